@@ -1,0 +1,44 @@
+# Each of `make quickstart` and `make test` does all set-up on a machine with Python 3.11 or newer.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: quickstart test unit check lint types clean
+
+quickstart: $(READY)
+	$(BIN)/clairkit quickstart
+
+test: $(READY)
+	$(BIN)/python -m pytest -q
+
+unit: $(READY)
+	$(BIN)/python -m pytest -q -m "not slow"
+
+check: lint types test
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# The package as it is installed: kernels/ops, cli and bench stand under other names there.
+types: $(READY)
+	rm -rf build/typed && mkdir -p build/typed
+	cp -r clairkit build/typed/clairkit
+	cp -r kernels/ops build/typed/clairkit/kernels
+	cp -r cli build/typed/clairkit/cli
+	cp -r bench build/typed/clairkit/bench
+	cd build/typed && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml -p clairkit
+
+$(READY): pyproject.toml constraints.txt kernels/csrc/native.c
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "clairkit needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -c 'import clairkit.kernels._native' 2>/dev/null \
+	  && echo "Native kernels: built." \
+	  || echo "Native kernels: not built (no C compiler?); the torch kernels do the work, only slower."
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,99 @@
+"""Errors of clairkit. Each says what was wrong, what was received, and what to do.
+
+The library raises these; the command line turns them once into a message and an exit code.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import ClassVar
+
+
+class ClairError(Exception):
+    """Base of all errors that a user can cause or cure.
+
+    Args:
+        problem: what was wrong, a sentence without a final full stop.
+        received: the value that caused it, already safe to show.
+        remedy: what to do about it, in the imperative.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(
+        self, problem: str, *, received: object | None = None, remedy: str | None = None
+    ) -> None:
+        self.problem = problem
+        self.received = received
+        self.remedy = remedy
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        text = self.problem
+        if self.received is not None:
+            text += f": received {self.received!r}"
+        if self.remedy is not None:
+            text += f". {self.remedy[:1].upper()}{self.remedy[1:]}"
+        return text
+
+
+class UsageError(ClairError):
+    """A flag, a configuration key or a call was wrong."""
+
+    exit_code = 2
+
+
+class DataError(ClairError):
+    """Input data was wrong; carries the place as `file:line`."""
+
+    exit_code = 3
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        line: int | None = None,
+        received: object | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        self.path = None if path is None else os.fspath(path)
+        self.line = line
+        super().__init__(problem, received=received, remedy=remedy)
+
+    def __str__(self) -> str:
+        place = self.path or ""
+        if self.line is not None:
+            place += f":{self.line}"
+        text = super().__str__()
+        return f"{place}: {text}" if place else text
+
+
+class PartialError(ClairError):
+    """Part of the work was done and kept; the rest was not."""
+
+    exit_code = 4
+
+
+class ResourceError(ClairError):
+    """Memory, disk, a device, a file permission or a checkpoint was not to be had."""
+
+    exit_code = 5
+
+
+class RemoteError(ClairError):
+    """A remote model failed, refused the credentials, or a budget ran out."""
+
+    exit_code = 6
+
+
+class GateError(ClairError):
+    """A quality gate was not passed."""
+
+    exit_code = 7
+
+
+class EvidenceError(ClairError):
+    """More evidence is needed before a decision can be given."""
+
+    exit_code = 8

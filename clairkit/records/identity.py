@@ -1,0 +1,31 @@
+"""Identity of records: canonical JSON and the digests made of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+
+def canonical_json(value: Any) -> str:
+    """Return the one JSON text of `value`: sorted keys, no spaces, UTF-8 characters as they are.
+
+    Lone surrogates are kept as escapes, so that every text has a digest.
+
+    Raises:
+        ValueError: `value` holds NaN or an infinity.
+    """
+    text = json.dumps(
+        value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+    )
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def digest(value: Any) -> str:
+    """Return the sha256 of `value`'s canonical JSON, 64 hex digits."""
+    return hashlib.sha256(canonical_json(value).encode("utf-8")).hexdigest()
+
+
+def pair_id(prompt: Any, chosen: Any, rejected: Any, source: str) -> str:
+    """Return the id of a pair: the first 16 hex digits over all that determines it."""
+    return digest({"prompt": prompt, "chosen": chosen, "rejected": rejected, "source": source})[:16]
