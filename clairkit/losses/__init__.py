@@ -1,0 +1,130 @@
+"""Preference losses by their TRL names, and the one function that applies them.
+
+    loss = preference_loss(chosen, rejected, ref_chosen, ref_rejected, loss="apo_zero", beta=0.1)
+    loss.loss.backward()
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clairkit.errors import UsageError
+from clairkit.losses import pairwise
+from clairkit.losses.pairwise import LossOptions, PairLogps
+
+__all__ = ["LOSSES", "Loss", "LossOptions", "PairLogps", "PreferenceLoss", "find_loss",
+           "preference_loss"]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss function with what it reads beyond the four log-probs."""
+
+    function: Callable[[PairLogps, LossOptions], Tensor]
+    options: tuple[str, ...] = ()  # of LossOptions, beside beta
+    reads_beta: bool = True
+    reads_reference: bool = True
+    default_label_smoothing: float = 0.0
+
+
+_SMOOTHED = ("label_smoothing",)
+
+LOSSES: dict[str, Loss] = {
+    "apo_zero": Loss(pairwise.apo_zero),
+    "apo_down": Loss(pairwise.apo_down),
+    "sigmoid": Loss(pairwise.sigmoid),
+    "hinge": Loss(pairwise.hinge),
+    "ipo": Loss(pairwise.ipo),
+    "robust": Loss(pairwise.robust, _SMOOTHED),
+    "exo_pair": Loss(pairwise.exo_pair, _SMOOTHED, default_label_smoothing=1e-3),
+    "nca_pair": Loss(pairwise.nca_pair),
+    "bco_pair": Loss(pairwise.bco_pair),
+    "sppo_hard": Loss(pairwise.sppo_hard),
+    "aot": Loss(pairwise.aot, _SMOOTHED),
+    "aot_unpaired": Loss(pairwise.aot_unpaired, _SMOOTHED),
+    "discopop": Loss(pairwise.discopop, ("discopop_tau",)),
+    "sft": Loss(pairwise.sft, reads_beta=False, reads_reference=False),
+    "sigmoid_norm": Loss(pairwise.sigmoid_norm),
+    "apo_zero_unpaired": Loss(pairwise.apo_zero_unpaired),
+}
+
+
+@dataclass(frozen=True)
+class PreferenceLoss:
+    """The loss of a batch of B pairs; only `loss` and `losses` carry gradient."""
+
+    loss: Tensor  # [], the mean
+    losses: Tensor  # [B]
+    chosen_rewards: Tensor  # [B], beta * log-ratio, detached
+    rejected_rewards: Tensor  # [B]
+
+
+def find_loss(name: str) -> Loss:
+    """Return the loss of that name; a dash is as good as an underscore.
+
+    Raises:
+        UsageError: there is none; suggests the nearest name.
+    """
+    loss = LOSSES.get(name.replace("-", "_"))
+    if loss is None:
+        near = difflib.get_close_matches(name, LOSSES, n=1)
+        remedy = f"did you mean {near[0]!r}? Known" if near else "known"
+        raise UsageError(
+            "unknown loss", received=name, remedy=f"{remedy} losses: {', '.join(LOSSES)}"
+        )
+    return loss
+
+
+def preference_loss(
+    chosen_logps: Tensor,
+    rejected_logps: Tensor,
+    ref_chosen_logps: Tensor,
+    ref_rejected_logps: Tensor,
+    *,
+    loss: str = "apo_zero",
+    beta: float = 0.1,
+    **options: Any,
+) -> PreferenceLoss:
+    """Apply a loss to summed log-probs of B pairs.
+
+    Args:
+        chosen_logps: [B], nats, under the policy; carries gradient.
+        rejected_logps: [B].
+        ref_chosen_logps: [B], under the reference.
+        ref_rejected_logps: [B].
+        loss: a name of `LOSSES`.
+        beta: strength of the anchor; rewards are beta * log-ratio. `sft` does not read it.
+        **options: `chosen_lengths`, `rejected_lengths` ([B] response tokens; ipo, sigmoid_norm and
+            sft need them), `label_smoothing` (robust, exo_pair, aot, aot_unpaired),
+            `discopop_tau` (discopop).
+
+    Raises:
+        UsageError: an unknown loss, or an option that this loss does not read.
+    """
+    chosen = find_loss(loss)
+    lengths = {key: options.pop(key, None) for key in ("chosen_lengths", "rejected_lengths")}
+    for key in options:
+        if key not in chosen.options:
+            reads = ", ".join(("beta", *chosen.options))
+            raise UsageError(f"{loss} does not read the option {key!r}", remedy=f"it reads {reads}")
+    if "label_smoothing" in chosen.options:
+        options.setdefault("label_smoothing", chosen.default_label_smoothing)
+    given = (chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps)
+    pairs = PairLogps(*(_at_least_float32(logps) for logps in given), **lengths)
+    losses = chosen.function(pairs, LossOptions(beta=beta, **options))
+    return PreferenceLoss(
+        loss=losses.mean(),
+        losses=losses,
+        chosen_rewards=beta * pairs.chosen_ratio.detach(),
+        rejected_rewards=beta * pairs.rejected_ratio.detach(),
+    )
+
+
+def _at_least_float32(logps: Tensor) -> Tensor:
+    return logps.to(torch.promote_types(logps.dtype, torch.float32))

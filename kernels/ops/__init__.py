@@ -1,0 +1,98 @@
+"""`linear_logps`: per-token log-probs from hidden states and head, without full logits.
+
+Nothing here imports clairkit outside of this package, so that it runs on a bare GPU box.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from clairkit.kernels.backends import (
+    BACKENDS,
+    Availability,
+    available_backends,
+    choose_backend,
+)
+from clairkit.kernels.options import HeadOptions
+
+__all__ = ["IGNORED", "Availability", "available_backends", "choose_backend", "linear_logps"]
+
+IGNORED = -100
+
+
+def linear_logps(
+    hidden: Tensor,  # [N, D]
+    weight: Tensor,  # [V, D]
+    targets: Tensor,  # [N] int64
+    *,
+    bias: Tensor | None = None,  # [V]
+    softcap: float | None = None,
+    logit_scale: float = 1.0,
+    backend: str = "auto",
+    memory_budget: int | None = None,
+) -> Tensor:
+    """Return log p(target) of each token, float32 [N], in nats; 0 where a target is ignored.
+
+    The logits are `logit_scale * cap(hidden @ weight.T + bias)`, `cap(x) = softcap * tanh(x /
+    softcap)`. Differentiable in hidden, weight and bias. Ignored tokens cost nothing.
+
+    Args:
+        hidden: [N, D], any float dtype (float16 is computed in float32).
+        weight: [V, D].
+        targets: [N], each in [0, V) or -100 (ignored).
+        bias: [V] or None.
+        softcap: cap of the logits (Gemma 2), None for none.
+        logit_scale: factor on the logits (Cohere, Granite).
+        backend: "auto" or a name of `available_backends()`.
+        memory_budget: bytes a head-training pass may keep to save a product; None: nothing.
+
+    Raises:
+        ValueError: shapes, targets or options don't fit.
+        RuntimeError: a backend asked for by name can't run here.
+    """
+    options = HeadOptions(softcap, float(logit_scale), memory_budget)
+    _check_shapes(hidden, weight, targets, bias)
+    if backend == "auto":
+        backend, _ = choose_backend(hidden.device, _compute_dtype(hidden, weight))
+    elif backend not in BACKENDS:
+        raise ValueError(f"unknown backend {backend!r}: known are auto, {', '.join(BACKENDS)}")
+    elif not (state := available_backends()[backend]).available:
+        raise RuntimeError(f"backend {backend!r} can't run here: {state.reason}")
+    mask = targets != IGNORED
+    valid = targets[mask]
+    _check_targets(valid, len(weight))
+    with torch.autocast(hidden.device.type, enabled=False):
+        compact = hidden if len(valid) == len(targets) else hidden[mask]
+        compact = compact.to(_compute_dtype(hidden, weight))
+        logps = BACKENDS[backend](compact, weight, valid, bias, options)
+    if len(valid) == len(targets):
+        return logps
+    return logps.new_zeros(len(targets)).masked_scatter(mask, logps)
+
+
+def _compute_dtype(hidden: Tensor, weight: Tensor) -> torch.dtype:
+    dtype = torch.promote_types(hidden.dtype, weight.dtype)
+    # exp(logit - anchor) leaves float16's range
+    return torch.float32 if dtype == torch.float16 else dtype
+
+
+def _check_shapes(hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None) -> None:
+    if hidden.ndim != 2 or weight.ndim != 2 or hidden.shape[1] != weight.shape[1]:
+        raise ValueError(
+            "hidden must be [N, D] and weight [V, D]: "
+            f"received {list(hidden.shape)} and {list(weight.shape)}"
+        )
+    if targets.shape != hidden.shape[:1] or targets.dtype != torch.int64:
+        raise ValueError(
+            f"targets must be int64 [{len(hidden)}]: "
+            f"received {targets.dtype} {list(targets.shape)}"
+        )
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(f"bias must be [{len(weight)}]: received {list(bias.shape)}")
+
+
+def _check_targets(targets: Tensor, vocabulary: int) -> None:
+    if len(targets) and not bool(((targets >= 0) & (targets < vocabulary)).all()):
+        bad = targets[(targets < 0) | (targets >= vocabulary)][0]
+        raise ValueError(f"targets must lie in [0, {vocabulary}) or be -100: received {int(bad)}")

@@ -1,0 +1,32 @@
+"""The op in plain torch, with all logits at once: the truth that the other backends meet.
+
+Shapes: N tokens, D hidden size, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from clairkit.kernels.options import HeadOptions
+
+
+def head_logits(hidden: Tensor, weight: Tensor, bias: Tensor | None, options: HeadOptions) -> Tensor:
+    """Return the logits [N, V], at least float32, of hidden [N, D] and weight [V, D]."""
+    dtype = torch.promote_types(torch.promote_types(hidden.dtype, weight.dtype), torch.float32)
+    # Autocast would round the products; the reference may not be rounded.
+    with torch.autocast(hidden.device.type, enabled=False):
+        logits = hidden.to(dtype) @ weight.to(dtype).T
+        if bias is not None:
+            logits = logits + bias.to(dtype)
+        if options.softcap is not None:
+            logits = options.softcap * torch.tanh(logits / options.softcap)
+        return options.logit_scale * logits
+
+
+def eager_logps(
+    hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None, options: HeadOptions
+) -> Tensor:
+    """Return log softmax(logits)[target] for each token, [N]; targets are all valid."""
+    logits = head_logits(hidden, weight, bias, options)
+    return torch.log_softmax(logits, -1).gather(1, targets[:, None])[:, 0]
