@@ -1,7 +1,7 @@
 """Preference losses by their TRL names, and the one function that applies them.
 
-    loss = preference_loss(chosen, rejected, ref_chosen, ref_rejected, loss="apo_zero", beta=0.1)
-    loss.loss.backward()
+loss = preference_loss(chosen, rejected, ref_chosen, ref_rejected, loss="apo_zero", beta=0.1)
+loss.loss.backward()
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ class Loss:
 
     function: Callable[[PairLogps, LossOptions], Tensor]
     options: tuple[str, ...] = ()  # of LossOptions, beside beta
-    reads_beta: bool = True
-    reads_reference: bool = True
     default_label_smoothing: float = 0.0
 
 
@@ -49,7 +47,7 @@ LOSSES: dict[str, Loss] = {
     "aot": Loss(pairwise.aot, _SMOOTHED),
     "aot_unpaired": Loss(pairwise.aot_unpaired, _SMOOTHED),
     "discopop": Loss(pairwise.discopop, ("discopop_tau",)),
-    "sft": Loss(pairwise.sft, reads_beta=False, reads_reference=False),
+    "sft": Loss(pairwise.sft),
     "sigmoid_norm": Loss(pairwise.sigmoid_norm),
     "apo_zero_unpaired": Loss(pairwise.apo_zero_unpaired),
 }

@@ -85,8 +85,7 @@ def _check_shapes(hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor 
         )
     if targets.shape != hidden.shape[:1] or targets.dtype != torch.int64:
         raise ValueError(
-            f"targets must be int64 [{len(hidden)}]: "
-            f"received {targets.dtype} {list(targets.shape)}"
+            f"targets must be int64 [{len(hidden)}]: received {targets.dtype} {list(targets.shape)}"
         )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"bias must be [{len(weight)}]: received {list(bias.shape)}")

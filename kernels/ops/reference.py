@@ -11,7 +11,9 @@ from torch import Tensor
 from clairkit.kernels.options import HeadOptions
 
 
-def head_logits(hidden: Tensor, weight: Tensor, bias: Tensor | None, options: HeadOptions) -> Tensor:
+def head_logits(
+    hidden: Tensor, weight: Tensor, bias: Tensor | None, options: HeadOptions
+) -> Tensor:
     """Return the logits [N, V], at least float32, of hidden [N, D] and weight [V, D]."""
     dtype = torch.promote_types(torch.promote_types(hidden.dtype, weight.dtype), torch.float32)
     # Autocast would round the products; the reference may not be rounded.

@@ -196,7 +196,7 @@ def backward_pass(
             m = head.tiles.gradient(
                 z, columns, targets[rows], lse[rows], logps[rows], coefficients[rows], element
             )
-            bias_part += m.sum(0)
+            bias_part += m.sum(0, dtype=bias_part.dtype)
             add_product(part, m.T, h)
             add_product(d_hidden[rows], m, weight)
         d_weight[columns] = part

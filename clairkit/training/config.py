@@ -1,0 +1,239 @@
+"""The configuration of a training run: its keys, their defaults, and where each value came from."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from clairkit.batching.encode import TRUNCATIONS, Truncation
+from clairkit.errors import UsageError
+from clairkit.losses import find_loss
+
+KERNELS = ("auto", "native", "torch", "eager")
+
+# Where clairkit departs from the defaults of transformers.TrainingArguments.
+ARGUMENT_DEFAULTS: Mapping[str, Any] = types.MappingProxyType(
+    {
+        "learning_rate": 1e-6,  # TRL's for preference losses; 5e-5 moves a model too far
+        "logging_steps": 10,
+        "report_to": "none",  # nothing leaves the machine unasked
+    }
+)
+# Arguments of the Trainer that clairkit sets itself.
+_RESERVED = {
+    "output_dir": "use -o/--output",
+    "remove_unused_columns": "batches are made by clairkit",
+    "label_names": "batches are made by clairkit",
+    "resume_from_checkpoint": "use --resume",
+}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What a run is. Unknown keys go to `arguments` when TrainingArguments has them."""
+
+    model: str
+    """Folder or Hub id of the model to train; it is the reference, too."""
+    pairs: str
+    """File, folder or Hub id of the training pairs."""
+    output: str
+    """The run directory."""
+    eval_pairs: str | None = None
+    """Pairs to evaluate the loss on, held out."""
+    loss: str = "apo_zero"
+    """Name of the loss, see `clairkit.losses.LOSSES`."""
+    beta: float = 0.1
+    """Strength of the anchor to the reference."""
+    label_smoothing: float | None = None
+    """Share of flipped labels that robust, exo_pair and aot assume; None: the loss's own."""
+    discopop_tau: float | None = None
+    """Temperature of discopop's mixture; None: 0.05."""
+    kernel: str = "auto"
+    """How log-probs are computed: auto, native, torch or eager."""
+    memory_budget: int | None = None
+    """Bytes that the head may keep to save a product when it is trained."""
+    max_length: int | None = 1024
+    """Tokens of prompt and response together; None for no limit."""
+    truncation: Truncation = "drop"
+    """What a longer pair gets: error, drop or keep_start."""
+    skip_bad: bool = False
+    """Leave out rows that can't be read instead of stopping."""
+    chat_template_path: str | None = None
+    """A Jinja file to use in place of the tokenizer's chat template."""
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """Passed to the chat template."""
+    dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
+    """What weights are loaded in; "auto" takes the checkpoint's."""
+    trust_remote_code: bool = False
+    """Run model code that comes with the weights."""
+    disable_dropout: bool = True
+    """Dropout makes the policy differ from the reference before any step."""
+    freeze: Sequence[str] = ()
+    """Glob patterns of parameters that are not trained, for instance "lm_head*"."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Keys of transformers.TrainingArguments."""
+
+    def __post_init__(self) -> None:
+        find_loss(self.loss)
+        _one_of("kernel", self.kernel, KERNELS)
+        _one_of("truncation", self.truncation, TRUNCATIONS)
+        _one_of("dtype", self.dtype, ("float32", "bfloat16", "float16", "auto"))
+        for key, meaning in _RESERVED.items():
+            if key in self.arguments:
+                raise UsageError(f"the key {key} can't be set", remedy=meaning)
+        if not self.beta > 0:
+            raise UsageError("beta must be positive", received=self.beta)
+        if self.max_length is not None and self.max_length < 2:
+            raise UsageError("max_length must be at least 2 tokens", received=self.max_length)
+
+    @property
+    def loss_options(self) -> dict[str, Any]:
+        """The options of the loss that were set."""
+        options = {"label_smoothing": self.label_smoothing, "discopop_tau": self.discopop_tau}
+        return {key: value for key, value in options.items() if value is not None}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the configuration flat, as its YAML file holds it."""
+        own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        own["freeze"] = list(self.freeze)
+        own["chat_template_kwargs"] = dict(self.chat_template_kwargs)
+        arguments = own.pop("arguments")
+        return {**own, **ARGUMENT_DEFAULTS, **arguments}
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A configuration and the origin of each value: flag, --set, file or default."""
+
+    config: TrainConfig
+    origins: Mapping[str, str]
+
+
+def resolve(
+    flags: Mapping[str, Any], settings: Sequence[str] = (), file: str | None = None
+) -> Resolved:
+    """Merge the sources of a configuration: flags > `--set` > YAML file > defaults.
+
+    Args:
+        flags: values given on the command line; None means not given.
+        settings: `key=value` texts, values in YAML.
+        file: path of a YAML file.
+
+    Raises:
+        UsageError: an unknown key, a value of the wrong type, a file that is no mapping.
+    """
+    values: dict[str, Any] = dict(ARGUMENT_DEFAULTS)
+    origins = dict.fromkeys((*_own_types(), *ARGUMENT_DEFAULTS), "default")
+    given = {key: value for key, value in flags.items() if value is not None}
+    layers = (
+        (file or "", _read_yaml(file) if file else {}),
+        ("--set", _parse_settings(settings)),
+        ("flag", given),
+    )
+    for origin, layer in layers:
+        values.update(layer)
+        origins.update(dict.fromkeys(layer, origin))
+    own = {key: _checked(key, values.pop(key)) for key in list(values) if key in _own_types()}
+    _check_arguments(values)
+    for key in ("model", "pairs", "output"):
+        if not own.get(key):
+            raise UsageError(f"no {key} given", remedy=f"pass --{key} or set it in the file")
+    return Resolved(TrainConfig(**own, arguments=values), origins)
+
+
+def _own_types() -> dict[str, Any]:
+    hints = typing.get_type_hints(TrainConfig)
+    return {f.name: hints[f.name] for f in dataclasses.fields(TrainConfig) if f.name != "arguments"}
+
+
+def _read_yaml(file: str) -> dict[str, Any]:
+    import yaml
+
+    try:
+        content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError("can't read the configuration", received=file) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} is no YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{file} must hold keys and values", received=type(content).__name__)
+    return {str(key): value for key, value in content.items()}
+
+
+def _parse_settings(settings: Sequence[str]) -> dict[str, Any]:
+    import yaml
+
+    values = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise UsageError("--set takes key=value", received=setting)
+        try:
+            values[key.strip()] = _number(yaml.safe_load(text))
+        except yaml.YAMLError as error:
+            raise UsageError("the value is no YAML", received=setting) from error
+    return values
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads 1e-5 as a text; people mean the number."""
+    if isinstance(value, str):
+        try:
+            return float(value) if "e" in value.lower() else value
+        except ValueError:
+            return value
+    return value
+
+
+def _checked(key: str, value: Any) -> Any:
+    """Return the value in the key's type, or say what the type is."""
+    hint = _own_types()[key]
+    if isinstance(value, str) and float in (hint, *typing.get_args(hint)):
+        value = _number(value)
+    if _fits(value, hint):
+        return tuple(value) if key == "freeze" else value
+    raise UsageError(f"{key} must be {_type_name(hint)}", received=value)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, arg) for arg in args)
+    if origin is Literal:
+        return value in args
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if origin is not None and issubclass(origin, Sequence):
+        return isinstance(value, list | tuple) and all(_fits(item, args[0]) for item in value)
+    return isinstance(value, dict if origin is not None else hint)
+
+
+def _type_name(hint: Any) -> str:
+    if typing.get_origin(hint) is Literal:
+        return "one of " + ", ".join(map(str, typing.get_args(hint)))
+    text = str(hint) if typing.get_origin(hint) else getattr(hint, "__name__", str(hint))
+    return text.replace("typing.", "").replace("collections.abc.", "")
+
+
+def _check_arguments(values: Mapping[str, Any]) -> None:
+    from transformers import TrainingArguments
+
+    known = {f.name for f in dataclasses.fields(TrainingArguments) if f.init}
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(key, known | set(_own_types()), n=1)
+            remedy = f"did you mean {near[0]}?" if near else "see docs/training.md for the keys"
+            raise UsageError("unknown configuration key", received=key, remedy=remedy)
+
+
+def _one_of(key: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise UsageError(f"{key} must be one of {', '.join(known)}", received=value)

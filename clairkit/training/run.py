@@ -1,0 +1,236 @@
+"""The training station: from a configuration to a run directory."""
+
+from __future__ import annotations
+
+import json
+import resource
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clairkit.batching import ChatEncoder, EncodedPairs, encode_pairs
+from clairkit.errors import ResourceError, UsageError
+from clairkit.records import digest, read_pairs
+from clairkit.records.write import atomic_write
+from clairkit.training import files
+from clairkit.training.checkpoints import ManifestCallback, newest_whole
+from clairkit.training.config import Resolved, TrainConfig
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run did. `metrics` are those of the last logged step."""
+
+    output: Path
+    pairs: int
+    dropped: Mapping[str, int]
+    steps: int
+    metrics: Mapping[str, Any]
+    kernel: str
+    seconds: float
+    peak_memory_mb: float
+
+
+def run_training(
+    resolved: Resolved, *, resume: bool = False, force: bool = False, say: Say = lambda text: None
+) -> TrainResult:
+    """Train as configured and write the run directory.
+
+    Args:
+        resolved: the configuration with its origins.
+        resume: go on from the newest whole checkpoint of the run directory.
+        force: write into a run directory that holds something.
+        say: gets a line at each stage.
+
+    Raises:
+        UsageError: the configuration, or a resume with another one.
+        DataError: no pair can be used.
+        ResourceError: no memory, no checkpoint to resume, a loss that is not finite.
+    """
+    started = time.monotonic()
+    config = resolved.config
+    run = Path(config.output)
+    _check_run(run, config, resume=resume, force=force)
+    tokenizer = load_tokenizer(config)
+    train, evaluation = _read(config, tokenizer, say)
+    trainer = _trainer(config, tokenizer, train, evaluation, say)
+    checkpoint = _checkpoint(run, say) if resume else None
+    run.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        _write(run / files.CONFIG, files.config_text(resolved))
+        (run / files.METRICS).unlink(missing_ok=True)
+    try:
+        outcome = trainer.train(resume_from_checkpoint=checkpoint)
+    except MemoryError as error:
+        raise _no_memory(config) from error
+    except RuntimeError as error:  # torch has a class of its own for devices, none for the CPU
+        if "out of memory" in str(error).lower() or "can't allocate memory" in str(error).lower():
+            raise _no_memory(config) from error
+        raise
+    trainer.save_model()
+    facts = {
+        "pairs": len(train.pairs),
+        "dropped": {k: v for k, v in train.counts.items() if v and k != "rows"},
+        "steps": outcome.global_step,
+        "metrics": _last_metrics(trainer.state.log_history),
+        "kernel": trainer.path.kernel,
+        "learning_rate": trainer.args.learning_rate,
+        "data_sha256": digest([pair.id for pair in train.pairs]),
+        "seconds": round(time.monotonic() - started, 3),
+        "peak_memory_mb": peak_memory_mb(),
+    }
+    _write(run / files.RUN, json.dumps(files.run_facts(config, facts), indent=1) + "\n")
+    _write(run / files.CARD, files.model_card(config, facts))
+    return TrainResult(run, **{k: facts[k] for k in TrainResult.__dataclass_fields__ if k in facts})
+
+
+def load_tokenizer(config: TrainConfig) -> Any:
+    """Return the model's tokenizer, with the configured chat template if any."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            config.model, trust_remote_code=config.trust_remote_code
+        )
+    except (OSError, ValueError) as error:
+        raise UsageError(f"can't load the tokenizer of {config.model!r}: {error}") from error
+    if config.chat_template_path is not None:
+        try:
+            tokenizer.chat_template = Path(config.chat_template_path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"can't read chat_template_path: {error}") from error
+    return tokenizer
+
+
+def load_model(config: TrainConfig) -> Any:
+    """Return the model to train, in the configured dtype."""
+    from transformers import AutoModelForCausalLM
+
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            config.model, dtype=config.dtype, trust_remote_code=config.trust_remote_code
+        )
+    except (OSError, ValueError) as error:
+        raise UsageError(f"can't load the model {config.model!r}: {error}") from error
+
+
+def peak_memory_mb() -> float:
+    """Return this process's peak resident memory in MB (10^6 bytes)."""
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
+
+
+def _check_run(run: Path, config: TrainConfig, *, resume: bool, force: bool) -> None:
+    if resume:
+        files.check_same_run(config, run)
+    elif run.exists() and not run.is_dir():
+        raise UsageError("the run directory is a file", received=str(run))
+    elif run.is_dir() and any(run.iterdir()) and not force:
+        raise UsageError(
+            "the run directory is not empty",
+            received=str(run),
+            remedy="go on with --resume, write into it with --force, or name another",
+        )
+
+
+def _read(
+    config: TrainConfig, tokenizer: Any, say: Say
+) -> tuple[EncodedPairs, EncodedPairs | None]:
+    """Read and encode the pairs, before any weight is loaded."""
+    encoder = ChatEncoder(tokenizer, config.chat_template_kwargs)
+    prompts: dict[str, set[str]] = {}
+
+    def encode(name: str, source: str) -> EncodedPairs:
+        stream = read_pairs(source, skip_bad=config.skip_bad)
+        seen = prompts[name] = set()
+
+        def note_prompts() -> Any:
+            for pair in stream:
+                seen.add(digest(pair.prompt))
+                yield pair
+
+        encoded = encode_pairs(
+            note_prompts(), encoder, max_length=config.max_length, truncation=config.truncation
+        )
+        encoded.counts["unreadable"] = sum(stream.skipped.values())
+        say(f"{name}: {_counts(len(encoded.pairs), encoded.counts)}")
+        return encoded
+
+    train = encode("Training pairs", config.pairs)
+    if config.eval_pairs is None:
+        return train, None
+    evaluation = encode("Evaluation pairs", config.eval_pairs)
+    shared = len(prompts["Training pairs"] & prompts["Evaluation pairs"])
+    if shared:
+        say(f"Warning: {shared} prompts are in the training and in the evaluation pairs.")
+    return train, evaluation
+
+
+def _counts(kept: int, counts: Counter[str]) -> str:
+    words = {
+        "too_long": "too long, dropped",
+        "truncated": "cut at max_length",
+        "identical": "with identical sides, dropped",
+        "unreadable": "unreadable, skipped",
+        "realigned": "realigned at the prompt's end",
+        "special_text": "with special tokens as text",
+    }
+    notes = [f"{counts[key]} {text}" for key, text in words.items() if counts[key]]
+    return f"{kept} of {counts['rows']}" + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def _trainer(
+    config: TrainConfig,
+    tokenizer: Any,
+    train: EncodedPairs,
+    evaluation: EncodedPairs | None,
+    say: Say,
+) -> Any:
+    from clairkit.training.trainer import PreferenceTrainer
+
+    callbacks = [files.MetricsFile(Path(config.output)), ManifestCallback()]
+    trainer = PreferenceTrainer(
+        load_model(config),
+        tokenizer,
+        config,
+        train.pairs,
+        None if evaluation is None else evaluation.pairs,
+        callbacks=callbacks,
+    )
+    say(f"Kernel: {trainer.path.kernel} ({trainer.path.reason})")
+    say(f"Reference: {config.model} before training, computed once")
+    return trainer
+
+
+def _checkpoint(run: Path, say: Say) -> str:
+    folder, skipped = newest_whole(run)
+    for line in skipped:
+        say(f"Warning: skipped {line}")
+    say(f"Resuming from {folder}")
+    return str(folder)
+
+
+def _last_metrics(history: list[dict[str, Any]]) -> dict[str, Any]:
+    steps = [row for row in history if "loss" in row]
+    return steps[-1] if steps else {}
+
+
+def _no_memory(config: TrainConfig) -> ResourceError:
+    return ResourceError(
+        "out of memory while training",
+        remedy="in this order: halve per_device_train_batch_size and double "
+        f"gradient_accumulation_steps; set gradient_checkpointing: true; lower max_length "
+        f"(now {config.max_length}). Checkpoints are kept",
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_write(path) as file:
+        file.write(text.encode("utf-8"))

@@ -1,0 +1,249 @@
+"""The trainer: transformers' own, with log-probs from hidden states and a preference loss."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import Trainer, TrainingArguments
+
+from clairkit.batching import ChatEncoder, EncodedPair, encode_pairs
+from clairkit.batching.collate import PairCollator
+from clairkit.errors import DataError, GateError, ResourceError, UsageError
+from clairkit.losses import PairLogps, PreferenceLoss, preference_loss
+from clairkit.records import Pair
+from clairkit.training.config import ARGUMENT_DEFAULTS, TrainConfig
+from clairkit.training.data import TrainingCollator, TrainingPairs
+from clairkit.training.head import LogpsPath, attach_logps
+from clairkit.training.metrics import MetricMeans, step_metrics
+from clairkit.training.reference import reference_logps
+
+# How far a summed log-prob may stray from the reference before any step, in nats a token.
+_STEP0_NATS = {torch.float32: 1e-4, torch.float64: 1e-6}
+_STEP0_NATS_HALF = 2e-2
+
+
+class PreferenceTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
+    """Trains a causal language model on preference pairs.
+
+    Args:
+        model: a transformers causal language model, perhaps under PEFT; it is the reference, too.
+        tokenizer: its tokenizer, with a chat template.
+        config: what the run is.
+        pairs: the training pairs, as records or already encoded.
+        eval_pairs: held-out pairs for the loss.
+        callbacks: of transformers.
+
+    Raises:
+        UsageError: no chat template, nothing trainable, a freeze pattern without a match.
+        DataError: no pair is left.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        tokenizer: Any,
+        config: TrainConfig,
+        pairs: Iterable[Pair] | Iterable[EncodedPair],
+        eval_pairs: Iterable[Pair] | Iterable[EncodedPair] | None = None,
+        callbacks: list[Any] | None = None,
+    ) -> None:
+        self.config = config
+        train_data = as_training_pairs(pairs, tokenizer, config)
+        eval_data = None
+        if eval_pairs is not None:
+            eval_data = as_training_pairs(eval_pairs, tokenizer, config)
+        prepare_model(model, config)
+        self.path: LogpsPath = attach_logps(model, config.kernel, config.memory_budget)
+        self.pair_collator = PairCollator(pad_id(tokenizer))
+        self._means = {"train": MetricMeans(), "eval": MetricMeans()}
+        self._guarded = False
+        super().__init__(
+            model=model,
+            args=training_arguments(config),
+            train_dataset=train_data,
+            eval_dataset=eval_data,
+            data_collator=TrainingCollator(self.pair_collator),
+            processing_class=tokenizer,
+            callbacks=callbacks,
+        )
+        # The loss is a mean over pairs: the Trainer divides it by the accumulation steps.
+        self.model_accepts_loss_kwargs = False
+
+    def compute_references(self) -> None:
+        """Fill in the reference log-probs of all pairs, under the model as it is now."""
+        size = self.args.per_device_eval_batch_size
+        model = self.model.to(self.args.device)
+        for data in (self.train_dataset, self.eval_dataset):
+            if data is not None and data.reference is None:
+                with self.accelerator.autocast():
+                    data.reference = reference_logps(model, data.pairs, self.pair_collator, size)
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the references, then train as the Trainer does."""
+        self.compute_references()
+        return super().train(*args, **kwargs)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate the loss on the held-out pairs."""
+        self.compute_references()
+        return super().evaluate(*args, **kwargs)
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """Return the mean loss of a batch of pairs (and its parts under `return_outputs`)."""
+        pairs, result = self.pair_losses(model, inputs)
+        if not math.isfinite(result.loss.item()):
+            raise _not_finite(result, inputs["ids"])
+        if model.training and not self._guarded:
+            self._guarded = True
+            if self.state.global_step == 0:
+                self._check_step_0(pairs, result)
+        means = self._means["train" if model.training else "eval"]
+        means.add(step_metrics(pairs, result), len(result.losses))
+        if return_outputs:
+            return result.loss, {"losses": result.losses}
+        return result.loss
+
+    def pair_losses(
+        self, model: nn.Module, inputs: dict[str, Any]
+    ) -> tuple[PairLogps, PreferenceLoss]:
+        """Return the summed log-probs of a batch and its losses."""
+        names = ("input_ids", "attention_mask", "targets")
+        logps = model(**{name: inputs[name] for name in names})
+        lengths = {f"{side}_lengths": inputs[f"{side}_lengths"] for side in ("chosen", "rejected")}
+        chosen, rejected = logps.sum(1).chunk(2)
+        pairs = PairLogps(
+            chosen, rejected, inputs["ref_chosen_logps"], inputs["ref_rejected_logps"], **lengths
+        )
+        return pairs, self._loss(chosen, rejected, pairs)
+
+    def _loss(self, chosen: Tensor, rejected: Tensor, pairs: PairLogps) -> PreferenceLoss:
+        return preference_loss(
+            chosen,
+            rejected,
+            pairs.ref_chosen,
+            pairs.ref_rejected,
+            loss=self.config.loss,
+            beta=self.config.beta,
+            chosen_lengths=pairs.chosen_lengths,
+            rejected_lengths=pairs.rejected_lengths,
+            **self.config.loss_options,
+        )
+
+    def prediction_step(
+        self, model: nn.Module, inputs: dict[str, Any], *_args: Any, **_kwargs: Any
+    ) -> tuple[Tensor, None, None]:
+        """Return the loss of a held-out batch."""
+        inputs = self._prepare_inputs(inputs)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            return self.compute_loss(model, inputs).detach(), None, None
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Log with the metrics gathered since the last time."""
+        prefix = "eval_" if any(name.startswith("eval_") for name in logs) else ""
+        means = self._means["eval" if prefix else "train"].take()
+        super().log(logs | {prefix + name: value for name, value in means.items()}, *args, **kwargs)
+
+    def _check_step_0(self, pairs: PairLogps, result: PreferenceLoss) -> None:
+        """Before any step the policy is the reference: rewards are 0 and the loss is known."""
+        dtype = next(p.dtype for p in self.model.parameters() if p.is_floating_point())
+        half = self.args.bf16 or self.args.fp16
+        nats = _STEP0_NATS_HALF if half else _STEP0_NATS.get(dtype, _STEP0_NATS_HALF)
+        gaps = torch.stack([pairs.chosen_ratio.abs(), pairs.rejected_ratio.abs()])
+        lengths = torch.stack([pairs.chosen_lengths, pairs.rejected_lengths])
+        expected = self._loss(pairs.ref_chosen, pairs.ref_rejected, pairs).loss
+        if bool((gaps > 1e-3 + nats * lengths).any()):
+            raise GateError(
+                f"at step 0 the loss is {result.loss.item():.6f} and should be "
+                f"{expected.item():.6f}; a log-prob is {gaps.max().item():.4f} nats away from the "
+                "reference's",
+                remedy="check that the reference is the model you train, that dropout is off and "
+                "that both run in the same precision; `--kernel eager` rules out the kernel",
+            )
+
+
+def as_training_pairs(
+    pairs: Iterable[Pair] | Iterable[EncodedPair], tokenizer: Any, config: TrainConfig
+) -> TrainingPairs:
+    """Encode pairs as the configuration says; encoded ones are taken as they are."""
+    items = list(pairs)
+    if items and isinstance(items[0], EncodedPair):
+        return TrainingPairs([item for item in items if isinstance(item, EncodedPair)])
+    encoder = ChatEncoder(tokenizer, config.chat_template_kwargs)
+    encoded = encode_pairs(
+        (item for item in items if isinstance(item, Pair)),
+        encoder,
+        max_length=config.max_length,
+        truncation=config.truncation,
+    )
+    return TrainingPairs(encoded.pairs)
+
+
+def training_arguments(config: TrainConfig) -> TrainingArguments:
+    """Return the Trainer's arguments.
+
+    Raises:
+        UsageError: transformers refuses a value; its reason is passed on.
+    """
+    values = {**ARGUMENT_DEFAULTS, **config.arguments}
+    try:
+        return TrainingArguments(
+            output_dir=config.output, remove_unused_columns=False, label_names=[], **values
+        )
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"a training argument was refused: {error}") from error
+
+
+def prepare_model(model: nn.Module, config: TrainConfig) -> None:
+    """Switch dropout off and freeze what the configuration names."""
+    if config.disable_dropout:
+        for module in model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+        _no_attention_dropout(model)
+    names = dict(model.named_parameters())
+    for pattern in config.freeze:
+        matches = fnmatch.filter(names, pattern)
+        if not matches:
+            raise UsageError(
+                "a freeze pattern matches no parameter",
+                received=pattern,
+                remedy=f"the names look like {', '.join(list(names)[:3])}",
+            )
+        for name in matches:
+            names[name].requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in names.values()):
+        raise DataError("nothing is trainable", remedy="freeze fewer parameters")
+
+
+def _no_attention_dropout(model: nn.Module) -> None:
+    """Attention reads its rate from an attribute, not from a Dropout module."""
+    for module in model.modules():
+        for name in ("attention_dropout", "attn_dropout"):
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, 0.0)
+
+
+def pad_id(tokenizer: Any) -> int:
+    """Return the id to pad with; masked everywhere, so that any token will do."""
+    value = tokenizer.pad_token_id
+    return int(tokenizer.eos_token_id if value is None else value)
+
+
+def _not_finite(result: PreferenceLoss, ids: list[str]) -> ResourceError:
+    bad = [pair for pair, loss in zip(ids, result.losses.tolist(), strict=True)
+           if not math.isfinite(loss)]  # fmt: skip
+    return ResourceError(
+        f"the loss is {result.loss.item()}; pairs {', '.join(bad or ids)}",
+        remedy="lower learning_rate, train in float32 or bfloat16, or leave these pairs out",
+    )

@@ -1,0 +1,88 @@
+"""The tile operations with their element-wise part in C, for float32 and bfloat16 on a CPU."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from clairkit.kernels.tiles import TileHead, TorchTiles
+
+# Rows x columns below which one thread is faster than handing out the work.
+_MIN_PARALLEL = 1 << 16
+
+
+class NativeTiles(TorchTiles):
+    """As `TorchTiles`; tiles of other dtypes take its torch operations.
+
+    Args:
+        variant: index into `variant_names()`, 0 for the widest instruction set of this CPU.
+    """
+
+    def __init__(self, variant: int = 0) -> None:
+        self.variant = variant
+
+    def exponentials(
+        self, z: Tensor, columns: slice, targets: Tensor, anchor: Tensor, head: TileHead
+    ) -> tuple[Tensor, Tensor]:
+        """Turn raw products z [T, C] into (sums [T], slope-weighted exponentials [T, C])."""
+        if not _takes(z):
+            return super().exponentials(z, columns, targets, anchor, head)
+        sums = torch.empty_like(anchor)
+        self._run(z, columns, targets, anchor, head, sums=sums)
+        return sums, z
+
+    def gradient(
+        self, z: Tensor, columns: slice, targets: Tensor, lse: Tensor, logps: Tensor,
+        coefficients: Tensor, head: TileHead,
+    ) -> Tensor:  # fmt: skip
+        """Turn raw products z [T, C] into c * (onehot - p) * dlogit/dz [T, C]."""
+        if not _takes(z):
+            return super().gradient(z, columns, targets, lse, logps, coefficients, head)
+        self._run(z, columns, targets, lse, head, logps=logps, factors=coefficients)
+        return z
+
+    def _run(
+        self, z: Tensor, columns: slice, targets: Tensor, shift: Tensor, head: TileHead,
+        **rows: Tensor,
+    ) -> None:  # fmt: skip
+        """Run the C pass over z in place, its rows shared out among torch's threads."""
+        from clairkit.kernels import _native
+
+        inside = targets - columns.start
+        bias = None if head.bias is None else head.bias[columns].contiguous()
+        named = {name: tensor.contiguous() for name, tensor in rows.items()}
+        shift = shift.contiguous()
+        addresses = (
+            z.data_ptr(),
+            0 if bias is None else bias.data_ptr(),
+            inside.data_ptr(),
+            shift.data_ptr(),
+            *(named[key].data_ptr() if key in named else 0 for key in ("logps", "factors", "sums")),
+        )
+        options = head.options
+        settings = (z.shape[1], options.softcap or 0.0, options.logit_scale)
+        kind = (z.dtype == torch.bfloat16, "factors" in named, self.variant)
+
+        def part(rows: tuple[int, int]) -> None:
+            _native.tile_pass(*addresses, *settings, *rows, *kind)
+
+        count = torch.get_num_threads() if z.numel() >= _MIN_PARALLEL else 1
+        cuts = [len(z) * i // count for i in range(count + 1)]
+        spans = list(zip(cuts[:-1], cuts[1:], strict=True))
+        if count == 1:
+            part(spans[0])
+        else:
+            list(_pool(count).map(part, spans))
+
+
+def _takes(z: Tensor) -> bool:
+    return z.dtype in (torch.float32, torch.bfloat16) and z.is_contiguous()
+
+
+@lru_cache(maxsize=1)
+def _pool(count: int) -> ThreadPoolExecutor:
+    """One pool for the process; made anew when torch's number of threads changes."""
+    return ThreadPoolExecutor(count, thread_name_prefix="clairkit-native")

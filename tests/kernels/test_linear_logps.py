@@ -1,0 +1,247 @@
+"""Every backend against float64, forward and gradients, on fresh random inputs.
+
+The rule: a backend's error may exceed that of the naive same-dtype computation by no more than a
+small tolerance.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from clairkit.kernels import available_backends, linear_logps
+
+TILED = ("torch", "native")
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-6, torch.bfloat16: 6e-3, torch.float16: 6e-3}
+
+# Tokens, vocabulary: single elements, no multiple of a tile, one past a tile in each direction.
+SHAPES = ((1, 7), (63, 1021), (123, 2049))
+HEADS: tuple[dict[str, Any], ...] = (
+    {},
+    {"softcap": 5.0},
+    {"logit_scale": 0.3, "bias": True},
+    {"softcap": 30.0, "logit_scale": 2.0, "bias": True},
+)
+
+
+def inputs(tokens: int, vocabulary: int, dtype: torch.dtype, peak: float = 1.0) -> list[Tensor]:
+    """Return hidden [N, 48], weight [V, 48], bias [V], targets [N], coefficients [N]."""
+    size = 48
+    hidden = torch.randn(tokens, size, dtype=torch.float64)
+    weight = torch.randn(vocabulary, size, dtype=torch.float64) * peak / size**0.5
+    bias = torch.randn(vocabulary, dtype=torch.float64)
+    targets = torch.randint(vocabulary, (tokens,))
+    targets[::5] = -100
+    return [hidden.to(dtype), weight.to(dtype), bias.to(dtype), targets, torch.randn(tokens)]
+
+
+def outcome(
+    tensors: list[Tensor], backend: str, *, frozen: bool, naive: bool = False, **head: Any
+) -> list[Tensor]:
+    """Return log-probs and gradients of hidden and, unless frozen, of weight and bias."""
+    hidden, weight, bias, targets, coefficients = tensors
+    leaves = [hidden.detach().requires_grad_()]
+    use_bias = head.pop("bias", False)
+    parameters = [weight, bias] if use_bias else [weight]
+    parameters = [p.detach().requires_grad_(not frozen) for p in parameters]
+    leaves += [] if frozen else parameters
+    bias_leaf = parameters[1] if use_bias else None
+    if naive:
+        logps = naive_logps(leaves[0], parameters[0], targets, bias_leaf, **head)
+    else:
+        logps = linear_logps(
+            leaves[0], parameters[0], targets, bias=bias_leaf, backend=backend, **head
+        )
+    gradients = torch.autograd.grad((logps * coefficients.to(logps.dtype)).sum(), leaves)
+    return [logps.detach(), *gradients]
+
+
+def naive_logps(
+    hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None,
+    softcap: float | None = None, logit_scale: float = 1.0, memory_budget: int | None = None,
+) -> Tensor:  # fmt: skip
+    """What a model does by itself: logits in the weights' dtype, log-softmax in float32."""
+    logits = torch.nn.functional.linear(hidden, weight, bias)
+    if softcap is not None:
+        logits = softcap * torch.tanh(logits / softcap)
+    logits = (logit_scale * logits).to(torch.promote_types(logits.dtype, torch.float32))
+    chosen = torch.log_softmax(logits, -1).gather(1, targets.clamp(min=0)[:, None])[:, 0]
+    return torch.where(targets == -100, 0.0, chosen)
+
+
+def relative(ours: list[Tensor], exact: list[Tensor]) -> list[float]:
+    return [
+        float((a.double() - b).norm() / b.norm().clamp(min=1e-30))
+        for a, b in zip(ours, exact, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("frozen", [True, False], ids=["frozen", "full"])
+@pytest.mark.parametrize("dtype", list(TOLERANCE), ids=str)
+@pytest.mark.parametrize("backend", [*TILED, "eager"])
+def test_error_is_no_worse_than_the_naive_computation(
+    backend: str, dtype: torch.dtype, frozen: bool
+) -> None:
+    torch.manual_seed(11)
+    cases = [*itertools.product(SHAPES, HEADS, (1.0, 20.0)), ((1025, 4099), HEADS[0], 1.0)]
+    for (tokens, vocabulary), head, peak in cases:
+        given = inputs(tokens, vocabulary, dtype, peak)
+        wide = [t.double() if t.is_floating_point() else t for t in given]
+        exact = outcome(wide, "eager", frozen=frozen, **head)
+        ours = relative(outcome(given, backend, frozen=frozen, **head), exact)
+        naive = relative(outcome(given, "", frozen=frozen, naive=True, **head), exact)
+        for our_error, naive_error in zip(ours, naive, strict=True):
+            assert our_error <= naive_error + TOLERANCE[dtype], (tokens, vocabulary, head, peak)
+
+
+@pytest.mark.parametrize("backend", TILED)
+def test_kept_products_change_nothing_but_the_work(backend: str) -> None:
+    given = inputs(123, 2049, torch.float32)
+    recomputed = outcome(given, backend, frozen=False)
+    kept = outcome(given, backend, frozen=False, memory_budget=1 << 30)
+    for a, b in zip(recomputed, kept, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("backend", TILED)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_summed_logp_of_512_tokens_is_within_a_fiftieth_of_a_nat(
+    backend: str, dtype: torch.dtype
+) -> None:
+    torch.manual_seed(512)
+    hidden = torch.randn(512, 256).to(dtype)
+    weight = (torch.randn(32768, 256) * 0.15).to(dtype)
+    targets = (hidden.float() @ weight.float().T).add_(3 * torch.randn(512, 32768)).argmax(1)
+    exact = linear_logps(hidden.double(), weight.double(), targets, backend="eager")
+    with torch.no_grad():
+        ours = linear_logps(hidden, weight, targets, backend=backend)
+    assert ours.dtype == torch.float32
+    assert abs(float(ours.double().sum() - exact.sum())) <= 0.02
+
+
+@pytest.mark.parametrize("backend", TILED)
+def test_logps_of_peaked_bfloat16_logits_are_never_positive(backend: str) -> None:
+    torch.manual_seed(1)
+    hidden = 3 * torch.randn(300, 64).to(torch.bfloat16)
+    weight = 3 * torch.randn(500, 64).to(torch.bfloat16)
+    targets = (hidden.float() @ weight.float().T).argmax(1)
+    logps = linear_logps(hidden, weight, targets, backend=backend)
+    assert float(logps.max()) <= 0
+    assert float(logps.min()) > -50
+
+
+@pytest.mark.parametrize("backend", TILED)
+def test_a_target_far_below_the_maximum_takes_the_other_anchor(backend: str) -> None:
+    torch.manual_seed(2)
+    given = inputs(40, 300, torch.float32, peak=120.0)  # log-probs down to some hundred nats
+    wide = [t.double() if t.is_floating_point() else t for t in given]
+    exact = outcome(wide, "eager", frozen=True)
+    assert float(exact[0].min()) < -100
+    ours = outcome(given, backend, frozen=True)
+    torch.testing.assert_close(ours[0].double(), exact[0], rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(ours[1].double(), exact[1], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("backend", [*TILED, "eager"])
+def test_the_same_input_gives_the_same_bits(backend: str) -> None:
+    given = inputs(1025, 5003, torch.float32)
+    once = outcome(given, backend, frozen=False)
+    again = outcome(given, backend, frozen=False)
+    assert all(torch.equal(a, b) for a, b in zip(once, again, strict=True))
+
+
+@pytest.mark.parametrize("backend", [*TILED, "eager"])
+def test_ignored_tokens_cost_nothing_and_get_no_gradient(backend: str) -> None:
+    hidden = torch.randn(6, 8)
+    hidden[1:3] = float("nan")  # read at an ignored place, it would spread
+    hidden.requires_grad_()
+    targets = torch.tensor([1, -100, -100, 4, 0, 2])
+    logps = linear_logps(hidden, torch.randn(5, 8), targets, backend=backend)
+    logps.sum().backward()
+    assert hidden.grad is not None
+    assert torch.equal(logps[1:3], torch.zeros(2))
+    assert torch.equal(hidden.grad[1:3], torch.zeros(2, 8))
+    assert bool(hidden.grad[[0, 3, 4, 5]].isfinite().all())
+
+
+@pytest.mark.parametrize("backend", [*TILED, "eager"])
+def test_no_valid_token_gives_zeros_and_zero_gradients(backend: str) -> None:
+    hidden, weight = torch.randn(3, 8, requires_grad=True), torch.randn(5, 8, requires_grad=True)
+    logps = linear_logps(hidden, weight, torch.full((3,), -100), backend=backend)
+    logps.sum().backward()
+    assert torch.equal(logps, torch.zeros(3))
+    assert hidden.grad is not None
+    assert weight.grad is not None
+    assert float(hidden.grad.abs().sum() + weight.grad.abs().sum()) == 0
+
+
+@pytest.mark.parametrize("backend", TILED)
+def test_tied_weights_gather_both_gradients(backend: str) -> None:
+    torch.manual_seed(3)
+    ids, targets = torch.randint(50, (20,)), torch.randint(50, (20,))
+    gradients = []
+    for name in (backend, "eager"):
+        torch.manual_seed(4)
+        weight = torch.randn(50, 16, requires_grad=True)
+        linear_logps(weight[ids].tanh(), weight, targets, backend=name).sum().backward()
+        assert weight.grad is not None
+        gradients.append(weight.grad)
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", TILED)
+def test_mixed_dtypes_and_autocast_do_not_round_the_products(backend: str) -> None:
+    torch.manual_seed(5)
+    hidden, weight = torch.randn(30, 32).bfloat16(), torch.randn(100, 32)
+    targets = torch.randint(100, (30,))
+    exact = linear_logps(hidden.double(), weight.double(), targets, backend="eager")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ours = linear_logps(hidden, weight, targets, backend=backend)
+    torch.testing.assert_close(ours.double(), exact, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", TILED)
+def test_the_frozen_pass_works_under_gradient_checkpointing(backend: str) -> None:
+    torch.manual_seed(6)
+    hidden, weight = torch.randn(30, 16, requires_grad=True), torch.randn(90, 16)
+    targets = torch.randint(90, (30,))
+
+    def call(h: Tensor) -> Tensor:
+        return linear_logps(h, weight, targets, backend=backend)
+
+    plain = torch.autograd.grad(call(hidden).sum(), hidden)[0]
+    saved = torch.utils.checkpoint.checkpoint(call, hidden, use_reentrant=False)
+    assert torch.equal(torch.autograd.grad(saved.sum(), hidden)[0], plain)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hidden": torch.randn(4, 7)}, "hidden must be"),
+        ({"targets": torch.zeros(4, dtype=torch.int32)}, "targets must be int64"),
+        ({"targets": torch.tensor([0, 1, 2, 5])}, "received 5"),
+        ({"targets": torch.tensor([0, 1, 2, -1])}, "received -1"),
+        ({"bias": torch.randn(4)}, "bias must be"),
+        ({"softcap": 0.0}, "softcap"),
+        ({"logit_scale": 0.0}, "logit_scale"),
+        ({"memory_budget": -1}, "memory_budget"),
+        ({"backend": "cutlass"}, "unknown backend"),
+    ],
+)
+def test_what_does_not_fit_is_refused(change: dict[str, Any], message: str) -> None:
+    call: dict[str, Any] = {
+        "hidden": torch.randn(4, 8), "weight": torch.randn(5, 8),
+        "targets": torch.tensor([0, 1, 2, 3]), **change,
+    }  # fmt: skip
+    with pytest.raises(ValueError, match=message):
+        linear_logps(**call)
+
+
+def test_every_backend_of_this_build_is_available() -> None:
+    states = available_backends()
+    assert list(states) == ["native", "torch", "eager"]
+    assert all(state.available and state.reason for state in states.values())

@@ -1,0 +1,88 @@
+"""The C pass: its variants against each other and against torch, and what importing it leaves."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clairkit.kernels import _native
+from clairkit.kernels.native import NativeTiles
+from clairkit.kernels.options import HeadOptions
+from clairkit.kernels.tiles import TileHead, TorchTiles
+
+VARIANTS = range(len(_native.variant_names()))
+
+
+def test_the_portable_variant_is_always_there_and_last() -> None:
+    assert _native.variant_names()[-1] == "portable"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    variant=st.sampled_from(VARIANTS),
+    half=st.booleans(),
+    softcap=st.sampled_from([None, 4.0, 30.0]),
+    scale=st.sampled_from([1.0, 0.25, -2.0]),
+    biased=st.booleans(),
+    shape=st.tuples(st.integers(1, 40), st.integers(1, 130)),
+    seed=st.integers(0, 2**31),
+)
+def test_tiles_equal_those_of_torch(
+    variant: int,
+    half: bool,
+    softcap: float | None,
+    scale: float,
+    biased: bool,
+    shape: tuple[int, int],
+    seed: int,
+) -> None:
+    torch.manual_seed(seed)
+    rows, width = shape
+    columns = slice(10, 10 + width)
+    dtype = torch.bfloat16 if half else torch.float32
+    z = (4 * torch.randn(shape)).to(dtype)
+    head = TileHead(torch.randn(200) if biased else None, HeadOptions(softcap, scale), torch.float32)
+    targets = torch.randint(0, 160, (rows,))  # some lie outside of the tile
+    shift, factors = torch.randn(rows) + 5, torch.randn(rows)
+    logps = -torch.rand(rows) * 5
+    native, plain = NativeTiles(variant), TorchTiles()
+
+    sums, weighted = native.exponentials(z.clone(), columns, targets, shift, head)
+    expected_sums, expected = plain.exponentials(z.clone(), columns, targets, shift, head)
+    torch.testing.assert_close(sums, expected_sums, rtol=2e-5, atol=1e-6)
+    close = {"rtol": 8e-3, "atol": 1e-6} if half else {"rtol": 5e-5, "atol": 1e-6}
+    torch.testing.assert_close(weighted.float(), expected.float(), **close)
+
+    arguments = (columns, targets, shift + 8, logps, factors, head)
+    gradient = native.gradient(z.clone(), *arguments)
+    expected = plain.gradient(z.clone(), *arguments)
+    torch.testing.assert_close(gradient.float(), expected.float(), **close)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_exponentials_at_the_ends_of_their_range(variant: int) -> None:
+    z = torch.tensor([[-1e4, -87.0, -1.0, 0.0, 1.0, 75.9, 1e4]])
+    head = TileHead(None, HeadOptions(), torch.float32)
+    outside = torch.tensor([-5])
+    sums, e = NativeTiles(variant).exponentials(
+        z.clone(), slice(0, 7), outside, torch.zeros(1), head
+    )
+    exact = z.double().clamp(-87.0, 76.0).exp()
+    torch.testing.assert_close(e.double(), exact, rtol=3e-6, atol=0)
+    torch.testing.assert_close(sums.double(), exact.sum(1), rtol=3e-6, atol=0)
+
+
+def test_an_unknown_variant_is_refused() -> None:
+    with pytest.raises(ValueError, match="variant must lie"):
+        _native.tile_pass(0, 0, 0, 0, 0, 0, 0, 1, 0.0, 1.0, 0, 0, False, False, 9)
+
+
+def test_importing_it_leaves_denormals_alone() -> None:
+    """GCC's -ffast-math links code that flushes them for the whole process."""
+    code = "import clairkit.kernels._native; x = 5e-324 * 3; assert x / 3 == 5e-324, x"
+    subprocess.run([sys.executable, "-c", code], check=True)
