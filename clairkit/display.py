@@ -34,7 +34,7 @@ def redact(text: str) -> str:
 
 
 def printable(text: str, *, keep: str = "\n\t") -> str:
-    """Return `text` with control, format-override and surrogate characters as `\\u` escapes."""
+    """Return `text` with control, separator, bidi-override and surrogate characters escaped."""
     return "".join(
         character if character in keep or not _is_hidden(character) else _escape(character)
         for character in text
@@ -49,7 +49,7 @@ def excerpt(text: str, limit: int = 80) -> str:
 
 def _is_hidden(character: str) -> bool:
     category = unicodedata.category(character)
-    if category in ("Cc", "Cs"):
+    if category in ("Cc", "Cs", "Zl", "Zp"):  # controls, surrogates, separators of lines
         return True
     # Bidirectional overrides and isolates can make a line read as another one.
     return category == "Cf" and unicodedata.bidirectional(character) in _BIDI_CONTROLS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -13,3 +14,25 @@ sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != RO
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may wait for a network
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import pytest  # noqa: E402 - after sys.path has been set
+from tiny import make_llama, make_tokenizer  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Any:
+    return make_tokenizer()
+
+
+@pytest.fixture
+def llama() -> Any:
+    return make_llama()
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved tiny model with its tokenizer."""
+    folder = tmp_path_factory.mktemp("model")
+    make_llama().save_pretrained(folder)
+    make_tokenizer().save_pretrained(folder)
+    return folder

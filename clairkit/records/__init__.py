@@ -1,6 +1,30 @@
 """Pairs and prompts: their form, their identity, and how files of them are read and written."""
 
+from clairkit.records.faults import ROW_CAP
 from clairkit.records.identity import canonical_json, digest, pair_id
+from clairkit.records.leakage import Leakage, leakage
+from clairkit.records.output import atomic_write, check_output, safe_child
+from clairkit.records.read import read_pairs, read_prompts
 from clairkit.records.schema import Message, Pair, PromptRow
+from clairkit.records.stream import RowStream
+from clairkit.records.write import write_pairs, write_rows
 
-__all__ = ["Message", "Pair", "PromptRow", "canonical_json", "digest", "pair_id"]
+__all__ = [
+    "ROW_CAP",
+    "Leakage",
+    "Message",
+    "Pair",
+    "PromptRow",
+    "RowStream",
+    "atomic_write",
+    "canonical_json",
+    "check_output",
+    "digest",
+    "leakage",
+    "pair_id",
+    "read_pairs",
+    "read_prompts",
+    "safe_child",
+    "write_pairs",
+    "write_rows",
+]

@@ -6,6 +6,14 @@ import hashlib
 import json
 from typing import Any
 
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+)
+
+
+def _canonical_bytes(value: Any) -> bytes:
+    return _ENCODER.encode(value).encode("utf-8", "backslashreplace")
+
 
 def canonical_json(value: Any) -> str:
     """Return the one JSON text of `value`: sorted keys, no spaces, UTF-8 characters as they are.
@@ -15,15 +23,12 @@ def canonical_json(value: Any) -> str:
     Raises:
         ValueError: `value` holds NaN or an infinity.
     """
-    text = json.dumps(
-        value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-    )
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return _canonical_bytes(value).decode("utf-8")
 
 
 def digest(value: Any) -> str:
     """Return the sha256 of `value`'s canonical JSON, 64 hex digits."""
-    return hashlib.sha256(canonical_json(value).encode("utf-8")).hexdigest()
+    return hashlib.sha256(_canonical_bytes(value)).hexdigest()
 
 
 def pair_id(prompt: Any, chosen: Any, rejected: Any, source: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal, TypedDict, get_args
 
 from clairkit.records.identity import digest, pair_id
@@ -12,8 +11,6 @@ from clairkit.records.identity import digest, pair_id
 Source = Literal["clair", "judge_on_policy", "judge_off_policy", "stronger_preferred", "imported"]
 SOURCES: tuple[str, ...] = get_args(Source)
 ROLES = ("system", "user", "assistant", "tool", "developer")
-
-_EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 class Message(TypedDict):
@@ -34,7 +31,7 @@ class PromptRow:
     prompt: tuple[Message, ...]
     answer: str | None = None
     id: str = ""
-    extra: Mapping[str, Any] = field(default=_EMPTY)
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.id:
@@ -61,9 +58,9 @@ class Pair:
     id: str = ""
     rationale: str | None = None
     source: str = "imported"
-    scores: Mapping[str, Any] = field(default=_EMPTY)
-    provenance: Mapping[str, Any] = field(default=_EMPTY)
-    extra: Mapping[str, Any] = field(default=_EMPTY)
+    scores: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.id:

@@ -1,0 +1,140 @@
+"""From a row, in any of the accepted forms, to a record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any
+
+from clairkit.records.columns import (
+    PAIR_FORMS,
+    explicit_id,
+    missing,
+    optional_object,
+    optional_text,
+    others,
+)
+from clairkit.records.faults import RowFault
+from clairkit.records.implicit import split_messages, split_texts
+from clairkit.records.messages import Messages, check_prompt, check_side, text_of, turns_of
+from clairkit.records.schema import SOURCES, Pair, PromptRow
+
+_DISTILABEL = ("task", "student_solution", "revision")
+_SIDES = ("chosen", "rejected")
+_PAIR_KNOWN = frozenset(
+    ("prompt", *_SIDES, "id", "rationale", "rational", "source", "scores", "provenance")
+)
+_PROMPT_KNOWN = frozenset(("prompt", "answer", "id"))
+
+
+def to_prompt(row: Mapping[str, Any]) -> PromptRow:
+    """Return the prompt row of a file row: `prompt`, optional `answer` and `id`, extra columns.
+
+    Raises:
+        RowFault: a column is missing, null, of the wrong type, or not text.
+    """
+    if "prompt" not in row:
+        raise missing(row, ("prompt",), "prompt (text or messages), answer and id (both optional)")
+    return PromptRow(
+        prompt=check_prompt(turns_of(row["prompt"], "prompt", role="user")),
+        answer=optional_text(row, "answer"),
+        id=explicit_id(row),
+        extra=others(row, _PROMPT_KNOWN),
+    )
+
+
+def to_pair(row: Mapping[str, Any]) -> Pair:
+    """Return the pair of a file row: explicit or implicit prompt, or distilabel's columns.
+
+    Raises:
+        RowFault: a column is missing, null, of the wrong type, or not text.
+    """
+    row, known = _renamed(row)
+    if "prompt" in row:
+        prompt, chosen, rejected = _explicit(row)
+    else:
+        prompt, chosen, rejected = _implicit(row)
+    source, provenance = _source(row)
+    return Pair(
+        prompt=check_prompt(prompt),
+        chosen=check_side(chosen, "chosen"),
+        rejected=check_side(rejected, "rejected"),
+        id=explicit_id(row),
+        rationale=optional_text(row, "rationale", "rational"),
+        source=source,
+        scores=optional_object(row, "scores"),
+        provenance=provenance,
+        extra=others(row, known),
+    )
+
+
+def _renamed(row: Mapping[str, Any]) -> tuple[Mapping[str, Any], frozenset[str]]:
+    """Return the row under our own names, and the names that are no extra columns."""
+    if "chosen" in row and "rejected" in row:
+        return row, _PAIR_KNOWN
+    if all(name in row for name in _DISTILABEL):
+        prompt, rejected, chosen = (row[name] for name in _DISTILABEL)
+        rest = others(row, (*_DISTILABEL, "prompt", *_SIDES))
+        return {**rest, "prompt": prompt, "chosen": chosen, "rejected": rejected}, _PAIR_KNOWN
+    wanted = ("prompt", *_SIDES) if "prompt" not in row else _SIDES
+    raise missing(row, wanted, PAIR_FORMS)
+
+
+def _explicit(row: Mapping[str, Any]) -> tuple[Messages, Messages, Messages]:
+    prompt = turns_of(row["prompt"], "prompt", role="user")
+    chosen, rejected = (turns_of(row[side], side, role="assistant") for side in _SIDES)
+    if chosen[0]["role"] == "assistant":
+        return prompt, chosen, rejected
+    # Both sides repeat the prompt, as ContextualAI/ultrafeedback_clair_32k and ultrafeedback do.
+    if isinstance(row["prompt"], str):
+        prompt = _prompt_within(prompt, chosen)
+    return prompt, _after(prompt, chosen, "chosen"), _after(prompt, rejected, "rejected")
+
+
+def _prompt_within(prompt: Messages, side: Messages) -> Messages:
+    """Return the start of `side` that ends with the text `prompt`: a system turn may precede it."""
+    wanted = prompt[0]["content"].strip()
+    for index, turn in enumerate(side[:-1]):
+        if turn["role"] == "user" and turn["content"].strip() == wanted:
+            return side[: index + 1]
+    return prompt
+
+
+def _after(prompt: Messages, side: Messages, column: str) -> Messages:
+    size = len(prompt)
+    if len(side) <= size or side[:size] != prompt:
+        problem = f"`{column}` begins with a turn that is neither the assistant's nor `prompt`"
+        remedy = "let each side hold what follows the prompt, or the prompt and what follows it"
+        raise RowFault("bad_role", problem, remedy=remedy)
+    return side[size:]
+
+
+def _implicit(row: Mapping[str, Any]) -> tuple[Messages, Messages, Messages]:
+    chosen, rejected = (row[side] for side in _SIDES)
+    if isinstance(chosen, str) != isinstance(rejected, str):
+        problem = "`chosen` and `rejected` must both be texts or both be lists of messages"
+        raise RowFault("bad_type", problem)
+    if isinstance(chosen, str):
+        return split_texts(text_of(chosen, "chosen"), text_of(rejected, "rejected"))
+    turns = (turns_of(row[side], side, role="assistant") for side in _SIDES)
+    return split_messages(*turns)
+
+
+def _source(row: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the pair's source and provenance; a foreign `source` is kept in the latter."""
+    provenance = optional_object(row, "provenance")
+    name = optional_text(row, "source")
+    if name is None or name in SOURCES:
+        return name or "imported", provenance
+    if close := _close_source(name):
+        remedy = f"use one of {', '.join(SOURCES)}"
+        problem = f"unknown source; did you mean {close}?"
+        raise RowFault("bad_source", problem, received=name, remedy=remedy)
+    return "imported", {**provenance, "source": name}
+
+
+@lru_cache(maxsize=256)
+def _close_source(name: str) -> str | None:
+    close = get_close_matches(name, SOURCES, n=1, cutoff=0.8)
+    return close[0] if close else None

@@ -1,0 +1,50 @@
+"""Whether evaluation prompts were trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from clairkit.records.identity import digest
+from clairkit.records.schema import Pair, PromptRow
+from clairkit.records.stream import DigestSet
+
+_EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """How many evaluation rows have a prompt that is also in the training rows."""
+
+    shared: int
+    total: int
+    examples: tuple[str, ...]
+    """The ids of the first few of them."""
+
+    def __bool__(self) -> bool:
+        return self.shared > 0
+
+
+def leakage(train: Iterable[Pair | PromptRow], evaluation: Iterable[Pair | PromptRow]) -> Leakage:
+    """Count the rows of `evaluation` whose prompt is in `train`.
+
+    Prompts are the same when their roles and texts are, apart from white space at the ends of a
+    text. Either side may be a stream; about 20 bytes are held for each training prompt.
+    """
+    known = DigestSet()
+    for row in train:
+        known.add(prompt_digest(row))
+    shared = total = 0
+    examples: list[str] = []
+    for row in evaluation:
+        total += 1
+        if prompt_digest(row) in known:
+            shared += 1
+            examples += [row.id] if len(examples) < _EXAMPLES else []
+    return Leakage(shared, total, tuple(examples))
+
+
+def prompt_digest(row: Pair | PromptRow) -> int:
+    """Return 64 bits that stand for the row's prompt."""
+    turns = [[turn["role"], turn["content"].strip()] for turn in row.prompt]
+    return int(digest(turns)[:16], 16)

@@ -1,0 +1,219 @@
+"""Where output may go, and how it gets there whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, NoReturn
+
+from clairkit.display import excerpt
+from clairkit.errors import DataError, ResourceError, UsageError
+
+OutputPath = str | os.PathLike[str]
+
+_NAME_BYTES = 255  # the longest name of Linux's and macOS's file systems
+_NO_MEANS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file would be larger than allowed",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "no permission to write there",
+    errno.EPERM: "no permission to write there",
+    errno.EIO: "the disk failed",
+}
+
+
+def check_output(path: OutputPath, *, force: bool = False) -> Path:
+    """Return the path that output goes to, links followed, when it may be written.
+
+    An absolute path is taken as it is; a relative one stays below the current directory. Missing
+    folders are made when the output is written. Nothing is created here.
+
+    Args:
+        path: the path, as the user gave it.
+        force: an existing regular file, or saved `datasets` folder, may be replaced.
+
+    Raises:
+        UsageError: the path leads out of the current directory, cannot be a name, names something
+            that is no regular file, or exists and `force` is not given.
+        ResourceError: the folder cannot be written to.
+    """
+    text = os.fspath(path)
+    problem = _name_problem(text) if text else "the output path is empty"
+    if problem:
+        raise UsageError(problem, received=_shown(text))
+    if Path(os.path.normpath(text)).parts[:1] == (os.pardir,):
+        remedy = "give the absolute path if that is what you mean"
+        raise UsageError("the output path leads out of the current directory", received=text,
+                         remedy=remedy)  # fmt: skip
+    final = Path(os.path.realpath(text))
+    _check_existing(final, force=force)
+    _check_parent(final)
+    return final
+
+
+def safe_child(folder: OutputPath, name: str) -> Path:
+    """Return `folder/name` for a name that comes from data and is not trusted.
+
+    Raises:
+        DataError: the name is absolute, leads out of the folder (also through a link), is too
+            long, or holds a NUL or control character.
+    """
+    parts = name.replace("\\", "/").split("/")
+    problem = _name_problem(name)
+    if any(part in ("", ".", "..") for part in parts) or Path(name).is_absolute():
+        problem = "the name leads out of its folder"
+    elif any(ord(character) < 32 or character == "\x7f" for character in name):
+        problem = "the name holds a control character"
+    if problem:
+        raise DataError(problem, received=_shown(name), remedy="use a plain name")
+    child = Path(folder) / name
+    if not child.resolve().is_relative_to(Path(folder).resolve()):
+        raise DataError("the name leads out of its folder", received=_shown(name))
+    return child
+
+
+@contextmanager
+def atomic_write(path: OutputPath) -> Iterator[BinaryIO]:
+    """Open a new file for bytes that takes the place of `path` when the block ends without error.
+
+    Until then, and after an error or a kill, whatever was at `path` is untouched. Data and name
+    are on the disk when the block ends. Missing folders are made. A link is written through.
+
+    Raises:
+        ResourceError: the disk is full, read-only, or not ours to write.
+    """
+    final = Path(os.path.realpath(path))
+    fresh = final.with_name(f".clairkit-{secrets.token_hex(8)}.tmp")
+    with _resources(final):
+        opened = _create(fresh, final)
+        try:
+            with opened as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(final)
+            sync_folder(final.parent)
+        except BaseException:
+            with suppress(OSError):
+                fresh.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def atomic_folder(path: OutputPath, *, marker: str) -> Iterator[Path]:
+    """Make a new folder that takes the place of `path` when the block ends without error.
+
+    An earlier folder is only replaced when it holds a file named `marker`.
+
+    Raises:
+        UsageError: something else is there.
+        ResourceError: the disk is full, read-only, or not ours to write.
+    """
+    final = Path(os.path.realpath(path))
+    if final.exists() and not (final / marker).is_file():
+        raise UsageError("the folder holds something else and is not replaced", received=str(final))
+    token = secrets.token_hex(8)
+    fresh, old = (final.with_name(f".clairkit-{token}.{end}") for end in ("tmp", "old"))
+    with _resources(final):
+        fresh.mkdir(parents=True)
+        try:
+            yield fresh
+            for entry in [entry for entry in fresh.rglob("*") if entry.is_file()]:
+                with entry.open("rb") as file:
+                    os.fsync(file.fileno())
+            if final.exists():
+                final.rename(old)  # a folder cannot be replaced in one step
+            fresh.rename(final)
+            sync_folder(final.parent)
+        except BaseException:
+            if old.exists() and not final.exists():
+                old.rename(final)
+            raise
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in `folder` to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _resources(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        _raise_resource(path, error)
+
+
+def _raise_resource(path: Path, error: OSError) -> NoReturn:
+    if error.errno in _NO_MEANS:
+        remedy = "free or choose another place; what was there before is untouched"
+        problem = f"{path}: cannot be written: {_NO_MEANS[error.errno]}"
+        raise ResourceError(problem, remedy=remedy) from None
+    raise error
+
+
+def _create(fresh: Path, final: Path) -> BinaryIO:
+    """Open `fresh`, with the permissions of the file that it will replace."""
+    try:
+        fresh.parent.mkdir(parents=True, exist_ok=True)
+        file = fresh.open("xb")
+    except OSError as error:
+        problem = f"{final}: cannot be written: {_NO_MEANS.get(error.errno or 0, error.strerror)}"
+        raise ResourceError(problem, remedy="choose another place") from None
+    with suppress(OSError):
+        os.fchmod(file.fileno(), stat.S_IMODE(final.stat().st_mode))
+    return file
+
+
+def _name_problem(text: str) -> str | None:
+    if "\0" in text:
+        return "a path cannot hold a NUL character"
+    if any(len(part.encode("utf-8", "surrogatepass")) > _NAME_BYTES for part in Path(text).parts):
+        return f"a name in the path is longer than {_NAME_BYTES} bytes"
+    return None
+
+
+def _check_existing(final: Path, *, force: bool) -> None:
+    try:
+        mode = final.lstat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UsageError(f"the output path cannot be used ({error.strerror})",
+                         received=_shown(str(final))) from None  # fmt: skip
+    if stat.S_ISDIR(mode):
+        if not (final / "dataset_info.json").is_file():
+            raise UsageError("the output path is a directory", received=str(final),
+                             remedy="name a file in it")  # fmt: skip
+    elif not stat.S_ISREG(mode):
+        raise UsageError("the output path is no regular file", received=str(final))
+    if not force:
+        raise UsageError("the output exists", received=str(final),
+                         remedy="choose another name, or replace it with --force")  # fmt: skip
+
+
+def _check_parent(final: Path) -> None:
+    parent = next(folder for folder in final.parents if folder.exists())
+    if not parent.is_dir():
+        raise UsageError("the output path leads through a file", received=str(parent))
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise ResourceError(f"{parent}: no permission to write there",
+                            remedy="choose another place")  # fmt: skip
+
+
+def _shown(text: str) -> str:
+    return excerpt(text)

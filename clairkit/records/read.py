@@ -1,0 +1,84 @@
+"""Reading pairs and prompts from whatever holds them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from clairkit.records.arrow_rows import folder_rows, parquet_rows
+from clairkit.records.csv_file import csv_rows
+from clairkit.records.faults import Located
+from clairkit.records.forms import to_pair, to_prompt
+from clairkit.records.hub import hub_rows
+from clairkit.records.json_file import json_lines, json_rows
+from clairkit.records.schema import Pair, PromptRow
+from clairkit.records.source import Kind, Source, find_source
+from clairkit.records.stream import RowStream
+
+if TYPE_CHECKING:
+    Rows = Callable[[Source], Iterator[Located]]
+
+_READERS: dict[Kind, Rows] = {
+    "jsonl": json_lines,
+    "json": json_rows,
+    "csv": csv_rows,
+    "parquet": parquet_rows,
+    "folder": folder_rows,
+    "hub": hub_rows,
+}
+
+
+def read_pairs(
+    source: str | os.PathLike[str], *, skip_bad: bool = False, limit: int | None = None
+) -> RowStream[Pair]:
+    """Return the pairs of a source, in its order, as a stream that can be iterated repeatedly.
+
+    Accepted are JSON (an array, or an object with one array), JSONL, both also gzipped, CSV
+    (messages as JSON text in the cells), Parquet, a `datasets` folder, and a Hub id as `org/name`,
+    `org/name:split` or `hf://org/name`. A row has one of these forms:
+
+    - `prompt`, `chosen`, `rejected`, each a text or a list of messages; the sides may repeat the
+      prompt;
+    - `chosen`, `rejected` that begin with the same messages, or the same text: that is the prompt;
+    - distilabel's `task`, `student_solution` (rejected), `revision` (chosen).
+
+    `id`, `rationale` (or `rational`), `source`, `scores` and `provenance` are read when there; a
+    `source` that is none of ours goes to `provenance`; other columns are kept in `Pair.extra`.
+    A row without `id` gets one computed from its content.
+
+    Args:
+        source: the file, folder or Hub id.
+        skip_bad: count bad rows in `RowStream.skipped` instead of raising at the first.
+        limit: stop after this many good rows; None reads all.
+
+    Raises:
+        DataError: the source is missing or in no accepted format; when iterated, a row is bad.
+        UsageError: `limit` is below 1.
+    """
+    found = find_source(source)
+    rows = partial(_READERS[found.kind], found)
+    return RowStream(found.path, rows, to_pair, skip_bad=skip_bad, limit=limit)
+
+
+def read_prompts(
+    source: str | os.PathLike[str], *, skip_bad: bool = False, limit: int | None = None
+) -> RowStream[PromptRow]:
+    """Return the prompt rows of a source, in its order, as a stream; sources as in `read_pairs`.
+
+    A row has `prompt` (a text or a list of messages), optionally `answer` (the target model's
+    own, a text) and `id`; other columns are kept in `PromptRow.extra`.
+
+    Args:
+        source: the file, folder or Hub id.
+        skip_bad: count bad rows in `RowStream.skipped` instead of raising at the first.
+        limit: stop after this many good rows; None reads all.
+
+    Raises:
+        DataError: the source is missing or in no accepted format; when iterated, a row is bad.
+        UsageError: `limit` is below 1.
+    """
+    found = find_source(source)
+    rows = partial(_READERS[found.kind], found)
+    return RowStream(found.path, rows, to_prompt, skip_bad=skip_bad, limit=limit)
