@@ -57,8 +57,6 @@ def command(
         return
     from clairkit.training.run import run_training
 
-    if quiet:
-        _silence_libraries()
     result = run_training(resolved, resume=resume, force=force, say=console.note)
     console.result({**dataclasses.asdict(result), "output": str(result.output)})
     metrics = {k: v for k, v in result.metrics.items() if "/" in k or k == "loss"}
@@ -70,10 +68,3 @@ def command(
     )
     console.show(f"Model: {result.output}   Metrics: {result.output / 'metrics.jsonl'}")
     console.note(f"Next: clairkit evaluate PROMPTS --model hf:{result.output} --check python:…")
-
-
-def _silence_libraries() -> None:
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()

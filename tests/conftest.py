@@ -14,6 +14,8 @@ sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != RO
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may wait for a network
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Tiny models gain nothing from threads, and lose much when another process takes a core.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest  # noqa: E402 - after sys.path has been set
 from tiny import make_llama, make_tokenizer  # noqa: E402

@@ -7,7 +7,7 @@ import math
 import platform
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,35 @@ from clairkit.training.config import Resolved, TrainConfig
 CONFIG, METRICS, CARD, RUN = "config.yaml", "metrics.jsonl", "README.md", "run.json"
 
 _PACKAGES = ("torch", "transformers", "accelerate", "tokenizers", "safetensors", "peft")
+
+
+class StepLines(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
+    """Says a line for each logged step, in place of the Trainer's bars and prints."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+
+    def on_log(
+        self, _args: Any, state: Any, _control: Any, logs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
+        """Called by the Trainer after each log."""
+        for prefix in ("", "eval_"):
+            if logs and f"{prefix}loss" in logs:
+                parts = [
+                    f"{name} {logs[prefix + key]:.3f}"
+                    for name, key in _SHOWN.items()
+                    if prefix + key in logs
+                ]
+                kind = "held out" if prefix else "step"
+                self.say(f"{kind} {state.global_step}/{state.max_steps}  {'  '.join(parts)}")
+
+
+_SHOWN = {
+    "loss": "loss",
+    "chosen": "rewards/chosen",
+    "rejected": "rewards/rejected",
+    "accuracy": "rewards/accuracies",
+}
 
 
 class MetricsFile(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
@@ -51,7 +80,7 @@ def config_text(resolved: Resolved) -> str:
 
     lines = []
     for key, value in resolved.config.to_dict().items():
-        text = yaml.safe_dump({key: value}, default_flow_style=None, width=10**6).rstrip("\n")
+        text = yaml.safe_dump({key: value}, width=10**6).rstrip("\n")
         origin = resolved.origins.get(key, "default")
         lines.append(f"{text}  # {origin}" if "\n" not in text else f"# {origin}\n{text}")
     return "\n".join(lines) + "\n"

@@ -28,7 +28,7 @@ class TrainResult:
 
     output: Path
     pairs: int
-    dropped: Mapping[str, int]
+    counts: Mapping[str, int]
     steps: int
     metrics: Mapping[str, Any]
     kernel: str
@@ -75,7 +75,7 @@ def run_training(
     trainer.save_model()
     facts = {
         "pairs": len(train.pairs),
-        "dropped": {k: v for k, v in train.counts.items() if v and k != "rows"},
+        "counts": {key: count for key, count in train.counts.items() if count},
         "steps": outcome.global_step,
         "metrics": _last_metrics(trainer.state.log_history),
         "kernel": trainer.path.kernel,
@@ -193,9 +193,13 @@ def _trainer(
     evaluation: EncodedPairs | None,
     say: Say,
 ) -> Any:
+    from transformers import PrinterCallback, ProgressCallback
+    from transformers.utils import logging
+
     from clairkit.training.trainer import PreferenceTrainer
 
-    callbacks = [files.MetricsFile(Path(config.output)), ManifestCallback()]
+    logging.disable_progress_bar()
+    callbacks = [files.MetricsFile(Path(config.output)), ManifestCallback(), files.StepLines(say)]
     trainer = PreferenceTrainer(
         load_model(config),
         tokenizer,
@@ -204,6 +208,8 @@ def _trainer(
         None if evaluation is None else evaluation.pairs,
         callbacks=callbacks,
     )
+    for printer in (PrinterCallback, ProgressCallback):  # they write to stdout
+        trainer.remove_callback(printer)
     say(f"Kernel: {trainer.path.kernel} ({trainer.path.reason})")
     say(f"Reference: {config.model} before training, computed once")
     return trainer

@@ -195,7 +195,9 @@ def training_arguments(config: TrainConfig) -> TrainingArguments:
     Raises:
         UsageError: transformers refuses a value; its reason is passed on.
     """
-    values = {**ARGUMENT_DEFAULTS, **config.arguments}
+    # Pinned memory is for copies to a GPU; without one torch warns of it.
+    pin = {"dataloader_pin_memory": torch.cuda.is_available()}
+    values = {**pin, **ARGUMENT_DEFAULTS, **config.arguments}
     try:
         return TrainingArguments(
             output_dir=config.output, remove_unused_columns=False, label_names=[], **values

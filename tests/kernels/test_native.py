@@ -67,6 +67,21 @@ def test_tiles_equal_those_of_torch(
     torch.testing.assert_close(gradient.float(), expected.float(), **close)
 
 
+def test_threads_share_the_rows_without_changing_a_bit() -> None:
+    torch.manual_seed(0)
+    z, targets, shift = torch.randn(301, 700), torch.randint(700, (301,)), torch.randn(301)
+    head = TileHead(None, HeadOptions(), torch.float32)
+    results, threads = [], torch.get_num_threads()
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            arguments = (slice(0, 700), targets, shift, head)
+            results.append(NativeTiles().exponentials(z.clone(), *arguments))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_exponentials_at_the_ends_of_their_range(variant: int) -> None:
     z = torch.tensor([[-1e4, -87.0, -1.0, 0.0, 1.0, 75.9, 1e4]])

@@ -1,0 +1,99 @@
+"""Where a value comes from, and what is said of one that does not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from clairkit.errors import UsageError
+from clairkit.training import TrainConfig, resolve
+from clairkit.training.config import ARGUMENT_DEFAULTS
+from clairkit.training.files import check_same_run, config_text
+
+GIVEN = {"model": "m", "pairs": "p.jsonl", "output": "run"}
+
+
+def test_flags_win_over_set_over_file_over_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("beta: 0.2\nloss: hinge\nlearning_rate: 2e-5\nmax_steps: 9\n")
+    resolved = resolve({**GIVEN, "beta": 0.4}, ["loss=sigmoid", "beta=0.3"], str(file))
+    assert (resolved.config.beta, resolved.config.loss) == (0.4, "sigmoid")
+    assert resolved.config.arguments["max_steps"] == 9
+    origins = resolved.origins
+    assert [origins[k] for k in ("beta", "loss", "max_steps", "max_length", "logging_steps")] == [
+        "flag", "--set", str(file), "default", "default"]  # fmt: skip
+
+
+def test_departures_from_transformers_are_few_and_can_be_undone() -> None:
+    assert set(ARGUMENT_DEFAULTS) == {"learning_rate", "logging_steps", "report_to"}
+    resolved = resolve(GIVEN, ["report_to=tensorboard", "learning_rate=1e-5"])
+    assert resolved.config.arguments["report_to"] == "tensorboard"
+    assert resolved.config.arguments["learning_rate"] == 1e-5
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["bta=1"], "Did you mean beta"),
+        (["learning_rat=1"], "Did you mean learning_rate"),
+        (["beta=much"], "beta must be float: received 'much'"),
+        (["beta=-1"], "beta must be positive"),
+        (["max_length=1"], "at least 2"),
+        (["max_length=12.5"], "max_length must be int"),
+        (["kernel=cutlass"], "kernel must be one of auto, native, torch, eager"),
+        (["truncation=middle"], "truncation must be one of error, drop, keep_start"),
+        (["dtype=int8"], "dtype must be one of"),
+        (["loss=apo_zer"], "Did you mean 'apo_zero'"),
+        (["output_dir=x"], "Use -o"),
+        (["freeze=lm_head"], "freeze must be"),
+        (["skip_bad=1"], "skip_bad must be bool"),
+        (["beta"], "--set takes key=value"),
+        (["beta=[1"], "no YAML"),
+    ],
+)
+def test_a_value_that_does_not_fit_says_what_would(settings: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        resolve(GIVEN, settings)
+
+
+@pytest.mark.parametrize("key", ["model", "pairs", "output"])
+def test_what_is_needed_is_asked_for(key: str) -> None:
+    with pytest.raises(UsageError, match=f"no {key} given"):
+        resolve({**GIVEN, key: None})
+
+
+@pytest.mark.parametrize("content", ["- a list\n", "a: [1\n", ""])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(content)
+    with pytest.raises(UsageError, match=r"c\.yaml"):
+        resolve(GIVEN, (), str(file))
+
+
+def test_the_saved_configuration_can_be_given_again(tmp_path: Path) -> None:
+    settings = ["freeze=[lm_head*]", "chat_template_kwargs={a: 1}", "max_steps=3", "beta=1e-1"]
+    resolved = resolve(GIVEN, settings)
+    file = tmp_path / "config.yaml"
+    file.write_text(config_text(resolved))
+    assert resolve({}, (), str(file)).config == resolved.config
+    assert "beta: 0.1  # --set" in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("learning_rate", 1e-3), ("seed", 3), ("loss", "hinge"), ("max_length", 77)]
+)
+def test_resuming_with_another_value_shows_both(tmp_path: Path, key: str, value: Any) -> None:
+    (tmp_path / "config.yaml").write_text(config_text(resolve(GIVEN)))
+    check_same_run(resolve(GIVEN).config, tmp_path)
+    with pytest.raises(UsageError, match=rf"{key}: .* then, {value!r} now"):
+        check_same_run(resolve(GIVEN, [f"{key}={value}"]).config, tmp_path)
+
+
+def test_every_key_has_a_docstring() -> None:
+    source = Path(__import__("inspect").getsourcefile(TrainConfig)).read_text()
+    body = source[source.index("class TrainConfig") : source.index("def __post_init__")]
+    assert body.count('    """') == len(TrainConfig.__dataclass_fields__) + 1
+    assert yaml.safe_load(config_text(resolve(GIVEN)))["model"] == "m"
