@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: quickstart test unit check lint types clean
+.PHONY: quickstart test unit check lint types docs clean
 
 quickstart: $(READY)
 	$(BIN)/clairkit quickstart
@@ -39,6 +39,9 @@ $(READY): pyproject.toml constraints.txt kernels/csrc/native.c
 	  && echo "Native kernels: built." \
 	  || echo "Native kernels: not built (no C compiler?); the torch kernels do the work, only slower."
 	touch $(READY)
+
+docs: $(READY)
+	$(BIN)/python -m clairkit.cli.document > docs/commands.md
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

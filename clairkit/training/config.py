@@ -163,7 +163,7 @@ def _read_yaml(file: str) -> dict[str, Any]:
         raise UsageError(f"{file} is no YAML: {error}") from error
     if not isinstance(content, dict):
         raise UsageError(f"{file} must hold keys and values", received=type(content).__name__)
-    return {str(key): value for key, value in content.items()}
+    return {str(key): _meant(str(key), value) for key, value in content.items()}
 
 
 def _parse_settings(settings: Sequence[str]) -> dict[str, Any]:
@@ -175,14 +175,16 @@ def _parse_settings(settings: Sequence[str]) -> dict[str, Any]:
         if not equals:
             raise UsageError("--set takes key=value", received=setting)
         try:
-            values[key.strip()] = _number(yaml.safe_load(text))
+            values[key.strip()] = _meant(key.strip(), yaml.safe_load(text))
         except yaml.YAMLError as error:
             raise UsageError("the value is no YAML", received=setting) from error
     return values
 
 
-def _number(value: Any) -> Any:
-    """YAML 1.1 reads 1e-5 as a text; people mean the number."""
+def _meant(key: str, value: Any) -> Any:
+    """What people mean where YAML 1.1 reads 1e-5 as a text and `no` as false."""
+    if key.endswith("_strategy") and value is False:
+        return "no"
     if isinstance(value, str):
         try:
             return float(value) if "e" in value.lower() else value
@@ -194,8 +196,6 @@ def _number(value: Any) -> Any:
 def _checked(key: str, value: Any) -> Any:
     """Return the value in the key's type, or say what the type is."""
     hint = _own_types()[key]
-    if isinstance(value, str) and float in (hint, *typing.get_args(hint)):
-        value = _number(value)
     if _fits(value, hint):
         return tuple(value) if key == "freeze" else value
     raise UsageError(f"{key} must be {_type_name(hint)}", received=value)

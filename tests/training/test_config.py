@@ -22,6 +22,7 @@ def test_flags_win_over_set_over_file_over_defaults(tmp_path: Path) -> None:
     resolved = resolve({**GIVEN, "beta": 0.4}, ["loss=sigmoid", "beta=0.3"], str(file))
     assert (resolved.config.beta, resolved.config.loss) == (0.4, "sigmoid")
     assert resolved.config.arguments["max_steps"] == 9
+    assert resolved.config.arguments["learning_rate"] == 2e-5  # a text to YAML 1.1
     origins = resolved.origins
     assert [origins[k] for k in ("beta", "loss", "max_steps", "max_length", "logging_steps")] == [
         "flag", "--set", str(file), "default", "default"]  # fmt: skip
@@ -57,6 +58,13 @@ def test_departures_from_transformers_are_few_and_can_be_undone() -> None:
 def test_a_value_that_does_not_fit_says_what_would(settings: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         resolve(GIVEN, settings)
+
+
+def test_no_means_no_strategy(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("save_strategy: no\n")
+    for resolved in (resolve(GIVEN, (), str(file)), resolve(GIVEN, ["save_strategy=no"])):
+        assert resolved.config.arguments["save_strategy"] == "no"
 
 
 @pytest.mark.parametrize("key", ["model", "pairs", "output"])

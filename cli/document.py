@@ -1,0 +1,39 @@
+"""Writes docs/commands.md: the help of every command, as the command line prints it.
+
+Run `make docs`; a test compares the file with what the code says now.
+"""
+
+from __future__ import annotations
+
+import click
+
+from clairkit.cli.main import COMMANDS, cli
+
+_INTRODUCTION = """# Commands
+
+What `clairkit COMMAND --help` prints, written by `make docs`. Exit codes, everywhere: 0 done, 1 a
+bug, 2 usage or configuration, 3 bad input data, 4 part of the work done, 5 resources, 6 a remote
+model, its credentials or a budget, 7 a gate not passed, 8 more evidence needed, 130 and 143
+interrupted and terminated.
+"""
+
+
+def commands_page() -> str:
+    """Return the text of docs/commands.md."""
+    root = click.Context(cli, info_name="clairkit", terminal_width=80, max_content_width=80)
+    sections = [_INTRODUCTION, _section("clairkit", cli, root)]
+    for name in COMMANDS:
+        command = cli.get_command(root, name)
+        if command is None:
+            raise LookupError(name)
+        context = click.Context(command, root, name, terminal_width=80, max_content_width=80)
+        sections.append(_section(f"clairkit {name}", command, context))
+    return "\n".join(sections)
+
+
+def _section(title: str, command: click.Command, context: click.Context) -> str:
+    return f"## {title}\n\n```text\n{command.get_help(context)}\n```\n"
+
+
+if __name__ == "__main__":
+    click.echo(commands_page(), nl=False)
