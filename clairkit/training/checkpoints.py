@@ -62,7 +62,7 @@ def newest_whole(run: Path) -> tuple[Path, list[str]]:
         ResourceError: there is none.
     """
     folders = sorted(run.glob("checkpoint-*"), key=_step, reverse=True)
-    skipped = []
+    skipped: list[str] = []
     for folder in folders:
         problem = fault(folder)
         if problem is None:

@@ -160,7 +160,8 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         half = self.args.bf16 or self.args.fp16
         nats = _STEP0_NATS_HALF if half else _STEP0_NATS.get(dtype, _STEP0_NATS_HALF)
         gaps = torch.stack([pairs.chosen_ratio.abs(), pairs.rejected_ratio.abs()])
-        lengths = torch.stack([pairs.chosen_lengths, pairs.rejected_lengths])
+        lengths = torch.stack([size for size in (pairs.chosen_lengths, pairs.rejected_lengths)
+                               if size is not None])  # fmt: skip
         expected = self._loss(pairs.ref_chosen, pairs.ref_rejected, pairs).loss
         if bool((gaps > 1e-3 + nats * lengths).any()):
             raise GateError(

@@ -55,19 +55,17 @@ class NativeTiles(TorchTiles):
         bias = None if head.bias is None else head.bias[columns].contiguous()
         named = {name: tensor.contiguous() for name, tensor in rows.items()}
         shift = shift.contiguous()
-        addresses = (
-            z.data_ptr(),
-            0 if bias is None else bias.data_ptr(),
-            inside.data_ptr(),
-            shift.data_ptr(),
-            *(named[key].data_ptr() if key in named else 0 for key in ("logps", "factors", "sums")),
-        )
+        tile = (z.data_ptr(), 0 if bias is None else bias.data_ptr(), inside.data_ptr())
+        vectors = (
+            shift.data_ptr(), _address(named, "logps"), _address(named, "factors"),
+            _address(named, "sums"),
+        )  # fmt: skip
         options = head.options
         settings = (z.shape[1], options.softcap or 0.0, options.logit_scale)
         kind = (z.dtype == torch.bfloat16, "factors" in named, self.variant)
 
         def part(rows: tuple[int, int]) -> None:
-            _native.tile_pass(*addresses, *settings, *rows, *kind)
+            _native.tile_pass(*tile, *vectors, *settings, *rows, *kind)
 
         count = torch.get_num_threads() if z.numel() >= _MIN_PARALLEL else 1
         cuts = [len(z) * i // count for i in range(count + 1)]
@@ -76,6 +74,10 @@ class NativeTiles(TorchTiles):
             part(spans[0])
         else:
             list(_pool(count).map(part, spans))
+
+
+def _address(tensors: dict[str, Tensor], name: str) -> int:
+    return tensors[name].data_ptr() if name in tensors else 0
 
 
 def _takes(z: Tensor) -> bool:

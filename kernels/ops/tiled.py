@@ -233,7 +233,8 @@ class TiledLogps(torch.autograd.Function):
             d_hidden = (coefficients[:, None] * gradient).to(gradient.dtype)
             return d_hidden, None, None, None, None, None
         hidden, weight, bias, targets, logps, kept = ctx.saved_tensors
-        head = Head(weight, bias, *ctx.head, hidden.dtype)
+        options, tiles = ctx.head
+        head = Head(weight, bias, options, tiles, hidden.dtype)
         gradients = backward_pass(hidden, targets, head, logps, coefficients, kept)
         return *gradients, None, None, None
 

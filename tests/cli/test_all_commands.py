@@ -1,0 +1,429 @@
+"""What holds of every command: closed streams, plain terminals, secrets, hostile text, signals."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from clairkit.cli import main as main_module
+from clairkit.cli.console import Console, emit
+from clairkit.cli.main import COMMANDS, cli, run
+from clairkit.errors import ClairError, ResourceError
+
+PROGRAM = [sys.executable, "-m", "clairkit.cli"]
+HEAVY = ("torch", "transformers", "triton", "datasets", "numpy", "rich", "pyarrow", "httpx")
+HOSTILE = "[/foo][red] \x1b[31m\x1b]0;title\x07\x9b31m\u202e <script>alert(1)</script> =cmd()"
+SHOWN = "[/foo][red] \\x1b[31m\\x1b]0;title\\x07\\x9b31m\\u202e <script>alert(1)</script> =cmd()"
+SECRETS = {
+    "OPENAI_API_KEY": "sk-proj-abcdef0123456789abcd",
+    "HF_TOKEN": "hf_abcdefghijklmnopqrstuv",
+    "MY_DB_PASSWORD": "correct-horse-battery",
+}
+ESCAPE = re.compile("[\x1b\x9b\u202e]")
+
+
+def present() -> list[str]:
+    """Commands whose module is there."""
+    return [
+        name for name, (module, _) in COMMANDS.items()
+        if importlib.util.find_spec(f"clairkit.cli.{module}")
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("work")
+    rows = [
+        {
+            "prompt": f"Why {at}? {HOSTILE}",
+            "chosen": f"東京 {at} {HOSTILE}",
+            "rejected": f"京都 {at}",
+        }
+        for at in range(5)
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (path / "pairs.jsonl").write_text(text, encoding="utf-8")
+    (path / "slow_check.py").write_text(
+        "import pathlib, time\npathlib.Path('ready').touch()\ntime.sleep(60)\n"
+    )
+    return path
+
+
+RUNS = {
+    "score": ["score", "pairs.jsonl"],
+    "score to a file": ["score", "pairs.jsonl", "-o", "out.jsonl", "--force"],
+    "score --json": ["score", "pairs.jsonl", "--json"],
+    "doctor": ["doctor"],
+    "--help": ["--help"],
+    "--version": ["--version"],
+} | {f"{name} --help": [name, "--help"] for name in present()}
+run_names = pytest.mark.parametrize("name", RUNS)
+
+
+def start(
+    arguments: list[str], folder: Path, env: dict[str, str] | None = None, **streams: Any
+) -> subprocess.Popen[str]:
+    plain = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    return subprocess.Popen(
+        [*PROGRAM, *arguments], cwd=folder, env={**plain, **(env or {})}, text=True,
+        encoding="utf-8", errors="surrogateescape",
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams},
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out or "", err or ""
+
+
+# Streams
+
+
+@run_names
+def test_a_reader_that_goes_away_is_no_error(name: str, folder: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    (folder / "out.jsonl").unlink(missing_ok=True)
+    process = start(RUNS[name], folder, stdout=writing)
+    os.close(writing)
+    code, _, err = finish(process)
+    assert (code, "Traceback" in err, "Broken" in err, "Exception" in err) == (0, *[False] * 3)
+    if name == "score to a file":  # the work is done all the same
+        assert (folder / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_streams_that_are_closed(closed: str, folder: Path) -> None:
+    (folder / "out.jsonl").unlink(missing_ok=True)
+    line = f'exec "$@" {closed}'
+    shell = ["sh", "-c", line, "sh", *PROGRAM, *RUNS["score to a file"]]
+    done = subprocess.run(shell, cwd=folder, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    rows = (folder / "out.jsonl").read_text(encoding="utf-8").splitlines()
+    assert all(json.loads(row)["scores"] for row in rows)  # no message went into the file
+
+
+@pytest.mark.parametrize("name", ["score", "score --json", "--help"])
+def test_a_full_disk_behind_stdout(name: str, folder: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        code, _, err = finish(start(RUNS[name], folder, stdout=full))
+    assert (code, "Traceback" in err) == (5, False)
+    assert "standard output cannot be written" in err
+
+
+PLAIN = [
+    {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    {"PYTHONIOENCODING": "ascii"},
+    {"NO_COLOR": "1"},
+    {"TERM": "dumb"},
+    {"COLUMNS": "20"},
+    {"COLUMNS": "20", "TERM": "dumb", "NO_COLOR": "1", "PYTHONIOENCODING": "ascii:strict"},
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "env"),
+    [(name, env) for name in ("score", "score --json", "score --help") for env in PLAIN]
+    + [("doctor", PLAIN[-1])],
+    ids=lambda value: value if isinstance(value, str) else ",".join(value),
+)
+def test_plain_output_without_a_terminal(name: str, env: dict[str, str], folder: Path) -> None:
+    code, out, err = finish(start(RUNS[name], folder, env))
+    assert (code, "Traceback" in err) == (0, False)
+    assert out
+    assert not ESCAPE.search(out + err)
+    if name == "score --json":
+        assert json.loads(out)["kept"] == 5
+
+
+@pytest.mark.parametrize("env", PLAIN[:2], ids=lambda env: ",".join(env))
+def test_text_that_a_locale_lacks_is_spelt_out(env: dict[str, str], folder: Path) -> None:
+    (folder / "bad.jsonl").write_text("東京\n", encoding="utf-8")
+    code, _, err = finish(start(["score", "bad.jsonl"], folder, env))
+    assert (code, "Traceback" in err) == (3, False)
+    assert "\\u6771\\u4eac" in err
+
+
+def on_terminal(arguments: list[str], folder: Path, env: dict[str, str]) -> str:
+    """What a terminal would get."""
+    ours, theirs = pty.openpty()
+    process = start(arguments, folder, env, stdout=theirs, stderr=theirs, stdin=theirs)
+    os.close(theirs)
+    text = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # the other side is gone
+            break
+        if not part:
+            break
+        text += part
+    os.close(ours)
+    assert process.wait(timeout=60) == 0
+    return text.decode()
+
+
+def test_a_terminal_may_get_bold_but_not_under_no_color(folder: Path) -> None:
+    base = {"TERM": "xterm", "COLUMNS": "80"}
+    assert "\x1b[1m" in on_terminal(RUNS["score"], folder, base)
+    for plain in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        assert not ESCAPE.search(on_terminal(RUNS["score"], folder, {**base, **plain}))
+
+
+# Text that is not ours
+
+
+def test_model_text_is_shown_literally(folder: Path) -> None:
+    bad = folder / "bad.jsonl"
+    bad.write_text(json.dumps({"prompt": "p", "chosen": HOSTILE[:60]}) + "\n" + HOSTILE + "\n")
+    code, out, err = finish(start(["score", "bad.jsonl"], folder))
+    assert code == 3
+    assert not ESCAPE.search(out + err)
+    bad.write_text(HOSTILE + "\n")
+    code, out, err = finish(start(["score", "bad.jsonl"], folder))
+    assert code == 3
+    assert not ESCAPE.search(out + err)
+    # The error shows the text once more as Python would write it: backslashes doubled.
+    assert SHOWN[:60] in err.replace("\\\\", "\\")
+
+
+def test_the_console_shows_text_literally(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console()
+    console.show(HOSTILE)
+    console.note(HOSTILE)
+    console.warn(HOSTILE)
+    console.table(HOSTILE, ["a", HOSTILE], [[HOSTILE, "1"]], note=HOSTILE)
+    captured = capsys.readouterr()
+    assert not ESCAPE.search(captured.out + captured.err)
+    assert captured.out.count(SHOWN) == 5
+    assert captured.err.count(SHOWN) == 2
+
+
+def test_json_carries_text_without_harm(capsys: pytest.CaptureFixture[str]) -> None:
+    Console(as_json=True).result({"text": HOSTILE, HOSTILE: [1, {"deep": (HOSTILE, None, True)}]})
+    out = capsys.readouterr().out
+    assert not ESCAPE.search(out)
+    assert json.loads(out) == {"text": HOSTILE, HOSTILE: [1, {"deep": [HOSTILE, None, True]}]}
+
+
+def test_json_in_ascii_stays_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii", errors="backslashreplace")
+    monkeypatch.setattr(sys, "stdout", stream)
+    value = {"é": "東京 👩\u200d👩 \ud800", "nan": float("nan"), "inf": [float("inf"), 1.5]}
+    Console(as_json=True).result(value)
+    found = json.loads(raw.getvalue())
+    assert found == {"é": value["é"], "nan": None, "inf": [None, 1.5]}
+
+
+# Secrets
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *RUNS.values(),
+        ["score", "secrets.jsonl"],
+        ["score", "https://user:hunter2hunter2@host/pairs.jsonl"],
+        ["score", "pairs.jsonl", "--tokenizer", "https://user:hunter2hunter2@host/tok"],
+        ["score", "pairs.jsonl", "--drop", SECRETS["MY_DB_PASSWORD"]],
+        ["score", "pairs.jsonl", f"--{SECRETS['MY_DB_PASSWORD']}"],
+        [SECRETS["OPENAI_API_KEY"]],
+    ],
+    ids=lambda arguments: " ".join(arguments)[:40],
+)
+def test_secrets_are_in_no_output(arguments: list[str], folder: Path) -> None:
+    line = " ".join([*SECRETS.values(), "Authorization: Bearer abcdef123456", "api_key=zyxwvu98"])
+    (folder / "secrets.jsonl").write_text(line + "\n")
+    code, out, err = finish(start(arguments, folder, SECRETS))
+    assert code in (0, 2, 3)
+    for secret in (*SECRETS.values(), "hunter2", "abcdef123456", "zyxwvu98"):
+        assert secret not in out + err
+
+
+def test_json_is_whole_when_secrets_are_taken_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MY_API_KEY", 'quo"ted\\secret')
+    value = {"url": "http://h/?api_key=abcdef", "said": 'it is quo"ted\\secret', "x": "y"}
+    Console(as_json=True).result(value)
+    found = json.loads(capsys.readouterr().out)
+    assert found["x"] == "y"
+    assert found["url"] == "http://h/?api_key=[redacted]"
+    assert found["said"] == "it is [redacted]"
+
+
+def test_a_bug_report_holds_no_secret(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise RuntimeError(f"{SECRETS['OPENAI_API_KEY']} \x1b[31m")
+
+    monkeypatch.setattr(cli, "main", fails)
+    assert run(["doctor"]) == 1
+    err = capsys.readouterr().err
+    assert "This is a bug in clairkit" in err
+    assert "Traceback" in err
+    assert not ESCAPE.search(err)
+    assert SECRETS["OPENAI_API_KEY"] not in err
+
+
+# Exit codes and signals
+
+
+def subclasses(kind: type[ClairError]) -> list[type[ClairError]]:
+    return [kind, *(below for child in kind.__subclasses__() for below in subclasses(child))]
+
+
+CODES = [(kind("no"), kind.exit_code) for kind in subclasses(ClairError)] + [
+    (click.UsageError("no"), 2),
+    (KeyboardInterrupt(), 130),
+    (click.exceptions.Abort(), 130),
+    (main_module.Terminated(), 143),
+    (MemoryError(), 5),
+    (OSError(28, "No space left on device"), 5),
+    (BrokenPipeError(32, "Broken pipe"), 4),
+    (ValueError("no"), 1),
+]
+
+
+@pytest.mark.parametrize(("error", "code"), CODES, ids=lambda value: repr(value)[:40])
+def test_exit_codes(
+    error: BaseException,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "main", fails)
+    monkeypatch.setattr(main_module, "silence", lambda _stream: None)
+    assert run([]) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("Error: ") <= 1
+    assert ("Traceback" in captured.err) == (code == 1 and not isinstance(error, ClairError))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["scor"], "No such command 'scor'. Did you mean 'score'?"),
+        (["nothing-like-it"], "No such command 'nothing-like-it'.\nTry 'clairkit --help'."),
+        (["score"], "Missing argument 'PAIRS'.\nTry 'clairkit score --help'."),
+        (["score", "x", "--tokeniser", "y"], "--tokenizer"),
+        (["--no-such"], "No such option"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.out == ""
+
+
+def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 2
+    err = capsys.readouterr().err
+    assert "Usage: clairkit" in err
+    assert "Error" not in err
+
+
+def test_a_library_that_leaves_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def leaves(*_: Any, **__: Any) -> None:
+        raise SystemExit(9)
+
+    monkeypatch.setattr(cli, "main", leaves)
+    with pytest.raises(SystemExit):
+        run([])
+
+
+@pytest.mark.parametrize(
+    ("sent", "code", "said"),
+    [(signal.SIGTERM, 143, "Terminated."), (signal.SIGINT, 130, "Interrupted.")],
+)
+def test_signals(sent: signal.Signals, code: int, said: str, folder: Path) -> None:
+    ready = folder / "ready"
+    ready.unlink(missing_ok=True)
+    arguments = ["evaluate", "pairs.jsonl", "--model", "hf:x", "--check", "python:slow_check:f"]
+    process = start(arguments, folder)
+    deadline = time.monotonic() + 30
+    while not ready.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(sent)
+    found, out, err = finish(process)
+    assert (found, out) == (code, "")
+    assert err.split() == [said]
+
+
+def test_a_stream_that_fails_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(ResourceError, match="No space left"):
+        emit("text", Full())
+    monkeypatch.setattr(sys, "stderr", Full())
+    emit("text", sys.stderr)  # nobody is left to tell
+
+
+# Help
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in present())])
+def test_help_loads_nothing_heavy(arguments: list[str], folder: Path) -> None:
+    program = (
+        "import sys\n"
+        "from clairkit.cli.main import run\n"
+        f"code = run({arguments})\n"
+        f"print(code, sorted(set({HEAVY}) & set(sys.modules)), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True,
+                          text=True, timeout=60)  # fmt: skip
+    assert done.stderr.strip() == "0 []"
+    assert "--help" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in present())])
+def test_help_is_instant(arguments: list[str], folder: Path) -> None:
+    # Processor time, the least of five, against Python's own start: other load counts little.
+    program = ["-c", "import clairkit.cli.main as m, sys; m.run(sys.argv[1:])"]
+    ours = min(cpu_seconds([*program, *arguments], folder) for _ in range(5))
+    assert ours < 0.25
+
+
+def cpu_seconds(arguments: list[str], folder: Path) -> float:
+    before = os.times()
+    subprocess.run([sys.executable, *arguments], cwd=folder, stdout=subprocess.DEVNULL, check=True,
+                   timeout=60)  # fmt: skip
+    after = os.times()
+    return (after.children_user - before.children_user) + (
+        after.children_system - before.children_system
+    )
+
+
+def test_every_command_has_its_help_in_both_places() -> None:
+    context = click.Context(cli)
+    for name in present():
+        found = cli.get_command(context, name)
+        assert found is not None
+        assert found.name == name
+        assert (found.help or "").strip()
+        assert {"as_json", "quiet"} <= {parameter.name for parameter in found.params}

@@ -1,0 +1,53 @@
+"""Functions that the tests name as `python:reviser_functions:…`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from clairkit.generation import AnswerRequest, ReviseRequest
+
+
+def shout(request: ReviseRequest) -> str:
+    return request.answer.upper()
+
+
+def answer(request: AnswerRequest) -> str:
+    return f"you said {request.prompt[-1]['content']}"
+
+
+def explain(request: ReviseRequest) -> tuple[str, str]:
+    return f"{request.answer}!", f"row {request.row['id']}, colour {request.row['colour']}"
+
+
+def nothing(request: ReviseRequest) -> None:
+    return None
+
+
+def number(request: ReviseRequest) -> int:
+    return 7
+
+
+def broken(request: ReviseRequest) -> str:
+    raise KeyError("no\x1b[31m such \ud800")
+
+
+def leaving(request: ReviseRequest) -> str:
+    raise SystemExit(3)
+
+
+def surrogate(request: ReviseRequest) -> str:
+    return "\udcff"
+
+
+async def slow(request: ReviseRequest) -> str:
+    await asyncio.sleep(0.2)
+    return request.answer.upper()
+
+
+def slow_shout(request: ReviseRequest) -> str:
+    time.sleep(0.01)
+    return request.answer.upper()
+
+
+not_callable = 3

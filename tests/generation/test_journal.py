@@ -1,0 +1,179 @@
+"""The journal: what is recorded stays, one writer at a time, one set of settings."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clairkit.errors import DataError, ResourceError, UsageError
+from clairkit.generation.journal import Entry, Journal, Recorded, differences, journal_path
+from clairkit.generation.lock import FileLock
+from clairkit.generation.sampling import Failure, Reply
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    return tmp_path / "pairs.jsonl"
+
+
+@pytest.fixture
+def journal(output: Path) -> Iterator[Journal]:
+    opened = Journal(output)
+    yield opened
+    opened.close()
+
+
+def entry(key: str, outcome: Reply | Failure, step: str = "revise") -> Entry:
+    return Entry(key, step, "openai:gpt", outcome)
+
+
+REPLY = Reply("text\0 \u3042", "length", 3, 4, rationale="why", tries=2)
+FAILURE = Failure("too_large", "2 MB", "said", 5, 6, 3)
+
+
+def test_results_come_back_as_they_were(journal: Journal, output: Path) -> None:
+    journal.write([entry("a", REPLY), entry("b", FAILURE)])
+    journal.close()
+    again = Journal(output)
+    assert again.latest("a", "revise") == Recorded(1, REPLY)
+    assert again.latest("b", "revise") == Recorded(1, FAILURE)
+    assert again.latest("a", "answer") is None
+    usage = again.usage()
+    assert (usage.calls, usage.prompt_tokens, usage.completion_tokens) == (5, 8, 10)
+    again.close()
+
+
+def test_the_newest_attempt_counts(journal: Journal) -> None:
+    journal.write([entry("a", Failure("request_failed"))])
+    journal.write([entry("a", REPLY)])
+    assert journal.latest("a", "revise") == Recorded(2, REPLY)
+    assert journal.usage().calls == 3
+
+
+def test_what_may_pass_is_asked_again(journal: Journal) -> None:
+    journal.write([entry("a", REPLY), entry("b", FAILURE), entry("c", Failure("request_failed")),
+                   entry("d", REPLY, "answer")])  # fmt: skip
+    assert journal.finished("revise") == {"a", "b"}
+    assert journal.finished("answer") == {"d"}
+
+
+def test_a_transaction_is_whole_or_not_at_all(journal: Journal) -> None:
+    with pytest.raises(sqlite3.IntegrityError):
+        journal.write([entry("a", REPLY), Entry("b", None, "m", REPLY)])  # type: ignore[arg-type]
+    assert journal.latest("a", "revise") is None
+    journal.write([entry("a", REPLY)])
+    assert journal.latest("a", "revise") is not None
+
+
+def test_results_of_one_turn_share_a_transaction(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    write = journal.write
+    monkeypatch.setattr(journal, "write", lambda some: (sizes.append(len(some)), write(some)))
+
+    async def several() -> None:
+        await asyncio.gather(*(journal.record([entry(str(n), REPLY)]) for n in range(5)))
+        await journal.record([entry("later", REPLY)])
+
+    asyncio.run(several())
+    assert sizes == [5, 1]
+    assert len(journal.finished("revise")) == 6
+
+
+def test_the_disk_has_it_before_record_returns(journal: Journal) -> None:
+    pragma = journal._database.execute
+    assert pragma("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    assert pragma("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_other_settings_are_refused_field_by_field(journal: Journal) -> None:
+    journal.settle({"seed": 0, "model": "a", "same": 1}, force=False)
+    journal.settle({"seed": 0, "model": "a", "same": 1}, force=False)
+    with pytest.raises(UsageError, match=r"model: a -> b; seed: 0 -> 1") as info:
+        journal.settle({"seed": 1, "model": "b", "same": 1}, force=False)
+    assert "same" not in str(info.value)
+    journal.settle({"seed": 1, "model": "b", "same": 1}, force=True)
+    journal.settle({"seed": 1, "model": "b", "same": 1}, force=False)
+
+
+def test_differences_show_what_came_and_went() -> None:
+    assert differences({"a": 1, "b": 2}, {"a": 1, "c": "x"}) == ["b: 2 -> null", "c: null -> x"]
+
+
+def test_a_second_writer_is_refused_with_the_pid(journal: Journal, output: Path) -> None:
+    lock = output.with_name(f"{output.name}.journal.lock")
+    arguments = [sys.executable, "-c", HOLD, str(lock)]
+    run = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert f"UsageError: process {os.getpid()} is working on this output" in run.stderr
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from clairkit.generation.lock import FileLock
+lock = FileLock(Path(sys.argv[1]))
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_dead_holders_lock_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(UsageError, match=f"process {holder.pid} "):
+        FileLock(path)
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    holder.stdout.close()
+    assert path.exists()  # it left its file behind
+    with FileLock(path):
+        assert path.read_text().strip() == str(os.getpid())
+    assert not path.exists()
+
+
+def test_a_foreign_file_is_refused_and_kept(output: Path) -> None:
+    journal_path(output).write_bytes(b"no database at all" * 100)
+    with pytest.raises(DataError, match="no journal"):
+        Journal(output)
+    assert journal_path(output).read_bytes().startswith(b"no database")
+    journal_path(output).unlink()
+    Journal(output).close()  # and the lock was let go
+
+
+def test_a_later_version_is_refused(journal: Journal, output: Path) -> None:
+    journal.set_meta("schema_version", 99)
+    journal.close()
+    with pytest.raises(UsageError, match="later version"):
+        Journal(output)
+
+
+def test_a_full_disk_is_named_and_nothing_is_lost(journal: Journal, output: Path) -> None:
+    journal.write([entry("a", REPLY)])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    earlier = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65536, hard))
+    try:
+        with pytest.raises(ResourceError, match="can't be written"):
+            journal.write([entry("big", Reply("x" * 1_000_000))])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, earlier)
+    journal.write([entry("b", REPLY)])
+    journal.close()
+    again = Journal(output)
+    assert again.finished("revise") == {"a", "b"}
+    again.close()
