@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
+import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import click
 
 from clairkit.display import printable, redact
+from clairkit.errors import ResourceError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+_DEFAULT_WIDTH = 80  # columns, where the output is no terminal
+# JSON escapes the control characters below U+0020 itself; a terminal obeys these as well.
+_LIVE = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def output_options(function: Command) -> Command:
@@ -25,7 +35,11 @@ def output_options(function: Command) -> Command:
 
 @dataclass(frozen=True)
 class Console:
-    """The two streams of one command run."""
+    """The two streams of one command run.
+
+    A reader that goes away (`| head`) ends the output, not the command: its files are still
+    written and its exit code still tells what happened.
+    """
 
     as_json: bool = False
     quiet: bool = False
@@ -49,6 +63,8 @@ class Console:
     ) -> None:
         """A table for people: first column left, the others right aligned, cells shown literally.
 
+        Where it does not fit the terminal, each row becomes a few lines, a cell a line.
+
         Args:
             title: a line above it.
             columns: the head of each column.
@@ -57,27 +73,131 @@ class Console:
         """
         if self.as_json and self.quiet:
             return
-        from rich.console import Console as Rich
-        from rich.table import Table
-        from rich.text import Text
-
         stream = sys.stderr if self.as_json else sys.stdout
-        table = Table(title=Text(redact(title)), title_justify="left", title_style="bold", box=None)
-        for index, column in enumerate(columns):
-            table.add_column(Text(column), justify="right" if index else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(redact(printable(cell, keep=""))) for cell in row))
-        rich = Rich(file=stream, highlight=False, markup=False, emoji=False)
-        rich.print(table)
+        safe = [[_safe(cell) for cell in row] for row in (columns, *rows)]
+        if _needed(safe) <= width_of(stream):
+            emit(_grid(_safe(title), safe, stream), stream)
+        else:
+            emit(_stacked(_safe(title), safe), stream)
         if note:
             self._write(note, stream)
 
     def result(self, value: Mapping[str, Any]) -> None:
-        """The one result object of `--json`; prints nothing otherwise."""
-        if self.as_json:
-            text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
-            sys.stdout.write(redact(text) + "\n")
+        """The one result object of `--json`; prints nothing otherwise.
 
-    def _write(self, text: str, stream: Any) -> None:
-        stream.write(redact(printable(text)) + "\n")
+        NaN and infinities, for which JSON has no form, become null.
+        """
+        if self.as_json:
+            emit(_json_text(_plain(value), sys.stdout) + "\n", sys.stdout)
+
+    def _write(self, text: str, stream: TextIO) -> None:
+        emit(redact(printable(text)) + "\n", stream)
+
+
+def emit(text: str, stream: TextIO) -> None:
+    """Write `text`; once the reader of `stream` is gone, write nowhere.
+
+    Raises:
+        ResourceError: stdout goes to a disk that is full, or fails otherwise.
+    """
+    try:
+        stream.write(text)
         stream.flush()
+    except BrokenPipeError:
+        silence(stream)
+    except OSError as error:
+        silence(stream)
+        if stream is not sys.stderr:  # what can't be said on stderr can't be said
+            problem = f"the standard output cannot be written ({error.strerror})"
+            raise ResourceError(problem, remedy="free the disk, or redirect elsewhere") from None
+
+
+def silence(stream: TextIO) -> None:
+    """Point a stream that cannot be written at the null device, the interpreter's flush too."""
+    with suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+
+
+def width_of(stream: TextIO) -> int:
+    """Return the columns to write for: `COLUMNS`, else the terminal's, else 80."""
+    asked = os.environ.get("COLUMNS", "")
+    if asked.isascii() and asked.isdigit() and int(asked) > 0:
+        return int(asked)
+    with suppress(OSError, ValueError):
+        return os.get_terminal_size(stream.fileno()).columns or _DEFAULT_WIDTH
+    return _DEFAULT_WIDTH
+
+
+def _safe(cell: str) -> str:
+    return redact(printable(cell, keep=""))
+
+
+def _needed(rows: Sequence[Sequence[str]]) -> int:
+    """Return the columns that a grid of these rows takes."""
+    from rich.cells import cell_len
+
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    return sum(widths) + len(widths) - 1
+
+
+def _grid(title: str, rows: Sequence[Sequence[str]], stream: TextIO) -> str:
+    from rich.console import Console as Rich
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    for index, column in enumerate(rows[0]):
+        table.add_column(Text(column), justify="right" if index else "left", no_wrap=True)
+    for row in rows[1:]:
+        table.add_row(*map(Text, row))
+    # Not to the stream itself: rich leaves the program when the reader has gone.
+    drawn = io.StringIO()
+    rich = Rich(
+        file=drawn,
+        width=width_of(stream),
+        force_terminal=_is_styled(stream),
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    rich.print(Text(title, style="bold"))
+    rich.print(table)
+    return "".join(f"{line.rstrip()}\n" for line in drawn.getvalue().splitlines())
+
+
+def _is_styled(stream: TextIO) -> bool:
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") in (None, "", "dumb")
+    return not plain and stream.isatty()
+
+
+def _stacked(title: str, rows: Sequence[Sequence[str]]) -> str:
+    lines = [title]
+    for row in rows[1:]:
+        lines.append(row[0])
+        lines += [f"  {name} {cell}".rstrip() for name, cell in zip(rows[0], row, strict=True)][1:]
+    return "\n".join(lines) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` as JSON has it, every text without secrets."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {redact(str(name)): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    return redact(str(value))
+
+
+def _json_text(value: Any, stream: TextIO) -> str:
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(stream.encoding or "ascii")
+    except UnicodeEncodeError:
+        # The stream's own escapes for what it cannot encode would not be JSON.
+        return json.dumps(value, allow_nan=False)
+    return _LIVE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import signal
@@ -12,6 +13,7 @@ from typing import NoReturn
 import click
 
 from clairkit import __version__
+from clairkit.cli.console import emit, silence
 from clairkit.display import printable, redact
 from clairkit.errors import ClairError
 
@@ -25,6 +27,11 @@ COMMANDS = {
     "doctor": ("doctor", "What this machine offers, and what is missing."),
     "quickstart": ("quickstart", "The whole road on a small model that ships inside."),
 }
+
+# What the machine lacks, whoever found out: not a bug of ours.
+_NO_MEANS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
+)
 
 
 class LazyGroup(click.Group):
@@ -40,6 +47,17 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            close = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean '{close[0]}'?" if close else ""
+            ctx.fail(f"No such command '{args[0]}'.{hint}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
@@ -51,7 +69,7 @@ def cli() -> None:
     """Align an open-weights language model on one GPU.
 
     The road: prompts -> answers -> revisions -> scored pairs -> training -> evaluation.
-    Every arrow is one command; every command resumes where it stopped.
+    Every arrow is one command, and each can be run again alone.
     """
 
 
@@ -60,28 +78,31 @@ class Terminated(BaseException):
 
 
 def _on_sigterm(_signum: int, _frame: FrameType | None) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one does not wait
     raise Terminated
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and leave the process with its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        # Under LANG=C a model's text must not end the program.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    _prepare_streams()
     signal.signal(signal.SIGTERM, _on_sigterm)
     code = run(arguments)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _silence(sys.stdout.fileno())
+        emit("", sys.stdout)
+    except ClairError as error:
+        code = code or _say(f"Error: {error}", error.exit_code)
     sys.exit(code)
 
 
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line; return the exit code. Prints each error once, to stderr."""
+    before = sys.stdout
     try:
         result = cli.main(args=arguments, prog_name="clairkit", standalone_mode=False)
-    except click.exceptions.Abort:
+    except click.exceptions.Abort as error:
+        if isinstance(error.__cause__, EOFError):  # no command asks anything
+            return _say(_bug_report(), 1)
         return _say("Interrupted.", 130)
     except click.ClickException as error:
         return _say(_usage(error), 2)
@@ -91,18 +112,49 @@ def run(arguments: list[str] | None = None) -> int:
         return _say("Interrupted.", 130)
     except Terminated:
         return _say("Terminated.", 143)
-    except BrokenPipeError:
-        _silence(sys.stdout.fileno())
+    except SystemExit:
+        if sys.stdout is before:
+            raise
+        # click put another stream there because the reader of its help has gone.
+        silence(before)
+        sys.stdout = before
         return 0
-    except Exception:  # the last resort: a bug, shown whole but without secrets
-        return _say(_bug_report(), 1)
+    except Exception as error:
+        return _unexpected(error)
     return result if isinstance(result, int) else 0
 
 
+def _prepare_streams() -> None:
+    """Make both streams writable in any locale, and there even when they were closed."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            # Else the next file that is opened would get its number, and our output with it.
+            descriptor = os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)
+            setattr(sys, name, os.fdopen(descriptor, "w" if number else "r"))
+    for stream in (sys.stdout, sys.stderr):
+        # Under LANG=C a model's text must not end the program.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
 def _usage(error: click.ClickException) -> str:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return error.format_message()  # it is the help
     context = getattr(error, "ctx", None)
     hint = f"\nTry '{context.command_path} --help'." if context is not None else ""
     return f"Error: {error.format_message()}{hint}"
+
+
+def _unexpected(error: Exception) -> int:
+    """Report what no command foresaw: the machine's limits as such, all else as a bug."""
+    if isinstance(error, BrokenPipeError):  # not through our console: a library's own output
+        silence(sys.stdout)
+        return _say("Error: a pipe was closed while the command was at work.", 4)
+    if isinstance(error, MemoryError):
+        return _say("Error: the memory of this machine is used up.", 5)
+    if isinstance(error, OSError) and error.errno in _NO_MEANS:
+        place = error.filename or "the standard output cannot be written"
+        return _say(f"Error: {place} ({error.strerror}).", 5)
+    return _say(_bug_report(), 1)
 
 
 def _bug_report() -> str:
@@ -115,14 +167,5 @@ def _bug_report() -> str:
 
 
 def _say(message: str, code: int) -> int:
-    try:
-        sys.stderr.write(redact(printable(message)) + "\n")
-        sys.stderr.flush()
-    except BrokenPipeError:
-        _silence(sys.stderr.fileno())
+    emit(redact(printable(message)) + "\n", sys.stderr)
     return code
-
-
-def _silence(descriptor: int) -> None:
-    """Point a closed pipe at the null device, so that the interpreter's own flush is quiet."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

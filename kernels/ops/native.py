@@ -60,12 +60,14 @@ class NativeTiles(TorchTiles):
             shift.data_ptr(), _address(named, "logps"), _address(named, "factors"),
             _address(named, "sums"),
         )  # fmt: skip
-        options = head.options
-        settings = (z.shape[1], options.softcap or 0.0, options.logit_scale)
-        kind = (z.dtype == torch.bfloat16, "factors" in named, self.variant)
+        cap, scale = head.options.softcap or 0.0, head.options.logit_scale
+        half, gradient = z.dtype == torch.bfloat16, "factors" in named
 
         def part(rows: tuple[int, int]) -> None:
-            _native.tile_pass(*tile, *vectors, *settings, *rows, *kind)
+            _native.tile_pass(
+                *tile, *vectors, z.shape[1], cap, scale, rows[0], rows[1], half, gradient,
+                self.variant,
+            )  # fmt: skip
 
         count = torch.get_num_threads() if z.numel() >= _MIN_PARALLEL else 1
         cuts = [len(z) * i // count for i in range(count + 1)]
