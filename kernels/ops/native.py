@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
@@ -71,7 +72,7 @@ class NativeTiles(TorchTiles):
 
         count = torch.get_num_threads() if z.numel() >= _MIN_PARALLEL else 1
         cuts = [len(z) * i // count for i in range(count + 1)]
-        spans = list(zip(cuts[:-1], cuts[1:], strict=True))
+        spans = list(itertools.pairwise(cuts))
         if count == 1:
             part(spans[0])
         else:
