@@ -54,6 +54,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "slow_check.py").write_text(
         "import pathlib, time\npathlib.Path('ready').touch()\ntime.sleep(60)\n"
     )
+    (path / "reviser_9a.py").write_text("def revise(request): return request.answer + ' EUR'\n")
+    answers = [{"prompt": f"Cost {at}?", "answer": f"{at} {HOSTILE}"} for at in range(3)]
+    text = "".join(json.dumps(row) + "\n" for row in answers)
+    (path / "answers.jsonl").write_text(text, encoding="utf-8")
     return path
 
 
@@ -62,10 +66,22 @@ RUNS = {
     "score to a file": ["score", "pairs.jsonl", "-o", "out.jsonl", "--force"],
     "score --json": ["score", "pairs.jsonl", "--json"],
     "doctor": ["doctor"],
+    "build-pairs": [
+        "build-pairs",
+        "answers.jsonl",
+        "-o",
+        "built.jsonl",
+        "--force",
+        "--reviser",
+        "python:reviser_9a:revise",
+    ],
     "--help": ["--help"],
     "--version": ["--version"],
 } | {f"{name} --help": [name, "--help"] for name in present()}
 run_names = pytest.mark.parametrize("name", RUNS)
+
+
+SLOW_RUNS = {"train": ["train", "--model", "m", "--pairs", "p", "-o", "r", "--print-config"]}
 
 
 def start(
@@ -132,11 +148,11 @@ PLAIN = [
 @pytest.mark.parametrize(
     ("name", "env"),
     [(name, env) for name in ("score", "score --json", "score --help") for env in PLAIN]
-    + [("doctor", PLAIN[-1])],
+    + [(name, PLAIN[-1]) for name in ("doctor", "build-pairs", "train")],
     ids=lambda value: value if isinstance(value, str) else ",".join(value),
 )
 def test_plain_output_without_a_terminal(name: str, env: dict[str, str], folder: Path) -> None:
-    code, out, err = finish(start(RUNS[name], folder, env))
+    code, out, err = finish(start({**RUNS, **SLOW_RUNS}[name], folder, env))
     assert (code, "Traceback" in err) == (0, False)
     assert out
     assert not ESCAPE.search(out + err)

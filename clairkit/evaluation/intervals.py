@@ -1,0 +1,141 @@
+"""Confidence intervals for proportions: one, and the difference of two on the same prompts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from clairkit.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval; both ends belong to it."""
+
+    low: float
+    high: float
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The change of a proportion between two runs over the same prompts.
+
+    Attributes:
+        estimate: after minus before, in [-1, 1].
+        low: lower end of the interval.
+        high: upper end of the interval.
+        n: prompts.
+        gained: prompts that were wrong before and are right after.
+        lost: prompts that were right before and are wrong after.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    n: int
+    gained: int
+    lost: int
+
+    @property
+    def verdict(self) -> str:
+        """Return "better" or "worse" when the whole interval is; "undecided" when it holds 0."""
+        if self.low > 0:
+            return "better"
+        return "worse" if self.high < 0 else "undecided"
+
+
+def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
+    """Return Wilson's score interval for a proportion (Wilson 1927), without continuity correction.
+
+    With p = successes / n and z the normal quantile: the p0 for which |p - p0| is at most
+    z sqrt(p0 (1 - p0) / n). It lies in [0, 1] and keeps a width at 0 and at n successes.
+
+    Args:
+        successes: how often it was right.
+        n: how often it was tried, at least once.
+        confidence: probability that such an interval holds the true proportion, in (0, 1).
+
+    Raises:
+        UsageError: an argument is out of its range.
+    """
+    if n < 1 or not 0 <= successes <= n:
+        problem = "a proportion needs at least one trial, and no more successes than trials"
+        raise UsageError(problem, received=f"{successes} of {n}")
+    z = _quantile(confidence)
+    share = successes / n
+    centre = share + z * z / (2 * n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
+    # At the ends the closed form misses 0 and 1 by a rounding error.
+    low = 0.0 if successes == 0 else (centre - half) / scale
+    high = 1.0 if successes == n else (centre + half) / scale
+    return Interval(low, high)
+
+
+def paired_difference(
+    before: Sequence[bool], after: Sequence[bool], confidence: float = 0.95
+) -> Difference:
+    """Return after minus before in the proportion of successes, with a paired interval.
+
+    The interval is Newcombe's square-and-add (Statistics in Medicine 17:2635-2650, 1998, method
+    10): Wilson's intervals of both proportions, combined with the correlation phi of the pairs.
+    With p1 in [l1, u1] after and p2 in [l2, u2] before,
+    low = p1 - p2 - sqrt((p1 - l1)^2 - 2 phi (p1 - l1)(u2 - p2) + (u2 - p2)^2), and high likewise
+    with the other ends. It stays in [-1, 1] and keeps a width when no prompt changed.
+
+    Args:
+        before: whether each prompt's answer was right, in any order.
+        after: the same for the same prompts in the same order.
+        confidence: in (0, 1).
+
+    Raises:
+        UsageError: the two differ in length or are empty.
+    """
+    if len(before) != len(after):
+        problem = "a paired difference needs the same prompts on both sides"
+        raise UsageError(problem, received=f"{len(before)} and {len(after)}")
+    n = len(after)
+    both = sum(a and b for a, b in zip(after, before, strict=True))
+    gained, lost = sum(map(bool, after)) - both, sum(map(bool, before)) - both
+    first, second = wilson(both + gained, n, confidence), wilson(both + lost, n, confidence)
+    share, earlier = (both + gained) / n, (both + lost) / n
+    phi = _phi(both, gained, lost, n - both - gained - lost)
+    estimate = (gained - lost) / n
+    return Difference(
+        estimate=estimate,
+        low=max(-1.0, estimate - _added(share - first.low, second.high - earlier, phi)),
+        high=min(1.0, estimate + _added(first.high - share, earlier - second.low, phi)),
+        n=n,
+        gained=gained,
+        lost=lost,
+    )
+
+
+def _added(ours: float, theirs: float, phi: float) -> float:
+    return math.sqrt(max(0.0, ours * ours - 2 * phi * ours * theirs + theirs * theirs))
+
+
+def _phi(both: int, gained: int, lost: int, neither: int) -> float:
+    """Return the correlation of the pairs; a positive one is continuity-corrected, as in method 10.
+
+    0 when a margin is empty: then no correlation can be seen.
+    """
+    n = both + gained + lost + neither
+    margins = (both + gained) * (lost + neither) * (both + lost) * (gained + neither)
+    if not margins:
+        return 0.0
+    product: float = both * neither - gained * lost
+    if product > 0:
+        product = max(product - n / 2, 0)
+    return product / math.sqrt(margins)
+
+
+def _quantile(confidence: float) -> float:
+    if not 0 < confidence < 1:
+        raise UsageError("the confidence must lie between 0 and 1", received=confidence)
+    return NormalDist().inv_cdf((1 + confidence) / 2)

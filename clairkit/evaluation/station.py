@@ -1,0 +1,166 @@
+"""The held-out station: one sampled answer a prompt, checked by program, counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clairkit.errors import DataError, UsageError
+from clairkit.evaluation.asking import Answerer, make_asker
+from clairkit.evaluation.checks import Check, score_answer
+from clairkit.evaluation.intervals import Difference, Interval, paired_difference, wilson
+from clairkit.generation.sampling import Failure, Outcome, Sampling
+from clairkit.generation.specs import ModelOptions
+from clairkit.records import PromptRow
+
+_CHUNK = 64  # prompts between two reports of progress
+
+
+@dataclass(frozen=True)
+class AnswerRow:
+    """One prompt, its answer, and what the check said.
+
+    Attributes:
+        prompt: the row that was asked, with all its columns.
+        answer: the text the model gave, empty when it failed.
+        finish_reason: why it stopped ("length": it was cut), or the reason why there is no answer.
+        score: what the check returned, in [0, 1]; 0 without an answer.
+        right: whether the score reached the pass mark.
+        failed: whether there is no answer.
+    """
+
+    prompt: PromptRow
+    answer: str
+    finish_reason: str
+    score: float
+    right: bool
+    failed: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row as an object of a prompt file; an answer given before is kept apart."""
+        given = {} if self.prompt.answer is None else {"given_answer": self.prompt.answer}
+        return {**self.prompt.to_json(), **given, **self.outcome()}
+
+    def outcome(self) -> dict[str, Any]:
+        """Return the answer and its outcome alone."""
+        return {
+            "answer": self.answer,
+            "finish_reason": self.finish_reason,
+            "score": self.score,
+            "right": self.right,
+        }
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How often one model was right.
+
+    Attributes:
+        rows: one for each prompt, sorted by id.
+        successes: rows that are right.
+        n: rows.
+        interval: Wilson's interval of successes / n.
+        mean_score: mean of the scores; the same as successes / n when the check gives bools.
+        cut: answers that ran into the token limit.
+        failures: prompts that got no answer, by reason; each of them counts as wrong.
+    """
+
+    rows: tuple[AnswerRow, ...]
+    successes: int
+    n: int
+    interval: Interval
+    mean_score: float
+    cut: int
+    failures: dict[str, int]
+
+    @property
+    def share(self) -> float:
+        """Successes / n, in [0, 1]."""
+        return self.successes / self.n
+
+
+def evaluate(
+    model: str | Answerer,
+    prompts: Iterable[PromptRow],
+    check: Check,
+    sampling: Sampling,
+    *,
+    pass_at: float = 1.0,
+    confidence: float = 0.95,
+    options: ModelOptions | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Evaluation:
+    """Sample one answer to each prompt and count how many are right.
+
+    Each answer's randomness comes from the sampling seed and the prompt's id alone, and prompts
+    are asked in the order of their ids: their order in the file makes no difference, and two
+    models that are asked the same prompts are compared pair by pair.
+
+    Args:
+        model: a spec (`hf:`, `openai:` or `python:`), or a loaded `LocalModel` or its like.
+        prompts: the held-out prompts, each with an id of its own.
+        check: (prompt messages, answer, row mapping) -> bool, or a score in [0, 1].
+        sampling: how to sample, as the model is deployed.
+        pass_at: the lowest score that is right.
+        confidence: of the interval, in (0, 1).
+        options: how the model of a spec is run.
+        say: told about progress.
+
+    Raises:
+        DataError: there is no prompt.
+        UsageError: the spec is none, the check fails, or a number is out of its range.
+        RemoteError: the server fails or refuses.
+    """
+    if not 0 < pass_at <= 1:
+        raise UsageError("the pass mark must lie in (0, 1]", received=pass_at)
+    ordered = sorted(prompts, key=lambda row: row.id)
+    if not ordered:
+        raise DataError("there is no prompt to evaluate on")
+    rows: list[AnswerRow] = []
+    with make_asker(model, options) as asker:
+        for start in range(0, len(ordered), _CHUNK):
+            chunk = ordered[start : start + _CHUNK]
+            outcomes = asker.ask(chunk, sampling)
+            rows += (
+                _answered(row, outcome, check, pass_at)
+                for row, outcome in zip(chunk, outcomes, strict=True)
+            )
+            say(f"{len(rows)} of {len(ordered)} prompts answered")
+    return _counted(rows, confidence)
+
+
+def compare(before: Evaluation, after: Evaluation, confidence: float = 0.95) -> Difference:
+    """Return the paired difference of two evaluations on the same prompts.
+
+    Raises:
+        UsageError: the prompts differ.
+    """
+    ids = [row.prompt.id for row in before.rows], [row.prompt.id for row in after.rows]
+    if ids[0] != ids[1]:
+        raise UsageError("two evaluations are compared on the same prompts, and these differ")
+    return paired_difference(
+        [row.right for row in before.rows], [row.right for row in after.rows], confidence
+    )
+
+
+def _answered(row: PromptRow, outcome: Outcome, check: Check, pass_at: float) -> AnswerRow:
+    if isinstance(outcome, Failure):
+        return AnswerRow(row, "", outcome.reason, 0.0, False, failed=True)
+    score = score_answer(check, row, outcome.text)
+    return AnswerRow(row, outcome.text, outcome.finish_reason, score, score >= pass_at)
+
+
+def _counted(rows: Sequence[AnswerRow], confidence: float) -> Evaluation:
+    successes = sum(row.right for row in rows)
+    failures = Counter(row.finish_reason for row in rows if row.failed)
+    return Evaluation(
+        rows=tuple(rows),
+        successes=successes,
+        n=len(rows),
+        interval=wilson(successes, len(rows), confidence),
+        mean_score=sum(row.score for row in rows) / len(rows),
+        cut=sum(row.finish_reason == "length" for row in rows),
+        failures=dict(sorted(failures.items())),
+    )

@@ -1,0 +1,26 @@
+"""Loading the tokenizer whose tokens are counted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clairkit.display import excerpt
+from clairkit.errors import UsageError
+
+
+def load_tokenizer(name: str) -> Any:
+    """Return the tokenizer of a folder or Hub id (`hf:` before it is accepted); runs no code of it.
+
+    Raises:
+        UsageError: there is none, or transformers cannot load it.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(name.removeprefix("hf:"))
+    except Exception as error:  # many kinds, by file format and version
+        raise UsageError(
+            f"the tokenizer cannot be loaded ({excerpt(str(error), 160)})",
+            received=name,
+            remedy="give a folder with tokenizer.json, or the Hub id of a model",
+        ) from None

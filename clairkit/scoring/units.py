@@ -1,0 +1,54 @@
+"""Texts as sequences of units: a model's tokens, or grapheme clusters where no tokenizer is given.
+
+Words are never used: Japanese and Thai have no spaces between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import regex
+
+Text = str | Sequence[Mapping[str, Any]]
+"""A text, or messages (objects with a `content`)."""
+
+_GRAPHEME = regex.compile(r"\X")
+
+
+def text_of(side: Text) -> str:
+    """Return the text of `side`; the contents of several messages, each on lines of its own."""
+    if isinstance(side, str):
+        return side
+    return "\n".join(message["content"] for message in side)
+
+
+def roles_of(side: Text) -> tuple[str, ...]:
+    """Return the roles of the messages of `side`, none for a plain text."""
+    return () if isinstance(side, str) else tuple(message["role"] for message in side)
+
+
+def unit_name(tokenizer: Any | None) -> tuple[str, str | None]:
+    """Return the unit ("token" or "grapheme") and the tokenizer's name, if there is one."""
+    if tokenizer is None:
+        return "grapheme", None
+    name = getattr(tokenizer, "name_or_path", "") or type(tokenizer).__name__
+    return "token", str(name)
+
+
+def units_of(text: str, tokenizer: Any | None) -> list[int] | list[str]:
+    """Return the units of `text`: token ids, or grapheme clusters for `tokenizer=None`.
+
+    The text is encoded on its own, without special tokens; a special token that is spelt out in
+    it counts as the plain text it is, as it does in training.
+
+    Args:
+        text: what one side, or the prompt, says.
+        tokenizer: a transformers tokenizer, or None.
+    """
+    if tokenizer is None:
+        clusters: list[str] = _GRAPHEME.findall(text)
+        return clusters
+    encoded = tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
+    ids: list[int] = list(encoded["input_ids"])
+    return ids

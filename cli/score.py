@@ -1,0 +1,134 @@
+"""`clairkit score`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clairkit.cli.console import Console, output_options
+
+if TYPE_CHECKING:
+    from clairkit.scoring import ScoredPairs, SummaryRow
+
+_STATISTICS = ("mean", "median", "p10", "p90", "min", "max")
+_COUNTS = ("edit_spans", "span_length_mean", "span_length_max")
+
+
+@click.command("score", short_help="What really differs between the two sides of each pair.")
+@click.argument("pairs")
+@click.option("-o", "--output", help="Write the pairs here, `scores` filled, sorted by id.")
+@click.option("--tokenizer", metavar="ID", help="Folder or Hub id; counts its tokens.")
+@click.option(
+    "--drop",
+    metavar="REASON,…",
+    help="Leave out pairs that are: identical, whitespace_only, empty, empty_chosen, "
+    "empty_rejected, one_unit, disjoint, turns_differ, approximate.",
+)
+@click.option("--skip-bad", is_flag=True, help="Leave out unreadable rows, and count them.")
+@click.option("--force", is_flag=True, help="Replace the output if it exists.")
+@output_options
+def command(
+    pairs: str,
+    output: str | None,
+    tokenizer: str | None,
+    drop: str | None,
+    skip_bad: bool,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Show what really differs between the two sides of each pair of PAIRS.
+
+    PAIRS is a JSONL, JSON, CSV or Parquet file, a datasets folder or a Hub id. Without
+    --tokenizer, grapheme clusters (characters as a reader sees them) are counted, never words.
+    The same pairs give the same output in any order. Spans are what lies between equal stretches;
+    an edit share is the share of one side that lies in spans; similarity is 2 m / (n + n') with m
+    the longest common subsequence.
+    """
+    from clairkit.records import check_output, read_pairs, write_pairs
+    from clairkit.scoring import load_tokenizer, parse_reasons, score_pairs, summarise
+
+    console = Console(as_json=as_json, quiet=quiet)
+    reasons = parse_reasons(drop) if drop is not None else ()
+    if output is not None:
+        check_output(output, force=force)
+    loaded = load_tokenizer(tokenizer) if tokenizer is not None else None
+    stream = read_pairs(pairs, skip_bad=skip_bad)
+    scored = score_pairs(stream, loaded, drop=reasons, keep_pairs=output is not None)
+    _check_left(scored, pairs)
+    if output is not None:
+        write_pairs(output, scored.pairs, force=force)
+    rows = summarise(scored.scores)
+    _show(console, rows, scored, stream.skipped)
+    if output is not None:
+        console.show(f"Pairs with scores: {output}")
+        console.note(f"Next: clairkit train --model ID --pairs {output} -o RUN")
+    console.result(_result(rows, scored, stream.skipped, output))
+
+
+def _check_left(scored: ScoredPairs, source: str) -> None:
+    from clairkit.errors import DataError
+
+    if not scored.scores:
+        counts = ", ".join(f"{count} {reason}" for reason, count in scored.dropped.items())
+        raise DataError(
+            f"0 of {scored.read} pairs are left",
+            path=source,
+            received=counts,
+            remedy="name fewer reasons to drop, or make other pairs",
+        )
+
+
+def _show(
+    console: Console, rows: Sequence[SummaryRow], scored: ScoredPairs, skipped: Mapping[str, int]
+) -> None:
+    from clairkit.scoring import METRICS, count_flags
+
+    unit, tokenizer, count = rows[0].unit, rows[0].tokenizer, len(scored.scores)
+    counted = f"tokens of {tokenizer}" if tokenizer else "grapheme clusters (no --tokenizer given)"
+    console.table(
+        f"{count} pair{'s' * (count != 1)}. Unit: {counted}.",
+        ["metric", "unit", "n", *_STATISTICS],
+        [
+            [METRICS[row.metric], unit, str(row.n)]
+            + [_number(row.metric, getattr(row, name)) for name in _STATISTICS]
+            for row in rows
+        ],
+    )
+    for label, counts in (
+        ("Flags", count_flags(scored.scores)),
+        ("Dropped", scored.dropped),
+        ("Bad rows skipped", skipped),
+    ):
+        if counts:
+            listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+            console.show(f"{label}: {listed}")
+
+
+def _number(metric: str, value: float) -> str:
+    if metric in _COUNTS or metric.endswith("_length"):
+        return f"{value:.1f}" if value < 10_000 else f"{value:.0f}"
+    return f"{value:.3f}"
+
+
+def _result(
+    rows: Sequence[SummaryRow], scored: ScoredPairs, skipped: Mapping[str, int], output: str | None
+) -> dict[str, Any]:
+    from clairkit.scoring import count_flags
+
+    return {
+        "read": scored.read,
+        "kept": len(scored.scores),
+        "unit": rows[0].unit,
+        "tokenizer": rows[0].tokenizer,
+        "metrics": {
+            row.metric: {"n": row.n} | {name: getattr(row, name) for name in _STATISTICS}
+            for row in rows
+        },
+        "flags": count_flags(scored.scores),
+        "dropped": scored.dropped,
+        "skipped": dict(sorted(skipped.items())),
+        "output": output,
+    }
