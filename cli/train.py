@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
+import sys
 from typing import Any
 
 import click
@@ -38,7 +40,7 @@ def command(
     as_json: bool,
     quiet: bool,
     **flags: Any,
-) -> None:
+) -> int:
     """Train a model on preference pairs with an anchored loss.
 
     Keys of --config and --set are those of transformers.TrainingArguments (learning_rate,
@@ -54,11 +56,14 @@ def command(
 
         console.show(config_text(resolved).rstrip())
         console.result(resolved.config.to_dict())
-        return
+        return 0
     from clairkit.training.run import run_training
 
     result = run_training(resolved, resume=resume, force=force, say=console.note)
     console.result({**dataclasses.asdict(result), "output": str(result.output)})
+    if result.signal is not None:
+        console.warn(f"Interrupted after step {result.steps}. To go on:\n{_resume_command()}")
+        return 128 + result.signal
     metrics = {k: v for k, v in result.metrics.items() if "/" in k or k == "loss"}
     console.table(
         f"{result.steps} steps on {result.pairs} pairs, {result.seconds:.0f} s, "
@@ -68,3 +73,9 @@ def command(
     )
     console.show(f"Model: {result.output}   Metrics: {result.output / 'metrics.jsonl'}")
     console.note(f"Next: clairkit evaluate PROMPTS --model hf:{result.output} --check python:…")
+    return 0
+
+
+def _resume_command() -> str:
+    arguments = [word for word in sys.argv[1:] if word not in ("--resume", "--force")]
+    return shlex.join(["clairkit", *arguments, "--resume"])

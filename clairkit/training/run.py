@@ -18,13 +18,18 @@ from clairkit.records.write import atomic_write
 from clairkit.training import files
 from clairkit.training.checkpoints import ManifestCallback, newest_whole
 from clairkit.training.config import Resolved, TrainConfig
+from clairkit.training.interrupt import StopOnSignal
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run did. `metrics` are those of the last logged step."""
+    """What a run did. `metrics` are those of the last logged step.
+
+    `signal` is the number of the signal that ended it early, after a checkpoint; then there is no
+    final model yet.
+    """
 
     output: Path
     pairs: int
@@ -34,6 +39,7 @@ class TrainResult:
     kernel: str
     seconds: float
     peak_memory_mb: float
+    signal: int | None = None
 
 
 def run_training(
@@ -58,21 +64,22 @@ def run_training(
     _check_run(run, config, resume=resume, force=force)
     tokenizer = load_tokenizer(config)
     train, evaluation = _read(config, tokenizer, say)
-    trainer = _trainer(config, tokenizer, train, evaluation, say)
+    stop = StopOnSignal(say)
+    trainer = _trainer(config, tokenizer, train, evaluation, stop, say)
     checkpoint = _checkpoint(run, say) if resume else None
     run.mkdir(parents=True, exist_ok=True)
     if not resume:
         _write(run / files.CONFIG, files.config_text(resolved))
         (run / files.METRICS).unlink(missing_ok=True)
     try:
-        outcome = trainer.train(resume_from_checkpoint=checkpoint)
+        with stop.listening():
+            outcome = trainer.train(resume_from_checkpoint=checkpoint)
     except MemoryError as error:
         raise _no_memory(config) from error
     except RuntimeError as error:  # torch has a class of its own for devices, none for the CPU
         if "out of memory" in str(error).lower() or "can't allocate memory" in str(error).lower():
             raise _no_memory(config) from error
         raise
-    trainer.save_model()
     facts = {
         "pairs": len(train.pairs),
         "counts": {key: count for key, count in train.counts.items() if count},
@@ -83,10 +90,19 @@ def run_training(
         "data_sha256": digest([pair.id for pair in train.pairs]),
         "seconds": round(time.monotonic() - started, 3),
         "peak_memory_mb": peak_memory_mb(),
+        "signal": stop.signal,
     }
+    if stop.signal is None:
+        _finish(trainer, config, facts)
+    return TrainResult(run, **{k: facts[k] for k in TrainResult.__dataclass_fields__ if k in facts})
+
+
+def _finish(trainer: Any, config: TrainConfig, facts: dict[str, Any]) -> None:
+    """Write the trained model and what says how it came about."""
+    run = Path(config.output)
+    trainer.save_model()
     _write(run / files.RUN, json.dumps(files.run_facts(config, facts), indent=1) + "\n")
     _write(run / files.CARD, files.model_card(config, facts))
-    return TrainResult(run, **{k: facts[k] for k in TrainResult.__dataclass_fields__ if k in facts})
 
 
 def load_tokenizer(config: TrainConfig) -> Any:
@@ -191,6 +207,7 @@ def _trainer(
     tokenizer: Any,
     train: EncodedPairs,
     evaluation: EncodedPairs | None,
+    stop: StopOnSignal,
     say: Say,
 ) -> Any:
     from transformers import PrinterCallback, ProgressCallback
@@ -199,7 +216,9 @@ def _trainer(
     from clairkit.training.trainer import PreferenceTrainer
 
     logging.disable_progress_bar()
-    callbacks = [files.MetricsFile(Path(config.output)), ManifestCallback(), files.StepLines(say)]
+    callbacks = [
+        files.MetricsFile(Path(config.output)), ManifestCallback(), files.StepLines(say), stop,
+    ]  # fmt: skip
     trainer = PreferenceTrainer(
         load_model(config),
         tokenizer,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +118,27 @@ def test_out_of_memory_is_exit_5_with_remedies(
     monkeypatch.setattr("clairkit.training.trainer.PreferenceTrainer.pair_losses", full)
     assert train(model_folder, pairs_file, tmp_path / "run") == 5
     assert "halve per_device_train_batch_size" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_with_a_checkpoint_and_the_command_that_resumes(
+    model_folder: Path, pairs_file: Path, tmp_path: Path, number: int, code: int
+) -> None:
+    command = [
+        sys.executable, "-m", "clairkit.cli", "train", "--model", str(model_folder), "--pairs",
+        str(pairs_file), "-o", str(tmp_path / "run"), "--set", "max_steps=100000", "--set",
+        "logging_steps=1", "--set", "save_strategy=no", "--set", "use_cpu=true",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("step 2/"):
+                process.send_signal(number)
+                break
+        rest = process.stderr.read()
+    assert process.returncode == code
+    assert "with a checkpoint" in rest
+    assert rest.rstrip().endswith("--resume")
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    [folder] = (tmp_path / "run").glob("checkpoint-*")
+    assert (folder / "MANIFEST.json").is_file()
