@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,8 @@ from fake_server import Request, Response, answer_in, completion, error, revise,
 from clairkit.errors import DataError, PartialError, UsageError
 from clairkit.generation import BuildResult, BuildSettings, Sampling, build_pairs
 from clairkit.generation.journal import journal_path
+from clairkit.generation.requests import Control, Task
+from clairkit.generation.sampling import Failure, Outcome, Reply
 from clairkit.records import Message, PromptRow, read_pairs
 
 Build = Callable[..., BuildResult]
@@ -97,6 +99,38 @@ def test_twins_are_asked_once_and_written_once(build: Build, make_rows: Rows) ->
         result = build(server.url, rows=[row, PromptRow(row.prompt, row.answer, "twin")])
         assert len(server.requests) == 1
     assert (result.pairs, result.counts, result.failed) == (1, {"duplicate": 1}, 0)
+
+
+class Batches:
+    """A reviser of batches that loses one row of its first run."""
+
+    name, identity = "batches", {"kind": "test"}
+    is_function, batch_size, concurrency = True, 4, 1
+
+    def __init__(self) -> None:
+        self.seen: list[list[str]] = []
+
+    async def complete(self, tasks: Sequence[Task], control: Control) -> list[Outcome]:
+        assert control.take(len(tasks))
+        self.seen.append([task.key for task in tasks])
+        replies: list[Outcome] = [Reply(str(len(self.seen))) for _ in tasks]
+        return [Failure("request_failed"), *replies[1:]] if len(self.seen) == 1 else replies
+
+    async def close(self) -> None: ...
+
+
+def test_batches_keep_their_members_and_results_stay(make_rows: Rows, tmp_path: Path) -> None:
+    reviser, output = Batches(), tmp_path / "pairs.jsonl"
+    assert build_pairs(make_rows(10), reviser=reviser, output=output).pairs == 9
+    before = {pair.id: pair for pair in read_pairs(output)}
+    result = build_pairs(make_rows(10), reviser=reviser, output=output)
+    assert [len(batch) for batch in reviser.seen] == [4, 4, 2, 4]
+    assert reviser.seen[3] == reviser.seen[0]
+    after = {pair.id: pair for pair in read_pairs(output)}
+    (new,) = after.keys() - before.keys()
+    assert {name: after[name] for name in before} == before
+    assert after[new].provenance["attempts"] == 2
+    assert result.calls == 11  # the three that ran along are not recorded
 
 
 def test_max_calls_counts_what_earlier_runs_made(build: Build) -> None:

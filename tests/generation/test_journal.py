@@ -145,6 +145,23 @@ def test_a_dead_holders_lock_is_taken_over(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_a_lock_file_that_its_holder_just_removed_is_not_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lock"
+    opened = FileLock._open
+    removals = iter([path.unlink])  # once, between opening and locking
+
+    def racing(lock: FileLock) -> int:
+        descriptor = opened(lock)
+        next(removals, lambda: None)()
+        return descriptor
+
+    monkeypatch.setattr(FileLock, "_open", racing)
+    with FileLock(path), pytest.raises(UsageError, match=f"process {os.getpid()} "):
+        FileLock(path)
+
+
 def test_a_foreign_file_is_refused_and_kept(output: Path) -> None:
     journal_path(output).write_bytes(b"no database at all" * 100)
     with pytest.raises(DataError, match="no journal"):

@@ -125,6 +125,8 @@ def test_the_models_own_settings_are_left_aside_and_left_alone(local: LocalModel
     plain = local.generate(PROMPTS, KEYS, SHORT)
     own = GenerationConfig(repetition_penalty=5.0, do_sample=True, top_k=1, eos_token_id=2)
     local.model.generation_config = own
+    for layer in local.model.model.layers:
+        layer.self_attn.attention_dropout = 0.5
     local.model.train()
     assert local.generate(PROMPTS, KEYS, SHORT) == plain
     assert local.model.generation_config is own

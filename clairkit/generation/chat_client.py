@@ -1,0 +1,224 @@
+"""Requests to an OpenAI-compatible server: retried, bounded, and never with the key in sight."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import cycle
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from clairkit.display import excerpt
+from clairkit.errors import RemoteError
+from clairkit.generation.chat_response import error_code, error_text, read_completion
+from clairkit.generation.endpoint import KEY_VARIABLE, Endpoint
+from clairkit.generation.reasons import HALTED
+from clairkit.generation.requests import Control
+from clairkit.generation.retry import Breaker, Limiter, RetryPolicy, next_wait, retry_after
+from clairkit.generation.sampling import Failure, Outcome
+
+BODY_CAP = 2_000_000
+"""The most bytes of a response that are read."""
+
+_POOL = 8  # the work of one httpx pool grows with the square of its connections
+_LOST = frozenset(("request_failed", "content_type", "bad_response"))
+_AGAIN = frozenset((408, 409, 425, 429))
+# Words of a 400 that concern a setting of the run, not the row.
+_SETTING_CODES = frozenset(("unsupported_parameter", "unsupported_value", "model_not_found"))
+
+
+class _Again(Exception):
+    """One try failed in a way that may pass; `wait` is what the server asked for."""
+
+    def __init__(
+        self, problem: str, wait: float | None = None, *, overloaded: bool = False
+    ) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.wait = wait
+        self.overloaded = overloaded
+
+
+class ChatClient:
+    """Posts chat completions.
+
+    Args:
+        endpoint: the server and its key.
+        concurrency: the most requests at once.
+        timeout: seconds that one request may take as a whole.
+        policy: how failed requests are tried again.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, *, concurrency: int, timeout: float, policy: RetryPolicy
+    ) -> None:
+        self._endpoint = endpoint
+        self._policy = policy
+        self._timeout = timeout
+        self._limiter = Limiter(concurrency)
+        self._breaker = Breaker(policy.consecutive)
+        headers = {"Accept-Encoding": "identity", "Accept": "application/json"}
+        if endpoint.key is not None:
+            headers["Authorization"] = f"Bearer {endpoint.key}"
+        context = httpx.create_ssl_context()
+        self._pools = [
+            httpx.AsyncClient(
+                headers=headers,
+                verify=context,
+                timeout=httpx.Timeout(timeout, connect=min(10.0, timeout)),
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=concurrency),
+                follow_redirects=False,  # the key stays with the first host
+                trust_env=not endpoint.is_loopback,  # no proxy between us and this machine
+            )
+            for _ in range(math.ceil(concurrency / _POOL))
+        ]
+        self._turns = cycle(self._pools)
+
+    async def close(self) -> None:
+        for pool in self._pools:
+            await pool.aclose()
+
+    async def post(self, body: Mapping[str, Any], control: Control) -> Outcome:
+        """Return what the server made of `body`, after as many tries as the policy allows.
+
+        Raises:
+            RemoteError: no other row can succeed either.
+        """
+        wait = self._policy.base
+        problems: list[str] = []
+        for tries in range(1, self._policy.tries + 1):
+            async with self._limiter.place():
+                if not control.take():
+                    return Failure(HALTED)
+                outcome = await self._try(body, tries)
+            if not isinstance(outcome, _Again):
+                return self._settled(outcome)
+            problems.append(outcome.problem)
+            wait = next_wait(self._policy, wait)
+            asked = wait if outcome.wait is None else outcome.wait
+            if tries < self._policy.tries and not await control.sleep(asked):
+                return Failure(HALTED)
+        return self._settled(_exhausted(problems))
+
+    async def _try(self, body: Mapping[str, Any], tries: int) -> Outcome | _Again:
+        try:
+            outcome = await self._once(body, tries)
+        except _Again as again:
+            if again.overloaded:
+                self._limiter.slow_down()
+            return again
+        self._limiter.succeed()
+        return outcome
+
+    def _settled(self, outcome: Outcome) -> Outcome:
+        """Count the row; too many lost ones in a row end the run."""
+        lost = isinstance(outcome, Failure) and outcome.reason in _LOST
+        if self._breaker.record(succeeded=not lost) and isinstance(outcome, Failure):
+            raise RemoteError(
+                f"{self._breaker.failed} rows in a row failed, the last with: {outcome.detail}",
+                remedy=f"check the server at {self._endpoint.host}; what is done is kept",
+            )
+        return outcome
+
+    async def _once(self, body: Mapping[str, Any], tries: int) -> Outcome:
+        try:
+            async with asyncio.timeout(self._timeout):
+                url = f"{self._endpoint.base_url}/chat/completions"
+                async with next(self._turns).stream("POST", url, json=body) as response:
+                    content = await _read(response)
+        except (httpx.TimeoutException, TimeoutError):
+            raise _Again(f"no whole response within {self._timeout:g} s") from None
+        except httpx.HTTPError as error:
+            raise _Again(excerpt(f"{type(error).__name__}: {error}", 200)) from None
+        if content is None:
+            return Failure("too_large", f"more than {BODY_CAP} bytes", tries=tries)
+        if response.status_code == httpx.codes.OK:
+            return _completion(response, content, tries)
+        return self._refused(response, _decoded(content), tries)
+
+    def _refused(self, response: httpx.Response, body: Any, tries: int) -> Outcome:
+        """What an unsuccessful status means: again, this row, or the run."""
+        status = response.status_code
+        said = f"HTTP {status}: {error_text(body)}" if body is not None else f"HTTP {status}"
+        if response.is_redirect:
+            raise self._redirected(response)
+        if error_code(body) == "insufficient_quota" or status == 402:
+            raise RemoteError(f"the account has no quota left ({said})",
+                              remedy=f"top it up, or set another {KEY_VARIABLE}")  # fmt: skip
+        if status in _AGAIN or status >= 500:
+            raise _Again(said, self._asked_wait(response), overloaded=status in (429, 503))
+        if status in _FATAL or error_code(body) in _SETTING_CODES:
+            remedy = _FATAL.get(status, "change that setting of the run")
+            raise RemoteError(f"the server at {self._endpoint.host} refused ({said})",
+                              remedy=remedy)  # fmt: skip
+        return Failure("bad_request", said, tries=tries)
+
+    def _asked_wait(self, response: httpx.Response) -> float | None:
+        seconds = retry_after(response.headers.get("retry-after"))
+        if seconds is None or seconds <= self._policy.longest_wait:
+            return seconds
+        until = datetime.now(UTC).astimezone() + timedelta(seconds=min(seconds, 10**8))
+        raise RemoteError(
+            f"the server asks to wait {seconds:.0f} s, until {until:%Y-%m-%d %H:%M:%S %Z}",
+            remedy="run the command again then; what is done is kept",
+        )
+
+    def _redirected(self, response: httpx.Response) -> RemoteError:
+        there = urlsplit(response.headers.get("location", "")).hostname or "another path"
+        return RemoteError(
+            f"the server at {self._endpoint.host} redirects (HTTP {response.status_code}) to "
+            f"{excerpt(there)}; the key is not sent there",
+            remedy="give the final address with --base-url if you trust it",
+        )
+
+
+_FATAL = {
+    401: f"check {KEY_VARIABLE}",
+    403: f"check what {KEY_VARIABLE} is allowed to do",
+    404: "check the model's name and --base-url, which often ends with /v1",
+    405: "check --base-url, which often ends with /v1",
+    422: "check the model's name and the sampling settings",
+}
+
+
+async def _read(response: httpx.Response) -> bytes | None:
+    """The body; None when it is larger than allowed. Nothing is decompressed unasked."""
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in response.aiter_raw():
+        size += len(piece)
+        if size > BODY_CAP:
+            return None
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _decoded(content: bytes) -> Any:
+    """The JSON in a body; None when there is none."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _completion(response: httpx.Response, content: bytes, tries: int) -> Outcome:
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    encoding = response.headers.get("content-encoding", "identity").lower()
+    if encoding != "identity":
+        return Failure("content_type", f"content-encoding {excerpt(encoding)}", tries=tries)
+    body = _decoded(content)
+    if body is not None:
+        return read_completion(body, tries)
+    if kind and "json" not in kind:
+        return Failure("content_type", f"{excerpt(kind)} instead of JSON", tries=tries)
+    raise _Again("the JSON of the response is cut or broken")
+
+
+def _exhausted(problems: list[str]) -> Failure:
+    detail = f"{problems[-1]} ({len(problems)} tries)"
+    return Failure("request_failed", detail, tries=len(problems))

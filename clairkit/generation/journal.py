@@ -1,0 +1,254 @@
+"""The journal: every result of a run, on the disk before anything is made of it.
+
+A SQLite file beside the output, one row per (key, step, attempt). The exported files are made from
+it and can be made again at any time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from clairkit.display import excerpt
+from clairkit.errors import DataError, ResourceError, UsageError
+from clairkit.generation.lock import FileLock
+from clairkit.generation.reasons import reason
+from clairkit.generation.sampling import Failure, Outcome, Reply
+
+SCHEMA_VERSION = 1
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS results (
+    key TEXT NOT NULL, step TEXT NOT NULL, attempt INTEGER NOT NULL,
+    reason TEXT, detail TEXT, text TEXT NOT NULL, rationale TEXT, finish_reason TEXT,
+    prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, tries INTEGER NOT NULL,
+    model TEXT NOT NULL, created TEXT NOT NULL,
+    PRIMARY KEY (key, step, attempt)
+);
+"""
+_INSERT = """
+INSERT INTO results SELECT ?, ?, 1 + COALESCE(MAX(attempt), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+FROM results WHERE key = ? AND step = ?
+"""
+_LATEST = """
+SELECT attempt, reason, detail, text, rationale, finish_reason,
+       prompt_tokens, completion_tokens, tries
+FROM results WHERE key = ? AND step = ? ORDER BY attempt DESC LIMIT 1
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One result to be recorded."""
+
+    key: str
+    step: str
+    model: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A result as the journal has it."""
+
+    attempt: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What all recorded results took."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class Journal:
+    """Opens, or makes, the journal of an output and holds its lock until `close`.
+
+    Args:
+        output: the exported file that the journal belongs to.
+
+    Raises:
+        UsageError: another process works on this output, or a later version made the journal.
+        DataError: the file is no journal.
+        ResourceError: the disk is full, read-only, or not ours to write.
+    """
+
+    def __init__(self, output: Path) -> None:
+        self.path = journal_path(output)
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ResourceError(f"{output.parent}: can't be made ({error.strerror})") from None
+        self._lock = FileLock(output.with_name(f"{output.name}.journal.lock"))
+        self._waiting: list[Entry] = []
+        self._flushed: asyncio.Future[None] | None = None
+        try:
+            with self._faults():
+                # Used by one thread after another, never by two at once.
+                self._database = sqlite3.connect(
+                    self.path, isolation_level=None, check_same_thread=False
+                )
+                self._open()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _open(self) -> None:
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=FULL")
+        self._database.executescript(_TABLES)
+        found = self.meta("schema_version")
+        if found is None:
+            self.set_meta("schema_version", SCHEMA_VERSION)
+        elif found > SCHEMA_VERSION:
+            raise UsageError(f"{self.path} was made by a later version of clairkit",
+                             received=found, remedy="update clairkit")  # fmt: skip
+
+    def close(self) -> None:
+        """Close the file and let go of the lock."""
+        self._database.close()
+        self._lock.release()
+
+    def meta(self, name: str) -> Any:
+        """Return a setting of the journal; None when it has none of that name."""
+        row = self._database.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def set_meta(self, name: str, value: Any) -> None:
+        """Set a setting of the journal."""
+        with self._faults():
+            text = json.dumps(value, sort_keys=True)
+            self._database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, text))
+
+    def settle(self, settings: Mapping[str, Any], *, force: bool) -> None:
+        """Check that the run's settings are those of the journal, or make them so.
+
+        Raises:
+            UsageError: they differ and `force` is not given; the message has each difference.
+        """
+        earlier = self.meta("settings")
+        if earlier is not None and not force:
+            changes = differences(earlier, settings)
+            if changes:
+                raise UsageError(
+                    "this output was begun with other settings: " + "; ".join(changes),
+                    remedy="give the earlier ones or another output; --force goes on with the "
+                    "new ones, and asks again only for what they change",
+                )
+        self.set_meta("settings", settings)
+
+    def finished(self, step: str) -> set[str]:
+        """Return the keys of the step that need no further call."""
+        rows = self._database.execute(
+            "SELECT key, reason, MAX(attempt) FROM results WHERE step = ? GROUP BY key", (step,)
+        )
+        return {key for key, code, _ in rows if code is None or not reason(code).again}
+
+    def latest(self, key: str, step: str) -> Recorded | None:
+        """Return the newest result of a row's step."""
+        row = self._database.execute(_LATEST, (key, step)).fetchone()
+        if row is None:
+            return None
+        attempt, code, detail, text, rationale, finish, prompt, completion, tries = row
+        if code is not None:
+            failure = Failure(code, detail or "", text, prompt, completion, tries)
+            return Recorded(attempt, failure)
+        reply = Reply(text, finish, prompt, completion, rationale=rationale, tries=tries)
+        return Recorded(attempt, reply)
+
+    def usage(self) -> Usage:
+        """Return what all results so far took."""
+        row = self._database.execute(
+            "SELECT COALESCE(SUM(tries), 0), COALESCE(SUM(prompt_tokens), 0), "
+            "COALESCE(SUM(completion_tokens), 0) FROM results"
+        ).fetchone()
+        return Usage(*row)
+
+    async def record(self, entries: Iterable[Entry]) -> None:
+        """Bring results to the disk. What arrives in one turn of the loop shares a transaction."""
+        self._waiting += entries
+        if self._flushed is None:
+            loop = asyncio.get_running_loop()
+            self._flushed = loop.create_future()
+            loop.call_soon(self._flush)
+        await asyncio.shield(self._flushed)
+
+    def _flush(self) -> None:
+        flushed, waiting = self._flushed, self._waiting
+        self._flushed, self._waiting = None, []
+        if flushed is None or flushed.done():
+            return
+        try:
+            self.write(waiting)
+        except Exception as error:
+            flushed.set_exception(error)
+        else:
+            flushed.set_result(None)
+
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Bring results to the disk at once, all or none."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        with self._faults():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                self._database.executemany(_INSERT, [_values(entry, now) for entry in entries])
+                self._database.execute("COMMIT")
+            except BaseException:
+                self._database.rollback()
+                raise
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise ResourceError(
+                f"{self.path}: the journal can't be written ({error})",
+                remedy="free or choose another place; what was recorded is kept",
+            ) from None
+        except sqlite3.DatabaseError as error:
+            if type(error) is not sqlite3.DatabaseError:  # a bug of ours, not the file's fault
+                raise
+            raise DataError(f"is no journal of clairkit ({error})", path=self.path,
+                            remedy="move it away or choose another output") from None  # fmt: skip
+
+
+def journal_path(output: Path) -> Path:
+    """Return where the journal of an output stands."""
+    return output.with_name(f"{output.name}.journal.sqlite")
+
+
+def differences(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> list[str]:
+    """Return each field in which two settings differ, as `field: earlier -> later`."""
+    return [
+        f"{name}: {_shown(earlier.get(name))} -> {_shown(later.get(name))}"
+        for name in sorted({*earlier, *later})
+        if earlier.get(name) != later.get(name)
+    ]
+
+
+def _shown(value: Any) -> str:
+    return excerpt(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def _values(entry: Entry, now: str) -> tuple[Any, ...]:
+    outcome = entry.outcome
+    spent = (outcome.prompt_tokens, outcome.completion_tokens, outcome.tries)
+    if isinstance(outcome, Reply):
+        said: tuple[str | None, ...] = (
+            None, None, outcome.text, outcome.rationale, outcome.finish_reason,
+        )  # fmt: skip
+    else:
+        said = (outcome.reason, outcome.detail, outcome.text, None, None)
+    return (entry.key, entry.step, *said, *spent, entry.model, now, entry.key, entry.step)

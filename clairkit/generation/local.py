@@ -1,0 +1,213 @@
+"""Sampling from a transformers model in this process: batched, and seeded row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+from clairkit.batching.chat import ChatEncoder
+from clairkit.errors import DataError, ResourceError, UsageError
+from clairkit.generation.gumbel import sampling_processors
+from clairkit.generation.sampling import Reply, Sampling
+from clairkit.records import Message
+
+__all__ = ["LocalModel", "Reply", "Sampling"]
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One prompt on its way through: its place, key, ids, and the tokens it may still get."""
+
+    index: int
+    key: str
+    ids: list[int]
+    budget: int
+
+
+class LocalModel:
+    """A causal language model of transformers with its tokenizer.
+
+    A row's sample is decided by the prompt, the row's key and the sampling, whatever the order of
+    the rows and the batch they fall into (up to rounding: in another batch the same sums are
+    added in another order, which can turn an exact tie). The settings in the model's own
+    `generation_config.json` are left aside, its end tokens excepted: `Sampling` says all.
+
+    Args:
+        model: the model, on its device.
+        tokenizer: its tokenizer, with a chat template.
+        batch_size: how many rows run at once.
+
+    Raises:
+        UsageError: the tokenizer has no chat template or no end token.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, *, batch_size: int = 16) -> None:
+        if batch_size < 1:
+            raise UsageError("the batch size must be at least 1", received=batch_size)
+        self.model = model
+        self.tokenizer = tokenizer
+        self.batch_size = batch_size
+        self._encoder = ChatEncoder(tokenizer)
+        self._end_ids = _end_ids(model, tokenizer)
+        pad = tokenizer.pad_token_id
+        self._pad_id: int = tokenizer.eos_token_id if pad is None else pad
+
+    @classmethod
+    def load(
+        cls,
+        id_or_path: str,
+        *,
+        device: str | None = None,
+        dtype: str | torch.dtype | None = None,
+        batch_size: int = 16,
+    ) -> LocalModel:
+        """Load model and tokenizer from a folder or the Hub; no code of theirs is run.
+
+        Args:
+            id_or_path: the folder or Hub id.
+            device: `cuda`, `cpu`…; by default the GPU when there is one.
+            dtype: of the weights; by default the checkpoint's, on a CPU float32.
+            batch_size: how many rows run at once.
+
+        Raises:
+            UsageError: there is no such model, or it has no chat template.
+        """
+        place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        kind = dtype or (torch.float32 if place == "cpu" else "auto")
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(id_or_path)
+            model = AutoModelForCausalLM.from_pretrained(id_or_path, dtype=kind)
+        except (OSError, ValueError) as error:
+            first = str(error).strip().partition("\n")[0]
+            remedy = "give a folder in transformers format, or a Hub id that can be reached"
+            raise UsageError(f"the model can't be loaded ({first})", received=id_or_path,
+                             remedy=remedy) from error  # fmt: skip
+        return cls(model.to(place).eval(), tokenizer, batch_size=batch_size)
+
+    def generate(
+        self, prompts: Sequence[Sequence[Message]], keys: Sequence[str], sampling: Sampling
+    ) -> list[Reply]:
+        """Return one reply a prompt, in the prompts' order.
+
+        Args:
+            prompts: conversations, each to be continued by the assistant.
+            keys: what identifies each row; its random stream is seeded from it.
+            sampling: how to sample.
+
+        Raises:
+            DataError: a prompt leaves no room in the model's context.
+            ResourceError: the device's memory does not hold a batch.
+        """
+        rows = [
+            self._row(index, key, prompt, sampling)
+            for index, (key, prompt) in enumerate(zip(keys, prompts, strict=True))
+        ]
+        replies: dict[int, Reply] = {}
+        for batch in self._batches(rows, sampling):
+            replies.update(self._run(batch, sampling))
+        return [replies[index] for index in range(len(rows))]
+
+    def room(self, prompt: Sequence[Message]) -> int:
+        """Return how many tokens may follow `prompt` in the model's context; 0 when none."""
+        return max(0, self._context() - len(self._encoder.prompt(prompt)))
+
+    def _row(self, index: int, key: str, prompt: Sequence[Message], sampling: Sampling) -> _Row:
+        ids = self._encoder.prompt(prompt)
+        budget = min(sampling.max_new_tokens, self._context() - len(ids))
+        if budget < 1:
+            raise DataError(
+                f"prompt {key} of {len(ids)} tokens leaves no room in a context of "
+                f"{self._context()} tokens",
+                remedy="shorten it, leave it out, or take a model with a longer context",
+            )
+        return _Row(index, key, ids, budget)
+
+    def _context(self) -> int:
+        longest = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        return longest or 2**31
+
+    def _batches(self, rows: Sequence[_Row], sampling: Sampling) -> Iterator[list[_Row]]:
+        """Rows of like length together; those that the context cuts short, each alone."""
+        ordered = sorted(rows, key=lambda row: (-len(row.ids), row.key))
+        whole = [row for row in ordered if row.budget == sampling.max_new_tokens]
+        for start in range(0, len(whole), self.batch_size):
+            yield whole[start : start + self.batch_size]
+        yield from ([row] for row in ordered if row.budget < sampling.max_new_tokens)
+
+    def _run(self, batch: Sequence[_Row], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
+        device = self.model.device
+        width = max(len(row.ids) for row in batch)
+        gaps = [width - len(row.ids) for row in batch]
+        pad = self._pad_id
+        ids = torch.tensor([[pad] * gap + row.ids for gap, row in zip(gaps, batch, strict=True)])
+        mask = torch.tensor([[0] * gap + [1] * (width - gap) for gap in gaps])
+        config = GenerationConfig(
+            do_sample=False, max_new_tokens=batch[0].budget, eos_token_id=self._end_ids,
+            pad_token_id=pad, use_cache=True, stop_strings=list(sampling.stop) or None,
+        )  # fmt: skip
+        processors = sampling_processors(sampling, [row.key for row in batch], device)
+        try:
+            with torch.inference_mode(), _plain(self.model):
+                output = self.model.generate(
+                    input_ids=ids.to(device), attention_mask=mask.to(device),
+                    generation_config=config, logits_processor=processors,
+                    tokenizer=self.tokenizer,
+                )  # fmt: skip
+        except torch.OutOfMemoryError as error:
+            raise ResourceError(
+                f"the device's memory does not hold {len(batch)} rows of {width} tokens",
+                remedy="use a smaller batch size",
+            ) from error
+        for row, made in zip(batch, output[:, width:].tolist(), strict=True):
+            yield row.index, self._reply(len(row.ids), made, sampling.stop)
+
+    def _reply(self, prompt_tokens: int, made: list[int], stop: Sequence[str]) -> Reply:
+        end = next((place for place, token in enumerate(made) if token in self._end_ids), None)
+        content = made if end is None else made[:end]
+        if end is None and stop:
+            content = _without_padding(content, self._pad_id)
+        kept = content if end is None else made[: end + 1]
+        text: str = self.tokenizer.decode(
+            content, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        cuts = [place for place in map(text.find, stop) if place >= 0]
+        return Reply(
+            text=text[: min(cuts)] if cuts else text,
+            finish_reason="length" if end is None and not cuts else "stop",
+            prompt_tokens=prompt_tokens,
+            completion_tokens=len(kept),
+            token_ids=tuple(kept),
+        )
+
+
+def _end_ids(model: Any, tokenizer: Any) -> list[int]:
+    """The tokenizer's end token and those of the model's generation settings."""
+    given = getattr(model.generation_config, "eos_token_id", None)
+    more = given if isinstance(given, list) else [given]
+    ids = {token for token in [tokenizer.eos_token_id, *more] if token is not None}
+    return sorted(ids)
+
+
+def _without_padding(ids: list[int], pad: int) -> list[int]:
+    end = len(ids)
+    while end and ids[end - 1] == pad:
+        end -= 1
+    return ids[:end]
+
+
+@contextmanager
+def _plain(model: Any) -> Iterator[None]:
+    """Evaluation mode, and no generation settings but ours; both as before afterwards."""
+    settings, training = model.generation_config, model.training
+    model.generation_config = GenerationConfig()
+    model.eval()
+    try:
+        yield
+    finally:
+        model.generation_config = settings
+        model.train(training)

@@ -1,0 +1,76 @@
+"""One writer at a time: a lock file that the system frees when its holder dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+
+from clairkit.errors import ResourceError, UsageError
+
+
+class FileLock:
+    """Holds an exclusive lock on a file that says the holder's process id.
+
+    A holder that was killed holds nothing: the next run takes the lock over.
+
+    Raises:
+        UsageError: another process holds it; the message names its process id.
+        ResourceError: the file can't be made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = self._acquire()
+
+    def _acquire(self) -> int:
+        while True:
+            descriptor = self._open()
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+                os.close(descriptor)
+                raise UsageError(
+                    f"process {holder or 'unknown'} is working on this output",
+                    received=str(self._path),
+                    remedy="wait for it to end, or choose another output",
+                ) from None
+            if self._is_current(descriptor):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+                return descriptor
+            os.close(descriptor)  # its last holder removed it in the meantime
+
+    def _open(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            return os.open(self._path, flags, 0o644)
+        except OSError as error:
+            raise ResourceError(f"{self._path}: the lock can't be taken ({error.strerror})",
+                                remedy="choose another place for the output") from None  # fmt: skip
+
+    def _is_current(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), self._path.stat())
+        except FileNotFoundError:
+            return False
+
+    def release(self) -> None:
+        """Remove the file and let go of the lock."""
+        if self._descriptor >= 0:
+            self._path.unlink(missing_ok=True)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> FileLock:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()

@@ -1,0 +1,107 @@
+"""The marks that delimit what a reviser is sent and what it sends back.
+
+Our own marks carry a nonce, `[[revision:3fa9c01e]]`, made from the row's key: a text that was
+written before the row was drawn up can't hold them. The published markers of the CLAIR paper,
+`{corrected_student_solution}`, carry none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import count
+
+from clairkit.records import Message, digest
+
+# How models dress a mark: a heading, bold, a code span, a quoted or escaped brace.
+_BEFORE = r"^[ \t]{0,3}(?:#{1,6}[ \t]+)?(?:\*{1,3}|_{2,3}|`)?"
+_AFTER = r"(?:\*{1,3}|_{2,3}|`)?"
+_COLON = "[:\uff1a]"  # also the full-width one
+_ALONE = rf"{_COLON}?{_AFTER}{_COLON}?[ \t]*\r?$"
+_WITH_TEXT = rf"(?:{_COLON}{_AFTER}|{_AFTER}{_COLON})[ \t]*(?P<text>\S[^\r\n]*\r?)$"
+
+
+class Mark:
+    """One mark, as patterns that are compiled once for all rows.
+
+    Args:
+        pattern: of the mark itself; may have a group `nonce`.
+    """
+
+    def __init__(self, pattern: str) -> None:
+        self._anywhere = re.compile(pattern, re.IGNORECASE)
+        self._line = re.compile(f"{_BEFORE}(?:{pattern})(?:{_ALONE}|{_WITH_TEXT})", re.IGNORECASE)
+
+    def line(self, text: str, nonce: str) -> re.Match[str] | None:
+        """Match a line that is the mark: alone, or with a colon and text behind it."""
+        match = self._line.match(text)
+        return match if match and match.groupdict().get("nonce") in (None, nonce) else None
+
+    def find(self, text: str, nonce: str) -> list[re.Match[str]]:
+        """Return the marks in a text, wherever they stand."""
+        found = self._anywhere.finditer(text)
+        return [match for match in found if match.groupdict().get("nonce") in (None, nonce)]
+
+
+@dataclass(frozen=True)
+class ReplyMarks:
+    """The marks of one row's reply.
+
+    `end` is None where the form has no end mark: the revision then runs to the end of the reply.
+    `leaks` are the marks that may not stand in a revision.
+    """
+
+    reasoning: Mark
+    revision: Mark
+    end: Mark | None
+    leaks: tuple[Mark, ...]
+    nonce: str
+
+
+def mark(name: str, nonce: str) -> str:
+    """Return one of our own marks."""
+    return f"[[{name}:{nonce}]]"
+
+
+def _own(names: str) -> Mark:
+    return Mark(rf"\[\[(?:{names}):(?P<nonce>[0-9a-f]{{8}})\]\]")
+
+
+def _published(*words: str) -> Mark:
+    name = r"\\?_".join(words)
+    return Mark(rf"\\?[{{\uff5b]{{1,2}}[ \t]*{name}[ \t]*\\?[}}\uff5d]{{1,2}}")
+
+
+_REASONING, _REVISION, _END, _ANY = map(_own, ("reasoning", "revision", "end", "[a-z-]+"))
+_PAPER_REASONING = _published("teacher", "reasoning")
+_PAPER_REVISION = _published("corrected", "student", "solution")
+
+
+def nonce_marks(nonce: str) -> ReplyMarks:
+    """Return the reply marks that carry `nonce`."""
+    return ReplyMarks(_REASONING, _REVISION, _END, (_ANY,), nonce)
+
+
+def paper_marks(nonce: str) -> ReplyMarks:
+    """Return the published reply marks; `nonce` is that of the request's own marks."""
+    leaks = (_PAPER_REASONING, _PAPER_REVISION, _ANY)
+    return ReplyMarks(_PAPER_REASONING, _PAPER_REVISION, None, leaks, nonce)
+
+
+def make_nonce(key: str, texts: Iterable[str]) -> str:
+    """Return the nonce of a row: eight hex digits from its key that stand in none of `texts`."""
+    held = list(texts)
+    candidates = (digest([key, number])[:8] for number in count())
+    return next(nonce for nonce in candidates if not any(nonce in text for text in held))
+
+
+def delimit_conversation(messages: Iterable[Message], nonce: str) -> str:
+    """Return the messages, each behind a mark with its role, and an end mark."""
+    turns = [f"{mark(turn['role'], nonce)}\n{turn['content']}" for turn in messages]
+    return "\n".join([*turns, mark("conversation-end", nonce)])
+
+
+def delimit_answer(answer: str, nonce: str) -> str:
+    """Return the answer between two marks."""
+    return f"{mark('answer', nonce)}\n{answer}\n{mark('answer-end', nonce)}"

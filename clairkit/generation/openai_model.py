@@ -1,0 +1,86 @@
+"""`openai:MODEL`: any OpenAI-compatible server as target or reviser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from clairkit.errors import UsageError
+from clairkit.generation.endpoint import find_endpoint
+from clairkit.generation.requests import Control, Task
+from clairkit.generation.retry import RetryPolicy
+from clairkit.generation.sampling import Outcome
+
+if TYPE_CHECKING:
+    from clairkit.generation.chat_client import ChatClient
+
+
+class OpenAIModel:
+    """Asks a server for one chat completion a row.
+
+    Args:
+        model: the model's name on the server.
+        base_url: the server; else `OPENAI_BASE_URL`, else OpenAI's own.
+        concurrency: the most requests at once.
+        timeout: seconds that one request may take.
+        policy: how failed requests are tried again.
+
+    Raises:
+        UsageError: there is no model name, or the URL is none.
+        RemoteError: OpenAI's own server is meant and there is no key.
+    """
+
+    is_function = False
+    batch_size = 1
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        base_url: str | None = None,
+        concurrency: int = 8,
+        timeout: float = 600.0,
+        policy: RetryPolicy | None = None,
+    ) -> None:
+        if not model:
+            raise UsageError("the model has no name", remedy="write openai:MODEL")
+        self.name = f"openai:{model}"
+        self.identity: Mapping[str, Any] = {"kind": "openai", "model": model}
+        self.concurrency = concurrency
+        self._model = model
+        self._endpoint = find_endpoint(base_url)
+        self._timeout = timeout
+        self._policy = policy or RetryPolicy()
+        self._client: ChatClient | None = None
+
+    async def complete(self, tasks: Sequence[Task], control: Control) -> list[Outcome]:
+        from clairkit.generation.chat_client import ChatClient
+
+        if self._client is None:
+            self._client = ChatClient(
+                self._endpoint, concurrency=self.concurrency, timeout=self._timeout,
+                policy=self._policy,
+            )  # fmt: skip
+        return [await self._client.post(self._body(task), control) for task in tasks]
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    def _body(self, task: Task) -> dict[str, Any]:
+        sampling = task.sampling
+        limit = "max_completion_tokens" if self._endpoint.is_openai else "max_tokens"
+        body: dict[str, Any] = {
+            "model": self._model,
+            "messages": list(task.messages),
+            limit: sampling.max_new_tokens,
+            "seed": int(task.key[:8], 16) & 0x7FFFFFFF,  # the key holds the run's seed
+            **({"top_k": sampling.top_k} if sampling.top_k else {}),
+            **({"stop": list(sampling.stop)} if sampling.stop else {}),
+        }
+        # Some of OpenAI's models refuse these two, even at 1, which is their default there.
+        for name, value in (("temperature", sampling.temperature), ("top_p", sampling.top_p)):
+            if value != 1 or not self._endpoint.is_openai:
+                body[name] = value
+        return body

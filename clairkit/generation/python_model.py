@@ -1,0 +1,113 @@
+"""`python:PACKAGE:FUNCTION`: a user's own function as target or reviser."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from clairkit.display import excerpt
+from clairkit.errors import UsageError
+from clairkit.generation.reasons import HALTED
+from clairkit.generation.requests import Control, Task
+from clairkit.generation.sampling import Failure, Outcome, Reply
+from clairkit.generation.threads import in_thread
+
+_FORM = "write python:PACKAGE.MODULE:FUNCTION, as python:my_rules:revise"
+
+
+class PythonModel:
+    """Calls a function with one `ReviseRequest` (as reviser) or `AnswerRequest` (as target).
+
+    The function returns the revision or the answer, a text; or None when nothing can be
+    improved; or (revision, rationale). An exception becomes that row's failure reason. Plain
+    functions are called one at a time in a thread of their own; `async def` functions run
+    concurrently. A function that prints goes to the terminal as it is.
+
+    Args:
+        path: `PACKAGE.MODULE:FUNCTION`; the current directory is searched first.
+        concurrency: of an `async def` function.
+
+    Raises:
+        UsageError: there is no such function.
+    """
+
+    is_function = True
+    batch_size = 1
+
+    def __init__(self, path: str, *, concurrency: int = 8) -> None:
+        self.name = f"python:{path}"
+        self._function = load_function(path)
+        self._is_async = inspect.iscoroutinefunction(self._function)
+        self.concurrency = concurrency if self._is_async else 1
+        self.identity: Mapping[str, Any] = {
+            "kind": "python",
+            "function": path,
+            "source": _source_hash(self._function),
+        }
+
+    async def complete(self, tasks: Sequence[Task], control: Control) -> list[Outcome]:
+        return [await self._one(task, control) for task in tasks]
+
+    async def _one(self, task: Task, control: Control) -> Outcome:
+        if not control.take():
+            return Failure(HALTED)
+        try:
+            if self._is_async:
+                value = await self._function(task.request)
+            else:
+                value = await in_thread(self._function, task.request)
+        except (Exception, SystemExit) as error:
+            return Failure("function_error", excerpt(f"{type(error).__name__}: {error}", 300))
+        return _outcome(value)
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def load_function(path: str) -> Callable[[Any], Any]:
+    """Return the function that `PACKAGE.MODULE:FUNCTION` names.
+
+    Raises:
+        UsageError: the module can't be imported, or has no such function.
+    """
+    module_name, _, attribute = path.partition(":")
+    if not module_name or not attribute:
+        raise UsageError("not the name of a function", received=path, remedy=_FORM)
+    here = str(Path.cwd())
+    if here not in sys.path:  # a console script does not look where the user stands
+        sys.path.insert(0, here)
+    try:
+        found: Any = importlib.import_module(module_name)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except Exception as error:
+        problem = f"the function can't be loaded ({type(error).__name__}: {excerpt(str(error))})"
+        raise UsageError(problem, received=path, remedy=_FORM) from error
+    if not callable(found):
+        raise UsageError("that is no function", received=path, remedy=_FORM)
+    function: Callable[[Any], Any] = found
+    return function
+
+
+def _source_hash(function: Callable[[Any], Any]) -> str | None:
+    """The function's own text; what it calls is the user's to keep."""
+    try:
+        return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:16]
+    except (OSError, TypeError):
+        return None
+
+
+def _outcome(value: Any) -> Outcome:
+    if value is None:
+        return Failure("no_op", "the function returned None: nothing to improve")
+    text, rationale = value if isinstance(value, tuple) and len(value) == 2 else (value, None)
+    if isinstance(text, str) and (rationale is None or isinstance(rationale, str)):
+        return Reply(text, rationale=rationale)
+    got = type(value).__name__
+    problem = f"returned {got}; return a text, None, or (revision, rationale)"
+    return Failure("function_error", problem)
