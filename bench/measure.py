@@ -1,0 +1,229 @@
+"""Time and peak memory of a piece of work. Imports torch alone.
+
+Time: repetitions of all variants alternate, so that other load on the machine hits each of them,
+and a ratio is taken within each round. Memory: how far the high-water mark rises above what the
+process holds just before the work; meant for a process that measures one thing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+_SAMPLE_SECONDS = 0.0005
+# A reset that leaves the mark further than this above the present size did not work.
+_RESET_SLACK = 8 << 20
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median, least and greatest of some numbers."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """Summarise `values`, at least one."""
+        return cls(statistics.median(values), min(values), max(values))
+
+
+@dataclass
+class Times:
+    """Seconds of each variant, a number a round; a variant that ran out of memory is in `failed`.
+
+    The n-th numbers of all variants come from the same round.
+    """
+
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def paired_ratio(seconds: Sequence[float], base: Sequence[float]) -> Spread:
+    """Return the spread of seconds / base, each ratio from one round.
+
+    Raises:
+        ValueError: the two were not measured in the same rounds.
+    """
+    if len(seconds) != len(base) or not seconds:
+        raise ValueError(f"{len(seconds)} and {len(base)} rounds can't be paired")
+    return Spread.of([ours / theirs for ours, theirs in zip(seconds, base, strict=True)])
+
+
+def interleave(
+    steps: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int,
+    warmup: int = 1,
+    device: torch.device | None = None,
+    between: Callable[[], object] = lambda: None,
+) -> Times:
+    """Time every step once a round, in an order that rotates from round to round.
+
+    Args:
+        steps: by variant; they are independent of one another.
+        rounds: that count.
+        warmup: rounds before, not counted (first-run compilation, caches).
+        device: waited for before and after each step; None for a CPU.
+        between: called before each step, not timed (drops the gradients).
+    """
+    times = Times({name: [] for name in steps})
+    was_enabled = gc.isenabled()
+    gc.disable()
+    gc.freeze()  # what is there stays: collecting between steps looks at the steps' own rubbish
+    try:
+        for index in range(warmup + rounds):
+            alive = [name for name in steps if name not in times.failed]
+            turn = index % max(len(alive), 1)
+            for name in alive[turn:] + alive[:turn]:
+                try:
+                    seconds = _timed(steps[name], device, between)
+                except Exception as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    times.failed[name] = str(error).splitlines()[0]
+                    del times.seconds[name]
+                    continue
+                if index >= warmup:
+                    times.seconds[name].append(seconds)
+    finally:
+        gc.unfreeze()
+        if was_enabled:
+            gc.enable()
+    return times
+
+
+def _timed(
+    step: Callable[[], object], device: torch.device | None, between: Callable[[], object]
+) -> float:
+    between()
+    gc.collect()
+    synchronize(device)
+    start = time.perf_counter()
+    step()
+    synchronize(device)
+    return time.perf_counter() - start
+
+
+def synchronize(device: torch.device | None) -> None:
+    """Wait until a GPU has done what it was given."""
+    if device is not None and device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory was used up."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(
+        text in str(error).lower() for text in _OUT_OF_MEMORY
+    )
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The most memory that a piece of work held beyond what was there before it."""
+
+    extra_bytes: int
+    baseline_bytes: int
+    method: str
+
+
+def peak_extra(work: Callable[[], object], device: torch.device) -> Peak:
+    """Run `work` and return its peak memory above the present one.
+
+    On a GPU the allocator's own count. On a CPU the process's resident memory: its high-water
+    mark where the system lets it be reset (Linux), else samples, else its lifetime's mark.
+    """
+    if device.type == "cuda":
+        return _cuda_peak(work, device)
+    settle()
+    for meter in (_reset_mark_peak, _sampled_peak, _lifetime_peak):
+        peak = meter(work)
+        if peak is not None:
+            return peak
+    raise RuntimeError("this system tells no memory use")
+
+
+def settle() -> None:
+    """Give freed memory back to the system, else the next work would reuse it unnoticed."""
+    gc.collect()
+    with suppress(OSError, AttributeError):  # glibc alone has it
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _cuda_peak(work: Callable[[], object], device: torch.device) -> Peak:
+    gc.collect()
+    torch.cuda.synchronize(device)
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    work()
+    torch.cuda.synchronize(device)
+    peak = torch.cuda.max_memory_allocated(device)
+    return Peak(peak - before, before, "torch.cuda.max_memory_allocated")
+
+
+def _reset_mark_peak(work: Callable[[], object]) -> Peak | None:
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return None
+    before = _status_bytes("VmRSS")
+    if before is None or (_status_bytes("VmHWM") or 0) > before + _RESET_SLACK:
+        return None
+    work()
+    peak = _status_bytes("VmHWM")
+    return None if peak is None else Peak(peak - before, before, "VmHWM after a reset")
+
+
+def _status_bytes(name: str) -> int | None:
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
+def _sampled_peak(work: Callable[[], object]) -> Peak | None:
+    before = _status_bytes("VmRSS")
+    if before is None:
+        return None
+    highest, over = before, threading.Event()
+
+    def watch() -> None:
+        nonlocal highest
+        while not over.wait(_SAMPLE_SECONDS):
+            highest = max(highest, _status_bytes("VmRSS") or 0)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        work()
+    finally:
+        over.set()
+        watcher.join()
+    return Peak(highest - before, before, "VmRSS sampled")
+
+
+def _lifetime_peak(work: Callable[[], object]) -> Peak | None:
+    """The mark before counts as the baseline: too low a result where set-up held more."""
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    work()
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return Peak(after - before, before, "ru_maxrss, never reset")

@@ -1,0 +1,100 @@
+"""Results as rows of a table, as Markdown, and as one JSON object. Imports torch alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from clairkit.bench.measure import Spread
+from clairkit.bench.results import BASE, CaseResult, VariantResult
+
+SCHEMA = 1
+COLUMNS = ("variant", "s", "range", "time", "of", "MB", "memory")
+NOTE = (
+    "s: median seconds of forward, loss and backward, with the range of all rounds. time: ratio to "
+    "the plain step, the median over rounds in which both ran in turn; of: its range. MB: peak "
+    "beyond what the process held before (10^6 bytes, gradients included). memory: its ratio."
+)
+_NOTHING = "-"
+_MB = 1e6
+
+
+def rows(case: CaseResult) -> list[list[str]]:
+    """Return a row of `COLUMNS` for every variant; no ratio for one that failed its check."""
+    return [_row(case, result) for result in case.results]
+
+
+def _row(case: CaseResult, result: VariantResult) -> list[str]:
+    seconds = Spread.of(result.seconds) if result.seconds else None
+    ratio = case.time_ratio(result)
+    memory = None if result.memory is None else result.memory.extra_bytes / _MB
+    share = case.memory_ratio(result)
+    time = _NOTHING if ratio is None else f"{ratio.median:.2f}x"
+    return [
+        result.variant,
+        _NOTHING if seconds is None else number(seconds.median),
+        _NOTHING if seconds is None else _range(seconds, number),
+        time if result.status == "ok" else result.status,
+        _NOTHING if ratio is None or result.variant == BASE else _range(ratio, "{:.2f}".format),
+        _NOTHING if memory is None or result.status == "PARITY FAILED" else number(memory),
+        _NOTHING if share is None else f"{share:.2f}x",
+    ]
+
+
+def number(value: float) -> str:
+    """Return `value` with three digits that count."""
+    digits = 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:.{digits}f}"
+
+
+def _range(spread: Spread, form: Any) -> str:
+    return f"{form(spread.low)}-{form(spread.high)}"
+
+
+def document(
+    suite: str, cases: Iterable[CaseResult], machine: Mapping[str, Any], settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return everything that was measured, as the JSON of `--json` has it."""
+    found = list(cases)
+    return {
+        "schema": SCHEMA,
+        "suite": suite,
+        "machine": dict(machine),
+        "settings": dict(settings),
+        "cases": [case.to_json() for case in found],
+        "parity_failed": [
+            f"{case.case.name}: {result.variant}"
+            for case in found for result in case.results if result.status == "PARITY FAILED"
+        ],
+    }  # fmt: skip
+
+
+def markdown(document: Mapping[str, Any], cases: Sequence[CaseResult]) -> str:
+    """Return the machine and one table of all cases, ready for a page of documentation."""
+    lines = [describe(document["machine"], document["settings"]), ""]
+    lines.append("| case | variant | s (range) | time (range) | MB | memory |")
+    lines.append("|---|---|---:|---:|---:|---:|")
+    for case in cases:
+        name = f"`{case.case.name}`"
+        for variant, seconds, spread, time, times, memory, share in rows(case):
+            cells = (name, variant, _joined(seconds, spread), _joined(time, times), memory, share)
+            lines.append(f"| {' | '.join(cells)} |")
+            name = ""
+    return "\n".join(lines)
+
+
+def describe(machine: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """Return in a few sentences where and how it was measured."""
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items()
+                         if version)  # fmt: skip
+    return (
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, "
+        f"{machine['simd']}, device {machine['device']}; {versions}; commit "
+        f"{machine['commit'] or 'unknown'}. {settings['rounds']} rounds after "
+        f"{settings['warmup']} for warming up. Load average {settings['load_before']} before, "
+        f"{settings['load_after']} after; {settings['wall_seconds']:.0f} s in all."
+    )
+
+
+def _joined(value: str, spread: str) -> str:
+    return value if spread == _NOTHING else f"{value} ({spread})"

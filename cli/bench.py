@@ -1,0 +1,185 @@
+"""`clairkit bench`."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clairkit.cli.console import Console, width_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clairkit.bench.cases import StepCase
+    from clairkit.bench.results import CaseResult
+    from clairkit.bench.step import StepSuite
+
+_STDOUT = "-"
+
+
+@click.command("bench", short_help="Time and memory, against an independent implementation.")
+@click.option("--suite", type=click.Choice(["step"]), default="step", show_default=True)
+@click.option("--quick", is_flag=True, help="Three small cases, to see that it works.")
+@click.option("--case", "names", metavar="NAME", multiple=True, help="This case; repeatable.")
+@click.option(
+    "--kernel",
+    "kernels",
+    type=click.Choice(["auto", "native", "torch", "eager"]),
+    multiple=True,
+    default=("auto", "torch"),
+    show_default=True,
+    help="Of clairkit; repeatable.",
+)
+@click.option("--repeats", metavar="N", type=click.IntRange(1), help="Rounds; 5, or 3 if quick.")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
+)
+@click.option("--markdown", is_flag=True, help="One Markdown table in place of tables.")
+@click.option(
+    "--json",
+    "as_json",
+    metavar="[FILE]",
+    is_flag=False,
+    flag_value=_STDOUT,
+    help="One JSON object: into FILE, or without one on stdout, all else on stderr.",
+)
+@click.option("--quiet", is_flag=True, help="Print no progress.")
+def command(as_json: str | None, quiet: bool, markdown: bool, **choices: Any) -> None:
+    """Measure one training step (forward, loss, backward) of clairkit against a plain one.
+
+    The plain step is written with torch and transformers alone: all logits, padding, log-softmax.
+    Both see the same random model and the same pairs. A variant is timed once its loss, log-probs
+    and gradients equal those of the plain step; otherwise PARITY FAILED stands in place of its
+    ratio. Exits with 7 then, and with 4 where a variant ran out of memory or failed.
+    """
+    import time
+
+    from clairkit.bench.machine import describe_machine, load
+    from clairkit.bench.report import document
+
+    console = Console(as_json=as_json == _STDOUT, quiet=quiet)
+    target = _check_target(as_json)
+    suite = _suite(**choices)
+    settings = suite.settings
+    before, start = load(), time.perf_counter()
+    found = []
+    for case in suite.run(console.note):
+        found.append(case)
+        if not markdown:
+            _show(console, case)
+    told = {"quick": choices["quick"], "rounds": settings.rounds, "warmup": settings.warmup,
+            "kernels": list(suite.kernels), "load_before": before, "load_after": load(),
+            "wall_seconds": round(time.perf_counter() - start, 1)}  # fmt: skip
+    machine = describe_machine(settings.device, settings.threads)
+    result = document(choices["suite"], found, machine, told)
+    _finish(console, result, found, markdown)
+    if target is not None:
+        _write(target, result)
+    console.result(result)
+    _judge(found)
+
+
+def _check_target(value: str | None) -> Path | None:
+    """Return the file that the JSON goes to, found out before minutes are spent."""
+    if value is None or value == _STDOUT:
+        return None
+    from clairkit.records import check_output
+
+    return check_output(value, force=True)
+
+
+def _suite(
+    quick: bool,
+    names: tuple[str, ...],
+    kernels: tuple[str, ...],
+    repeats: int | None,
+    device: str,
+    **_: Any,
+) -> StepSuite:
+    import torch
+
+    from clairkit.bench.step import StepSuite
+    from clairkit.bench.step_worker import Settings
+    from clairkit.errors import ResourceError
+
+    cases = _cases(quick, names)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    elif device == "cuda" and not torch.cuda.is_available():
+        raise ResourceError("torch sees no CUDA device", remedy="leave --device out")
+    rounds = repeats or (3 if quick else 5)
+    return StepSuite(cases, Settings(device, torch.get_num_threads(), rounds), kernels)
+
+
+def _cases(quick: bool, names: tuple[str, ...]) -> Sequence[StepCase]:
+    from clairkit.bench.cases import QUICK, SUITE
+    from clairkit.errors import UsageError
+
+    known = {case.name: case for case in (*QUICK, *SUITE)}
+    for name in names:
+        if name not in known:
+            raise UsageError("no such case", received=name, remedy=f"there are {', '.join(known)}")
+    if names:
+        return [known[name] for name in dict.fromkeys(names)]
+    return QUICK if quick else SUITE
+
+
+def _show(console: Console, case: CaseResult) -> None:
+    from clairkit.bench.report import COLUMNS, rows
+
+    console.table(case.case.name, COLUMNS, rows(case))
+    for result in case.results:
+        if result.problem:
+            _wrapped(console, f"{result.variant}: {result.status}, {result.problem}")
+
+
+def _finish(
+    console: Console, result: dict[str, Any], cases: Sequence[CaseResult], as_markdown: bool
+) -> None:
+    from clairkit.bench.report import NOTE, describe, markdown
+
+    if as_markdown:
+        console.show(markdown(result, cases))
+        return
+    _wrapped(console, NOTE)
+    _wrapped(console, describe(result["machine"], result["settings"]))
+
+
+def _wrapped(console: Console, text: str) -> None:
+    import sys
+
+    width = width_of(sys.stderr if console.as_json else sys.stdout)
+    console.show(textwrap.fill(text, width, break_on_hyphens=False))
+
+
+def _write(target: Path, result: dict[str, Any]) -> None:
+    from clairkit.records import atomic_write
+
+    with atomic_write(target) as file:
+        text = json.dumps(result, ensure_ascii=False, allow_nan=False, indent=1)
+        file.write(f"{text}\n".encode())
+
+
+def _judge(cases: Sequence[CaseResult]) -> None:
+    """Raise what the exit code shall tell: a failed check before all else."""
+    from clairkit.errors import GateError, PartialError, ResourceError
+
+    found = [(f"{case.case.name}: {result.variant}", result.status)
+             for case in cases for result in case.results]  # fmt: skip
+    wrong = [name for name, status in found if status == "PARITY FAILED"]
+    if wrong:
+        raise GateError(
+            f"parity failed, {len(wrong)} in all: {wrong[0]}",
+            remedy="read their lines above; no ratio of theirs means anything",
+        )
+    lost = [name for name, status in found if status in ("OOM", "ERROR")]
+    if lost and len(lost) == len(found):
+        raise ResourceError(f"nothing could be measured ({lost[0]})",
+                            remedy="read the lines above; `clairkit doctor`")  # fmt: skip
+    if lost:
+        raise PartialError(f"not measured, {len(lost)} in all: {lost[0]}",
+                           remedy="read their lines above")  # fmt: skip
