@@ -78,7 +78,8 @@ class ChatEncoder:
         """Encode `response` (one or more messages, the last the assistant's) after `prompt`.
 
         Raises:
-            DataError: the template renders the prompt differently once a response follows.
+            DataError: the template refuses the conversation, renders nothing for the prompt, or
+                renders the prompt differently once a response follows.
         """
         guarded, hidden = self._guard([*prompt, *response])
         prompt_text = self._render(guarded[: len(prompt)], generation=True)
@@ -86,6 +87,8 @@ class ChatEncoder:
         if not text.startswith(prompt_text):
             raise _unstable(prompt_text, text)
         prompt_ids = self._ids(prompt_text, hidden)
+        if not prompt_ids:
+            raise DataError("the chat template renders the prompt as nothing")
         ids = self._ids(text, hidden)
         realigned = ids[: len(prompt_ids)] != prompt_ids
         if realigned:
@@ -96,10 +99,18 @@ class ChatEncoder:
         return Encoded(prompt_ids, self._end_of_turn(response_ids), realigned, count)
 
     def _render(self, messages: Sequence[Message], *, generation: bool) -> str:
-        text: str = self.tokenizer.apply_chat_template(
-            list(messages), tokenize=False, add_generation_prompt=generation,
-            **self._template_kwargs,
-        )  # fmt: skip
+        from jinja2 import TemplateError
+
+        try:
+            text: str = self.tokenizer.apply_chat_template(
+                list(messages), tokenize=False, add_generation_prompt=generation,
+                **self._template_kwargs,
+            )  # fmt: skip
+        except TemplateError as error:  # Gemma's, for instance, knows no system message
+            raise DataError(
+                f"the chat template refuses the conversation: {excerpt(str(error), 200)}",
+                remedy="leave it out, or set `chat_template_path` to a template that takes it",
+            ) from error
         return text
 
     def _guard(self, messages: Sequence[Message]) -> tuple[list[Message], list[str]]:
@@ -137,14 +148,18 @@ class ChatEncoder:
         return ids
 
     def _end_of_turn(self, ids: list[int]) -> list[int]:
-        """Cut what the template writes after the end of the turn; add an end if it writes none."""
-        last = len(ids) - 1
-        while last >= 0 and ids[last] not in self._special_ids:
-            last -= 1
-        after = ids[last + 1 :]
-        if last >= 0 and not self.tokenizer.decode(after).strip():
-            return ids[: last + 1]
-        return [*ids, self.tokenizer.eos_token_id]
+        """Cut what the template writes after the end of the turn; add an end if it writes none.
+
+        After it come white space and, at the end of a conversation, perhaps another special token
+        (Phi-3: `<|end|>`, a line break, `<|endoftext|>`).
+        """
+        end = None
+        for last in range(len(ids) - 1, -1, -1):
+            if ids[last] in self._special_ids:
+                end = last
+            elif self.tokenizer.decode(ids[last]).strip():
+                break
+        return [*ids, self.tokenizer.eos_token_id] if end is None else ids[: end + 1]
 
 
 def _unstable(prompt_text: str, text: str) -> DataError:

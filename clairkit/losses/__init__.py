@@ -7,7 +7,7 @@ loss.loss.backward()
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from clairkit.losses import pairwise
 from clairkit.losses.pairwise import LossOptions, PairLogps
 
 __all__ = ["LOSSES", "Loss", "LossOptions", "PairLogps", "PreferenceLoss", "find_loss",
-           "preference_loss"]  # fmt: skip
+           "loss_options", "preference_loss"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,23 @@ def find_loss(name: str) -> Loss:
     return loss
 
 
+def loss_options(name: str, beta: float, options: Mapping[str, Any]) -> LossOptions:
+    """Return the options of a loss, its defaults filled in.
+
+    Raises:
+        UsageError: the loss does not read one, or a value is out of range.
+    """
+    loss = find_loss(name)
+    for key in options:
+        if key not in loss.options:
+            reads = ", ".join(("beta", *loss.options))
+            raise UsageError(f"{name} does not read the option {key!r}", remedy=f"it reads {reads}")
+    defaults = {}
+    if "label_smoothing" in loss.options:
+        defaults["label_smoothing"] = loss.default_label_smoothing
+    return LossOptions(beta=beta, **{**defaults, **options})
+
+
 def preference_loss(
     chosen_logps: Tensor,
     rejected_logps: Tensor,
@@ -103,25 +120,33 @@ def preference_loss(
             `discopop_tau` (discopop).
 
     Raises:
-        UsageError: an unknown loss, or an option that this loss does not read.
+        UsageError: an unknown loss, an option that this loss does not read, unequal shapes.
     """
     chosen = find_loss(loss)
     lengths = {key: options.pop(key, None) for key in ("chosen_lengths", "rejected_lengths")}
-    for key in options:
-        if key not in chosen.options:
-            reads = ", ".join(("beta", *chosen.options))
-            raise UsageError(f"{loss} does not read the option {key!r}", remedy=f"it reads {reads}")
-    if "label_smoothing" in chosen.options:
-        options.setdefault("label_smoothing", chosen.default_label_smoothing)
-    given = (chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps)
-    pairs = PairLogps(*(_at_least_float32(logps) for logps in given), **lengths)
-    losses = chosen.function(pairs, LossOptions(beta=beta, **options))
+    given = {
+        "chosen_logps": chosen_logps,
+        "rejected_logps": rejected_logps,
+        "ref_chosen_logps": ref_chosen_logps,
+        "ref_rejected_logps": ref_rejected_logps,
+    }
+    _check_shapes(given | lengths, len(chosen_logps))
+    pairs = PairLogps(*map(_at_least_float32, given.values()), **lengths)
+    losses = chosen.function(pairs, loss_options(loss, beta, options))
     return PreferenceLoss(
         loss=losses.mean(),
         losses=losses,
         chosen_rewards=beta * pairs.chosen_ratio.detach(),
         rejected_rewards=beta * pairs.rejected_ratio.detach(),
     )
+
+
+def _check_shapes(vectors: Mapping[str, Tensor | None], count: int) -> None:
+    """A vector [B, 1] would broadcast to [B, B], a loss of every pair with every other."""
+    shapes = {name: list(t.shape) for name, t in vectors.items() if t is not None}
+    if any(shape != [count] for shape in shapes.values()):
+        received = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise UsageError(f"the vectors of {count} pairs must be [{count}]", received=received)
 
 
 def _at_least_float32(logps: Tensor) -> Tensor:

@@ -153,8 +153,9 @@ def aot_unpaired(pairs: PairLogps, options: LossOptions) -> Tensor:
 def discopop(pairs: PairLogps, options: LossOptions) -> Tensor:
     """Logistic and exponential loss mixed by sigmoid(margin / tau) (arXiv 2406.08414, eq. 5)."""
     logits = options.beta * pairs.delta
-    mix = torch.sigmoid(logits / options.discopop_tau)
-    return -logsigmoid(logits) * (1 - mix) + torch.exp(-logits) * mix
+    mix = logits / options.discopop_tau
+    # exp(-logits) alone overflows where its share of the mixture is 0
+    return -logsigmoid(logits) * torch.sigmoid(-mix) + torch.exp(logsigmoid(mix) - logits)
 
 
 def sft(pairs: PairLogps, options: LossOptions) -> Tensor:

@@ -13,6 +13,10 @@ from clairkit.errors import ResourceError
 
 MANIFEST = "MANIFEST.json"
 
+# Beginnings of the files without which the Trainer would silently begin anew: by one process,
+# by several, by FSDP or DeepSpeed.
+_NEEDED = (("optimizer", "global_step"), ("rng_state",), ("trainer_state",))
+
 
 class ManifestCallback(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
     """Writes a checkpoint's manifest as soon as the Trainer has saved it."""
@@ -44,6 +48,9 @@ def fault(folder: Path) -> str | None:
         return "has no manifest: saving it was interrupted"
     except (ValueError, KeyError, TypeError):
         return "has a manifest that can't be read"
+    for needed in _NEEDED:
+        if not any(name.startswith(needed) for name in entries):
+            return f"holds no {needed[0]}: it can't be resumed exactly"
     for name, entry in entries.items():
         path = folder / name
         if not path.is_file():
@@ -61,7 +68,7 @@ def newest_whole(run: Path) -> tuple[Path, list[str]]:
     Raises:
         ResourceError: there is none.
     """
-    folders = sorted(run.glob("checkpoint-*"), key=_step, reverse=True)
+    folders = sorted(run.glob("checkpoint-*"), key=step_of, reverse=True)
     skipped: list[str] = []
     for folder in folders:
         problem = fault(folder)
@@ -75,7 +82,8 @@ def newest_whole(run: Path) -> tuple[Path, list[str]]:
     )
 
 
-def _step(folder: Path) -> int:
+def step_of(folder: Path) -> int:
+    """Return the step in a checkpoint's name, -1 if there is none."""
     number = folder.name.removeprefix("checkpoint-")
     return int(number) if number.isdigit() else -1
 

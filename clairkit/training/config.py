@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from clairkit.batching.encode import TRUNCATIONS, Truncation
 from clairkit.errors import UsageError
-from clairkit.losses import find_loss
+from clairkit.losses import loss_options
 
 KERNELS = ("auto", "native", "torch", "eager")
 
@@ -31,7 +31,17 @@ _RESERVED = {
     "remove_unused_columns": "batches are made by clairkit",
     "label_names": "batches are made by clairkit",
     "resume_from_checkpoint": "use --resume",
+    "label_smoothing_factor": "use label_smoothing, with a loss that reads it",
+    "use_liger_kernel": "clairkit brings its own kernels, see `kernel`",
+    "neftune_noise_alpha": "noise makes the policy differ from the reference",
+    "length_column_name": "batches are made by clairkit",
 }
+_SEEDS = ("seed", "data_seed")
+_COUNTS = (
+    "per_device_train_batch_size",
+    "per_device_eval_batch_size",
+    "gradient_accumulation_steps",
+)
 
 
 @dataclass(frozen=True)
@@ -80,15 +90,13 @@ class TrainConfig:
     """Keys of transformers.TrainingArguments."""
 
     def __post_init__(self) -> None:
-        find_loss(self.loss)
+        loss_options(self.loss, self.beta, self.loss_options)
         _one_of("kernel", self.kernel, KERNELS)
         _one_of("truncation", self.truncation, TRUNCATIONS)
         _one_of("dtype", self.dtype, ("float32", "bfloat16", "float16", "auto"))
-        for key, meaning in _RESERVED.items():
-            if key in self.arguments:
-                raise UsageError(f"the key {key} can't be set", remedy=meaning)
-        if not self.beta > 0:
-            raise UsageError("beta must be positive", received=self.beta)
+        if self.memory_budget is not None and self.memory_budget < 0:
+            raise UsageError("memory_budget is in bytes", received=self.memory_budget)
+        _check_arguments(self.arguments)
         if self.max_length is not None and self.max_length < 2:
             raise UsageError("max_length must be at least 2 tokens", received=self.max_length)
 
@@ -140,7 +148,8 @@ def resolve(
         values.update(layer)
         origins.update(dict.fromkeys(layer, origin))
     own = {key: _checked(key, values.pop(key)) for key in list(values) if key in _own_types()}
-    _check_arguments(values)
+    if "loss" in own:
+        own["loss"] = own["loss"].replace("-", "_")
     for key in ("model", "pairs", "output"):
         if not own.get(key):
             raise UsageError(f"no {key} given", remedy=f"pass --{key} or set it in the file")
@@ -159,7 +168,7 @@ def _read_yaml(file: str) -> dict[str, Any]:
         content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError("can't read the configuration", received=file) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # 2024-99-99, 5,000 digits, …
         raise UsageError(f"{file} is no YAML: {error}") from error
     if not isinstance(content, dict):
         raise UsageError(f"{file} must hold keys and values", received=type(content).__name__)
@@ -176,7 +185,7 @@ def _parse_settings(settings: Sequence[str]) -> dict[str, Any]:
             raise UsageError("--set takes key=value", received=setting)
         try:
             values[key.strip()] = _meant(key.strip(), yaml.safe_load(text))
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise UsageError("the value is no YAML", received=setting) from error
     return values
 
@@ -223,15 +232,36 @@ def _type_name(hint: Any) -> str:
     return text.replace("typing.", "").replace("collections.abc.", "")
 
 
-def _check_arguments(values: Mapping[str, Any]) -> None:
+def argument_defaults() -> dict[str, Any]:
+    """Return the defaults of transformers.TrainingArguments with clairkit's departures."""
     from transformers import TrainingArguments
 
+    fields = (f for f in dataclasses.fields(TrainingArguments) if f.init)
+    plain = {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
+    return {**plain, **ARGUMENT_DEFAULTS}
+
+
+def _check_arguments(values: Mapping[str, Any]) -> None:
+    """Check names and types; transformers itself refuses a text for a number only when it runs."""
+    from transformers import TrainingArguments
+
+    hints = typing.get_type_hints(TrainingArguments)
     known = {f.name for f in dataclasses.fields(TrainingArguments) if f.init}
-    for key in values:
+    for key, value in values.items():
+        if key in _RESERVED:
+            raise UsageError(f"the key {key} can't be set", remedy=_RESERVED[key])
         if key not in known:
             near = difflib.get_close_matches(key, known | set(_own_types()), n=1)
             remedy = f"did you mean {near[0]}?" if near else "see docs/training.md for the keys"
             raise UsageError("unknown configuration key", received=key, remedy=remedy)
+        if not _fits(value, hints[key]):
+            raise UsageError(f"{key} must be {_type_name(hints[key])}", received=value)
+        if key in _COUNTS and value < 1:
+            raise UsageError(f"{key} must be at least 1", received=value)
+        if key in _SEEDS and value is not None and not 0 <= value < 2**32:
+            raise UsageError(f"{key} must lie in [0, 2**32)", received=value)
+    if values.get("train_sampling_strategy") == "group_by_length":
+        raise UsageError("train_sampling_strategy can't be group_by_length", remedy="use random")
 
 
 def _one_of(key: str, value: str, known: Sequence[str]) -> None:

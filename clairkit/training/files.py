@@ -17,7 +17,7 @@ from transformers import TrainerCallback
 import clairkit
 from clairkit.display import redact
 from clairkit.errors import UsageError
-from clairkit.training.config import Resolved, TrainConfig
+from clairkit.training.config import Resolved, TrainConfig, argument_defaults
 
 CONFIG, METRICS, CARD, RUN = "config.yaml", "metrics.jsonl", "README.md", "run.json"
 
@@ -95,12 +95,17 @@ def check_same_run(config: TrainConfig, run: Path) -> None:
     import yaml
 
     try:
-        before = yaml.safe_load((run / CONFIG).read_text(encoding="utf-8"))
+        saved = yaml.safe_load((run / CONFIG).read_text(encoding="utf-8"))
+        if not isinstance(saved, dict):
+            raise ValueError("it must hold keys and values")
     except OSError as error:
         raise UsageError(
             f"{run} is no run directory: it has no {CONFIG}", remedy="start without --resume"
         ) from error
-    now = yaml.safe_load(yaml.safe_dump(config.to_dict()))
+    except (yaml.YAMLError, ValueError) as error:
+        raise UsageError(f"{run / CONFIG} can't be read: {error}") from error
+    before = {**argument_defaults(), **saved}
+    now = {**argument_defaults(), **yaml.safe_load(yaml.safe_dump(config.to_dict()))}
     differences = [
         f"{key}: {before.get(key)!r} then, {now.get(key)!r} now"
         for key in sorted(before.keys() | now.keys())
@@ -111,6 +116,20 @@ def check_same_run(config: TrainConfig, run: Path) -> None:
             f"{run} was started with another configuration: {'; '.join(differences)}",
             remedy="resume with the values of then, or start a new run with another --output",
         )
+
+
+def trim_metrics(run: Path, step: int) -> None:
+    """Drop the rows that a run resumed after `step` writes again, and a torn last line."""
+    path = run / METRICS
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if row["step"] <= step and "train_runtime" not in row:
+            kept.append(line + "\n")
+    path.write_text("".join(kept), encoding="utf-8")
 
 
 def run_facts(config: TrainConfig, facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from clairkit.batching.collate import IGNORED
-from clairkit.kernels import choose_backend, linear_logps
+from clairkit.errors import ResourceError, UsageError
+from clairkit.kernels import available_backends, choose_backend, linear_logps
 from clairkit.kernels.options import HeadOptions
 from clairkit.kernels.reference import head_logits
 
@@ -58,7 +59,8 @@ def find_head(model: Any) -> Head | str:
     """Return the model's head, or why it can't be reached."""
     linear = model.get_output_embeddings()
     if type(linear) is not nn.Linear:
-        return f"its output layer is a {type(linear).__name__}, not a plain linear layer"
+        kind = f"{type(linear).__module__}.{type(linear).__name__}"
+        return f"its output layer is a {kind}, not a plain linear layer"
     backbone = model.base_model
     if backbone is model:
         return f"{type(model).__name__} has no backbone apart from its head"
@@ -96,7 +98,10 @@ def _probe(model: Any, head: Head) -> str | None:
 
 
 def attach_logps(
-    model: nn.Module, kernel: str = "auto", memory_budget: int | None = None
+    model: nn.Module,
+    kernel: str = "auto",
+    memory_budget: int | None = None,
+    device: torch.device | None = None,
 ) -> LogpsPath:
     """Extend the model's forward by `targets` [B, L]; with it, it returns log-probs [B, L].
 
@@ -106,32 +111,52 @@ def attach_logps(
         model: a transformers causal language model, perhaps under PEFT.
         kernel: auto, a backend of `clairkit.kernels`, or eager (the model's own logits).
         memory_budget: see `linear_logps`.
+        device: where the model will run; where it is now by default.
+
+    Raises:
+        ResourceError: a kernel asked for by name can't run there.
     """
     base = base_causal_lm(model)
     head = find_head(base)
-    if kernel == "eager":
-        path = LogpsPath("eager", "asked for")
-    elif isinstance(head, str):
-        path = LogpsPath("eager", f"{type(base).__name__} needs it: {head}")
-    elif kernel == "auto":
-        weight = head.linear.weight
-        path = LogpsPath(*choose_backend(weight.device, weight.dtype))
-    else:
-        path = LogpsPath(kernel, "asked for")
+    path = _choose(base, head, kernel, device)
+    plain_forward = _unbound(base.forward)
     if path.kernel == "eager" or isinstance(head, str):
-        compute: Callable[..., Tensor] = _eager(base.forward)
+        compute = _eager(plain_forward)
     else:
-        compute = _tiled(head, path.kernel, memory_budget)
-    plain_forward = base.forward
+        # "auto" stays auto: the model may move to another device after this.
+        compute = _tiled(head.options, kernel, memory_budget)
 
     @functools.wraps(type(base).forward)
     def forward(self: nn.Module, *args: Any, targets: Tensor | None = None, **inputs: Any) -> Any:
         if targets is None:
-            return plain_forward(*args, **inputs)
-        return compute(*args, targets=targets, **_without_empty(inputs))
+            return plain_forward(self, *args, **inputs)
+        return compute(self, *args, targets=targets, **_without_empty(inputs))
 
     base.forward = types.MethodType(forward, base)
     return path
+
+
+def _choose(base: Any, head: Head | str, kernel: str, device: torch.device | None) -> LogpsPath:
+    if kernel == "eager":
+        return LogpsPath("eager", "asked for")
+    if kernel != "auto" and not (state := available_backends()[kernel]).available:
+        raise ResourceError(f"kernel {kernel} can't run here: {state.reason}")
+    if isinstance(head, str):
+        return LogpsPath("eager", f"{type(base).__name__} needs it: {head}")
+    weight = head.linear.weight
+    device = device or weight.device
+    if kernel == "auto":
+        return LogpsPath(*choose_backend(device, weight.dtype))
+    if kernel == "native" and device.type != "cpu":
+        raise ResourceError(f"kernel native runs on a CPU, and the model on {device}")
+    return LogpsPath(kernel, "asked for")
+
+
+def _unbound(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `forward` as a function of the model, so that a deep copy runs its own weights."""
+    if isinstance(forward, types.MethodType):
+        return forward.__func__
+    return lambda _model, *args, **inputs: forward(*args, **inputs)
 
 
 def _without_empty(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -139,17 +164,19 @@ def _without_empty(inputs: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in inputs.items() if value is not None}
 
 
-def _tiled(head: Head, backend: str, memory_budget: int | None) -> Callable[..., Tensor]:
-    def compute(*args: Any, targets: Tensor, **inputs: Any) -> Tensor:
+def _tiled(options: HeadOptions, backend: str, memory_budget: int | None) -> Callable[..., Tensor]:
+    def compute(model: Any, *args: Any, targets: Tensor, **inputs: Any) -> Tensor:
         inputs.pop("return_dict", None)
-        hidden = head.backbone(*args, **inputs, use_cache=False).last_hidden_state
+        hidden = model.base_model(*args, **inputs, use_cache=False).last_hidden_state
+        _check_positions(hidden, targets)
+        head = model.get_output_embeddings()
         logps = linear_logps(
             hidden.flatten(0, 1),
-            head.linear.weight,
+            head.weight,
             targets.flatten(),
-            bias=head.linear.bias,
-            softcap=head.options.softcap,
-            logit_scale=head.options.logit_scale,
+            bias=head.bias,
+            softcap=options.softcap,
+            logit_scale=options.logit_scale,
             backend=backend,
             memory_budget=memory_budget,
         )
@@ -159,8 +186,9 @@ def _tiled(head: Head, backend: str, memory_budget: int | None) -> Callable[...,
 
 
 def _eager(plain_forward: Callable[..., Any]) -> Callable[..., Tensor]:
-    def compute(*args: Any, targets: Tensor, **inputs: Any) -> Tensor:
-        logits = plain_forward(*args, **inputs, use_cache=False).logits
+    def compute(model: Any, *args: Any, targets: Tensor, **inputs: Any) -> Tensor:
+        logits = plain_forward(model, *args, **inputs, use_cache=False).logits
+        _check_positions(logits, targets)
         mask = targets != IGNORED
         dtype = torch.promote_types(logits.dtype, torch.float32)
         logps = torch.log_softmax(logits[mask].to(dtype), -1)
@@ -168,3 +196,12 @@ def _eager(plain_forward: Callable[..., Any]) -> Callable[..., Tensor]:
         return chosen.new_zeros(targets.shape).masked_scatter(mask, chosen)
 
     return compute
+
+
+def _check_positions(states: Tensor, targets: Tensor) -> None:
+    if states.shape[:2] != targets.shape:
+        raise UsageError(
+            "the model's positions are not those of its input",
+            received=f"{list(states.shape[:2])} for {list(targets.shape)}",
+            remedy="prompt tuning adds tokens of its own; use LoRA or another adapter of weights",
+        )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from clairkit.errors import ResourceError, UsageError
 from clairkit.records import digest, read_pairs
 from clairkit.records.write import atomic_write
 from clairkit.training import files
-from clairkit.training.checkpoints import ManifestCallback, newest_whole
+from clairkit.training.checkpoints import ManifestCallback, newest_whole, step_of
 from clairkit.training.config import Resolved, TrainConfig
 from clairkit.training.interrupt import StopOnSignal
 
@@ -64,37 +66,74 @@ def run_training(
     _check_run(run, config, resume=resume, force=force)
     tokenizer = load_tokenizer(config)
     train, evaluation = _read(config, tokenizer, say)
+    _make_folder(run)
     stop = StopOnSignal(say)
-    trainer = _trainer(config, tokenizer, train, evaluation, stop, say)
-    checkpoint = _checkpoint(run, say) if resume else None
-    run.mkdir(parents=True, exist_ok=True)
+    with _memory_errors(config):
+        trainer = _trainer(config, tokenizer, train, evaluation, stop, say)
+    inputs = _inputs(train, trainer)
+    checkpoint = _checkpoint(run, inputs, say) if resume else None
     if not resume:
-        _write(run / files.CONFIG, files.config_text(resolved))
-        (run / files.METRICS).unlink(missing_ok=True)
-    try:
-        with stop.listening():
-            outcome = trainer.train(resume_from_checkpoint=checkpoint)
-    except MemoryError as error:
-        raise _no_memory(config) from error
-    except RuntimeError as error:  # torch has a class of its own for devices, none for the CPU
-        if "out of memory" in str(error).lower() or "can't allocate memory" in str(error).lower():
-            raise _no_memory(config) from error
-        raise
+        _start(resolved, inputs, say)
+    with _memory_errors(config), stop.listening():
+        outcome = trainer.train(resume_from_checkpoint=checkpoint)
+    finished = stop.signal is None or outcome.global_step >= trainer.state.max_steps
     facts = {
+        **inputs,
         "pairs": len(train.pairs),
         "counts": {key: count for key, count in train.counts.items() if count},
         "steps": outcome.global_step,
         "metrics": _last_metrics(trainer.state.log_history),
         "kernel": trainer.path.kernel,
         "learning_rate": trainer.args.learning_rate,
-        "data_sha256": digest([pair.id for pair in train.pairs]),
         "seconds": round(time.monotonic() - started, 3),
         "peak_memory_mb": peak_memory_mb(),
-        "signal": stop.signal,
+        "signal": None if finished else stop.signal,
     }
-    if stop.signal is None:
+    if finished:
         _finish(trainer, config, facts)
     return TrainResult(run, **{k: facts[k] for k in TrainResult.__dataclass_fields__ if k in facts})
+
+
+def _inputs(train: EncodedPairs, trainer: Any) -> dict[str, str]:
+    from clairkit.training.identity import data_digest, weights_digest
+
+    return {
+        "data_sha256": data_digest(train.pairs),
+        "weights_sha256": weights_digest(trainer.model),
+    }
+
+
+def _start(resolved: Resolved, inputs: Mapping[str, str], say: Say) -> None:
+    """Write what the run starts from; what is left of an earlier run must not be resumed."""
+    run = Path(resolved.config.output)
+    stale = list(run.glob("checkpoint-*"))
+    for folder in stale:
+        shutil.rmtree(folder)
+    if stale:
+        say(f"Removed {len(stale)} checkpoints of the run that was in {run}")
+    (run / files.METRICS).unlink(missing_ok=True)
+    _write(run / files.RUN, json.dumps(files.run_facts(resolved.config, inputs), indent=1) + "\n")
+    _write(run / files.CONFIG, files.config_text(resolved))
+
+
+@contextmanager
+def _memory_errors(config: TrainConfig) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        raise _no_memory(config) from error
+    except RuntimeError as error:  # torch has a class of its own for devices, none for the CPU
+        if "out of memory" in str(error).lower() or "can't allocate memory" in str(error).lower():
+            raise _no_memory(config) from error
+        raise
+
+
+def _make_folder(run: Path) -> None:
+    """Make the run directory before weights are loaded."""
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResourceError(f"can't make the run directory {run}: {error.strerror}") from error
 
 
 def _finish(trainer: Any, config: TrainConfig, facts: dict[str, Any]) -> None:
@@ -125,13 +164,14 @@ def load_tokenizer(config: TrainConfig) -> Any:
 
 def load_model(config: TrainConfig) -> Any:
     """Return the model to train, in the configured dtype."""
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     try:
         return AutoModelForCausalLM.from_pretrained(
             config.model, dtype=config.dtype, trust_remote_code=config.trust_remote_code
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise UsageError(f"can't load the model {config.model!r}: {error}") from error
 
 
@@ -234,22 +274,29 @@ def _trainer(
     return trainer
 
 
-def _checkpoint(run: Path, say: Say) -> str:
+def _checkpoint(run: Path, inputs: Mapping[str, str], say: Say) -> str:
+    from clairkit.training.identity import check_same_inputs
+
+    check_same_inputs(run, inputs)
     folder, skipped = newest_whole(run)
     for line in skipped:
         say(f"Warning: skipped {line}")
+    files.trim_metrics(run, step_of(folder))
     say(f"Resuming from {folder}")
     return str(folder)
 
 
 def _last_metrics(history: list[dict[str, Any]]) -> dict[str, Any]:
     steps = [row for row in history if "loss" in row]
-    return steps[-1] if steps else {}
+    if steps:
+        return steps[-1]
+    # shorter than logging_steps: the closing row holds the means over all steps
+    return next(({**row, "loss": row["train_loss"]} for row in history if "train_loss" in row), {})
 
 
 def _no_memory(config: TrainConfig) -> ResourceError:
     return ResourceError(
-        "out of memory while training",
+        f"out of memory while training, at a peak of {peak_memory_mb():.0f} MB",
         remedy="in this order: halve per_device_train_batch_size and double "
         f"gradient_accumulation_steps; set gradient_checkpointing: true; lower max_length "
         f"(now {config.max_length}). Checkpoints are kept",

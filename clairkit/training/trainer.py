@@ -18,6 +18,7 @@ from clairkit.losses import PairLogps, PreferenceLoss, preference_loss
 from clairkit.records import Pair
 from clairkit.training.config import ARGUMENT_DEFAULTS, TrainConfig
 from clairkit.training.data import TrainingCollator, TrainingPairs
+from clairkit.training.finite import FiniteGradients, not_finite, refuse_weights_not_finite
 from clairkit.training.head import LogpsPath, attach_logps
 from clairkit.training.metrics import MetricMeans, step_metrics
 from clairkit.training.reference import reference_logps
@@ -39,8 +40,9 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         callbacks: of transformers.
 
     Raises:
-        UsageError: no chat template, nothing trainable, a freeze pattern without a match.
-        DataError: no pair is left.
+        UsageError: no chat template, a freeze pattern without a match, rows that are no pairs.
+        DataError: no pair is left, nothing is trainable, the tokenizer is not the model's.
+        ResourceError: the kernel that was asked for can't run.
     """
 
     def __init__(
@@ -53,23 +55,35 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         callbacks: list[Any] | None = None,
     ) -> None:
         self.config = config
+        arguments = training_arguments(config)
+        if eval_pairs is None and arguments.eval_strategy != "no":
+            raise UsageError(
+                "there is nothing to evaluate on",
+                received=f"eval_strategy {arguments.eval_strategy.value}",
+                remedy="pass --eval-pairs",
+            )
         train_data = as_training_pairs(pairs, tokenizer, config)
         eval_data = None
         if eval_pairs is not None:
             eval_data = as_training_pairs(eval_pairs, tokenizer, config)
+        for data in filter(None, (train_data, eval_data)):
+            check_vocabulary(model, data)
         prepare_model(model, config)
-        self.path: LogpsPath = attach_logps(model, config.kernel, config.memory_budget)
+        self.path: LogpsPath = attach_logps(
+            model, config.kernel, config.memory_budget, arguments.device
+        )
         self.pair_collator = PairCollator(pad_id(tokenizer))
         self._means = {"train": MetricMeans(), "eval": MetricMeans()}
         self._guarded = False
+        self._finite = FiniteGradients()
         super().__init__(
             model=model,
-            args=training_arguments(config),
+            args=arguments,
             train_dataset=train_data,
             eval_dataset=eval_data,
             data_collator=TrainingCollator(self.pair_collator),
             processing_class=tokenizer,
-            callbacks=callbacks,
+            callbacks=[self._finite, *(callbacks or [])],
         )
         # The loss is a mean over pairs: the Trainer divides it by the accumulation steps.
         self.model_accepts_loss_kwargs = False
@@ -80,6 +94,11 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         model = self.model.to(self.args.device)
         for data in (self.train_dataset, self.eval_dataset):
             if data is not None and data.reference is None:
+                if self.state.global_step:
+                    raise UsageError(
+                        "the reference is the model before training, and it has been trained",
+                        remedy="pass eval_pairs when the trainer is made",
+                    )
                 with self.accelerator.autocast():
                     data.reference = reference_logps(model, data.pairs, self.pair_collator, size)
 
@@ -103,7 +122,9 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         """Return the mean loss of a batch of pairs (and its parts under `return_outputs`)."""
         pairs, result = self.pair_losses(model, inputs)
         if not math.isfinite(result.loss.item()):
-            raise _not_finite(result, inputs["ids"])
+            raise _loss_not_finite(result, inputs["ids"])
+        if model.training:
+            self._finite.ids += inputs["ids"]
         if model.training and not self._guarded:
             self._guarded = True
             if self.state.global_step == 0:
@@ -113,6 +134,11 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         if return_outputs:
             return result.loss, {"losses": result.losses}
         return result.loss
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save as the Trainer does; weights that are not finite are never written."""
+        refuse_weights_not_finite(self.model)
+        super().save_model(output_dir, _internal_call)
 
     def pair_losses(
         self, model: nn.Module, inputs: dict[str, Any]
@@ -150,7 +176,9 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Log with the metrics gathered since the last time."""
-        prefix = "eval_" if any(name.startswith("eval_") for name in logs) else ""
+        # an evaluation logs its loss under a prefix of the caller's choice, "eval" by default
+        found = [name.removesuffix("loss") for name in logs if name.endswith("_loss")]
+        prefix = next((name for name in found if name != "train_"), "")
         means = self._means["eval" if prefix else "train"].take()
         super().log(logs | {prefix + name: value for name, value in means.items()}, *args, **kwargs)
 
@@ -178,11 +206,20 @@ def as_training_pairs(
 ) -> TrainingPairs:
     """Encode pairs as the configuration says; encoded ones are taken as they are."""
     items = list(pairs)
-    if items and isinstance(items[0], EncodedPair):
-        return TrainingPairs([item for item in items if isinstance(item, EncodedPair)])
+    encoded_already = [item for item in items if isinstance(item, EncodedPair)]
+    if items and len(encoded_already) == len(items):
+        return TrainingPairs(encoded_already)
+    records = [item for item in items if isinstance(item, Pair)]
+    if len(records) < len(items):
+        other = next(item for item in items if not isinstance(item, Pair))
+        raise UsageError(
+            "pairs must be records, or all encoded",
+            received=type(other).__name__,
+            remedy="read them with clairkit.records.read_pairs",
+        )
     encoder = ChatEncoder(tokenizer, config.chat_template_kwargs)
     encoded = encode_pairs(
-        (item for item in items if isinstance(item, Pair)),
+        records,
         encoder,
         max_length=config.max_length,
         truncation=config.truncation,
@@ -243,10 +280,19 @@ def pad_id(tokenizer: Any) -> int:
     return int(tokenizer.eos_token_id if value is None else value)
 
 
-def _not_finite(result: PreferenceLoss, ids: list[str]) -> ResourceError:
+def check_vocabulary(model: Any, data: TrainingPairs) -> None:
+    """Refuse token ids for which the model has no embedding."""
+    size = len(model.get_input_embeddings().weight)
+    for pair in data.pairs:
+        largest = max(pair.prompt_ids + pair.chosen_ids + pair.rejected_ids)
+        if largest >= size:
+            raise DataError(
+                f"the tokenizer makes token id {largest}, and the model has {size} embeddings",
+                remedy="use the model's own tokenizer, or resize its embeddings",
+            )
+
+
+def _loss_not_finite(result: PreferenceLoss, ids: list[str]) -> ResourceError:
     bad = [pair for pair, loss in zip(ids, result.losses.tolist(), strict=True)
            if not math.isfinite(loss)]  # fmt: skip
-    return ResourceError(
-        f"the loss is {result.loss.item()}; pairs {', '.join(bad or ids)}",
-        remedy="lower learning_rate, train in float32 or bfloat16, or leave these pairs out",
-    )
+    return not_finite(f"the loss is {result.loss.item()}", bad or ids)

@@ -41,6 +41,13 @@ ALWAYS_INLINE float read_element(const char *row, int64_t j, int half)
     return u.value;
 }
 
+/* Whether x is NaN, by its bits: -ffinite-math-only takes `x != x` for false. */
+ALWAYS_INLINE uint32_t is_nan(float x)
+{
+    union { float value; uint32_t bits; } u = {x};
+    return (u.bits & 0x7fffffff) > 0x7f800000;
+}
+
 ALWAYS_INLINE void write_element(char *row, int64_t j, float value, int half)
 {
     if (!half) {
@@ -72,6 +79,19 @@ ALWAYS_INLINE float clamp(float x, float low, float high)
     return x > high ? high : x;
 }
 
+/* tanh(u), given e = exp(2u). Near 0 the quotient would cancel; there the first term that the
+ * series leaves out is below 1e-7 of the value. Chosen by bits: a branch would not vectorise. */
+ALWAYS_INLINE float tanh_of(float u, float e)
+{
+    float u2 = u * u;
+    union { float value; uint32_t bits; } series, quotient;
+    series.value = u * (1.0f + u2 * (-1.0f / 3 + u2 * (2.0f / 15 + u2 * (-17.0f / 315))));
+    quotient.value = 1.0f - 2.0f / (e + 1.0f);
+    uint32_t near = -(uint32_t)(u2 < 0.04f);
+    quotient.bits = (series.bits & near) | (quotient.bits & ~near);
+    return quotient.value;
+}
+
 /* The logit of a raw product, and its slope dlogit/dproduct. */
 ALWAYS_INLINE float logit_of(float z, const Pass *pass, int capped, float *slope)
 {
@@ -79,27 +99,33 @@ ALWAYS_INLINE float logit_of(float z, const Pass *pass, int capped, float *slope
         *slope = pass->scale;
         return z * pass->scale;
     }
-    float e = exponential(clamp(2.0f * z / pass->softcap, -40.0f, 40.0f));
-    float t = 1.0f - 2.0f / (e + 1.0f);
-    *slope = pass->scale * (1.0f - t * t);
+    float u = z / pass->softcap;
+    float e = exponential(clamp(2.0f * u, -40.0f, 40.0f));
+    float t = tanh_of(u, e), inverse = 1.0f / (e + 1.0f);
+    *slope = pass->scale * 4.0f * e * inverse * inverse; /* 1 - t^2 would cancel near 1 */
     return pass->scale * pass->softcap * t;
 }
 
-/* Columns [from, to) of one row: exponentials, weighted by the slope, in place; returns the sum. */
+/* Columns [from, to) of one row: exponentials, weighted by the slope, in place; returns the sum,
+ * NaN where a logit is NaN (the clamp would make a number of it). */
 ALWAYS_INLINE float exp_span(const Pass *pass, char *row, float shift, int64_t from, int64_t to,
                              int half, int biased, int capped)
 {
     float sum = 0.0f;
+    uint32_t nan = 0;
     for (int64_t j = from; j < to; j++) {
         float slope, z = read_element(row, j, half);
         if (biased)
             z += pass->bias[j];
+        nan |= is_nan(z);
         float e = exponential(
             clamp(logit_of(z, pass, capped, &slope) - shift, MIN_EXPONENT, MAX_EXPONENT));
         sum += e;
         write_element(row, j, e * slope, half);
     }
-    return sum;
+    union { uint32_t bits; float value; } result = {.value = sum};
+    result.bits |= nan * 0x7fc00000;
+    return result.value;
 }
 
 /* Columns [from, to) of one row: -factor * p * slope, in place. */

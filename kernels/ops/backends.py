@@ -49,6 +49,8 @@ def native_logps(
     hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None, options: HeadOptions
 ) -> Tensor:
     """The tiled pass with its element-wise part in C, on a CPU."""
+    if hidden.device.type != "cpu":
+        raise RuntimeError(f"backend 'native' runs on a CPU: hidden is on {hidden.device}")
     from clairkit.kernels.native import NativeTiles
 
     return _tiled(NativeTiles(), hidden, weight, targets, bias, options)

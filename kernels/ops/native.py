@@ -16,7 +16,7 @@ _MIN_PARALLEL = 1 << 16
 
 
 class NativeTiles(TorchTiles):
-    """As `TorchTiles`; tiles of other dtypes take its torch operations.
+    """As `TorchTiles`; tiles of other dtypes, and all under torch.compile, take its operations.
 
     Args:
         variant: index into `variant_names()`, 0 for the widest instruction set of this CPU.
@@ -84,7 +84,9 @@ def _address(tensors: dict[str, Tensor], name: str) -> int:
 
 
 def _takes(z: Tensor) -> bool:
-    return z.dtype in (torch.float32, torch.bfloat16) and z.is_contiguous()
+    # A compiler can't see that the C pass writes to z, and would move or drop what depends on it.
+    traced = torch.compiler.is_compiling()
+    return z.dtype in (torch.float32, torch.bfloat16) and z.is_contiguous() and not traced
 
 
 @lru_cache(maxsize=1)

@@ -172,9 +172,11 @@ def full_tiles(tokens: int) -> tuple[int, int]:
 
 def backward_pass(
     hidden: Tensor, targets: Tensor, head: Head, logps: Tensor, coefficients: Tensor,
-    kept: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor | None]:  # fmt: skip
+    kept: Tensor | None, wanted: tuple[bool, bool, bool],
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:  # fmt: skip
     """Return the gradients of hidden [N, D], weight [V, D] and bias [V], given dloss/dlogps [N].
+
+    Those that are not `wanted` are None, and cost neither products nor memory.
 
     Vocabulary tiles are the outer loop, so that each part of the weight's gradient is written
     once, in the weight's dtype, from a float32 sum.
@@ -183,13 +185,13 @@ def backward_pass(
     logit, _ = target_logits(hidden, targets, head)
     lse = logit - logps
     token_tile, vocab_tile = full_tiles(len(hidden))
-    d_hidden = torch.zeros_like(hidden, dtype=head.sum_dtype)
-    d_weight = torch.empty_like(head.weight)
-    d_bias = None if head.bias is None else torch.empty_like(head.bias)
+    d_hidden = torch.zeros_like(hidden, dtype=head.sum_dtype) if wanted[0] else None
+    d_weight = torch.empty_like(head.weight) if wanted[1] else None
+    d_bias = torch.empty_like(head.bias) if wanted[2] and head.bias is not None else None
     for columns in blocks(len(head.weight), vocab_tile):
         weight = head.rows(columns)
-        part = torch.zeros_like(weight, dtype=head.sum_dtype)
-        bias_part = part.new_zeros(len(weight))
+        part = torch.zeros_like(weight, dtype=head.sum_dtype) if wanted[1] else None
+        bias_part = lse.new_zeros(len(weight))
         for rows in blocks(len(hidden), token_tile):
             h = hidden[rows]
             z = h @ weight.T if kept is None else kept[rows, columns].clone()
@@ -197,12 +199,15 @@ def backward_pass(
                 z, columns, targets[rows], lse[rows], logps[rows], coefficients[rows], element
             )
             bias_part += m.sum(0, dtype=bias_part.dtype)
-            add_product(part, m.T, h)
-            add_product(d_hidden[rows], m, weight)
-        d_weight[columns] = part
+            if part is not None:
+                add_product(part, m.T, h)
+            if d_hidden is not None:
+                add_product(d_hidden[rows], m, weight)
+        if d_weight is not None and part is not None:
+            d_weight[columns] = part
         if d_bias is not None:
             d_bias[columns] = bias_part
-    return d_hidden.to(hidden.dtype), d_weight, d_bias
+    return None if d_hidden is None else d_hidden.to(hidden.dtype), d_weight, d_bias
 
 
 class TiledLogps(torch.autograd.Function):
@@ -235,7 +240,11 @@ class TiledLogps(torch.autograd.Function):
         hidden, weight, bias, targets, logps, kept = ctx.saved_tensors
         options, tiles = ctx.head
         head = Head(weight, bias, options, tiles, hidden.dtype)
-        gradients = backward_pass(hidden, targets, head, logps, coefficients, kept)
+        # A backward called under autocast would round the products.
+        with torch.autocast(hidden.device.type, enabled=False):
+            gradients = backward_pass(
+                hidden, targets, head, logps, coefficients, kept, ctx.needs_input_grad[:3]
+            )
         return *gradients, None, None, None
 
 
@@ -243,4 +252,9 @@ def keep_products(hidden: Tensor, head: Head) -> Tensor | None:
     """Return hidden @ weight.T [N, V] when the memory budget admits it."""
     size = len(hidden) * len(head.weight) * hidden.element_size()
     budget = head.options.memory_budget
-    return hidden @ head.rows(slice(None)).T if budget is not None and size <= budget else None
+    if budget is None or size > budget:
+        return None
+    kept = hidden.new_empty(len(hidden), len(head.weight))
+    for columns in blocks(len(head.weight), VOCAB_TILE):
+        kept[:, columns] = hidden @ head.rows(columns).T
+    return kept

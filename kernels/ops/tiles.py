@@ -18,7 +18,7 @@ MAX_EXPONENT = 76.0
 
 
 class TorchTiles:
-    """The tile operations on any device. Workspaces live as long as the object."""
+    """The tile operations on any device."""
 
     def exponentials(
         self, z: Tensor, columns: slice, targets: Tensor, anchor: Tensor, head: TileHead

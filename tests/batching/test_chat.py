@@ -114,6 +114,27 @@ def test_a_template_that_rewrites_the_prompt_is_refused_with_both_texts() -> Non
     assert "chat_template_kwargs" in str(caught.value)
 
 
+def test_what_follows_the_end_of_the_turn_is_cut() -> None:
+    """Phi-3 closes the turn, and at the conversation's end writes another special token."""
+    template = CHATML.replace("{% endif %}", "{% else %}<|pad|>{% endif %}")
+    encoded = ChatEncoder(make_tokenizer(template)).response([USER], [ANSWER])
+    assert decoded(encoded.response_ids) == "brown fox<|im_end|>"
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{{ raise_exception('System role not supported') }}", "System role not supported"),
+        ("{{ nothing.at_all }}", "refuses the conversation"),
+        ("{% if", "refuses the conversation"),
+        ("{% for m in messages[1:] %}{{ m['content'] }}{% endfor %}", "the prompt as nothing"),
+    ],
+)
+def test_a_template_that_can_not_render_is_bad_input(template: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        ChatEncoder(make_tokenizer(template)).response([USER], [ANSWER])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [({"chat_template": None}, "no chat template"), ({"eos_token": None}, "end-of-sequence")],

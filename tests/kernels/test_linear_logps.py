@@ -205,6 +205,51 @@ def test_mixed_dtypes_and_autocast_do_not_round_the_products(backend: str) -> No
 
 
 @pytest.mark.parametrize("backend", TILED)
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_backward_called_under_autocast_is_not_rounded(backend: str, frozen: bool) -> None:
+    given = inputs(64, 500, torch.float32)
+    expected = outcome(given, backend, frozen=frozen)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rounded = outcome(given, backend, frozen=frozen)
+    for a, b in zip(rounded, expected, strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("backend", TILED)
+@pytest.mark.parametrize("wanted", [(0,), (1,), (2,), (0, 2), (1, 2), (0, 1, 2)])
+def test_each_gradient_can_be_wanted_alone(backend: str, wanted: tuple[int, ...]) -> None:
+    torch.manual_seed(9)
+    given = inputs(30, 300, torch.float32)
+    results = []
+    for name in (backend, "eager"):
+        tensors = [t.detach().requires_grad_(i in wanted) for i, t in enumerate(given[:3])]
+        logps = linear_logps(*tensors[:2], given[3], bias=tensors[2], backend=name)
+        results.append(torch.autograd.grad((logps * given[4]).sum(), [tensors[i] for i in wanted]))
+    for ours, right in zip(*results, strict=True):
+        torch.testing.assert_close(ours, right, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", [*TILED, "eager"])
+def test_a_head_with_a_nan_gives_nan(backend: str) -> None:
+    weight = torch.randn(50, 8)
+    weight[7, 3] = float("nan")
+    logps = linear_logps(torch.randn(4, 8), weight, torch.arange(4), backend=backend)
+    assert bool(logps.isnan().all())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", TILED)
+def test_a_compiler_does_not_change_the_numbers(backend: str) -> None:
+    hidden, weight = torch.randn(64, 32), torch.randn(300, 32)
+    targets = torch.randint(300, (64,))
+
+    def call(h: Tensor) -> Tensor:
+        return 2 * linear_logps(h * 1.0, weight, targets, backend=backend)
+
+    torch.testing.assert_close(torch.compile(call)(hidden), call(hidden), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("backend", TILED)
 def test_the_frozen_pass_works_under_gradient_checkpointing(backend: str) -> None:
     torch.manual_seed(6)
     hidden, weight = torch.randn(30, 16, requires_grad=True), torch.randn(90, 16)

@@ -26,13 +26,13 @@ def test_the_portable_variant_is_always_there_and_last() -> None:
 @given(
     variant=st.sampled_from(VARIANTS),
     half=st.booleans(),
-    softcap=st.sampled_from([None, 4.0, 30.0]),
+    softcap=st.sampled_from([None, 4.0, 30.0, 1000.0]),
     scale=st.sampled_from([1.0, 0.25, -2.0]),
     biased=st.booleans(),
     shape=st.tuples(st.integers(1, 40), st.integers(1, 130)),
     seed=st.integers(0, 2**31),
 )
-def test_tiles_equal_those_of_torch(
+def test_tiles_equal_those_of_torch_in_float64(
     variant: int,
     half: bool,
     softcap: float | None,
@@ -53,18 +53,22 @@ def test_tiles_equal_those_of_torch(
     shift, factors = torch.randn(rows) + 5, torch.randn(rows)
     logps = -torch.rand(rows) * 5
     native, plain = NativeTiles(variant), TorchTiles()
+    exact = TileHead(head.bias, head.options, torch.float64)
 
     sums, weighted = native.exponentials(z.clone(), columns, targets, shift, head)
-    expected_sums, expected = plain.exponentials(z.clone(), columns, targets, shift, head)
-    torch.testing.assert_close(sums, expected_sums, rtol=2e-5, atol=1e-6)
+    expected_sums, expected = plain.exponentials(
+        z.double(), columns, targets, shift.double(), exact
+    )
+    torch.testing.assert_close(sums.double(), expected_sums, rtol=2e-5, atol=1e-6)
     close = {"rtol": 8e-3, "atol": 1e-6} if half else {"rtol": 5e-5, "atol": 1e-6}
-    torch.testing.assert_close(weighted.float(), expected.float(), **close)
+    torch.testing.assert_close(weighted.double(), expected, **close)
 
-    lse = plain.maximum(z.clone(), columns, head) + 1  # no probability above 1
-    arguments = (columns, targets, lse, logps, factors, head)
-    gradient = native.gradient(z.clone(), *arguments)
-    expected = plain.gradient(z.clone(), *arguments)
-    torch.testing.assert_close(gradient.float(), expected.float(), **close)
+    lse = plain.maximum(z.double(), columns, exact) + 1  # no probability above 1
+    gradient = native.gradient(z.clone(), columns, targets, lse.float(), logps, factors, head)
+    expected = plain.gradient(
+        z.double(), columns, targets, lse, logps.double(), factors.double(), exact
+    )
+    torch.testing.assert_close(gradient.double(), expected, **close)
 
 
 def test_threads_share_the_rows_without_changing_a_bit() -> None:
@@ -93,6 +97,21 @@ def test_exponentials_at_the_ends_of_their_range(variant: int) -> None:
     exact = z.double().clamp(-87.0, 76.0).exp()
     torch.testing.assert_close(e.double(), exact, rtol=1e-5, atol=0)
     torch.testing.assert_close(sums.double(), exact.sum(1), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("softcap", [None, 30.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_logit_that_is_nan_is_not_made_a_number(
+    variant: int, softcap: float | None, dtype: torch.dtype
+) -> None:
+    z = torch.randn(3, 70).to(dtype)
+    z[1, 41] = float("nan")
+    head = TileHead(None, HeadOptions(softcap), torch.float32)
+    sums, _ = NativeTiles(variant).exponentials(
+        z, slice(0, 70), torch.full((3,), -1), torch.zeros(3), head
+    )
+    assert sums.isnan().tolist() == [False, True, False]
 
 
 def test_an_unknown_variant_is_refused() -> None:

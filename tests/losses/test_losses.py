@@ -179,6 +179,16 @@ def test_rewards_carry_no_gradient() -> None:
     assert result.loss.requires_grad
 
 
+def test_discopop_is_finite_where_its_exponential_overflows() -> None:
+    chosen = torch.tensor([-2000.0], requires_grad=True)
+    other, zero = torch.tensor([-50.0]), torch.zeros(1)
+    result = preference_loss(chosen, other, other, other, loss="discopop", beta=0.1)
+    # its logistic part, -log sigmoid(-195)
+    assert float(result.loss.detach()) == pytest.approx(195.0)
+    (gradient,) = torch.autograd.grad(result.loss, chosen)
+    torch.testing.assert_close(gradient, zero - 0.1)
+
+
 def test_half_precision_is_summed_in_float32() -> None:
     given = [tensor.bfloat16() for tensor in logps()]
     assert preference_loss(*given).losses.dtype == torch.float32
@@ -197,6 +207,7 @@ def test_a_dash_is_as_good_as_an_underscore() -> None:
         ({"loss": "apo_zero", "label_smoothing": 0.1}, "does not read the option"),
         ({"loss": "hinge", "margin": 2.0}, "does not read the option 'margin'"),
         ({"loss": "ipo"}, "chosen_lengths"),
+        ({"chosen_lengths": torch.ones(3, 1)}, r"chosen_lengths \[3, 1\]"),
         ({"loss": "robust", "label_smoothing": 0.5}, "label_smoothing"),
         ({"loss": "exo_pair", "label_smoothing": 0.0}, "label_smoothing"),
         ({"beta": 0.0}, "beta"),
@@ -206,3 +217,9 @@ def test_a_dash_is_as_good_as_an_underscore() -> None:
 def test_what_a_loss_does_not_read_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         preference_loss(*logps(), **options)
+
+
+def test_a_shape_that_would_broadcast_is_refused() -> None:
+    chosen, *others = logps()
+    with pytest.raises(UsageError, match=r"chosen_logps \[3, 1\]"):
+        preference_loss(chosen[:, None], *others)

@@ -52,12 +52,27 @@ def test_departures_from_transformers_are_few_and_can_be_undone() -> None:
         (["freeze=lm_head"], "freeze must be"),
         (["skip_bad=1"], "skip_bad must be bool"),
         (["beta"], "--set takes key=value"),
+        (["max_steps=ten"], "max_steps must be int: received 'ten'"),
+        (["bf16=maybe"], "bf16 must be bool"),
+        (["learning_rate=fast"], "learning_rate must be float"),
+        (["gradient_accumulation_steps=0"], "at least 1"),
+        (["seed=-1"], "seed must lie in"),
+        (["label_smoothing_factor=0.1"], "Use label_smoothing"),
+        (["label_smoothing=0.1"], "apo_zero does not read the option"),
+        (["loss=robust", "label_smoothing=0.7"], r"must lie in \[0, 0\.5\)"),
+        (["memory_budget=-1"], "memory_budget is in bytes"),
+        (["run_name=2024-99-99"], "no YAML"),
         (["beta=[1"], "no YAML"),
     ],
 )
 def test_a_value_that_does_not_fit_says_what_would(settings: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         resolve(GIVEN, settings)
+
+
+def test_a_key_of_the_trainer_is_checked_from_python_too() -> None:
+    with pytest.raises(UsageError, match="Did you mean learning_rate"):
+        TrainConfig(**GIVEN, arguments={"learning_rat": 1.0})
 
 
 def test_no_means_no_strategy(tmp_path: Path) -> None:
@@ -98,6 +113,21 @@ def test_resuming_with_another_value_shows_both(tmp_path: Path, key: str, value:
     check_same_run(resolve(GIVEN).config, tmp_path)
     with pytest.raises(UsageError, match=rf"{key}: .* then, {value!r} now"):
         check_same_run(resolve(GIVEN, [f"{key}={value}"]).config, tmp_path)
+
+
+def test_resuming_with_a_default_spelt_out_is_the_same_run(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(config_text(resolve(GIVEN)))
+    settings = ["seed=42", "lr_scheduler_type=linear", "loss=apo-zero"]
+    check_same_run(resolve(GIVEN, settings).config, tmp_path)
+    with pytest.raises(UsageError, match="seed: 42 then, 7 now"):
+        check_same_run(resolve(GIVEN, ["seed=7"]).config, tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "- a\n", "a: [1\n"])
+def test_resuming_where_the_configuration_is_damaged(tmp_path: Path, content: str) -> None:
+    (tmp_path / "config.yaml").write_text(content)
+    with pytest.raises(UsageError, match=r"config\.yaml can't be read"):
+        check_same_run(resolve(GIVEN).config, tmp_path)
 
 
 def test_every_key_has_a_docstring() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from typing import Any
 
 import peft
@@ -11,6 +13,8 @@ import transformers
 from tiny import make_llama, make_tokenizer
 from torch import Tensor, nn
 
+from clairkit.errors import ResourceError, UsageError
+from clairkit.kernels import Availability
 from clairkit.training.head import attach_logps, find_head
 
 SIZES = {
@@ -172,6 +176,59 @@ def test_without_targets_the_model_is_what_it_was() -> None:
     attach_logps(model, "torch")
     after = model(input_ids=ids).logits, model.generate(ids, max_new_tokens=4, do_sample=False)
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("kernel", ["torch", "eager"])
+def test_a_deep_copy_runs_its_own_weights(kernel: str) -> None:
+    model = make("LlamaConfig")
+    attach_logps(model, kernel)
+    copied = copy.deepcopy(model)
+    with torch.no_grad():
+        copied.lm_head.weight.zero_()
+    logps = copied(**batch())
+    uniform = torch.where(batch()["targets"] == -100, 0.0, -math.log(97))
+    torch.testing.assert_close(logps, uniform)
+
+
+def test_auto_is_chosen_for_where_the_model_will_run() -> None:
+    """A trainer moves the model to a GPU after its forward was extended."""
+    gpu = torch.device("cuda", 0)
+    assert attach_logps(make("LlamaConfig"), "auto").kernel == "native"
+    assert attach_logps(make("LlamaConfig"), "auto", device=gpu).kernel == "torch"
+    with pytest.raises(ResourceError, match="native runs on a CPU, and the model on cuda:0"):
+        attach_logps(make("LlamaConfig"), "native", device=gpu)
+
+
+def test_a_kernel_that_was_not_built_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = {"native": Availability(False, "not built"), "torch": Availability(True, "")}
+    monkeypatch.setattr("clairkit.training.head.available_backends", lambda: states)
+    with pytest.raises(ResourceError, match="kernel native can't run here: not built"):
+        attach_logps(make("LlamaConfig"), "native")
+
+
+def test_prompt_tuning_is_refused() -> None:
+    config = peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3)
+    model = peft.get_peft_model(make("LlamaConfig"), config)
+    attach_logps(model, "torch")
+    with pytest.raises(UsageError, match="Prompt tuning"):
+        model(**batch())
+
+
+@pytest.mark.parametrize(
+    "target", [{"target_modules": ["lm_head"]}, {"modules_to_save": ["lm_head"]}], ids=str
+)
+def test_an_adapter_on_the_head_is_honoured_through_the_models_logits(
+    target: dict[str, Any],
+) -> None:
+    config = peft.LoraConfig(**{"target_modules": ["q_proj"], **target}, task_type="CAUSAL_LM")
+    model = peft.get_peft_model(make("LlamaConfig"), config)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            nn.init.normal_(parameter, std=0.1)
+    assert attach_logps(model, "auto").kernel == "eager"
+    torch.testing.assert_close(
+        model(**batch()).double(), double_truth(model, batch()), rtol=1e-5, atol=2e-5
+    )
 
 
 def test_lora_trains_through_the_extended_forward() -> None:

@@ -262,6 +262,7 @@ def test_a_model_that_is_not_there_is_one_line(files: dict[str, str]) -> None:
         (lambda f: (f / "a.bin").unlink(), "lacks a.bin"),
         (lambda f: (f / "a.bin").write_bytes(b"12345679"), "changed a.bin"),
         (lambda f: (f / "a.bin").write_bytes(b"1"), "1 bytes instead of 8"),
+        (lambda f: (f / "optimizer.pt").unlink(), "lacks optimizer.pt"),
         (lambda f: (f / "MANIFEST.json").unlink(), "no manifest"),
         (lambda f: (f / "MANIFEST.json").write_text("{"), "can't be read"),
     ],
@@ -272,7 +273,8 @@ def test_a_damaged_checkpoint_is_not_resumed(tmp_path: Path, damage: Any, messag
     for step in (9, 10):
         folder = tmp_path / f"checkpoint-{step}"
         folder.mkdir()
-        (folder / "a.bin").write_bytes(b"12345678")
+        for name in ("a.bin", "optimizer.pt", "rng_state.pth", "trainer_state.json"):
+            (folder / name).write_bytes(b"12345678")
         write_manifest(folder)
         assert fault(folder) is None
     damage(tmp_path / "checkpoint-10")
