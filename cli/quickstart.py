@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def command(output: str, seed: int, force: bool, as_json: bool, quiet: bool) -> None:
     """Walk the whole road, from prompts to a measured gain, on a small model that ships inside.
 
-    The model writes bills: "Bill: 2 pens at 12, 3 mugs at 7". Its sums are right, but it often
+    The model writes bills: "Bill: 2 pens at 6, 3 mugs at 7". Its sums are right, but it often
     forgets the house rules: every amount has its unit, and the bill ends with a line of thanks. A
     program corrects its own answers minimally, the model is trained on the pairs, and both models
     are asked the same held-out prompts. Needs no network and no GPU.

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from clairkit.quickstart import check, check_arithmetic, check_sum, revise, task
 from clairkit.quickstart.task import CLOSING, GOODS, UNIT, Bill, Item
 
-BILL = Bill((Item(2, "pens", 12), Item(3, "mugs", 7)))
-RIGHT = "2 pens: 24 EUR\n3 mugs: 21 EUR\nTotal: 24 + 21 = 45 EUR\nThank you for your order."
+BILL = Bill((Item(2, "pens", 6), Item(3, "mugs", 7)))
+RIGHT = "2 pens: 12 EUR\n3 mugs: 21 EUR\nTotal: 12 + 21 = 33 EUR\nThank you for your order."
 
 items = st.builds(Item, st.integers(1, 99), st.sampled_from(GOODS), st.integers(1, 99))
 bills = st.builds(Bill, st.lists(items, min_size=1, max_size=4).map(tuple))
@@ -43,7 +43,7 @@ def answers(draw: st.DrawFn) -> tuple[Bill, str]:
 
 
 def test_the_bill_of_the_documentation() -> None:
-    assert BILL.prompt == "Bill: 2 pens at 12, 3 mugs at 7"
+    assert BILL.prompt == "Bill: 2 pens at 6, 3 mugs at 7"
     assert BILL.answer() == RIGHT
     assert check(messages(BILL.prompt), RIGHT, {})
 
@@ -100,7 +100,7 @@ def test_nothing_to_correct(prompt: str, answer: str) -> None:
     [
         RIGHT.replace(" EUR", "", 1),
         RIGHT.removesuffix(f"\n{CLOSING}"),
-        RIGHT.replace("45", "46"),
+        RIGHT.replace("33", "34"),
         RIGHT + "\n",
         RIGHT.replace("pens", "mugs"),
         "",
@@ -116,7 +116,7 @@ def test_anything_else_is_not_exactly_right(answer: str) -> None:
         (RIGHT, []),
         (RIGHT.replace(" EUR", "", 1), ["unit"]),
         (RIGHT.removesuffix(f"\n{CLOSING}"), ["closing"]),
-        ("2 pens: 24\n3 mugs: 21\nTotal: 24 + 21 = 45", ["unit", "closing"]),
+        ("2 pens: 12\n3 mugs: 21\nTotal: 12 + 21 = 33", ["unit", "closing"]),
     ],
 )
 def test_breaches_are_named(answer: str, named: list[str]) -> None:
@@ -128,7 +128,7 @@ def test_the_guard_wants_the_bare_number() -> None:
     assert check_sum(prompt, "42", {})
     for wrong in ("42 EUR", "42.", f"42\n{CLOSING}", "43", ""):
         assert not check_sum(prompt, wrong, {})
-    assert not check_sum(messages(BILL.prompt), "45", {})
+    assert not check_sum(messages(BILL.prompt), "33", {})
 
 
 def test_the_two_sides_are_disjoint_and_every_draw_is_reproduced() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clairkit.batching import ChatEncoder
@@ -15,7 +15,7 @@ from clairkit.quickstart import MODEL
 from clairkit.quickstart.task import CLOSING, GOODS, UNIT, Bill, Item
 from clairkit.quickstart.tokenizer import END, PAD, build_tokenizer
 
-BILL = Bill((Item(2, "pens", 12), Item(3, "mugs", 7)))
+BILL = Bill((Item(2, "pens", 6), Item(3, "mugs", 7)))
 
 
 @functools.cache
@@ -28,6 +28,7 @@ def tokenizer() -> Any:
     return built()
 
 
+@settings(deadline=None)  # the first call builds the tokenizer
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_text_comes_back(text: str) -> None:
     tokenizer = built()
@@ -73,5 +74,5 @@ def test_the_librarys_encoder_takes_it_without_realignment(tokenizer: Any) -> No
 
 def test_the_shipped_tokenizer_is_the_one_built_here(tokenizer: Any, tmp_path: Path) -> None:
     tokenizer.save_pretrained(tmp_path)
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+    for name in ("tokenizer.json", "chat_template.jinja"):
         assert (tmp_path / name).read_bytes() == (MODEL / name).read_bytes(), name
