@@ -1,0 +1,65 @@
+"""What the quickstart tells at its end, from what it measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from clairkit.evaluation import Difference, Evaluation, compare
+from clairkit.evaluation.wording import percent, points
+
+if TYPE_CHECKING:
+    from clairkit.quickstart.run import Outcome
+    from clairkit.quickstart.stations import Skills
+
+_PARTS = {
+    "sums_right": "  bills with right sums",
+    "unit_missing": "  bills with a unit missing",
+    "closing_missing": "  bills without the closing line",
+}
+
+
+def table_rows(before: Skills, after: Skills) -> list[Sequence[str]]:
+    """Return the closing table: the KPI, what it is made of, and the guard skill."""
+    earlier, later = before.parts(), after.parts()
+    return [
+        _measured("KPI: bills exactly right", before.bills, after.bills),
+        *(
+            [name, percent(earlier[key]), percent(later[key]), points(later[key] - earlier[key])]
+            for key, name in _PARTS.items()
+        ),
+        _measured("Guard: sums, no house rule applies", before.sums, after.sums),
+    ]
+
+
+def closing_lines(outcome: Outcome) -> list[str]:
+    """Return what stands below the table: cost, files, and the next command."""
+    folder = outcome.folder
+    return [
+        f"Prompts: {outcome.before.bills.n} bills and {outcome.before.sums.n} sums, none of them "
+        "trained on or seen when the model was made.",
+        f"Cost: {outcome.seconds:.0f} s, peak memory {outcome.peak_memory_mb:.0f} MB.",
+        f"Files: {folder} (pairs: pairs.jsonl, the trained model: trained/, all figures: "
+        "summary.json)",
+        'Next, on your own data, a file prompts.jsonl with {"prompt": "…"} on each line:',
+        "  clairkit build-pairs prompts.jsonl -o pairs.jsonl --target hf:YOUR/MODEL "
+        "--reviser openai:STRONGER-MODEL",
+        "  clairkit train --model YOUR/MODEL --pairs pairs.jsonl -o run",
+    ]
+
+
+def interval_text(found: Evaluation) -> str:
+    """Return a share with its interval, all in per cent."""
+    low, high = found.interval.low, found.interval.high
+    return f"{percent(found.share)} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def change_text(change: Difference) -> str:
+    """Return a paired change with its interval, in points."""
+    ends = f"[{points(change.low, unit=False)}, {points(change.high, unit=False)}]"
+    return f"{points(change.estimate)} {ends}"
+
+
+def _measured(name: str, before: Evaluation, after: Evaluation) -> list[str]:
+    change = change_text(compare(before, after))
+    return [name, interval_text(before), interval_text(after), change]

@@ -1,0 +1,179 @@
+"""The quickstart from end to end: prompts, pairs, scores, training, and what it changed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clairkit.errors import UsageError
+from clairkit.evaluation import Evaluation, compare
+from clairkit.evaluation.wording import percent
+from clairkit.quickstart import stations
+from clairkit.quickstart.report import interval_text
+from clairkit.quickstart.stations import Plan, Say, Skills, evaluation_facts
+from clairkit.scoring import summarise
+
+if TYPE_CHECKING:
+    from clairkit.generation import BuildResult
+    from clairkit.scoring import ScoredPairs
+    from clairkit.training import TrainResult
+
+SUMMARY = "summary.json"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a quickstart did and measured."""
+
+    folder: Path
+    plan: Plan
+    pairs: int
+    before: Skills
+    after: Skills
+    training: Mapping[str, Any]
+    seconds: float
+    peak_memory_mb: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return every figure, as `summary.json` holds them."""
+        return {
+            "output": str(self.folder),
+            "plan": asdict(self.plan),
+            "pairs": self.pairs,
+            "kpi": _facts(self.before.bills, self.after.bills),
+            "guard": _facts(self.before.sums, self.after.sums),
+            "parts": {"before": self.before.parts(), "after": self.after.parts()},
+            "training": dict(self.training),
+            "seconds": round(self.seconds, 1),
+            "peak_memory_mb": self.peak_memory_mb,
+        }
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread, so that the figures do not hang on the number of cores."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def run_quickstart(
+    plan: Plan, output: str | Path, *, force: bool = False, say: Say = lambda _: None
+) -> Outcome:
+    """Run every station, each writing its files into the folder `output`.
+
+    Args:
+        plan: the numbers.
+        output: the folder; made when it is missing.
+        force: write into a folder that holds something.
+        say: gets a few plain lines at each station.
+
+    Raises:
+        UsageError: the folder holds something and `force` is not given.
+    """
+    started = time.monotonic()
+    folder = _folder(output, force=force)
+    quiet_libraries()
+    with one_thread():
+        outcome = _walk(plan, folder, force, started, say)
+    text = json.dumps(outcome.to_json(), ensure_ascii=False, indent=1)
+    (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
+    return outcome
+
+
+def _walk(plan: Plan, folder: Path, force: bool, started: float, say: Say) -> Outcome:
+    from clairkit.training.run import peak_memory_mb
+
+    stations.write_prompts(plan, folder, force=force)
+    say(f"1/5 Prompts: {plan.prompts} bills to learn from; held out: {plan.held_out} bills and "
+        f"{plan.held_out} sums. Training and evaluation share none.")  # fmt: skip
+    before = stations.measure(plan, folder, plan.model)
+    say(_said_before(before))
+    built = stations.make_pairs(plan, folder, force=force)
+    scored = stations.score(plan, folder, force=force)
+    say(_said_of_pairs(built, scored))
+    trained = folder / stations.TRAINED
+    result = stations.train(plan, folder, trained, force=force)
+    say(_said_of_training(plan, result))
+    after = stations.measure(plan, folder, str(trained))
+    say(f"5/5 After: {interval_text(after.bills)} of the same bills are exactly right.")
+    return Outcome(folder, plan, len(scored.pairs), before, after, dict(result.metrics),
+                      time.monotonic() - started, peak_memory_mb())  # fmt: skip
+
+
+def _said_before(before: Skills) -> str:
+    parts, row = before.parts(), before.bills.rows[0]
+    return (
+        f"2/5 Before: {interval_text(before.bills)} of the held-out bills are exactly right. The "
+        f"sums are right in {percent(parts['sums_right'])}, but a unit is missing in "
+        f"{percent(parts['unit_missing'])} and the closing line in "
+        f"{percent(parts['closing_missing'])}. For instance:\n"
+        f"{_quoted(row.prompt.prompt[-1]['content'], row.answer)}"
+    )
+
+
+def _said_of_pairs(built: BuildResult, scored: ScoredPairs) -> str:
+    pair = scored.pairs[0]
+    share = next(row for row in summarise(scored.scores) if row.metric == "edit_share_chosen")
+    return (
+        f"3/5 Pairs: {built.rows} answers of the model, {built.pairs} of them corrected by "
+        f"{stations.REVISER}; it adds what is missing and changes nothing else (on average "
+        f"{percent(share.mean)} of a revision's tokens are new). One revision:\n"
+        f"{_quoted(pair.prompt[-1]['content'], pair.chosen[-1]['content'])}"
+    )
+
+
+def _said_of_training(plan: Plan, result: TrainResult) -> str:
+    last = result.metrics
+    chosen, rejected = last["rewards/chosen"], last["rewards/rejected"]
+    apart = percent(last["quadrants/chosen_up_rejected_down"])
+    return (
+        f"4/5 Training: {plan.loss}, learning rate {plan.learning_rate:g}, {result.steps} steps in "
+        f"{result.seconds:.0f} s. At the end the revisions' reward is {chosen:+.2f}, that of the "
+        f"model's own answers {rejected:+.2f}; in {apart} of the last pairs the revision became "
+        "likelier and the own answer less likely."
+    )
+
+
+def _quoted(prompt: str, answer: str) -> str:
+    return "\n".join(f"    {line}" for line in [f"> {prompt}", *answer.split("\n")])
+
+
+def quiet_libraries() -> None:
+    """Switch off the progress bars and notes of transformers, which would drown the stations."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def _folder(output: str | Path, *, force: bool) -> Path:
+    folder = Path(output)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError("the output is a file", received=str(output), remedy="name a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not force:
+        raise UsageError(
+            "the output folder is not empty",
+            received=str(output),
+            remedy="write into it with --force, or name another with -o",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _facts(before: Evaluation, after: Evaluation) -> dict[str, Any]:
+    return {
+        "before": evaluation_facts(before),
+        "after": evaluation_facts(after),
+        "change": asdict(compare(before, after)),
+    }
