@@ -115,7 +115,7 @@ def test_only_the_command_line_imports_the_command_line() -> None:
     for path, name in sources():
         own = name.split(".")[1] if "." in name else ""
         for target in imported(path):
-            package = (target.split(".") + [""])[1]
+            package = [*target.split("."), ""][1]
             assert not (package == "cli" and own != "cli"), path
             assert not (package == "bench" and own not in ("bench", "cli")), path
 
