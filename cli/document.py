@@ -20,15 +20,21 @@ interrupted and terminated.
 
 def commands_page() -> str:
     """Return the text of docs/commands.md."""
-    root = click.Context(cli, info_name="clairkit", terminal_width=80, max_content_width=80)
+    root = _context(cli, "clairkit", None)
     sections = [_INTRODUCTION, _section("clairkit", cli, root)]
     for name in COMMANDS:
         command = cli.get_command(root, name)
         if command is None:
             raise LookupError(name)
-        context = click.Context(command, root, name, terminal_width=80, max_content_width=80)
-        sections.append(_section(f"clairkit {name}", command, context))
+        sections.append(_section(f"clairkit {name}", command, _context(command, name, root)))
     return "\n".join(sections)
+
+
+def _context(command: click.Command, name: str, parent: click.Context | None) -> click.Context:
+    """As a call makes it, with the command's own settings, but 80 columns wide everywhere."""
+    return command.make_context(
+        name, [], parent, resilient_parsing=True, terminal_width=80, max_content_width=80
+    )
 
 
 def _section(title: str, command: click.Command, context: click.Context) -> str:
