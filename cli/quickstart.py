@@ -41,9 +41,10 @@ def _show(console: Console, outcome: Outcome) -> None:
 
     console.table(
         "Held-out prompts, sampled as deployed",
-        ["share right", "before", "after", "change"],
+        ["share, %", "before", "after", "change, points"],
         table_rows(outcome.before, outcome.after),
-        note="In brackets: 95 % intervals (Wilson; for the change Newcombe's, paired by prompt).",
+        note="Guard: sums such as 17 + 25, where no house rule applies. In brackets: 95 %\n"
+        "intervals (Wilson; for the change Newcombe's, paired by prompt).",
     )
     for line in closing_lines(outcome):
         console.show(line)

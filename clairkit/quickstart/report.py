@@ -13,22 +13,29 @@ if TYPE_CHECKING:
     from clairkit.quickstart.stations import Skills
 
 _PARTS = {
-    "sums_right": "  bills with right sums",
-    "unit_missing": "  bills with a unit missing",
-    "closing_missing": "  bills without the closing line",
+    "sums_right": "  right sums",
+    "unit_missing": "  unit missing",
+    "closing_missing": "  closing missing",
 }
 
 
 def table_rows(before: Skills, after: Skills) -> list[Sequence[str]]:
-    """Return the closing table: the KPI, what it is made of, and the guard skill."""
+    """Return the closing table: the KPI, what it is made of, and the guard skill.
+
+    All cells are in per cent, changes in points, so that it fits into 80 columns.
+    """
     earlier, later = before.parts(), after.parts()
     return [
-        _measured("KPI: bills exactly right", before.bills, after.bills),
+        _measured("KPI: right bills", before.bills, after.bills),
         *(
-            [name, percent(earlier[key]), percent(later[key]), points(later[key] - earlier[key])]
+            [
+                name,
+                *(f"{100 * part[key]:.1f}" for part in (earlier, later)),
+                points(later[key] - earlier[key], unit=False),
+            ]
             for key, name in _PARTS.items()
         ),
-        _measured("Guard: sums, no house rule applies", before.sums, after.sums),
+        _measured("Guard: right sums", before.sums, after.sums),
     ]
 
 
@@ -61,5 +68,5 @@ def change_text(change: Difference) -> str:
 
 
 def _measured(name: str, before: Evaluation, after: Evaluation) -> list[str]:
-    change = change_text(compare(before, after))
-    return [name, interval_text(before), interval_text(after), change]
+    cells = (interval_text(before), interval_text(after), change_text(compare(before, after)))
+    return [name, *(cell.replace(" %", "").replace(" points", "") for cell in cells)]
