@@ -91,7 +91,25 @@ class Console:
             emit(_json_text(_plain(value), sys.stdout) + "\n", sys.stdout)
 
     def _write(self, text: str, stream: TextIO) -> None:
-        emit(redact(printable(text)) + "\n", stream)
+        safe = redact(printable(text))
+        emit((_wrapped(safe) if stream.isatty() else safe) + "\n", stream)
+
+
+def _wrapped(text: str) -> str:
+    """Break lines between words for a terminal; commands stay whole, so that they can be copied."""
+    import shutil
+    import textwrap
+
+    width = max(shutil.get_terminal_size().columns, 20)
+    lines = []
+    for line in text.split("\n"):
+        if len(line) <= width or line.lstrip().startswith("clairkit "):
+            lines.append(line)
+            continue
+        indent = line[: len(line) - len(line.lstrip())]
+        lines += textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False,
+                               break_on_hyphens=False)  # fmt: skip
+    return "\n".join(lines)
 
 
 def emit(text: str, stream: TextIO) -> None:

@@ -116,3 +116,19 @@ def test_what_quiet_and_json_leave(capsys: pytest.CaptureFixture[str]) -> None:
     assert err == "note\nWarning: warning\nshown\ntable\na\nb\n"
     out, err = everything(Console(as_json=True, quiet=True))
     assert (out, err) == ('{"result": 1}\n', "Warning: warning\n")
+
+
+def test_prose_breaks_between_words_on_a_terminal_and_commands_stay_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", "24")
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stdout", stream)
+    command = "  clairkit build-pairs prompts.jsonl -o pairs.jsonl"
+    Console().show(f"one two three four five six\n{command}\n    > quoted words that go on")
+    assert stream.getvalue().split("\n")[:3] == ["one two three four five", "six", command]
+    assert all(line.startswith("    ") for line in stream.getvalue().split("\n")[3:-1])
