@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clairkit.errors import UsageError
 from clairkit.evaluation import Evaluation, compare
 from clairkit.evaluation.wording import percent
 from clairkit.quickstart import stations
 from clairkit.quickstart.report import interval_text
 from clairkit.quickstart.stations import Plan, Say, Skills, evaluation_facts
+from clairkit.records.output import check_folder
 from clairkit.scoring import summarise
 
 if TYPE_CHECKING:
@@ -158,15 +158,8 @@ def quiet_libraries() -> None:
 
 
 def _folder(output: str | Path, *, force: bool) -> Path:
-    folder = Path(output)
-    if folder.exists() and not folder.is_dir():
-        raise UsageError("the output is a file", received=str(output), remedy="name a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not force:
-        raise UsageError(
-            "the output folder is not empty",
-            received=str(output),
-            remedy="write into it with --force, or name another with -o",
-        )
+    remedy = "write into it with --force, or name another with -o"
+    folder = check_folder(output, "output folder", force=force, remedy=remedy)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

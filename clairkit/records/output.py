@@ -58,6 +58,26 @@ def check_output(path: OutputPath, *, force: bool = False) -> Path:
     return final
 
 
+def check_folder(path: OutputPath, name: str, *, force: bool, remedy: str) -> Path:
+    """Return the folder that a station's files go into; it may be missing. Nothing is created.
+
+    Args:
+        path: the folder, as the user gave it.
+        name: what it is called in messages.
+        force: it may hold something.
+        remedy: what to do when it does.
+
+    Raises:
+        UsageError: it is a file, or holds something and `force` is not given.
+    """
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"the {name} is a file", received=str(path), remedy="name a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not force:
+        raise UsageError(f"the {name} is not empty", received=str(path), remedy=remedy)
+    return folder
+
+
 def safe_child(folder: OutputPath, name: str) -> Path:
     """Return `folder/name` for a name that comes from data and is not trusted.
 

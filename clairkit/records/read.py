@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clairkit.records.arrow_rows import folder_rows, parquet_rows
 from clairkit.records.csv_file import csv_rows
@@ -15,7 +15,7 @@ from clairkit.records.hub import hub_rows
 from clairkit.records.json_file import json_lines, json_rows
 from clairkit.records.schema import Pair, PromptRow
 from clairkit.records.source import Kind, Source, find_source
-from clairkit.records.stream import RowStream
+from clairkit.records.stream import Record, RowStream
 
 if TYPE_CHECKING:
     Rows = Callable[[Source], Iterator[Located]]
@@ -57,9 +57,7 @@ def read_pairs(
         DataError: the source is missing or in no accepted format; when iterated, a row is bad.
         UsageError: `limit` is below 1.
     """
-    found = find_source(source)
-    rows = partial(_READERS[found.kind], found)
-    return RowStream(found.path, rows, to_pair, skip_bad=skip_bad, limit=limit)
+    return _stream(source, to_pair, skip_bad, limit)
 
 
 def read_prompts(
@@ -79,6 +77,15 @@ def read_prompts(
         DataError: the source is missing or in no accepted format; when iterated, a row is bad.
         UsageError: `limit` is below 1.
     """
+    return _stream(source, to_prompt, skip_bad, limit)
+
+
+def _stream(
+    source: str | os.PathLike[str],
+    to_record: Callable[[dict[str, Any]], Record],
+    skip_bad: bool,
+    limit: int | None,
+) -> RowStream[Record]:
     found = find_source(source)
     rows = partial(_READERS[found.kind], found)
-    return RowStream(found.path, rows, to_prompt, skip_bad=skip_bad, limit=limit)
+    return RowStream(found.path, rows, to_record, skip_bad=skip_bad, limit=limit)

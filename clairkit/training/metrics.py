@@ -53,5 +53,5 @@ class MetricMeans:
     def take(self) -> dict[str, float]:
         """Return the means and start anew; empty when nothing was added."""
         means = {name: float(total) / self._count for name, total in self._sums.items()}
-        self.__init__()  # type: ignore[misc]
+        self._sums, self._count = {}, 0
         return means

@@ -9,14 +9,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from clairkit.batching import ChatEncoder, EncodedPairs, encode_pairs
 from clairkit.errors import ResourceError, UsageError
-from clairkit.records import digest, read_pairs
-from clairkit.records.write import atomic_write
+from clairkit.records import read_pairs
+from clairkit.records.leakage import prompt_digest
+from clairkit.records.output import atomic_write, check_folder
 from clairkit.training import files
 from clairkit.training.checkpoints import ManifestCallback, newest_whole, step_of
 from clairkit.training.config import Resolved, TrainConfig
@@ -77,21 +78,20 @@ def run_training(
     with _memory_errors(config), stop.listening():
         outcome = trainer.train(resume_from_checkpoint=checkpoint)
     finished = stop.signal is None or outcome.global_step >= trainer.state.max_steps
-    facts = {
-        **inputs,
-        "pairs": len(train.pairs),
-        "counts": {key: count for key, count in train.counts.items() if count},
-        "steps": outcome.global_step,
-        "metrics": _last_metrics(trainer.state.log_history),
-        "kernel": trainer.path.kernel,
-        "learning_rate": trainer.args.learning_rate,
-        "seconds": round(time.monotonic() - started, 3),
-        "peak_memory_mb": peak_memory_mb(),
-        "signal": None if finished else stop.signal,
-    }
+    result = TrainResult(
+        output=run,
+        pairs=len(train.pairs),
+        counts={key: count for key, count in train.counts.items() if count},
+        steps=outcome.global_step,
+        metrics=_last_metrics(trainer.state.log_history),
+        kernel=trainer.path.kernel,
+        seconds=round(time.monotonic() - started, 3),
+        peak_memory_mb=peak_memory_mb(),
+        signal=None if finished else stop.signal,
+    )
     if finished:
-        _finish(trainer, config, facts)
-    return TrainResult(run, **{k: facts[k] for k in TrainResult.__dataclass_fields__ if k in facts})
+        _finish(trainer, config, inputs, result)
+    return result
 
 
 def _inputs(train: EncodedPairs, trainer: Any) -> dict[str, str]:
@@ -136,9 +136,13 @@ def _make_folder(run: Path) -> None:
         raise ResourceError(f"can't make the run directory {run}: {error.strerror}") from error
 
 
-def _finish(trainer: Any, config: TrainConfig, facts: dict[str, Any]) -> None:
+def _finish(
+    trainer: Any, config: TrainConfig, inputs: Mapping[str, str], result: TrainResult
+) -> None:
     """Write the trained model and what says how it came about."""
-    run = Path(config.output)
+    run = result.output
+    facts = {**inputs, **asdict(result), "learning_rate": trainer.args.learning_rate}
+    del facts["output"]  # a run directory may be moved
     trainer.save_model()
     _write(run / files.RUN, json.dumps(files.run_facts(config, facts), indent=1) + "\n")
     _write(run / files.CARD, files.model_card(config, facts))
@@ -186,14 +190,9 @@ def peak_memory_mb() -> float:
 def _check_run(run: Path, config: TrainConfig, *, resume: bool, force: bool) -> None:
     if resume:
         files.check_same_run(config, run)
-    elif run.exists() and not run.is_dir():
-        raise UsageError("the run directory is a file", received=str(run))
-    elif run.is_dir() and any(run.iterdir()) and not force:
-        raise UsageError(
-            "the run directory is not empty",
-            received=str(run),
-            remedy="go on with --resume, write into it with --force, or name another",
-        )
+        return
+    remedy = "go on with --resume, write into it with --force, or name another"
+    check_folder(run, "run directory", force=force, remedy=remedy)
 
 
 def _read(
@@ -201,7 +200,7 @@ def _read(
 ) -> tuple[EncodedPairs, EncodedPairs | None]:
     """Read and encode the pairs, before any weight is loaded."""
     encoder = ChatEncoder(tokenizer, config.chat_template_kwargs)
-    prompts: dict[str, set[str]] = {}
+    prompts: dict[str, set[int]] = {}
 
     def encode(name: str, source: str) -> EncodedPairs:
         stream = read_pairs(source, skip_bad=config.skip_bad)
@@ -209,7 +208,7 @@ def _read(
 
         def note_prompts() -> Any:
             for pair in stream:
-                seen.add(digest(pair.prompt))
+                seen.add(prompt_digest(pair))
                 yield pair
 
         encoded = encode_pairs(
