@@ -30,7 +30,7 @@ types: $(READY)
 	cp -r bench build/typed/clairkit/bench
 	cd build/typed && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml -p clairkit
 
-$(READY): pyproject.toml constraints.txt kernels/csrc/native.c
+$(READY): pyproject.toml constraints.txt $(wildcard kernels/csrc/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "clairkit needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

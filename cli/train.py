@@ -21,7 +21,7 @@ from clairkit.cli.console import Console, output_options
 @click.option("--beta", type=float, help="Strength of the anchor; 0.1 by default.")
 @click.option(
     "--kernel",
-    type=click.Choice(["auto", "native", "torch", "eager"]),
+    type=click.Choice(["auto", "triton", "native", "torch", "eager"]),
     help="How log-probs are computed.",
 )
 @click.option("--config", "file", metavar="FILE", help="A YAML file of configuration keys.")

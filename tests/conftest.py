@@ -17,6 +17,12 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # Tiny models gain nothing from threads, and lose much when another process takes a core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import torch  # noqa: E402 - after the number of threads has been set
+
+# Triton reads this when it is imported, which transformers does.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 import pytest  # noqa: E402 - after sys.path has been set
 from tiny import make_llama, make_tokenizer  # noqa: E402
 

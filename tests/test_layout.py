@@ -36,6 +36,7 @@ ALLOWED = {
     "generation": {*_BASE, "batching"},
     "training": {*_BASE, "batching", "losses", "kernels", "scoring"},
     "evaluation": {*_BASE, "batching", "generation", "scoring"},
+    "integrations": {"errors", "batching", "losses", "kernels", "training"},
     "doctor": {"errors", "display", "kernels"},
     "quickstart": {*_BASE, "batching", "generation", "scoring", "losses", "training", "evaluation"},
 }  # fmt: skip

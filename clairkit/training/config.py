@@ -15,7 +15,7 @@ from clairkit.batching.encode import TRUNCATIONS, Truncation
 from clairkit.errors import UsageError
 from clairkit.losses import loss_options
 
-KERNELS = ("auto", "native", "torch", "eager")
+KERNELS = ("auto", "triton", "native", "torch", "eager")
 
 # Where clairkit departs from the defaults of transformers.TrainingArguments.
 ARGUMENT_DEFAULTS: Mapping[str, Any] = types.MappingProxyType(
@@ -65,9 +65,10 @@ class TrainConfig:
     discopop_tau: float | None = None
     """Temperature of discopop's mixture; None: 0.05."""
     kernel: str = "auto"
-    """How log-probs are computed: auto, native, torch or eager."""
-    memory_budget: int | None = None
-    """Bytes that the head may keep to save a product when it is trained."""
+    """How log-probs are computed: auto, triton, native, torch or eager."""
+    memory_budget: int | Literal["auto"] | None = None
+    """Bytes of products that a trained head may keep, so as not to make them twice; None: 32 MiB,
+    "auto": a quarter of the free memory."""
     max_length: int | None = 1024
     """Tokens of prompt and response together; None for no limit."""
     truncation: Truncation = "drop"
@@ -94,8 +95,9 @@ class TrainConfig:
         _one_of("kernel", self.kernel, KERNELS)
         _one_of("truncation", self.truncation, TRUNCATIONS)
         _one_of("dtype", self.dtype, ("float32", "bfloat16", "float16", "auto"))
-        if self.memory_budget is not None and self.memory_budget < 0:
-            raise UsageError("memory_budget is in bytes", received=self.memory_budget)
+        budget = self.memory_budget
+        if not (budget in (None, "auto") or (isinstance(budget, int) and budget >= 0)):
+            raise UsageError('memory_budget must be bytes, "auto" or null', received=budget)
         _check_arguments(self.arguments)
         if self.max_length is not None and self.max_length < 2:
             raise UsageError("max_length must be at least 2 tokens", received=self.max_length)

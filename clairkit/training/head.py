@@ -2,7 +2,9 @@
 
 `attach_logps` teaches a model's `forward` a `targets` argument: with it, the model returns the
 log-prob of each target and never makes full logits. It is the model's own forward that is
-extended, so wrappers around the model (LoRA, DDP, FSDP, autocast) stay in effect.
+extended, so wrappers around the model (LoRA, DDP, FSDP, autocast) stay in effect. With
+`token_stats=True` beside it the model returns `ScoredTokens`: log-probs and what else a metric
+reads.
 """
 
 from __future__ import annotations
@@ -11,14 +13,20 @@ import functools
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from clairkit.batching.collate import IGNORED
 from clairkit.errors import ResourceError, UsageError
-from clairkit.kernels import available_backends, choose_backend, linear_logps
+from clairkit.kernels import (
+    TokenStats,
+    available_backends,
+    choose_backend,
+    linear_logps,
+    linear_token_stats,
+)
 from clairkit.kernels.options import HeadOptions
 from clairkit.kernels.reference import head_logits
 
@@ -47,6 +55,13 @@ class LogpsPath:
 
     kernel: str
     reason: str
+
+
+class ScoredTokens(NamedTuple):
+    """What the extended forward returns under `token_stats`."""
+
+    stats: TokenStats  # each [B, L]
+    outputs: Any  # of the backbone (under the eager kernel, of the model): router logits and such
 
 
 def base_causal_lm(model: nn.Module) -> nn.Module:
@@ -100,12 +115,13 @@ def _probe(model: Any, head: Head) -> str | None:
 def attach_logps(
     model: nn.Module,
     kernel: str = "auto",
-    memory_budget: int | None = None,
+    memory_budget: int | str | None = None,
     device: torch.device | None = None,
 ) -> LogpsPath:
     """Extend the model's forward by `targets` [B, L]; with it, it returns log-probs [B, L].
 
-    Position t holds log p(targets[t] | tokens up to t), 0 where the target is -100.
+    Position t holds log p(targets[t] | tokens up to t), 0 where the target is -100. With
+    `token_stats=True` beside `targets` it returns `ScoredTokens`.
 
     Args:
         model: a transformers causal language model, perhaps under PEFT.
@@ -119,7 +135,7 @@ def attach_logps(
     base = base_causal_lm(model)
     head = find_head(base)
     path = _choose(base, head, kernel, device)
-    plain_forward = _unbound(base.forward)
+    plain_forward = unbound_forward(base)
     if path.kernel == "eager" or isinstance(head, str):
         compute = _eager(plain_forward)
     else:
@@ -127,10 +143,17 @@ def attach_logps(
         compute = _tiled(head.options, kernel, memory_budget)
 
     @functools.wraps(type(base).forward)
-    def forward(self: nn.Module, *args: Any, targets: Tensor | None = None, **inputs: Any) -> Any:
+    def forward(
+        self: nn.Module,
+        *args: Any,
+        targets: Tensor | None = None,
+        token_stats: bool = False,
+        **inputs: Any,
+    ) -> Any:
         if targets is None:
             return plain_forward(self, *args, **inputs)
-        return compute(self, *args, targets=targets, **_without_empty(inputs))
+        inputs = {**_without_empty(inputs), "use_cache": False}
+        return compute(self, *args, targets=targets, token_stats=token_stats, **inputs)
 
     base.forward = types.MethodType(forward, base)
     return path
@@ -146,14 +169,22 @@ def _choose(base: Any, head: Head | str, kernel: str, device: torch.device | Non
     weight = head.linear.weight
     device = device or weight.device
     if kernel == "auto":
-        return LogpsPath(*choose_backend(device, weight.dtype))
+        name, reason = choose_backend(device, weight.dtype)
+        return LogpsPath(name, f"{reason}; {_schedule(head.linear)}")
     if kernel == "native" and device.type != "cpu":
         raise ResourceError(f"kernel native runs on a CPU, and the model on {device}")
-    return LogpsPath(kernel, "asked for")
+    return LogpsPath(kernel, f"asked for; {_schedule(head.linear)}")
 
 
-def _unbound(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `forward` as a function of the model, so that a deep copy runs its own weights."""
+def _schedule(linear: nn.Linear) -> str:
+    if any(parameter.requires_grad for parameter in linear.parameters()):
+        return "the head is trained: logits beyond memory_budget are made again for the gradient"
+    return "the head is frozen: one pass"
+
+
+def unbound_forward(model: nn.Module) -> Callable[..., Any]:
+    """Return the model's forward as a function of it, so that a deep copy runs its own weights."""
+    forward = model.forward
     if isinstance(forward, types.MethodType):
         return forward.__func__
     return lambda _model, *args, **inputs: forward(*args, **inputs)
@@ -164,13 +195,20 @@ def _without_empty(inputs: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in inputs.items() if value is not None}
 
 
-def _tiled(options: HeadOptions, backend: str, memory_budget: int | None) -> Callable[..., Tensor]:
-    def compute(model: Any, *args: Any, targets: Tensor, **inputs: Any) -> Tensor:
+def _tiled(options: HeadOptions, backend: str, memory_budget: int | str | None) -> Callable[..., Any]:
+    def compute(
+        model: Any, *args: Any, targets: Tensor, token_stats: bool, **inputs: Any
+    ) -> Tensor | ScoredTokens:
         inputs.pop("return_dict", None)
-        hidden = model.base_model(*args, **inputs, use_cache=False).last_hidden_state
-        _check_positions(hidden, targets)
+        outputs = model.base_model(*args, **inputs)
         head = model.get_output_embeddings()
-        logps = linear_logps(
+        # With layers on several devices, the last one need not be where the head is.
+        hidden, targets = (
+            tensor.to(head.weight.device) for tensor in (outputs.last_hidden_state, targets)
+        )
+        _check_positions(hidden, targets)
+        measure = linear_token_stats if token_stats else linear_logps
+        found = measure(
             hidden.flatten(0, 1),
             head.weight,
             targets.flatten(),
@@ -180,20 +218,37 @@ def _tiled(options: HeadOptions, backend: str, memory_budget: int | None) -> Cal
             backend=backend,
             memory_budget=memory_budget,
         )
-        return logps.view_as(targets)
+        if isinstance(found, Tensor):
+            return found.view_as(targets)
+        return ScoredTokens(TokenStats(*(part.view_as(targets) for part in found)), outputs)
 
     return compute
 
 
-def _eager(plain_forward: Callable[..., Any]) -> Callable[..., Tensor]:
-    def compute(model: Any, *args: Any, targets: Tensor, **inputs: Any) -> Tensor:
-        logits = plain_forward(model, *args, **inputs, use_cache=False).logits
+def _eager(plain_forward: Callable[..., Any]) -> Callable[..., Any]:
+    def compute(
+        model: Any, *args: Any, targets: Tensor, token_stats: bool, **inputs: Any
+    ) -> Tensor | ScoredTokens:
+        outputs = plain_forward(model, *args, **inputs)
+        logits = outputs.logits
         _check_positions(logits, targets)
         mask = targets != IGNORED
-        dtype = torch.promote_types(logits.dtype, torch.float32)
-        logps = torch.log_softmax(logits[mask].to(dtype), -1)
-        chosen = logps.gather(1, targets[mask][:, None])[:, 0]
-        return chosen.new_zeros(targets.shape).masked_scatter(mask, chosen)
+        logits = logits[mask].to(torch.promote_types(logits.dtype, torch.float32))
+        every = torch.log_softmax(logits, -1)
+        chosen = every.gather(1, targets[mask][:, None])
+
+        def spread(values: Tensor) -> Tensor:
+            return values.new_zeros(targets.shape).masked_scatter(mask, values)
+
+        logps = spread(chosen[:, 0])
+        if not token_stats:
+            return logps
+        with torch.no_grad():
+            shares = every.exp()
+            entropy = -torch.xlogy(shares, shares).sum(-1)
+            hits = chosen[:, 0] >= every.amax(-1)
+            stats = TokenStats(logps, *map(spread, (entropy, hits, logits.mean(-1))))
+        return ScoredTokens(stats, outputs)
 
     return compute
 

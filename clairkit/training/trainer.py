@@ -14,7 +14,9 @@ from transformers import Trainer, TrainingArguments
 from clairkit.batching import ChatEncoder, EncodedPair, encode_pairs
 from clairkit.batching.collate import PairCollator
 from clairkit.errors import DataError, GateError, ResourceError, UsageError
-from clairkit.losses import PairLogps, PreferenceLoss, preference_loss
+from clairkit.kernels import fused_preference
+from clairkit.kernels.preference import fits_one_launch
+from clairkit.losses import PairLogps, PreferenceLoss, loss_options, preference_loss
 from clairkit.records import Pair
 from clairkit.training.config import ARGUMENT_DEFAULTS, TrainConfig
 from clairkit.training.data import TrainingCollator, TrainingPairs
@@ -147,11 +149,33 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         names = ("input_ids", "attention_mask", "targets")
         logps = model(**{name: inputs[name] for name in names})
         lengths = {f"{side}_lengths": inputs[f"{side}_lengths"] for side in ("chosen", "rejected")}
+        references = inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]
+        if self.path.kernel == "triton" and fits_one_launch(len(references[0])):
+            return self._fused_losses(logps, references, lengths)
         chosen, rejected = logps.sum(1).chunk(2)
-        pairs = PairLogps(
-            chosen, rejected, inputs["ref_chosen_logps"], inputs["ref_rejected_logps"], **lengths
-        )
+        pairs = PairLogps(chosen, rejected, *references, **lengths)
         return pairs, self._loss(chosen, rejected, pairs)
+
+    def _fused_losses(
+        self, logps: Tensor, references: tuple[Tensor, Tensor], lengths: dict[str, Tensor]
+    ) -> tuple[PairLogps, PreferenceLoss]:
+        """Sum, compare and differentiate in one launch; the host reads nothing in between."""
+        rows, width = logps.shape
+        options = loss_options(self.config.loss, self.config.beta, self.config.loss_options)
+        found = fused_preference(
+            logps.flatten(),
+            torch.arange(rows + 1, device=logps.device) * width,
+            torch.cat(references),
+            loss=self.config.loss.replace("-", "_"),
+            beta=options.beta,
+            lengths=torch.cat([lengths["chosen_lengths"], lengths["rejected_lengths"]]),
+            label_smoothing=options.label_smoothing,
+            discopop_tau=options.discopop_tau,
+        )
+        result = PreferenceLoss(
+            found.loss, found.losses, found.chosen_rewards, found.rejected_rewards
+        )
+        return PairLogps(*found.sums.chunk(2), *references, **lengths), result
 
     def _loss(self, chosen: Tensor, rejected: Tensor, pairs: PairLogps) -> PreferenceLoss:
         return preference_loss(

@@ -1,220 +1,73 @@
-/* The element-wise pass over a tile of logits: bias, softcap, scale, exponential, sum, gradient.
+/* The Python module: work over the rows of a tile, or of a batch of tokens, shared among threads.
  *
- * A tile is [rows, columns], contiguous, float32 or bfloat16, and is overwritten in place. The
- * target's column is left out of every sum, so that a token whose target dominates keeps all
- * digits of its small sum. The matrix products are made elsewhere; the caller cuts a tile into
- * ranges of rows and calls from several threads, which is why the GIL is released.
+ * The threads are those that torch's own loops use, where it uses OpenMP: a second team would
+ * compete with the first one's, which spins for a while after each product.
  *
  * Tensors come as addresses: the caller owns them, and checks shapes, dtypes and contiguity.
  */
 #include <Python.h>
-#include <math.h>
-#include <stdint.h>
+#include <dlfcn.h>
 
-#define MAX_EXPONENT 76.0f  /* exp(76) summed over 10^5 columns is finite in float32 */
-#define MIN_EXPONENT -87.0f /* below it, exp leaves the normal numbers: as good as 0 here */
+#include "tile.h"
+#include "rows.h"
 
-#if defined(__GNUC__) || defined(__clang__)
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-#else
-#define ALWAYS_INLINE static inline
-#endif
+typedef void (*Part)(const void *data, int64_t from, int64_t to);
 
+/* The loops as compiled for one instruction set. */
 typedef struct {
-    char *tile;             /* [rows, columns] float32 or bfloat16 */
-    const float *bias;      /* [columns] or NULL */
-    const int64_t *targets; /* [rows], relative to the tile's first column */
-    const float *shift;     /* [rows], subtracted from the logits: anchor, or log-sum-exp */
-    const float *logps;     /* [rows], gradient pass only */
-    const float *factors;   /* [rows], gradient pass only: dloss/dlogp */
-    float *sums;            /* [rows], exponential pass only, written */
-    int64_t columns;
-    float softcap; /* 0: none */
-    float scale;
-} Pass;
-
-ALWAYS_INLINE float read_element(const char *row, int64_t j, int half)
-{
-    if (!half)
-        return ((const float *)row)[j];
-    union { uint32_t bits; float value; } u = {(uint32_t)((const uint16_t *)row)[j] << 16};
-    return u.value;
-}
-
-/* Whether x is NaN, by its bits: -ffinite-math-only takes `x != x` for false. */
-ALWAYS_INLINE uint32_t is_nan(float x)
-{
-    union { float value; uint32_t bits; } u = {x};
-    return (u.bits & 0x7fffffff) > 0x7f800000;
-}
-
-ALWAYS_INLINE void write_element(char *row, int64_t j, float value, int half)
-{
-    if (!half) {
-        ((float *)row)[j] = value;
-        return;
-    }
-    union { float value; uint32_t bits; } u = {value};
-    /* to nearest, ties to even */
-    ((uint16_t *)row)[j] = (uint16_t)((u.bits + 0x7fff + ((u.bits >> 16) & 1)) >> 16);
-}
-
-/* exp(x) for x within [MIN_EXPONENT, MAX_EXPONENT + 1]; relative error below 3e-7. */
-ALWAYS_INLINE float exponential(float x)
-{
-    float n = x * 1.44269504f;
-    int whole = (int)(n + (n < 0 ? -0.5f : 0.5f));
-    float r = x - (float)whole * 0.693359375f;
-    r += (float)whole * 2.12194440e-4f;
-    /* Taylor on |r| <= ln(2)/2: the first term left out is r^8/8! < 6e-9 */
-    float p = 1.0f + r * (1.0f + r * (1.0f / 2 + r * (1.0f / 6 + r * (1.0f / 24 +
-              r * (1.0f / 120 + r * (1.0f / 720 + r * (1.0f / 5040)))))));
-    union { int32_t bits; float value; } power = {(int32_t)(whole + 127) << 23};
-    return p * power.value;
-}
-
-ALWAYS_INLINE float clamp(float x, float low, float high)
-{
-    x = x < low ? low : x;
-    return x > high ? high : x;
-}
-
-/* tanh(u), given e = exp(2u). Near 0 the quotient would cancel; there the first term that the
- * series leaves out is below 1e-7 of the value. Chosen by bits: a branch would not vectorise. */
-ALWAYS_INLINE float tanh_of(float u, float e)
-{
-    float u2 = u * u;
-    union { float value; uint32_t bits; } series, quotient;
-    series.value = u * (1.0f + u2 * (-1.0f / 3 + u2 * (2.0f / 15 + u2 * (-17.0f / 315))));
-    quotient.value = 1.0f - 2.0f / (e + 1.0f);
-    uint32_t near = -(uint32_t)(u2 < 0.04f);
-    quotient.bits = (series.bits & near) | (quotient.bits & ~near);
-    return quotient.value;
-}
-
-/* The logit of a raw product, and its slope dlogit/dproduct. */
-ALWAYS_INLINE float logit_of(float z, const Pass *pass, int capped, float *slope)
-{
-    if (!capped) {
-        *slope = pass->scale;
-        return z * pass->scale;
-    }
-    float u = z / pass->softcap;
-    float e = exponential(clamp(2.0f * u, -40.0f, 40.0f));
-    float t = tanh_of(u, e), inverse = 1.0f / (e + 1.0f);
-    *slope = pass->scale * 4.0f * e * inverse * inverse; /* 1 - t^2 would cancel near 1 */
-    return pass->scale * pass->softcap * t;
-}
-
-/* Columns [from, to) of one row: exponentials, weighted by the slope, in place; returns the sum,
- * NaN where a logit is NaN (the clamp would make a number of it). */
-ALWAYS_INLINE float exp_span(const Pass *pass, char *row, float shift, int64_t from, int64_t to,
-                             int half, int biased, int capped)
-{
-    float sum = 0.0f;
-    uint32_t nan = 0;
-    for (int64_t j = from; j < to; j++) {
-        float slope, z = read_element(row, j, half);
-        if (biased)
-            z += pass->bias[j];
-        nan |= is_nan(z);
-        float e = exponential(
-            clamp(logit_of(z, pass, capped, &slope) - shift, MIN_EXPONENT, MAX_EXPONENT));
-        sum += e;
-        write_element(row, j, e * slope, half);
-    }
-    union { uint32_t bits; float value; } result = {.value = sum};
-    result.bits |= nan * 0x7fc00000;
-    return result.value;
-}
-
-/* Columns [from, to) of one row: -factor * p * slope, in place. */
-ALWAYS_INLINE void grad_span(const Pass *pass, char *row, float shift, float factor, int64_t from,
-                             int64_t to, int half, int biased, int capped)
-{
-    for (int64_t j = from; j < to; j++) {
-        float slope, z = read_element(row, j, half);
-        if (biased)
-            z += pass->bias[j];
-        float p = exponential(
-            clamp(logit_of(z, pass, capped, &slope) - shift, MIN_EXPONENT, 0.0f));
-        write_element(row, j, -factor * p * slope, half);
-    }
-}
-
-ALWAYS_INLINE void rows_pass(const Pass *pass, int64_t from, int64_t to, int half, int biased,
-                             int capped, int gradient)
-{
-    int64_t columns = pass->columns, bytes = half ? 2 : 4;
-    for (int64_t i = from; i < to; i++) {
-        char *row = pass->tile + i * columns * bytes;
-        int64_t target = pass->targets[i];
-        int inside = target >= 0 && target < columns;
-        int64_t first_end = inside ? target : columns;
-        float shift = pass->shift[i];
-        if (gradient) {
-            float factor = pass->factors[i];
-            grad_span(pass, row, shift, factor, 0, first_end, half, biased, capped);
-            if (inside) {
-                float slope, z = read_element(row, target, half);
-                grad_span(pass, row, shift, factor, target + 1, columns, half, biased, capped);
-                if (biased)
-                    z += pass->bias[target];
-                logit_of(z, pass, capped, &slope);
-                write_element(row, target, factor * -expm1f(pass->logps[i]) * slope, half);
-            }
-        } else {
-            float sum = exp_span(pass, row, shift, 0, first_end, half, biased, capped);
-            if (inside) {
-                sum += exp_span(pass, row, shift, target + 1, columns, half, biased, capped);
-                write_element(row, target, 0.0f, half);
-            }
-            pass->sums[i] = sum;
-        }
-    }
-}
+    const char *name;
+    Part pass, add, dot, combine;
+} Variant;
 
 /* Each instruction set gets every combination with its tests resolved at compile time. */
-#define DEFINE_PASS(NAME, ATTRIBUTE)                                                             \
-    ATTRIBUTE static void NAME(const Pass *pass, int64_t from, int64_t to, int half, int gradient) \
-    {                                                                                            \
-        int biased = pass->bias != NULL, capped = pass->softcap != 0.0f;                         \
-        switch (half * 8 + biased * 4 + capped * 2 + gradient) {                                 \
-        case 0: rows_pass(pass, from, to, 0, 0, 0, 0); break;                                    \
-        case 1: rows_pass(pass, from, to, 0, 0, 0, 1); break;                                    \
-        case 2: rows_pass(pass, from, to, 0, 0, 1, 0); break;                                    \
-        case 3: rows_pass(pass, from, to, 0, 0, 1, 1); break;                                    \
-        case 4: rows_pass(pass, from, to, 0, 1, 0, 0); break;                                    \
-        case 5: rows_pass(pass, from, to, 0, 1, 0, 1); break;                                    \
-        case 6: rows_pass(pass, from, to, 0, 1, 1, 0); break;                                    \
-        case 7: rows_pass(pass, from, to, 0, 1, 1, 1); break;                                    \
-        case 8: rows_pass(pass, from, to, 1, 0, 0, 0); break;                                    \
-        case 9: rows_pass(pass, from, to, 1, 0, 0, 1); break;                                    \
-        case 10: rows_pass(pass, from, to, 1, 0, 1, 0); break;                                   \
-        case 11: rows_pass(pass, from, to, 1, 0, 1, 1); break;                                   \
-        case 12: rows_pass(pass, from, to, 1, 1, 0, 0); break;                                   \
-        case 13: rows_pass(pass, from, to, 1, 1, 0, 1); break;                                   \
-        case 14: rows_pass(pass, from, to, 1, 1, 1, 0); break;                                   \
-        default: rows_pass(pass, from, to, 1, 1, 1, 1);                                          \
-        }                                                                                        \
+#define CASE(N, ROUNDS)                                                                          \
+    case N: {                                                                                    \
+        Kind kind = {(N) & 1, (N) >> 1 & 1, (N) >> 2 & 1, (N) >> 3 & 1, (N) >> 4 & 1, ROUNDS};   \
+        rows_pass(pass, from, to, kind);                                                         \
+        break;                                                                                   \
     }
+#define CASES4(N, R) CASE(N, R) CASE((N) + 1, R) CASE((N) + 2, R) CASE((N) + 3, R)
+#define CASES16(N, R) CASES4(N, R) CASES4((N) + 4, R) CASES4((N) + 8, R) CASES4((N) + 12, R)
+#define DEFINE_PASS(NAME, ATTRIBUTE, ROUNDS)                                                     \
+    ATTRIBUTE static void pass_##NAME(const void *data, int64_t from, int64_t to)                \
+    {                                                                                            \
+        const Pass *pass = data;                                                                 \
+        switch (pass->half | (pass->bias != NULL) << 1 | (pass->softcap != 0.0f) << 2 |          \
+                (pass->weighted != NULL) << 3 | (pass->result != NULL) << 4) {                   \
+            CASES16(0, ROUNDS)                                                                   \
+            CASES16(16, ROUNDS)                                                                  \
+        }                                                                                        \
+    }                                                                                            \
+    ATTRIBUTE static void add_##NAME(const void *data, int64_t from, int64_t to)                 \
+    {                                                                                            \
+        add_span(data, from, to);                                                                \
+    }                                                                                            \
+    ATTRIBUTE static void dot_##NAME(const void *data, int64_t from, int64_t to)                 \
+    {                                                                                            \
+        ((const RowWork *)data)->half ? dot_rows(data, from, to, 1) : dot_rows(data, from, to, 0); \
+    }                                                                                            \
+    ATTRIBUTE static void combine_##NAME(const void *data, int64_t from, int64_t to)             \
+    {                                                                                            \
+        ((const RowWork *)data)->half ? combine_rows(data, from, to, 1)                          \
+                                      : combine_rows(data, from, to, 0);                         \
+    }                                                                                            \
+    static const Variant NAME = {#NAME, pass_##NAME, add_##NAME, dot_##NAME, combine_##NAME};
 
-DEFINE_PASS(pass_portable, )
+#if defined(__aarch64__) || defined(__SSE4_1__)
+DEFINE_PASS(portable, , 1)
+#else
+DEFINE_PASS(portable, , 0)
+#endif
 
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
 #define X86_VARIANTS 1
-DEFINE_PASS(pass_avx2, __attribute__((target("avx2,fma"))))
-DEFINE_PASS(pass_avx512,
+DEFINE_PASS(avx2, __attribute__((target("avx2,fma"))), 1)
+DEFINE_PASS(avx512,
             __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,"
-                                  "prefer-vector-width=512"))))
+                                  "prefer-vector-width=512"))), 1)
 #endif
 
-typedef void (*PassFunction)(const Pass *, int64_t, int64_t, int, int);
-
-static struct {
-    const char *name;
-    PassFunction function;
-} variants[3];
+static const Variant *variants[3];
 static int variant_count;
 
 static void find_variants(void)
@@ -223,17 +76,12 @@ static void find_variants(void)
 #ifdef X86_VARIANTS
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-        variants[variant_count].name = "avx512";
-        variants[variant_count++].function = pass_avx512;
-    }
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-        variants[variant_count].name = "avx2";
-        variants[variant_count++].function = pass_avx2;
-    }
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        variants[variant_count++] = &avx512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        variants[variant_count++] = &avx2;
 #endif
-    variants[variant_count].name = "portable";
-    variants[variant_count++].function = pass_portable;
+    variants[variant_count++] = &portable;
 }
 
 static PyObject *variant_names(PyObject *self, PyObject *unused)
@@ -241,54 +89,159 @@ static PyObject *variant_names(PyObject *self, PyObject *unused)
     (void)self, (void)unused;
     PyObject *names = PyTuple_New(variant_count);
     for (int i = 0; names != NULL && i < variant_count; i++) {
-        PyObject *name = PyUnicode_FromString(variants[i].name);
+        PyObject *name = PyUnicode_FromString(variants[i]->name);
         if (name == NULL || PyTuple_SetItem(names, i, name) < 0)
             Py_CLEAR(names);
     }
     return names;
 }
 
+/* torch's OpenMP, as it is loaded; NULL where torch was built without or with another one. */
+static struct {
+    void (*parallel)(void (*)(void *), void *, unsigned, unsigned);
+    int (*thread_number)(void);
+    int (*team_size)(void);
+} openmp;
+
+static void find_openmp(void)
+{
+    *(void **)&openmp.parallel = dlsym(RTLD_DEFAULT, "GOMP_parallel");
+    *(void **)&openmp.thread_number = dlsym(RTLD_DEFAULT, "omp_get_thread_num");
+    *(void **)&openmp.team_size = dlsym(RTLD_DEFAULT, "omp_get_num_threads");
+    if (!openmp.thread_number || !openmp.team_size)
+        openmp.parallel = NULL;
+}
+
+/* Work over range(count), shared out among `threads` where that can be done. */
+typedef struct {
+    void (*part)(const void *data, int64_t from, int64_t to);
+    const void *data;
+    int64_t count;
+} Work;
+
+static void work_share(void *given)
+{
+    const Work *work = given;
+    int64_t members = openmp.team_size(), member = openmp.thread_number();
+    work->part(work->data, work->count * member / members, work->count * (member + 1) / members);
+}
+
+static void share(const Work *work, int threads)
+{
+    Py_BEGIN_ALLOW_THREADS
+    if (threads > 1 && openmp.parallel)
+        openmp.parallel(work_share, (void *)work, (unsigned)threads, 0);
+    else
+        work->part(work->data, 0, work->count);
+    Py_END_ALLOW_THREADS
+}
+
+static PyObject *add_half(PyObject *self, PyObject *args)
+{
+    (void)self;
+    unsigned long long total, part;
+    long long count;
+    int threads;
+    if (!PyArg_ParseTuple(args, "KKLi", &total, &part, &count, &threads))
+        return NULL;
+    Addition addition = {(float *)(uintptr_t)total, (const char *)(uintptr_t)part};
+    share(&(Work){variants[0]->add, &addition, count}, threads);
+    Py_RETURN_NONE;
+}
+
+static PyObject *row_work(PyObject *args, int combine)
+{
+    unsigned long long address[6];
+    long long rows, width;
+    int half, threads;
+    if (!PyArg_ParseTuple(args, "(KKKKKK)(LL)pi", &address[0], &address[1], &address[2],
+                          &address[3], &address[4], &address[5], &rows, &width, &half, &threads))
+        return NULL;
+    RowWork work = {
+        .matrix = (const char *)(uintptr_t)address[0],
+        .index = (const int64_t *)(uintptr_t)address[1],
+        .other = (const char *)(uintptr_t)address[2],
+        .factor = (const float *)(uintptr_t)address[3],
+        .share = (const float *)(uintptr_t)address[4],
+        .result = (char *)(uintptr_t)address[5],
+        .width = width,
+        .half = half,
+    };
+    share(&(Work){combine ? variants[0]->combine : variants[0]->dot, &work, rows}, threads);
+    Py_RETURN_NONE;
+}
+
+static PyObject *row_dots(PyObject *self, PyObject *args)
+{
+    (void)self;
+    return row_work(args, 0);
+}
+
+static PyObject *row_combination(PyObject *self, PyObject *args)
+{
+    (void)self;
+    return row_work(args, 1);
+}
+
 static PyObject *tile_pass(PyObject *self, PyObject *args)
 {
     (void)self;
-    unsigned long long tile, bias, targets, shift, logps, factors, sums;
-    long long columns, from, to;
+    unsigned long long address[11];
+    long long shape[4];
     double softcap, scale;
-    int half, gradient, variant;
-    if (!PyArg_ParseTuple(args, "KKKKKKKLddLLppi", &tile, &bias, &targets, &shift, &logps, &factors,
-                          &sums, &columns, &softcap, &scale, &from, &to, &half, &gradient,
-                          &variant))
+    int half, variant, threads;
+    if (!PyArg_ParseTuple(args, "(KKKKKKKKKKK)(LLLL)ddpii", &address[0], &address[1], &address[2],
+                          &address[3], &address[4], &address[5], &address[6], &address[7],
+                          &address[8], &address[9], &address[10], &shape[0], &shape[1], &shape[2],
+                          &shape[3], &softcap, &scale, &half, &variant, &threads))
         return NULL;
-    if (variant < 0 || variant >= variant_count) {
-        PyErr_Format(PyExc_ValueError, "variant must lie in [0, %d): received %d", variant_count,
-                     variant);
-        return NULL;
-    }
+    if (variant < 0 || variant >= variant_count)
+        return PyErr_Format(PyExc_ValueError, "variant must lie in [0, %d): received %d",
+                            variant_count, variant);
     Pass pass = {
-        .tile = (char *)(uintptr_t)tile,
-        .bias = (const float *)(uintptr_t)bias,
-        .targets = (const int64_t *)(uintptr_t)targets,
-        .shift = (const float *)(uintptr_t)shift,
-        .logps = (const float *)(uintptr_t)logps,
-        .factors = (const float *)(uintptr_t)factors,
-        .sums = (float *)(uintptr_t)sums,
-        .columns = columns,
+        .tile = (const char *)(uintptr_t)address[0],
+        .result = (char *)(uintptr_t)address[1],
+        .bias = (const float *)(uintptr_t)address[2],
+        .targets = (const int64_t *)(uintptr_t)address[3],
+        .anchor = (const float *)(uintptr_t)address[4],
+        .factors = (const float *)(uintptr_t)address[5],
+        .own = (const float *)(uintptr_t)address[6],
+        .sums = (float *)(uintptr_t)address[7],
+        .weighted = (float *)(uintptr_t)address[8],
+        .logits = (float *)(uintptr_t)address[9],
+        .largest = (float *)(uintptr_t)address[10],
+        .rows = shape[0], .columns = shape[1], .tile_stride = shape[2], .result_stride = shape[3],
         .softcap = (float)softcap,
         .scale = (float)scale,
+        .half = half,
     };
-    Py_BEGIN_ALLOW_THREADS
-    variants[variant].function(&pass, from, to, half, gradient);
-    Py_END_ALLOW_THREADS
+    share(&(Work){variants[variant]->pass, &pass, pass.rows}, threads);
     Py_RETURN_NONE;
+}
+
+static PyObject *shares_threads(PyObject *self, PyObject *unused)
+{
+    (void)self, (void)unused;
+    return PyBool_FromLong(openmp.parallel != NULL);
 }
 
 static PyMethodDef methods[] = {
     {"tile_pass", tile_pass, METH_VARARGS,
-     "tile_pass(tile, bias, targets, shift, logps, factors, sums, columns, softcap, scale, from, "
-     "to, half, gradient, variant)\n\nRun the pass over rows [from, to) of a tile, in place. The "
-     "first seven are addresses, 0 for none."},
+     "tile_pass((tile, result, bias, targets, anchor, factors, own, sums, weighted, logits, "
+     "largest), (rows, columns, tile stride, result stride), softcap, scale, half, variant, "
+     "threads)\n\nRun the pass over a tile. The first eleven are addresses, 0 for none."},
+    {"add_half", add_half, METH_VARARGS,
+     "add_half(total, part, count, threads)\n\nAdd bfloat16 numbers to float32 ones."},
+    {"row_dots", row_dots, METH_VARARGS,
+     "row_dots((matrix, index, other, 0, 0, result), (rows, width), half, threads)\n\n"
+     "result[i] = matrix[index[i]] . other[i]."},
+    {"row_combination", row_combination, METH_VARARGS,
+     "row_combination((matrix, index, other, factor, share, result), (rows, width), half, threads)"
+     "\n\nresult[i] = factor[i] * matrix[index[i]] + share[i] * other[i]; other may be 0."},
     {"variant_names", variant_names, METH_NOARGS,
      "variant_names() -> names of the instruction sets that run here, the widest first."},
+    {"shares_threads", shares_threads, METH_NOARGS,
+     "shares_threads() -> whether torch's own threads were found to share the work."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -300,5 +253,6 @@ static struct PyModuleDef module = {
 PyMODINIT_FUNC PyInit__native(void)
 {
     find_variants();
+    find_openmp();
     return PyModule_Create(&module);
 }

@@ -5,6 +5,8 @@ Nothing here imports clairkit outside of this package, so that it runs on a bare
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -14,9 +16,13 @@ from clairkit.kernels.backends import (
     available_backends,
     choose_backend,
 )
-from clairkit.kernels.options import HeadOptions
+from clairkit.kernels.gather import gather_logps
+from clairkit.kernels.options import HeadOptions, budget_bytes
+from clairkit.kernels.preference import FusedPreference, fused_preference
 
-__all__ = ["IGNORED", "Availability", "available_backends", "choose_backend", "linear_logps"]
+__all__ = ["IGNORED", "Availability", "FusedPreference", "TokenStats", "available_backends",
+           "choose_backend", "fused_preference", "gather_logps", "linear_logps",
+           "linear_token_stats"]  # fmt: skip
 
 IGNORED = -100
 
@@ -30,7 +36,7 @@ def linear_logps(
     softcap: float | None = None,
     logit_scale: float = 1.0,
     backend: str = "auto",
-    memory_budget: int | None = None,
+    memory_budget: int | str | None = None,
 ) -> Tensor:
     """Return log p(target) of each token, float32 [N], in nats; 0 where a target is ignored.
 
@@ -45,16 +51,56 @@ def linear_logps(
         softcap: cap of the logits (Gemma 2), None for none.
         logit_scale: factor on the logits (Cohere, Granite).
         backend: "auto" or a name of `available_backends()`.
-        memory_budget: bytes a head-training pass may keep to save a product; None: nothing.
+        memory_budget: bytes of products that a head-training pass may keep, so as not to make
+            them twice; None: 32 MiB; "auto": a quarter of the free memory. It changes no result.
 
     Raises:
         ValueError: shapes, targets or options don't fit.
         RuntimeError: a backend asked for by name can't run here.
     """
-    options = HeadOptions(softcap, float(logit_scale), memory_budget)
+    options = HeadOptions(softcap, float(logit_scale), budget_bytes(memory_budget, hidden.device))
+    return _run(hidden, weight, targets, bias, options, backend)[0]
+
+
+class TokenStats(NamedTuple):
+    """What `linear_token_stats` returns, each [N]; log-probs alone carry gradient."""
+
+    logps: Tensor  # float32 nats; 0 where ignored
+    entropy: Tensor  # float32 nats, of the distribution over the vocabulary; 0 where ignored
+    hits: Tensor  # bool: no other token's logit is larger than the target's; False where ignored
+    mean_logits: Tensor  # float32, over the vocabulary; 0 where ignored
+
+
+def linear_token_stats(
+    hidden: Tensor,  # [N, D]
+    weight: Tensor,  # [V, D]
+    targets: Tensor,  # [N] int64
+    *,
+    bias: Tensor | None = None,  # [V]
+    softcap: float | None = None,
+    logit_scale: float = 1.0,
+    backend: str = "auto",
+    memory_budget: int | str | None = None,
+) -> TokenStats:
+    """Return log-probs as `linear_logps` does, with statistics from the same pass.
+
+    No product is made for them, and no logits. Arguments and errors are those of `linear_logps`.
+    """
+    options = HeadOptions(
+        softcap, float(logit_scale), budget_bytes(memory_budget, hidden.device), statistics=True
+    )
+    return TokenStats(*_run(hidden, weight, targets, bias, options, backend))
+
+
+def _run(
+    hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None, options: HeadOptions,
+    backend: str,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    """Check, leave ignored tokens out, run a backend, and put zeros in their place."""
     _check_shapes(hidden, weight, targets, bias)
+    dtype = _compute_dtype(hidden, weight)
     if backend == "auto":
-        backend, _ = choose_backend(hidden.device, _compute_dtype(hidden, weight))
+        backend, _ = choose_backend(hidden.device, dtype)
     elif backend not in BACKENDS:
         raise ValueError(f"unknown backend {backend!r}: known are auto, {', '.join(BACKENDS)}")
     elif not (state := available_backends()[backend]).available:
@@ -64,15 +110,18 @@ def linear_logps(
     _check_targets(valid, len(weight))
     with torch.autocast(hidden.device.type, enabled=False):
         compact = hidden if len(valid) == len(targets) else hidden[mask]
-        compact = compact.to(_compute_dtype(hidden, weight))
-        logps = BACKENDS[backend](compact, weight, valid, bias, options)
+        found = BACKENDS[backend](compact.to(dtype), weight, valid, bias, options)
     if len(valid) == len(targets):
-        return logps
-    return logps.new_zeros(len(targets)).masked_scatter(mask, logps)
+        return found
+    return tuple(values.new_zeros(len(targets)).masked_scatter(mask, values) for values in found)
 
 
 def _compute_dtype(hidden: Tensor, weight: Tensor) -> torch.dtype:
+    """Return the dtype of the products; under autocast that is what it asks for."""
     dtype = torch.promote_types(hidden.dtype, weight.dtype)
+    device = hidden.device.type
+    if dtype == torch.float32 and torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
     # exp(logit - anchor) leaves float16's range
     return torch.float32 if dtype == torch.float16 else dtype
 

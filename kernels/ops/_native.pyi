@@ -1,19 +1,19 @@
 def variant_names() -> tuple[str, ...]: ...
+def shares_threads() -> bool: ...
+def add_half(total: int, part: int, count: int, threads: int, /) -> None: ...
+def row_dots(
+    addresses: tuple[int, ...], shape: tuple[int, int], half: bool, threads: int, /
+) -> None: ...
+def row_combination(
+    addresses: tuple[int, ...], shape: tuple[int, int], half: bool, threads: int, /
+) -> None: ...
 def tile_pass(
-    tile: int,
-    bias: int,
-    targets: int,
-    shift: int,
-    logps: int,
-    factors: int,
-    sums: int,
-    columns: int,
+    addresses: tuple[int, ...],
+    shape: tuple[int, int, int, int],
     softcap: float,
     scale: float,
-    first: int,
-    end: int,
     half: bool,
-    gradient: bool,
     variant: int,
+    threads: int,
     /,
 ) -> None: ...

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from clairkit.kernels.function import tiled_logps
 from clairkit.kernels.options import HeadOptions
 from clairkit.kernels.reference import eager_logps
-from clairkit.kernels.tiled import Head, TiledLogps, forward_pass
 from clairkit.kernels.tiles import TorchTiles
 
-# (hidden [N, D], weight [V, D], targets [N], bias [V] or None, options) -> log-probs [N]
-Backend = Callable[[Tensor, Tensor, Tensor, Tensor | None, HeadOptions], Tensor]
+# (hidden [N, D], weight [V, D], targets [N], bias [V] or None, options) -> (log-probs [N],), or
+# with options.statistics (log-probs, entropy, hits, mean logits), each [N]
+Backend = Callable[[Tensor, Tensor, Tensor, Tensor | None, HeadOptions], tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True)
@@ -26,37 +27,38 @@ class Availability:
     reason: str
 
 
-def _tiled(
-    tiles: TorchTiles, hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None,
-    options: HeadOptions,
-) -> Tensor:  # fmt: skip
-    inputs = (hidden, weight) if bias is None else (hidden, weight, bias)
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
-        logps: Tensor = TiledLogps.apply(hidden, weight, bias, targets, options, tiles)  # type: ignore[no-untyped-call]
-        return logps
-    head = Head(weight, bias, options, tiles, hidden.dtype)
-    return forward_pass(hidden, targets, head, want_gradient=False)[0]
-
-
 def torch_logps(
     hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None, options: HeadOptions
-) -> Tensor:
+) -> tuple[Tensor, ...]:
     """The tiled pass in torch ops, on any device."""
-    return _tiled(TorchTiles(), hidden, weight, targets, bias, options)
+    return tiled_logps(TorchTiles, hidden, weight, targets, bias, options)
 
 
 def native_logps(
     hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None, options: HeadOptions
-) -> Tensor:
+) -> tuple[Tensor, ...]:
     """The tiled pass with its element-wise part in C, on a CPU."""
     if hidden.device.type != "cpu":
         raise RuntimeError(f"backend 'native' runs on a CPU: hidden is on {hidden.device}")
     from clairkit.kernels.native import NativeTiles
 
-    return _tiled(NativeTiles(), hidden, weight, targets, bias, options)
+    return tiled_logps(NativeTiles, hidden, weight, targets, bias, options)
+
+
+def triton_logps(
+    hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None, options: HeadOptions
+) -> tuple[Tensor, ...]:
+    """The tiled pass with product and exponentials fused in one Triton kernel, on a GPU."""
+    from clairkit.kernels.triton import interpreted
+    from clairkit.kernels.triton.tiles import TritonTiles
+
+    if hidden.device.type != "cuda" and not interpreted():
+        raise RuntimeError(f"backend 'triton' runs on a GPU: hidden is on {hidden.device}")
+    return tiled_logps(TritonTiles, hidden, weight, targets, bias, options)
 
 
 BACKENDS: dict[str, Backend] = {
+    "triton": triton_logps,
     "native": native_logps,
     "torch": torch_logps,
     "eager": eager_logps,
@@ -65,24 +67,41 @@ BACKENDS: dict[str, Backend] = {
 
 def available_backends() -> dict[str, Availability]:
     """Return every backend's name with whether it can run here and why, the fastest first."""
-    if importlib.util.find_spec("clairkit.kernels._native") is None:
-        native = Availability(False, "the C extension was not built; reinstall with a C compiler")
-    else:
-        native = Availability(True, "C tile pass on the CPU, float32 and bfloat16")
     return {
-        "native": native,
+        "triton": _triton_state(),
+        "native": _native_state(),
         "torch": Availability(True, "tiled torch operations, any device"),
         "eager": Availability(True, "plain torch with all logits: the reference"),
     }
 
 
+def _triton_state() -> Availability:
+    from clairkit.kernels.triton import unavailable_reason
+
+    reason = unavailable_reason()
+    if reason is not None:
+        return Availability(False, reason)
+    return Availability(True, "product and exponentials fused, on a GPU; bfloat16 and float32")
+
+
+def _native_state() -> Availability:
+    if importlib.util.find_spec("clairkit.kernels._native") is None:
+        return Availability(False, "the C extension was not built; reinstall with a C compiler")
+    return Availability(True, "C tile pass on the CPU, float32 and bfloat16")
+
+
 def choose_backend(device: torch.device, dtype: torch.dtype) -> tuple[str, str]:
-    """Return (backend, reason) that `auto` takes for hidden states of this device and dtype."""
-    native = available_backends()["native"]
-    if device.type != "cpu":
+    """Return (backend, reason) that `auto` takes for hidden states of this device and dtype.
+
+    All of them keep the numerics contract; `auto` never takes one that keeps less.
+    """
+    fast = {"cpu": _native_state, "cuda": _triton_state}.get(device.type)
+    if fast is None:
         return "torch", f"the tiled pass is the fastest one for {device.type}"
-    if not native.available:
-        return "torch", native.reason
+    state = fast()
+    if not state.available:
+        return "torch", state.reason
     if dtype not in (torch.float32, torch.bfloat16):
-        return "torch", f"the C tile pass has no {str(dtype).removeprefix('torch.')}"
-    return "native", native.reason
+        name = str(dtype).removeprefix("torch.")
+        return "torch", f"the fused passes have no {name}"
+    return ("native" if device.type == "cpu" else "triton"), state.reason

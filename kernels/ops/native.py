@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
-
 import torch
 from torch import Tensor
 
-from clairkit.kernels.tiles import TileHead, TorchTiles
+from clairkit.kernels.tiles import Sums, Tile, TorchTiles
 
-# Rows x columns below which one thread is faster than handing out the work.
+# Rows x columns below which one thread is faster than sharing the work.
 _MIN_PARALLEL = 1 << 16
 
 
@@ -23,73 +19,98 @@ class NativeTiles(TorchTiles):
     """
 
     def __init__(self, variant: int = 0) -> None:
+        super().__init__()
         self.variant = variant
 
     def exponentials(
-        self, z: Tensor, columns: slice, targets: Tensor, anchor: Tensor, head: TileHead
-    ) -> tuple[Tensor, Tensor]:
-        """Turn raw products z [T, C] into (sums [T], slope-weighted exponentials [T, C])."""
-        if not _takes(z):
-            return super().exponentials(z, columns, targets, anchor, head)
-        sums = torch.empty_like(anchor)
-        self._run(z, columns, targets, anchor, head, sums=sums)
-        return sums, z
-
-    def gradient(
-        self, z: Tensor, columns: slice, targets: Tensor, lse: Tensor, logps: Tensor,
-        coefficients: Tensor, head: TileHead,
-    ) -> Tensor:  # fmt: skip
-        """Turn raw products z [T, C] into c * (onehot - p) * dlogit/dz [T, C]."""
-        if not _takes(z):
-            return super().gradient(z, columns, targets, lse, logps, coefficients, head)
-        self._run(z, columns, targets, lse, head, logps=logps, factors=coefficients)
-        return z
-
-    def _run(
-        self, z: Tensor, columns: slice, targets: Tensor, shift: Tensor, head: TileHead,
-        **rows: Tensor,
-    ) -> None:  # fmt: skip
-        """Run the C pass over z in place, its rows shared out among torch's threads."""
+        self, tile: Tile, anchor: Tensor, *, sums: Sums | None = None, write: bool = True,
+        factors: Tensor | None = None, own: Tensor | None = None,
+    ) -> Tensor | None:  # fmt: skip
+        """Add to the sums of a tile; return what multiplies the weight, [T, C]."""
+        if not _takes(tile.hidden):
+            return super().exponentials(
+                tile, anchor, sums=sums, write=write, factors=factors, own=own
+            )
         from clairkit.kernels import _native
 
-        inside = targets - columns.start
+        room = self.room("products", tile.hidden, len(tile.hidden), len(tile.weight))
+        z = tile.products(room) if tile.kept is None else tile.kept
+        head, columns = tile.head, tile.columns
         bias = None if head.bias is None else head.bias[columns].contiguous()
-        named = {name: tensor.contiguous() for name, tensor in rows.items()}
-        shift = shift.contiguous()
-        tile = (z.data_ptr(), 0 if bias is None else bias.data_ptr(), inside.data_ptr())
-        vectors = (
-            shift.data_ptr(), _address(named, "logps"), _address(named, "factors"),
-            _address(named, "sums"),
+        inside = tile.targets - columns.start
+        sums = sums or Sums(anchor.new_zeros(len(anchor)))
+        vectors = (anchor, factors, own, *(getattr(sums, name) for name in _SUMS))
+        # Kept alive until the pass is over; sums are contiguous as they are made.
+        vectors = tuple(None if v is None else v.contiguous() for v in vectors)
+        _native.tile_pass(
+            (_address(z), _address(room) if write else 0, _address(bias), _address(inside),
+             *map(_address, vectors)),
+            (*z.shape, z.stride(0), room.stride(0)), head.options.softcap or 0.0,
+            head.options.logit_scale, z.dtype == torch.bfloat16, self.variant,
+            _threads(z),
         )  # fmt: skip
-        cap, scale = head.options.softcap or 0.0, head.options.logit_scale
-        half, gradient = z.dtype == torch.bfloat16, "factors" in named
+        return room if write else None
 
-        def part(rows: tuple[int, int]) -> None:
-            _native.tile_pass(
-                *tile, *vectors, z.shape[1], cap, scale, rows[0], rows[1], half, gradient,
-                self.variant,
-            )  # fmt: skip
+    def target_products(self, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+        """Return hidden[n] . weight[targets[n]], [N] float32."""
+        if not (_takes(hidden) and hidden.dtype == weight.dtype and _plain(hidden, weight)):
+            return super().target_products(hidden, weight, targets)
+        from clairkit.kernels import _native
 
-        count = torch.get_num_threads() if z.numel() >= _MIN_PARALLEL else 1
-        cuts = [len(z) * i // count for i in range(count + 1)]
-        spans = list(itertools.pairwise(cuts))
-        if count == 1:
-            part(spans[0])
-        else:
-            list(_pool(count).map(part, spans))
+        products = hidden.new_empty(len(hidden), dtype=torch.float32)
+        index = targets.contiguous()
+        _native.row_dots(
+            (weight.data_ptr(), index.data_ptr(), hidden.data_ptr(), 0, 0, products.data_ptr()),
+            (len(hidden), hidden.shape[1]), hidden.dtype == torch.bfloat16, _threads(hidden),
+        )  # fmt: skip
+        return products
+
+    def combine(
+        self, result: Tensor, factors: Tensor, matrix: Tensor, index: Tensor | None = None,
+        shares: Tensor | None = None, other: Tensor | None = None,
+    ) -> None:  # fmt: skip
+        """Write factors[t] * matrix[index[t]] + shares[t] * other[t] into `result` [T, D]."""
+        if not (_takes(result) and result.dtype == matrix.dtype and _plain(result, matrix)):
+            return super().combine(result, factors, matrix, index, shares, other)
+        from clairkit.kernels import _native
+
+        vectors = [None if v is None else v.contiguous() for v in (index, other, factors, shares)]
+        _native.row_combination(
+            (matrix.data_ptr(), *map(_address, vectors), result.data_ptr()),
+            (len(result), result.shape[1]), result.dtype == torch.bfloat16, _threads(result),
+        )  # fmt: skip
+        return None
+
+    def accumulate(self, total: Tensor, left: Tensor, right: Tensor) -> None:
+        """total += left @ right; a bfloat16 product is widened and added in one go."""
+        if total.dtype != torch.float32 or not total.is_contiguous() or not _takes(right):
+            return super().accumulate(total, left, right)
+        if right.dtype == torch.float32:
+            total.addmm_(left, right)
+            return None
+        from clairkit.kernels import _native
+
+        product = torch.mm(left, right, out=self.room("product", right, *total.shape))
+        _native.add_half(total.data_ptr(), product.data_ptr(), total.numel(), _threads(total))
+        return None
 
 
-def _address(tensors: dict[str, Tensor], name: str) -> int:
-    return tensors[name].data_ptr() if name in tensors else 0
+_SUMS = ("exponentials", "weighted", "logits", "largest")
 
 
-def _takes(z: Tensor) -> bool:
-    # A compiler can't see that the C pass writes to z, and would move or drop what depends on it.
+def _address(tensor: Tensor | None) -> int:
+    return 0 if tensor is None else tensor.data_ptr()
+
+
+def _plain(*tensors: Tensor) -> bool:
+    return all(tensor.is_contiguous() for tensor in tensors)
+
+
+def _threads(tensor: Tensor) -> int:
+    return torch.get_num_threads() if tensor.numel() >= _MIN_PARALLEL else 1
+
+
+def _takes(tensor: Tensor) -> bool:
+    # A compiler can't see that the C pass writes, and would move or drop what depends on it.
     traced = torch.compiler.is_compiling()
-    return z.dtype in (torch.float32, torch.bfloat16) and z.is_contiguous() and not traced
-
-
-@lru_cache(maxsize=1)
-def _pool(count: int) -> ThreadPoolExecutor:
-    """One pool for the process; made anew when torch's number of threads changes."""
-    return ThreadPoolExecutor(count, thread_name_prefix="clairkit-native")
+    return tensor.dtype in (torch.float32, torch.bfloat16) and not traced

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+# Room for the products of a small batch; a large one gains nothing from so little.
+DEFAULT_BUDGET = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -10,17 +18,42 @@ class HeadOptions:
     """`logits = logit_scale * cap(hidden @ weight.T + bias)`, with `cap(x) = c * tanh(x / c)`.
 
     `memory_budget` is the number of bytes that a full (head-training) pass may keep from forward
-    to backward to save a product; None keeps nothing.
+    to backward to save products. `statistics` asks for a token's entropy, argmax hit and mean
+    logit beside its log-prob.
     """
 
     softcap: float | None = None
     logit_scale: float = 1.0
-    memory_budget: int | None = None
+    memory_budget: int = 0
+    statistics: bool = False
 
     def __post_init__(self) -> None:
         if self.softcap is not None and not self.softcap > 0:
             raise ValueError(f"softcap must be positive or None: received {self.softcap!r}")
         if not 0 < abs(self.logit_scale) < float("inf"):
             raise ValueError(f"logit_scale must be finite, not 0: received {self.logit_scale!r}")
-        if self.memory_budget is not None and self.memory_budget < 0:
+        if self.memory_budget < 0:
             raise ValueError(f"memory_budget is in bytes: received {self.memory_budget!r}")
+
+
+def budget_bytes(memory_budget: int | str | None, device: torch.device) -> int:
+    """Return a memory budget in bytes: None is 32 MiB, "auto" a quarter of the free memory."""
+    if memory_budget is None:
+        return DEFAULT_BUDGET
+    if memory_budget == "auto":
+        return free_memory(device) // 4
+    if isinstance(memory_budget, int):
+        return memory_budget
+    raise ValueError(f'memory_budget must be bytes, "auto" or None: received {memory_budget!r}')
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the bytes that could still be had on a device; 0 where the system does not tell."""
+    if device.type == "cuda":
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + cached
+    with suppress(OSError, AttributeError):
+        text = Path("/proc/meminfo").read_text(encoding="ascii")
+        if match := re.search(r"^MemAvailable:\s*(\d+) kB$", text, re.MULTILINE):
+            return int(match[1]) * 1024
+    return 0

@@ -28,7 +28,20 @@ def head_logits(
 
 def eager_logps(
     hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None, options: HeadOptions
-) -> Tensor:
-    """Return log softmax(logits)[target] for each token, [N]; targets are all valid."""
+) -> tuple[Tensor, ...]:
+    """Return log softmax(logits)[target] for each token, [N]; targets are all valid.
+
+    With statistics, also the entropy of softmax(logits), whether no other logit is larger than the
+    target's, and the mean logit, each [N] and detached.
+    """
     logits = head_logits(hidden, weight, bias, options)
-    return torch.log_softmax(logits, -1).gather(1, targets[:, None])[:, 0]
+    index = targets[:, None]
+    log_probabilities = torch.log_softmax(logits, -1)
+    logps = log_probabilities.gather(1, index)[:, 0]
+    if not options.statistics:
+        return (logps,)
+    with torch.no_grad():
+        probabilities = log_probabilities.exp()
+        entropy = -torch.xlogy(probabilities, probabilities).sum(1)
+        hits = logits.gather(1, index)[:, 0] >= logits.amax(1)
+        return logps, entropy, hits, logits.mean(1)

@@ -1,4 +1,4 @@
-"""Token log-probs by tiles of logits: the schedule of products, and its autograd function.
+"""Token log-probs by tiles of logits: the schedule of products.
 
 Shapes: N tokens (all with a valid target), D hidden size, V vocabulary; a product over all of it
 is 2*N*V*D operations, "one NVD" below being half of that. What is spent:
@@ -6,26 +6,21 @@ is 2*N*V*D operations, "one NVD" below being half of that. What is spent:
 - no gradient: 2 NVD;
 - gradient of hidden alone (frozen head): 4 NVD, all in the forward pass. With
   G_n = dlogp_n/dhidden_n the gradient is c_n * G_n for whatever c_n = dloss/dlogp_n comes later;
-- gradient of the weight, too: 8 NVD by recomputing the logits, 6 when they may be kept.
+- gradient of the weight, too: 8 NVD by recomputing the logits, 6 where they may be kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from clairkit.kernels.options import HeadOptions
-from clairkit.kernels.tiles import TileHead, TorchTiles
+from clairkit.kernels.tiles import Sums, Tile, TileHead, TorchTiles
 
-# Tokens x vocabulary that measured best on CPUs: 8 MB of float32.
-TOKEN_TILE, VOCAB_TILE = 1024, 2048
-_TILE = TOKEN_TILE * VOCAB_TILE
-_MIN_VOCAB_TILE = 256
 # Rows whose sum of exponentials passes this are anchored at their maximum instead.
 _OVERFLOW = 1e30
 
@@ -38,7 +33,6 @@ class Head:
     bias: Tensor | None  # [V]
     options: HeadOptions
     tiles: TorchTiles
-
     dtype: torch.dtype  # of the products; hidden comes in it
 
     @property
@@ -55,206 +49,232 @@ class Head:
         return self.weight[columns].to(self.dtype)
 
 
+@dataclass(frozen=True)
+class Kept:
+    """Products of all N tokens with the first columns, a contiguous block [N, C] each tile."""
+
+    memory: Tensor  # [K * N]
+    tokens: int  # N
+
+    def find(
+        self, rows: slice | Tensor, columns: slice, _weight: Tensor | None = None
+    ) -> Tensor | None:
+        """Return the products [T, C] of a tile, or None where they are not kept."""
+        if columns.stop * self.tokens > len(self.memory):
+            return None
+        tile = self.memory[columns.start * self.tokens : columns.stop * self.tokens]
+        return tile.view(self.tokens, -1)[rows]
+
+    def make(self, hidden: Tensor, rows: slice, columns: slice, weight: Tensor) -> Tensor | None:
+        """Make the products of a tile, hidden [T, D] @ weight.T, where they are to be kept."""
+        room = self.find(rows, columns)
+        return None if room is None else torch.mm(hidden, weight.T, out=room)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """N tokens with their target's logit and its slope dlogit/dproduct, never rounded."""
+
+    hidden: Tensor  # [N, D]
+    targets: Tensor  # [N]
+    logit: Tensor  # [N]
+    slope: Tensor  # [N]
+
+    def part(self, rows: slice | Tensor) -> Rows:
+        """Return some of the rows."""
+        return Rows(self.hidden[rows], self.targets[rows], self.logit[rows], self.slope[rows])
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a forward pass finds for each token, each [N]."""
+
+    logps: Tensor
+    anchor: Tensor
+    inverse: Tensor  # 1 / sum of exp(logit - anchor) over the vocabulary
+    sums: Sums | None = None  # None once they are used
+
+    @classmethod
+    def empty(cls, like: Tensor, *, statistics: bool) -> Found:
+        """Return room for the rows of `like` [N]."""
+        a, b, c = (torch.empty_like(like) for _ in range(3))
+        return cls(a, b, c, Sums.zeros(like, statistics=statistics))
+
+    def put(self, rows: slice | Tensor, other: Found) -> None:
+        """Overwrite some rows."""
+        self.logps[rows], self.anchor[rows] = other.logps, other.anchor
+        self.inverse[rows] = other.inverse
+        if self.sums is not None and other.sums is not None:
+            self.sums.put(rows, other.sums)
+
+
 def blocks(size: int, tile: int) -> Iterator[slice]:
     """Cut range(size) into slices of at most `tile`."""
     for start in range(0, size, tile):
         yield slice(start, min(start + tile, size))
 
 
-def target_logits(hidden: Tensor, targets: Tensor, head: Head) -> tuple[Tensor, Tensor]:
-    """Return (logit of each token's target, its slope dlogit/dz), [N], never rounded."""
-    logits = hidden.new_empty(len(hidden), dtype=head.sum_dtype)
-    slopes = torch.empty_like(logits)
-    for rows in blocks(len(hidden), TOKEN_TILE):
-        chosen = head.weight[targets[rows]].to(head.sum_dtype)
-        z = (hidden[rows].to(head.sum_dtype) * chosen).sum(1)
-        bias = None if head.bias is None else head.bias[targets[rows]]
-        element = TileHead(bias, head.options, head.sum_dtype)
-        logits[rows], slope = element.logits(z, slice(0, len(z)))
-        slopes[rows] = 1.0 if slope is None else slope
-    return logits, slopes
-
-
-def maximum(hidden: Tensor, head: Head) -> Tensor:
-    """Return the largest logit of each token, [N]."""
-    element = head.tile_head()
-    best = hidden.new_full((len(hidden),), -torch.inf, dtype=head.sum_dtype)
-    for columns in blocks(len(head.weight), VOCAB_TILE):
-        z = hidden @ head.rows(columns).T
-        best = torch.maximum(best, head.tiles.maximum(z, columns, element))
-    return best
+def with_target_logits(hidden: Tensor, targets: Tensor, head: Head) -> Rows:
+    """Return the rows with the logit of each token's target."""
+    z = head.tiles.target_products(hidden, head.weight, targets)
+    bias = None if head.bias is None else head.bias[targets]
+    element = TileHead(bias, head.options, head.sum_dtype)
+    logits, slope = element.logits(z, slice(0, len(z)))
+    slopes = torch.ones_like(logits) if slope is None else slope.expand_as(logits)
+    return Rows(hidden, targets, logits, slopes)
 
 
 def forward_pass(
-    hidden: Tensor, targets: Tensor, head: Head, *, want_gradient: bool, kept: Tensor | None = None
-) -> tuple[Tensor, Tensor | None]:
-    """Return (log-probs [N], G [N, D] in hidden's dtype or None)."""
-    logps = hidden.new_empty(len(hidden), dtype=head.sum_dtype)
-    gradient = torch.empty_like(hidden) if want_gradient else None
-    logit, slope = target_logits(hidden, targets, head)
-    for rows in blocks(len(hidden), TOKEN_TILE):
-        kept_rows = None if kept is None else kept[rows]
-        part = Rows(hidden[rows], targets[rows], logit[rows], slope[rows], kept_rows)
-        logps[rows], block = _token_block(part, head, part.logit, want_gradient)
-        if gradient is not None and block is not None:
-            gradient[rows] = block
-    _anchor_at_maximum(hidden, targets, head, logps, gradient)
-    return logps, gradient
-
-
-@dataclass(frozen=True)
-class Rows:
-    """T tokens of a block with their target's logit and its slope."""
-
-    hidden: Tensor  # [T, D]
-    targets: Tensor  # [T]
-    logit: Tensor  # [T]
-    slope: Tensor  # [T]
-    kept: Tensor | None = None  # [T, V], products that were made before
-
-    def product(self, weight: Tensor, columns: slice) -> Tensor:
-        """Return hidden @ weight.T [T, C], free to be overwritten."""
-        return self.hidden @ weight.T if self.kept is None else self.kept[:, columns].clone()
+    rows: Rows, head: Head, *, want_gradient: bool, kept: Kept | None = None
+) -> tuple[Found, Tensor | None]:
+    """Return (what was found, G [N, D] in hidden's dtype or None); fills `kept`."""
+    found = Found.empty(rows.logit, statistics=head.options.statistics)
+    gradient = torch.empty_like(rows.hidden) if want_gradient else None
+    keeps = kept is not None  # in the tiles of the backward pass
+    tokens, width = head.tiles.shape(
+        len(rows.hidden), head.dtype, all_tokens=keeps, write=want_gradient or keeps
+    )
+    for block in blocks(len(rows.hidden), tokens):
+        part = rows.part(block)
+        room = None if gradient is None else gradient[block]
+        find = None if kept is None else partial(kept.make, part.hidden, block)
+        found.put(block, _token_block(part, head, part.logit, width, room, find))
+    _anchor_at_maximum(rows, head, found, gradient, (tokens, width), kept)
+    return found, gradient
 
 
 def _token_block(
-    rows: Rows, head: Head, anchor: Tensor, want_gradient: bool
-) -> tuple[Tensor, Tensor | None]:
-    """Return (log-probs [T], G [T, D]) of one block against `anchor` [T]."""
+    rows: Rows, head: Head, anchor: Tensor, width: int, gradient: Tensor | None,
+    find: Callable[[slice, Tensor], Tensor | None] | None = None,
+) -> Found:  # fmt: skip
+    """Return what one block of tokens has against `anchor` [T]; write G into `gradient` [T, D]."""
     element = head.tile_head()
-    sums = torch.zeros_like(anchor)
-    total = torch.zeros_like(rows.hidden, dtype=head.sum_dtype) if want_gradient else None
-    for columns in blocks(len(head.weight), VOCAB_TILE):
+    sums = Sums.zeros(anchor, statistics=head.options.statistics)
+    total = None if gradient is None else torch.zeros_like(gradient, dtype=head.sum_dtype)
+    for columns in blocks(len(head.weight), width):
         weight = head.rows(columns)
-        z = rows.product(weight, columns)
-        part, weighted = head.tiles.exponentials(z, columns, rows.targets, anchor, element)
-        sums += part
-        if total is not None:
-            add_product(total, weighted, weight)
+        kept = None if find is None else find(columns, weight)
+        tile = Tile(rows.hidden, weight, rows.targets, columns, element, kept)
+        e = head.tiles.exponentials(tile, anchor, sums=sums, write=total is not None)
+        if total is not None and e is not None:
+            head.tiles.accumulate(total, e, weight)
     own = torch.exp(rows.logit - anchor)
-    logps = (rows.logit - anchor) - torch.log1p(sums + (own - 1))
-    if total is None:
-        return logps, None
-    chosen = head.weight[rows.targets].to(head.sum_dtype)
-    scale = 1 / (own + sums)
-    return logps, (sums * rows.slope * scale)[:, None] * chosen - total.mul_(scale[:, None])
+    inverse = 1 / (own + sums.exponentials)
+    logps = (rows.logit - anchor) - torch.log1p(sums.exponentials + (own - 1))
+    if gradient is not None and total is not None:
+        factors = sums.exponentials * rows.slope * inverse
+        head.tiles.combine(gradient, factors, head.weight, rows.targets, -inverse, total)
+    return Found(logps, anchor, inverse, sums)
 
 
 def _anchor_at_maximum(
-    hidden: Tensor, targets: Tensor, head: Head, logps: Tensor, gradient: Tensor | None
-) -> None:
+    rows: Rows, head: Head, found: Found, gradient: Tensor | None, shape: tuple[int, int],
+    kept: Kept | None,
+) -> None:  # fmt: skip
     """Redo, in place, the rare rows whose exponentials were cut or overflowed."""
-    redo = (~(logps > -torch.log(logps.new_tensor(_OVERFLOW)))).nonzero()[:, 0]
-    for chunk in blocks(len(redo), TOKEN_TILE):
+    redo = (~(found.logps > -torch.log(found.logps.new_tensor(_OVERFLOW)))).nonzero()[:, 0]
+    for chunk in blocks(len(redo), shape[0]):
         index = redo[chunk]
-        part = hidden[index], targets[index]
-        rows = Rows(*part, *target_logits(*part, head))
-        logps[index], block = _token_block(
-            rows, head, torch.maximum(maximum(part[0], head), rows.logit), gradient is not None
-        )
-        if gradient is not None and block is not None:
-            gradient[index] = block.to(gradient.dtype)
+        part = rows.part(index)
+        anchor = torch.maximum(_maximum(part, head, shape[1]), part.logit)
+        room = None if gradient is None else torch.empty_like(part.hidden)
+        find = None if kept is None else partial(kept.find, index)
+        found.put(index, _token_block(part, head, anchor, shape[1], room, find))
+        if gradient is not None and room is not None:
+            gradient[index] = room
 
 
-def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """total += left @ right, the sum in total's dtype, the product in right's."""
-    if total.dtype == right.dtype:
-        total.addmm_(left.to(right.dtype), right)
-    else:
-        total += left.to(right.dtype) @ right
-
-
-def full_tiles(tokens: int) -> tuple[int, int]:
-    """Return (token tile, vocabulary tile) of a head-training pass: all tokens where it fits."""
-    vocab = min(VOCAB_TILE, max(_MIN_VOCAB_TILE, _TILE // max(tokens, 1)))
-    return _TILE // vocab, vocab
+def _maximum(rows: Rows, head: Head, width: int) -> Tensor:
+    """Return the largest logit of each token, [T]."""
+    element = head.tile_head()
+    best = torch.full_like(rows.logit, -torch.inf)
+    for columns in blocks(len(head.weight), width):
+        z = rows.hidden @ head.rows(columns).T
+        best = torch.maximum(best, element.logits(z, columns)[0].amax(1))
+    return best
 
 
 def backward_pass(
-    hidden: Tensor, targets: Tensor, head: Head, logps: Tensor, coefficients: Tensor,
-    kept: Tensor | None, wanted: tuple[bool, bool, bool],
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:  # fmt: skip
+    inputs: tuple[Tensor, Tensor],
+    head: Head,
+    found: Found,
+    coefficients: Tensor,
+    kept: Kept | None,
+    wanted: tuple[bool, bool, bool],
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """Return the gradients of hidden [N, D], weight [V, D] and bias [V], given dloss/dlogps [N].
 
-    Those that are not `wanted` are None, and cost neither products nor memory.
+    `inputs` are hidden and targets. A gradient that is not `wanted` is None, and costs neither
+    products nor memory.
 
     Vocabulary tiles are the outer loop, so that each part of the weight's gradient is written
     once, in the weight's dtype, from a float32 sum.
     """
     element = head.tile_head()
-    logit, _ = target_logits(hidden, targets, head)
-    lse = logit - logps
-    token_tile, vocab_tile = full_tiles(len(hidden))
-    d_hidden = torch.zeros_like(hidden, dtype=head.sum_dtype) if wanted[0] else None
+    all_hidden, all_targets = inputs
+    factors = -coefficients * found.inverse
+    own = coefficients * -torch.expm1(found.logps)
+    token_tile, width = head.tiles.shape(len(all_hidden), head.dtype, all_tokens=True)
+    d_hidden = torch.zeros_like(all_hidden, dtype=head.sum_dtype) if wanted[0] else None
     d_weight = torch.empty_like(head.weight) if wanted[1] else None
-    d_bias = torch.empty_like(head.bias) if wanted[2] and head.bias is not None else None
-    for columns in blocks(len(head.weight), vocab_tile):
+    d_bias = None
+    if wanted[2] and head.bias is not None:
+        d_bias = torch.zeros_like(head.bias, dtype=head.sum_dtype)
+    token_blocks = list(blocks(len(all_hidden), token_tile))
+    for columns in blocks(len(head.weight), width):
         weight = head.rows(columns)
-        part = torch.zeros_like(weight, dtype=head.sum_dtype) if wanted[1] else None
-        bias_part = lse.new_zeros(len(weight))
-        for rows in blocks(len(hidden), token_tile):
-            h = hidden[rows]
-            z = h @ weight.T if kept is None else kept[rows, columns].clone()
-            m = head.tiles.gradient(
-                z, columns, targets[rows], lse[rows], logps[rows], coefficients[rows], element
+        part = WeightPart(d_weight, columns, head, single=len(token_blocks) == 1)
+        for block in token_blocks:
+            part_kept = None if kept is None else kept.find(block, columns)
+            hidden, targets = all_hidden[block], all_targets[block]
+            tile = Tile(hidden, weight, targets, columns, element, part_kept)
+            m = head.tiles.exponentials(
+                tile, found.anchor[block], factors=factors[block], own=own[block]
             )
-            bias_part += m.sum(0, dtype=bias_part.dtype)
-            if part is not None:
-                add_product(part, m.T, h)
+            assert m is not None  # write is True
+            if d_bias is not None:
+                d_bias[columns] += m.sum(0, dtype=d_bias.dtype)
+            part.add(m, hidden)
             if d_hidden is not None:
-                add_product(d_hidden[rows], m, weight)
-        if d_weight is not None and part is not None:
-            d_weight[columns] = part
-        if d_bias is not None:
-            d_bias[columns] = bias_part
-    return None if d_hidden is None else d_hidden.to(hidden.dtype), d_weight, d_bias
+                head.tiles.accumulate(d_hidden[block], m, weight)
+        part.write()
+    return (
+        None if d_hidden is None else d_hidden.to(all_hidden.dtype),
+        d_weight,
+        d_bias if d_bias is None or head.bias is None else d_bias.to(head.bias.dtype),
+    )
 
 
-class TiledLogps(torch.autograd.Function):
-    """`(hidden [N, D], weight [V, D], bias [V] or None, targets [N]) -> log-probs [N]`."""
+class WeightPart:
+    """The part of the weight's gradient that some columns hold: one product, or a float32 sum."""
 
-    @staticmethod
-    def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor,
-        options: HeadOptions, tiles: TorchTiles,
-    ) -> Tensor:  # fmt: skip
-        head = Head(weight, bias, options, tiles, hidden.dtype)
-        ctx.frozen = not (ctx.needs_input_grad[1] or ctx.needs_input_grad[2])
-        if ctx.frozen:
-            logps, gradient = forward_pass(hidden, targets, head, want_gradient=True)
-            ctx.save_for_backward(gradient)
-        else:
-            kept = keep_products(hidden, head)
-            logps, _ = forward_pass(hidden, targets, head, want_gradient=False, kept=kept)
-            ctx.head = options, tiles
-            ctx.save_for_backward(hidden, weight, bias, targets, logps, kept)
-        return logps
+    def __init__(self, gradient: Tensor | None, columns: slice, head: Head, *, single: bool):
+        self.room = None if gradient is None else gradient[columns]
+        self.tiles = head.tiles
+        direct = single and self.room is not None and self.room.dtype == head.dtype
+        self.total: Tensor | None = None
+        if self.room is not None and not direct:
+            self.total = torch.zeros_like(self.room, dtype=head.sum_dtype)
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, coefficients: Tensor) -> tuple[Tensor | None, ...]:
-        if ctx.frozen:
-            (gradient,) = ctx.saved_tensors
-            d_hidden = (coefficients[:, None] * gradient).to(gradient.dtype)
-            return d_hidden, None, None, None, None, None
-        hidden, weight, bias, targets, logps, kept = ctx.saved_tensors
-        options, tiles = ctx.head
-        head = Head(weight, bias, options, tiles, hidden.dtype)
-        # A backward called under autocast would round the products.
-        with torch.autocast(hidden.device.type, enabled=False):
-            gradients = backward_pass(
-                hidden, targets, head, logps, coefficients, kept, ctx.needs_input_grad[:3]
-            )
-        return *gradients, None, None, None
+    def add(self, m: Tensor, hidden: Tensor) -> None:
+        """Add m.T @ hidden, of m [T, C] and hidden [T, D]."""
+        if self.total is not None:
+            self.tiles.accumulate(self.total, m.T, hidden)
+        elif self.room is not None:
+            torch.mm(m.T.to(hidden.dtype), hidden, out=self.room)
+
+    def write(self) -> None:
+        """Put the sum where it belongs."""
+        if self.room is not None and self.total is not None:
+            self.room.copy_(self.total)
 
 
-def keep_products(hidden: Tensor, head: Head) -> Tensor | None:
-    """Return hidden @ weight.T [N, V] when the memory budget admits it."""
-    size = len(hidden) * len(head.weight) * hidden.element_size()
-    budget = head.options.memory_budget
-    if budget is None or size > budget:
-        return None
-    kept = hidden.new_empty(len(hidden), len(head.weight))
-    for columns in blocks(len(head.weight), VOCAB_TILE):
-        kept[:, columns] = hidden @ head.rows(columns).T
-    return kept
+def room_to_keep(hidden: Tensor, head: Head) -> Kept | None:
+    """Return room for the products of as many columns as the memory budget admits."""
+    width = head.tiles.shape(len(hidden), head.dtype, all_tokens=True)[1]
+    columns = min(
+        head.options.memory_budget // max(len(hidden) * hidden.element_size(), 1), len(head.weight)
+    )
+    if columns < len(head.weight):
+        columns -= columns % width
+    return Kept(hidden.new_empty(columns * len(hidden)), len(hidden)) if columns else None

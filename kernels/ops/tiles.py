@@ -1,12 +1,15 @@
-"""One tile of logits, in torch ops: from raw products to exponentials or to their gradient.
+"""One tile of logits, in torch ops: from hidden states and head to exponentials and their sums.
 
 A tile holds T tokens by C vocabulary columns. `anchor` [T] is what exponents are taken against:
 the target's own logit (so that a token's log-prob is -log1p(sum)), or the row's maximum where the
-target's logit is so low that the sum would overflow. The target's column never enters the sum, so
+target's logit is so low that the sum would overflow. The target's column never enters the sums, so
 a rounded product can't push a log-prob above 0.
 """
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -15,36 +18,6 @@ from clairkit.kernels.options import HeadOptions
 
 # exp(76) summed over 10^5 columns is still finite in float32.
 MAX_EXPONENT = 76.0
-
-
-class TorchTiles:
-    """The tile operations on any device."""
-
-    def exponentials(
-        self, z: Tensor, columns: slice, targets: Tensor, anchor: Tensor, head: TileHead
-    ) -> tuple[Tensor, Tensor]:
-        """Turn raw products z [T, C] into (sums [T], d(sum)/dz-weighted exponentials [T, C])."""
-        logits, slope = head.logits(z, columns)
-        e = logits.sub_(anchor[:, None]).clamp_(max=MAX_EXPONENT).exp_()
-        _set_targets(e, columns, targets, 0.0)
-        sums = e.sum(1)
-        return sums, e if slope is None else e.mul_(slope)
-
-    def gradient(
-        self, z: Tensor, columns: slice, targets: Tensor, lse: Tensor, logps: Tensor,
-        coefficients: Tensor, head: TileHead,
-    ) -> Tensor:  # fmt: skip
-        """Turn raw products z [T, C] into c * (onehot - p) * dlogit/dz [T, C], float32."""
-        logits, slope = head.logits(z, columns)
-        p = logits.sub_(lse[:, None]).exp_().neg_()
-        _set_targets(p, columns, targets, -torch.expm1(logps))
-        if slope is not None:
-            p.mul_(slope)
-        return p.mul_(coefficients[:, None])
-
-    def maximum(self, z: Tensor, columns: slice, head: TileHead) -> Tensor:
-        """Return the largest logit of each row, [T]."""
-        return head.logits(z, columns)[0].amax(1)
 
 
 class TileHead:
@@ -73,10 +46,178 @@ class TileHead:
         return x, slope
 
 
-def _set_targets(tile: Tensor, columns: slice, targets: Tensor, value: Tensor | float) -> None:
+@dataclass(frozen=True)
+class Tile:
+    """T tokens by C columns of the vocabulary, before the product."""
+
+    hidden: Tensor  # [T, D]
+    weight: Tensor  # [C, D], in hidden's dtype
+    targets: Tensor  # [T], over the whole vocabulary
+    columns: slice
+    head: TileHead
+    kept: Tensor | None = None  # [T, C], products made before; not to be overwritten
+
+    def products(self, room: Tensor) -> Tensor:
+        """Write hidden @ weight.T into `room` [T, C] and return it."""
+        if self.kept is None:
+            return torch.mm(self.hidden, self.weight.T, out=room)
+        return room.copy_(self.kept)
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sums over the columns seen so far, the target's left out; every field [T], added to in place.
+
+    The last three are there when token statistics are wanted.
+    """
+
+    exponentials: Tensor  # of exp(logit - anchor)
+    weighted: Tensor | None = None  # of exp(logit - anchor) * (logit - anchor)
+    logits: Tensor | None = None  # of logits
+    largest: Tensor | None = None  # not a sum: the largest logit
+
+    @classmethod
+    def zeros(cls, like: Tensor, *, statistics: bool) -> Sums:
+        """Return the sums over no column, for the rows of `like` [T]."""
+        if not statistics:
+            return cls(torch.zeros_like(like))
+        a, b, c = (torch.zeros_like(like) for _ in range(3))
+        return cls(a, b, c, torch.full_like(like, -torch.inf))
+
+    def put(self, rows: Tensor | slice, other: Sums) -> None:
+        """Overwrite some rows."""
+        for field in fields(self):
+            own, new = getattr(self, field.name), getattr(other, field.name)
+            if own is not None:
+                own[rows] = new
+
+
+class TorchTiles:
+    """The tile operations on any device; one object a pass, since it owns the pass's scratch."""
+
+    # Of the sizes tried on CPUs these were the fastest, in float32 and bfloat16 (docs/log.md).
+    tile_elements = 1 << 21
+    token_tile = 1024
+
+    def __init__(self) -> None:
+        self._scratch: dict[str, Tensor] = {}
+
+    def room(self, name: str, like: Tensor, *shape: int) -> Tensor:
+        """Return scratch memory of `like`'s dtype and device, the same one for the same name.
+
+        A fresh tensor for every tile would be given back to the system and faulted in again.
+        """
+        size = math.prod(shape)
+        room = self._scratch.get(name)
+        if room is None or room.numel() < size or room.dtype != like.dtype:
+            room = self._scratch[name] = like.new_empty(size)
+        return room[:size].view(shape)
+
+    def shape(
+        self, tokens: int, dtype: torch.dtype, *, all_tokens: bool = False, write: bool = True
+    ) -> tuple[int, int]:
+        """Return (tokens, columns) of a tile.
+
+        Args:
+            tokens: N.
+            dtype: of the products.
+            all_tokens: whether as many tokens as may be shall share a tile.
+            write: whether exponentials will be written.
+        """
+        del dtype, write  # a GPU goes by them
+        rows = min(tokens, self.tile_elements // 256 if all_tokens else self.token_tile)
+        most = 1024 if all_tokens else 8192
+        return max(rows, 1), min(self.tile_elements // max(rows, 1), most)
+
+    def target_products(self, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+        """Return hidden[n] . weight[targets[n]], [N], products and sums at least float32."""
+        dtype = torch.promote_types(hidden.dtype, torch.float32)
+        products = hidden.new_empty(len(hidden), dtype=dtype)
+        for start in range(0, len(hidden), self.token_tile):
+            rows = slice(start, start + self.token_tile)
+            chosen = weight[targets[rows]].to(dtype)
+            products[rows] = (hidden[rows].to(dtype) * chosen).sum(1)
+        return products
+
+    def combine(
+        self, result: Tensor, factors: Tensor, matrix: Tensor, index: Tensor | None = None,
+        shares: Tensor | None = None, other: Tensor | None = None,
+    ) -> None:  # fmt: skip
+        """Write factors[t] * matrix[index[t]] + shares[t] * other[t] into `result` [T, D].
+
+        Args:
+            result: written, rounded once.
+            factors: [T], float32 or wider.
+            matrix: [*, D]; `other` [T, D] as well, but in the factors' dtype.
+            index: [T]; one row after the other by default.
+            shares: [T].
+            other: nothing by default; may be overwritten.
+        """
+        rows = (matrix if index is None else matrix[index]).to(factors.dtype)
+        if shares is None or other is None:
+            result.copy_(rows * factors[:, None])
+        else:
+            result.copy_(other.mul_(shares[:, None]).addcmul_(factors[:, None], rows))
+
+    def exponentials(
+        self, tile: Tile, anchor: Tensor, *, sums: Sums | None = None, write: bool = True,
+        factors: Tensor | None = None, own: Tensor | None = None,
+    ) -> Tensor | None:  # fmt: skip
+        """Add to the sums of a tile; return what multiplies the weight, [T, C].
+
+        That is f * exp(logit - anchor) * slope, slope = dlogit/dproduct, but own * slope in the
+        target's column. The dtype is the products' or wider; the memory is that of the next
+        call, too.
+
+        Args:
+            tile: the tile.
+            anchor: [T], subtracted from the logits.
+            sums: added to.
+            write: whether the result is wanted; None otherwise.
+            factors: f [T]; 1 by default.
+            own: [T]; 0 by default.
+        """
+        z = tile.products(self.room("products", tile.hidden, len(tile.hidden), len(tile.weight)))
+        logits, slope = tile.head.logits(z, tile.columns)
+        if sums is not None and sums.logits is not None and sums.largest is not None:
+            sums.logits.add_(_without_targets(logits, tile, 0.0).sum(1))
+            torch.maximum(sums.largest, _without_targets(logits, tile, -torch.inf).amax(1),
+                          out=sums.largest)  # fmt: skip
+        e = logits.sub_(anchor[:, None]).clamp_(max=MAX_EXPONENT).exp_()
+        _set_targets(e, tile, 0.0)
+        if sums is not None:
+            sums.exponentials.add_(e.sum(1))
+            if sums.weighted is not None:
+                sums.weighted.add_(torch.xlogy(e, e).sum(1))
+        if not write:
+            return None
+        if factors is not None:
+            e.mul_(factors[:, None])
+        if own is not None:
+            _set_targets(e, tile, own)
+        return e if slope is None else e.mul_(slope)
+
+    def accumulate(self, total: Tensor, left: Tensor, right: Tensor) -> None:
+        """total += left @ right, the sum in total's dtype, the product in right's."""
+        if total.dtype == right.dtype:
+            total.addmm_(left.to(right.dtype), right)
+        elif total.device.type == "cuda":
+            torch.addmm(total, left.to(right.dtype), right, out_dtype=total.dtype, out=total)
+        else:
+            total += left.to(right.dtype) @ right
+
+
+def _without_targets(logits: Tensor, tile: Tile, value: float) -> Tensor:
+    copy = logits.clone()
+    _set_targets(copy, tile, value)
+    return copy
+
+
+def _set_targets(values: Tensor, tile: Tile, value: Tensor | float) -> None:
     """Write `value` ([T] or a number) where a row's target lies in the tile; no host sync."""
+    targets, columns = tile.targets, tile.columns
     inside = (targets >= columns.start) & (targets < columns.stop)
     index = torch.where(inside, targets - columns.start, 0)[:, None]
-    old = tile.gather(1, index)[:, 0]
-    new = torch.where(inside, torch.as_tensor(value, dtype=tile.dtype, device=tile.device), old)
-    tile.scatter_(1, index, new[:, None])
+    old = values.gather(1, index)[:, 0]
+    new = torch.where(inside, torch.as_tensor(value, dtype=values.dtype, device=values.device), old)
+    values.scatter_(1, index, new[:, None])

@@ -4,31 +4,42 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from clairkit.kernels import _native
 from clairkit.kernels.native import NativeTiles
 from clairkit.kernels.options import HeadOptions
-from clairkit.kernels.tiles import TileHead, TorchTiles
+from clairkit.kernels.tiles import Sums, Tile, TileHead, TorchTiles
 
 VARIANTS = range(len(_native.variant_names()))
+HEAD = TileHead(None, HeadOptions(), torch.float32)
 
 
 def test_the_portable_variant_is_always_there_and_last() -> None:
     assert _native.variant_names()[-1] == "portable"
 
 
-@settings(max_examples=60, deadline=None)
+def tile_of(z: Tensor, targets: Tensor, head: TileHead, start: int = 0) -> Tile:
+    """A tile whose products are z [T, C]."""
+    rows, width = z.shape
+    hidden, weight = z.new_zeros(rows, 1), z.new_zeros(width, 1)
+    return Tile(hidden, weight, targets, slice(start, start + width), head, kept=z)
+
+
+@settings(max_examples=80, deadline=None)
 @given(
     variant=st.sampled_from(VARIANTS),
     half=st.booleans(),
     softcap=st.sampled_from([None, 4.0, 30.0, 1000.0]),
     scale=st.sampled_from([1.0, 0.25, -2.0]),
     biased=st.booleans(),
+    statistics=st.booleans(),
     shape=st.tuples(st.integers(1, 40), st.integers(1, 130)),
     seed=st.integers(0, 2**31),
 )
@@ -38,65 +49,114 @@ def test_tiles_equal_those_of_torch_in_float64(
     softcap: float | None,
     scale: float,
     biased: bool,
+    statistics: bool,
     shape: tuple[int, int],
     seed: int,
 ) -> None:
     torch.manual_seed(seed)
-    rows, width = shape
-    columns = slice(10, 10 + width)
-    dtype = torch.bfloat16 if half else torch.float32
-    z = (4 * torch.randn(shape)).to(dtype)
-    head = TileHead(
-        torch.randn(200) if biased else None, HeadOptions(softcap, scale), torch.float32
-    )
+    rows = shape[0]
+    z = (4 * torch.randn(shape)).to(torch.bfloat16 if half else torch.float32)
+    bias, options = torch.randn(200) if biased else None, HeadOptions(softcap, scale)
     targets = torch.randint(0, 160, (rows,))  # some lie outside of the tile
-    shift, factors = torch.randn(rows) + 5, torch.randn(rows)
-    logps = -torch.rand(rows) * 5
-    native, plain = NativeTiles(variant), TorchTiles()
-    exact = TileHead(head.bias, head.options, torch.float64)
+    anchor, factors, own = torch.randn(rows) + 5, torch.randn(rows), torch.randn(rows)
+    tile = tile_of(z, targets, TileHead(bias, options, torch.float32), 10)
+    exact = tile_of(z.double(), targets, TileHead(bias, options, torch.float64), 10)
+    sums = Sums.zeros(anchor, statistics=statistics)
+    expected_sums = Sums.zeros(anchor.double(), statistics=statistics)
+    native = NativeTiles(variant)
 
-    sums, weighted = native.exponentials(z.clone(), columns, targets, shift, head)
-    expected_sums, expected = plain.exponentials(
-        z.double(), columns, targets, shift.double(), exact
+    result = native.exponentials(tile, anchor, sums=sums, factors=factors, own=own)
+    expected = TorchTiles().exponentials(
+        exact, anchor.double(), sums=expected_sums, factors=factors.double(), own=own.double()
     )
-    torch.testing.assert_close(sums.double(), expected_sums, rtol=2e-5, atol=1e-6)
     close = {"rtol": 8e-3, "atol": 1e-6} if half else {"rtol": 5e-5, "atol": 1e-6}
-    torch.testing.assert_close(weighted.double(), expected, **close)
+    torch.testing.assert_close(result.double(), expected, **close)
+    for field in fields(Sums):
+        ours, right = getattr(sums, field.name), getattr(expected_sums, field.name)
+        assert (ours is None) == (right is None)
+        if ours is not None:
+            torch.testing.assert_close(ours.double(), right, rtol=2e-5, atol=1e-4)
 
-    lse = plain.maximum(z.double(), columns, exact) + 1  # no probability above 1
-    gradient = native.gradient(z.clone(), columns, targets, lse.float(), logps, factors, head)
-    expected = plain.gradient(
-        z.double(), columns, targets, lse, logps.double(), factors.double(), exact
-    )
-    torch.testing.assert_close(gradient.double(), expected, **close)
+    unwritten = Sums.zeros(anchor, statistics=statistics)
+    assert native.exponentials(tile, anchor, sums=unwritten, write=False) is None
+    assert torch.equal(unwritten.exponentials, sums.exponentials)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_sums_are_added_to(variant: int) -> None:
+    tile = tile_of(torch.randn(5, 33), torch.full((5,), -1), HEAD)
+    anchor, sums = torch.randn(5), Sums.zeros(torch.zeros(5), statistics=True)
+    once = Sums.zeros(torch.zeros(5), statistics=True)
+    for target in (once, sums, sums):
+        NativeTiles(variant).exponentials(tile, anchor, sums=target, write=False)
+    for name in ("exponentials", "weighted", "logits"):
+        torch.testing.assert_close(getattr(sums, name), 2 * getattr(once, name))
+    assert torch.equal(sums.largest, once.largest)
 
 
 def test_threads_share_the_rows_without_changing_a_bit() -> None:
     torch.manual_seed(0)
-    z, targets, shift = torch.randn(301, 700), torch.randint(700, (301,)), torch.randn(301)
-    head = TileHead(None, HeadOptions(), torch.float32)
-    results, threads = [], torch.get_num_threads()
+    tile = tile_of(torch.randn(301, 700), torch.randint(700, (301,)), HEAD)
+    anchor, results, threads = torch.randn(301), [], torch.get_num_threads()
     try:
         for count in (1, 3):
             torch.set_num_threads(count)
-            arguments = (slice(0, 700), targets, shift, head)
-            results.append(NativeTiles().exponentials(z.clone(), *arguments))
+            sums = Sums.zeros(anchor, statistics=False)
+            result = NativeTiles().exponentials(tile, anchor, sums=sums)
+            results.append((sums.exponentials, result))
     finally:
         torch.set_num_threads(threads)
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
+def test_it_shares_the_threads_of_torch() -> None:
+    assert _native.shares_threads() == torch.backends.openmp.is_available()
+
+
+def test_a_forked_process_can_use_it() -> None:
+    """A pool of threads does not live through a fork; a pass that waits for it would hang."""
+    code = """if True:
+        import os, torch
+        from clairkit.kernels import linear_logps
+        torch.set_num_threads(2)
+        inputs = torch.randn(300, 16), torch.randn(900, 16), torch.randint(900, (300,))
+        expected = linear_logps(*inputs, backend="native")
+        child = os.fork()
+        if child == 0:
+            torch.set_num_threads(1)
+            os._exit(not torch.equal(linear_logps(*inputs, backend="native"), expected))
+        assert os.waitpid(child, 0)[1] == 0
+    """
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_exponentials_at_the_ends_of_their_range(variant: int) -> None:
     z = torch.tensor([[-1e4, -87.0, -1.0, 0.0, 1.0, 75.9, 1e4]])
-    head = TileHead(None, HeadOptions(), torch.float32)
-    outside = torch.tensor([-5])
-    sums, e = NativeTiles(variant).exponentials(
-        z.clone(), slice(0, 7), outside, torch.zeros(1), head
-    )
+    sums = Sums.zeros(torch.zeros(1), statistics=False)
+    tile = tile_of(z, torch.tensor([-5]), HEAD)
+    e = NativeTiles(variant).exponentials(tile, torch.zeros(1), sums=sums)
     exact = z.double().clamp(-87.0, 76.0).exp()
     torch.testing.assert_close(e.double(), exact, rtol=1e-5, atol=0)
-    torch.testing.assert_close(sums.double(), exact.sum(1), rtol=1e-5, atol=0)
+    torch.testing.assert_close(sums.exponentials.double(), exact.sum(1), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_rows_before_and_after_the_tiles_equal_those_of_torch(dtype: torch.dtype) -> None:
+    torch.manual_seed(7)
+    hidden, weight = torch.randn(123, 37).to(dtype), torch.randn(70, 37).to(dtype)
+    targets, factors, shares = torch.randint(70, (123,)), torch.randn(123), torch.randn(123)
+    total = torch.randn(123, 37)
+    exact = (hidden.double() * weight[targets].double()).sum(1)
+    dots = NativeTiles().target_products(hidden, weight, targets)
+    torch.testing.assert_close(dots.double(), exact, rtol=1e-5, atol=1e-5)
+    close = {"rtol": 8e-3, "atol": 2e-3} if dtype == torch.bfloat16 else {}
+    result = torch.full_like(hidden, float("nan"))
+    NativeTiles().combine(result, factors, weight, targets, shares, total.clone())
+    expected = factors[:, None] * weight[targets].float() + shares[:, None] * total
+    torch.testing.assert_close(result.float(), expected, **close)
+    NativeTiles().combine(result, factors, hidden)
+    torch.testing.assert_close(result.float(), factors[:, None] * hidden.float(), **close)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -107,16 +167,15 @@ def test_a_logit_that_is_nan_is_not_made_a_number(
 ) -> None:
     z = torch.randn(3, 70).to(dtype)
     z[1, 41] = float("nan")
-    head = TileHead(None, HeadOptions(softcap), torch.float32)
-    sums, _ = NativeTiles(variant).exponentials(
-        z, slice(0, 70), torch.full((3,), -1), torch.zeros(3), head
-    )
-    assert sums.isnan().tolist() == [False, True, False]
+    tile = tile_of(z, torch.full((3,), -1), TileHead(None, HeadOptions(softcap), torch.float32))
+    sums = Sums.zeros(torch.zeros(3), statistics=False)
+    NativeTiles(variant).exponentials(tile, torch.zeros(3), sums=sums)
+    assert sums.exponentials.isnan().tolist() == [False, True, False]
 
 
 def test_an_unknown_variant_is_refused() -> None:
     with pytest.raises(ValueError, match="variant must lie"):
-        _native.tile_pass(0, 0, 0, 0, 0, 0, 0, 1, 0.0, 1.0, 0, 0, False, False, 9)
+        _native.tile_pass((0,) * 11, (0, 1, 1, 1), 0.0, 1.0, False, 9, 1)
 
 
 def test_importing_it_leaves_denormals_alone() -> None:

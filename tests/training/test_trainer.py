@@ -82,7 +82,7 @@ def plain_losses(model: Any, loss: str, steps: int) -> list[float]:
 
 
 @pytest.mark.parametrize("loss", ["apo_zero", "apo_down", "sigmoid", "ipo", "sft", "exo_pair"])
-@pytest.mark.parametrize("kernel", ["torch", "eager"])
+@pytest.mark.parametrize("kernel", ["torch", "triton", "eager"])
 def test_losses_equal_those_of_a_plain_loop(tmp_path: Path, loss: str, kernel: str) -> None:
     run = trainer(
         tmp_path, make_llama(), loss=loss, kernel=kernel,

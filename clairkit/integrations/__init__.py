@@ -1,0 +1,1 @@
+"""clairkit inside of other people's trainers, one package each."""

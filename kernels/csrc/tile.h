@@ -1,0 +1,147 @@
+/* The element-wise pass over a tile of logits: bias, softcap, scale, exponential, sums, gradient.
+ *
+ * A tile is [rows, columns] of float32 or bfloat16, each row contiguous; its result goes to another
+ * place or over it. The target's column is left out of every sum, so that a token whose target
+ * dominates keeps all digits of its small sum. The matrix products are made elsewhere.
+ */
+#include "elements.h"
+
+#define MAX_EXPONENT 76.0f  /* exp(76) summed over 10^5 columns is finite in float32 */
+#define MIN_EXPONENT -87.0f /* below it, exp leaves the normal numbers: as good as 0 here */
+
+typedef struct {
+    const char *tile;       /* [rows, columns] float32 or bfloat16 */
+    char *result;           /* the same, or NULL: not wanted */
+    const float *bias;      /* [columns] or NULL */
+    const int64_t *targets; /* [rows], relative to the tile's first column */
+    const float *anchor;    /* [rows], subtracted from the logits */
+    const float *factors;   /* [rows] or NULL: 1 */
+    const float *own;       /* [rows], the result in the target's column, or NULL: 0 */
+    float *sums;            /* [rows], added to, or NULL */
+    float *weighted;        /* [rows], added to, or NULL: no statistics */
+    float *logits;          /* [rows], added to */
+    float *largest;         /* [rows], raised */
+    int64_t rows, columns, tile_stride, result_stride; /* strides in elements */
+    float softcap; /* 0: none */
+    float scale;
+    int half; /* bfloat16 */
+} Pass;
+
+/* What the tests of the inner loop depend on, resolved at compile time. */
+typedef struct {
+    int half, biased, capped, statistics, write, rounds;
+} Kind;
+
+typedef struct {
+    float exponentials, weighted, logits, largest;
+} RowSums;
+
+/* exp(x) for x within [MIN_EXPONENT, MAX_EXPONENT + 1]; relative error below 3e-7. `rounds`: the
+ * instruction set rounds in one instruction; rintf is a call where it does not. */
+ALWAYS_INLINE float exponential(float x, int rounds)
+{
+    float n = x * 1.44269504f;
+    float whole = rounds ? rintf(n) : (float)(int)(n + (n < 0 ? -0.5f : 0.5f));
+    float r = x - whole * 0.69314718f;
+    /* Taylor on |r| <= ln(2)/2: the first term left out is r^7/7! < 1.2e-7 */
+    union { float value; int32_t bits; } p;
+    p.value = 1.0f + r * (1.0f + r * (1.0f / 2 + r * (1.0f / 6 + r * (1.0f / 24 +
+              r * (1.0f / 120 + r * (1.0f / 720))))));
+    p.bits += (int32_t)whole << 23; /* times 2^whole: stays a normal number */
+    return p.value;
+}
+
+ALWAYS_INLINE float clamp(float x, float low, float high)
+{
+    x = x < low ? low : x;
+    return x > high ? high : x;
+}
+
+/* tanh(u), given e = exp(2u). Near 0 the quotient would cancel; there the first term that the
+ * series leaves out is below 1e-7 of the value. Chosen by bits: a branch would not vectorise. */
+ALWAYS_INLINE float tanh_of(float u, float e)
+{
+    float u2 = u * u;
+    union { float value; uint32_t bits; } series, quotient;
+    series.value = u * (1.0f + u2 * (-1.0f / 3 + u2 * (2.0f / 15 + u2 * (-17.0f / 315))));
+    quotient.value = 1.0f - 2.0f / (e + 1.0f);
+    uint32_t near = -(uint32_t)(u2 < 0.04f);
+    quotient.bits = (series.bits & near) | (quotient.bits & ~near);
+    return quotient.value;
+}
+
+/* The logit of a raw product, and its slope dlogit/dproduct. */
+ALWAYS_INLINE float logit_of(float z, const Pass *pass, Kind kind, float *slope)
+{
+    if (!kind.capped) {
+        *slope = pass->scale;
+        return z * pass->scale;
+    }
+    float u = z / pass->softcap;
+    float e = exponential(clamp(2.0f * u, -40.0f, 40.0f), kind.rounds);
+    float t = tanh_of(u, e), inverse = 1.0f / (e + 1.0f);
+    *slope = pass->scale * 4.0f * e * inverse * inverse; /* 1 - t^2 would cancel near 1 */
+    return pass->scale * pass->softcap * t;
+}
+
+/* Columns [from, to) of one row. The sum is NaN where a logit is NaN: the clamp would make a number
+ * of it. */
+ALWAYS_INLINE void span(const Pass *pass, const char *row, char *result, float anchor, float factor,
+                        int64_t from, int64_t to, RowSums *found, Kind kind)
+{
+    float sum = 0.0f, weighted = 0.0f, logits = 0.0f, largest = found->largest;
+    uint32_t highest = 0;
+    for (int64_t j = from; j < to; j++) {
+        float slope, z = read_element(row, j, kind.half);
+        if (kind.biased)
+            z += pass->bias[j];
+        highest = magnitude(z) > highest ? magnitude(z) : highest;
+        float logit = logit_of(z, pass, kind, &slope);
+        float x = clamp(logit - anchor, MIN_EXPONENT, MAX_EXPONENT);
+        float e = exponential(x, kind.rounds);
+        sum += e;
+        if (kind.statistics) {
+            weighted += e * x;
+            logits += logit;
+            largest = logit > largest ? logit : largest;
+        }
+        if (kind.write)
+            write_element(result, j, e * (slope * factor), kind.half);
+    }
+    union { uint32_t bits; float value; } total = {.value = sum};
+    if (highest > 0x7f800000)
+        total.bits = 0x7fc00000;
+    found->exponentials += total.value;
+    found->weighted += weighted;
+    found->logits += logits;
+    found->largest = largest;
+}
+
+ALWAYS_INLINE void rows_pass(const Pass *pass, int64_t from, int64_t to, Kind kind)
+{
+    int64_t columns = pass->columns, bytes = kind.half ? 2 : 4;
+    for (int64_t i = from; i < to; i++) {
+        const char *row = pass->tile + i * pass->tile_stride * bytes;
+        char *result = kind.write ? pass->result + i * pass->result_stride * bytes : NULL;
+        int64_t target = pass->targets[i];
+        int inside = target >= 0 && target < columns;
+        float anchor = pass->anchor[i], factor = pass->factors ? pass->factors[i] : 1.0f;
+        RowSums found = {0.0f, 0.0f, 0.0f, kind.statistics ? pass->largest[i] : 0.0f};
+        span(pass, row, result, anchor, factor, 0, inside ? target : columns, &found, kind);
+        if (inside) {
+            float slope, z = read_element(row, target, kind.half);
+            span(pass, row, result, anchor, factor, target + 1, columns, &found, kind);
+            if (kind.write) {
+                logit_of(kind.biased ? z + pass->bias[target] : z, pass, kind, &slope);
+                write_element(result, target, pass->own ? pass->own[i] * slope : 0.0f, kind.half);
+            }
+        }
+        if (pass->sums)
+            pass->sums[i] += found.exponentials;
+        if (kind.statistics) {
+            pass->weighted[i] += found.weighted;
+            pass->logits[i] += found.logits;
+            pass->largest[i] = found.largest;
+        }
+    }
+}

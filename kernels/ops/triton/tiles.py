@@ -1,0 +1,181 @@
+"""The tile operations with product, exponentials and sums in one Triton launch.
+
+bfloat16 and float16: `head_kernel`, the products never leave the registers. float32: cuBLAS, then
+`products_kernel` in place, since Triton's exact float32 product runs at a fraction of cuBLAS's
+rate, while the pass is 1 % of it (a float32 product has 1/15 of the rate of a bfloat16 one).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clairkit.kernels.tiles import MAX_EXPONENT, Sums, Tile, TorchTiles
+from clairkit.kernels.triton import configs, interpreted
+from clairkit.kernels.triton.configs import HeadLaunch, RowLaunch
+
+_FUSED = (torch.bfloat16, torch.float16)
+
+
+class TritonTiles(TorchTiles):
+    """As `TorchTiles`, on a GPU or in Triton's interpreter; float64 takes torch operations.
+
+    Args:
+        head: launch of the fused kernel; None: that of the table for the device.
+        products: launch of the pass over products.
+    """
+
+    tile_bytes = configs.TILE_BYTES
+    token_tile = configs.TOKEN_TILE
+
+    def __init__(
+        self, head: HeadLaunch | None = None, products: RowLaunch = configs.PRODUCTS
+    ) -> None:
+        super().__init__()
+        self._head = head
+        self._products = products
+
+    def shape(
+        self, tokens: int, dtype: torch.dtype, *, all_tokens: bool = False, write: bool = True
+    ) -> tuple[int, int]:
+        """Return (tokens, columns) of a tile; `all_tokens` asks for as many tokens as may be."""
+        if not (write or all_tokens) and dtype in _FUSED:
+            return max(tokens, 1), configs.WIDE_COLUMNS
+        elements = self.tile_bytes // dtype.itemsize
+        rows = max(min(tokens, configs.MOST_TOKENS if all_tokens else self.token_tile), 1)
+        columns = elements // max(rows, configs.LEAST_ROWS)
+        if all_tokens:
+            columns = max(columns, configs.LEAST_COLUMNS)
+        return rows, columns - columns % 256
+
+    def exponentials(
+        self, tile: Tile, anchor: Tensor, *, sums: Sums | None = None, write: bool = True,
+        factors: Tensor | None = None, own: Tensor | None = None,
+    ) -> Tensor | None:  # fmt: skip
+        """As `TorchTiles.exponentials`; a float16 tile comes in float32, which holds exp(76)."""
+        hidden = tile.hidden
+        if hidden.dtype not in (*_FUSED, torch.float32):
+            return super().exponentials(
+                tile, anchor, sums=sums, write=write, factors=factors, own=own
+            )
+        products, out = tile.kept, self._out(tile, anchor) if write else None
+        if products is None and hidden.dtype not in _FUSED:
+            products = self._room("products", hidden, tile) if out is None else out
+            torch.mm(hidden, tile.weight.T, out=products)
+        rows = {"targets": tile.targets, "anchor": anchor, "factors": factors, "own": own}
+        arguments: dict[str, Any] = {name: _contiguous(vector) for name, vector in rows.items()}
+        arguments |= {"tile": out, "tile_stride": 0 if out is None else out.stride(0)}
+        with torch.cuda.device_of(hidden):
+            if products is None:
+                self._run_head(tile, sums, arguments)
+            else:
+                self._run_products(tile, products, sums, arguments)
+        return out
+
+    def accumulate(self, total: Tensor, left: Tensor, right: Tensor) -> None:
+        """total += left @ right, the sum in total's dtype; on a CPU the product, too."""
+        if total.device.type == "cuda":
+            super().accumulate(total, left, right)
+        else:  # as a GPU has it: factors rounded to right's dtype, products and sums not
+            total.addmm_(left.to(right.dtype).to(total.dtype), right.to(total.dtype))
+
+    def _out(self, tile: Tile, anchor: Tensor) -> Tensor:
+        half = tile.hidden.dtype == torch.float16
+        return self._room("tile", anchor if half else tile.hidden, tile)
+
+    def _room(self, name: str, like: Tensor, tile: Tile) -> Tensor:
+        """Scratch [T, C] whose rows start at multiples of 16 elements, as fast loads need."""
+        columns = len(tile.weight)
+        return self.room(name, like, len(tile.hidden), -(-columns // 16) * 16)[:, :columns]
+
+    def _run_head(self, tile: Tile, sums: Sums | None, arguments: dict[str, Any]) -> None:
+        from clairkit.kernels.triton.head import head_kernel
+
+        launch = self._head or _table(tile.hidden.device, sums)
+        hidden, weight = _rows(tile.hidden), _rows(tile.weight)
+        token_blocks = -(-len(hidden) // launch.block_t)
+        blocks = -(-len(weight) // launch.block_v)
+        splits = blocks if arguments["tile"] is not None else _splits(blocks, token_blocks)
+        partial = _partial(sums, splits)
+        head_kernel[(token_blocks * splits,)](
+            hidden=hidden, weight=weight, size=hidden.shape[1], hidden_stride=hidden.stride(0),
+            weight_stride=weight.stride(0), splits=splits, **arguments, **partial, **_head(tile),
+            BLOCK_T=launch.block_t, BLOCK_V=launch.block_v, BLOCK_D=launch.block_d,
+            PARTS=launch.parts, GROUP=launch.group, EVEN_D=hidden.shape[1] % launch.block_d == 0,
+            WIDEN=interpreted(), MAX_EXPONENT=MAX_EXPONENT, num_warps=launch.num_warps,
+            num_stages=launch.num_stages, enable_fp_fusion=configs.FUSE_MULTIPLY_ADD,
+        )  # fmt: skip
+        _add(sums, partial)
+
+    def _run_products(
+        self, tile: Tile, products: Tensor, sums: Sums | None, arguments: dict[str, Any]
+    ) -> None:
+        from clairkit.kernels.triton.head import products_kernel
+
+        launch, products = self._products, _rows(products)
+        token_blocks = -(-len(products) // launch.block_t)
+        splits = _splits(-(-products.shape[1] // launch.block_v), token_blocks)
+        partial = _partial(sums, splits)
+        products_kernel[(token_blocks, splits)](
+            products=products, products_stride=products.stride(0), splits=splits, **arguments,
+            **partial, **_head(tile), BLOCK_T=launch.block_t, BLOCK_V=launch.block_v,
+            MAX_EXPONENT=MAX_EXPONENT, num_warps=launch.num_warps,
+            enable_fp_fusion=configs.FUSE_MULTIPLY_ADD,
+        )  # fmt: skip
+        _add(sums, partial)
+
+
+def _table(device: torch.device, sums: Sums | None) -> HeadLaunch:
+    family = 80
+    if device.type == "cuda":
+        family = configs.family(torch.cuda.get_device_capability(device))
+    return configs.HEAD[family, sums is not None and sums.weighted is not None]
+
+
+def _splits(blocks: int, token_blocks: int) -> int:
+    """Programs that share the blocks of columns of a token, none of them without a block."""
+    wanted = min(blocks, max(configs.PROGRAMS // token_blocks, 1))
+    return -(-blocks // -(-blocks // wanted))
+
+
+def _rows(matrix: Tensor) -> Tensor:
+    return matrix if matrix.stride(1) == 1 else matrix.contiguous()
+
+
+def _contiguous(vector: Tensor | None) -> Tensor | None:
+    return None if vector is None else vector.contiguous()
+
+
+def _head(tile: Tile) -> dict[str, Any]:
+    options, bias = tile.head.options, tile.head.bias
+    return {
+        "bias": None if bias is None else bias[tile.columns].contiguous(),
+        "first_column": tile.columns.start, "tokens": len(tile.hidden),
+        "columns": len(tile.weight), "softcap": options.softcap,
+        "logit_scale": options.logit_scale,
+    }  # fmt: skip
+
+
+def _partial(sums: Sums | None, splits: int) -> dict[str, Tensor | None]:
+    """Room [S, T] for each of the sums that are wanted, by the kernels' names."""
+    fields = {"sums": "exponentials", "weighted": "weighted", "total": "logits",
+              "largest": "largest"}  # fmt: skip
+    rooms = {}
+    for name, field in fields.items():
+        own = None if sums is None else getattr(sums, field)
+        rooms[name] = None if own is None else own.new_empty(splits, len(own))
+    return rooms
+
+
+def _add(sums: Sums | None, partial: dict[str, Tensor | None]) -> None:
+    if sums is None:
+        return
+    pairs = ((sums.exponentials, "sums"), (sums.weighted, "weighted"), (sums.logits, "total"))
+    for own, name in pairs:
+        part = partial[name]
+        if own is not None and part is not None:
+            own.add_(part.sum(0))
+    if sums.largest is not None and partial["largest"] is not None:
+        torch.maximum(sums.largest, partial["largest"].amax(0), out=sums.largest)
