@@ -18,6 +18,8 @@ from typing import Any
 
 from clairkit.bench.measure import is_out_of_memory
 
+_GRACE_SECONDS = 2
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -44,6 +46,7 @@ def run_apart(task: Callable[..., Any], *arguments: Any, preload: Sequence[str] 
     theirs.close()
     try:
         outcome: Outcome = ours.recv()
+        process.join(_GRACE_SECONDS)  # it tidies up what libraries of its own have left
     except EOFError:
         process.join()
         outcome = _ended(process.exitcode)

@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ import torch
 _PACKAGES = ("clairkit", "torch", "transformers", "triton")
 
 
-def describe_machine(device: str, threads: int) -> dict[str, Any]:
-    """Return the machine, the versions and the commit, as JSON has them."""
+def describe_machine(
+    device: str, threads: int, packages: Sequence[str] = _PACKAGES
+) -> dict[str, Any]:
+    """Return the machine, the versions of `packages` and the commit, as JSON has them."""
     return {
         "device": _device_name(device),
         "cpu": cpu_name(),
@@ -27,8 +30,8 @@ def describe_machine(device: str, threads: int) -> dict[str, Any]:
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in _PACKAGES},
-        "commit": commit(Path(__file__).parent),
+        "versions": {name: _version(name) for name in packages},
+        "commit": commit(Path(__file__).resolve().parent),
     }
 
 

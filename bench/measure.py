@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import math
 import statistics
 import sys
 import threading
@@ -51,6 +52,15 @@ class Times:
     failed: dict[str, str] = field(default_factory=dict)
 
 
+def first_rounds(seconds: Sequence[float], base: Sequence[float]) -> Spread | None:
+    """Return the spread of seconds / base over the rounds that both were in, None without any.
+
+    A variant that sits out rounds was in the first ones.
+    """
+    both = min(len(seconds), len(base))
+    return paired_ratio(seconds[:both], base[:both]) if both else None
+
+
 def paired_ratio(seconds: Sequence[float], base: Sequence[float]) -> Spread:
     """Return the spread of seconds / base, each ratio from one round.
 
@@ -69,6 +79,7 @@ def interleave(
     warmup: int = 1,
     device: torch.device | None = None,
     between: Callable[[], object] = lambda: None,
+    patience: Mapping[str, float] | None = None,
 ) -> Times:
     """Time every step once a round, in an order that rotates from round to round.
 
@@ -78,14 +89,18 @@ def interleave(
         warmup: rounds before, not counted (first-run compilation, caches).
         device: waited for before and after each step; None for a CPU.
         between: called before each step, not timed (drops the gradients).
+        patience: by variant, the seconds of its counted rounds after which it sits out the others:
+            it then has fewer numbers, of the first rounds.
     """
     times = Times({name: [] for name in steps})
+    limits = patience or {}
+    resting: set[str] = set()
     was_enabled = gc.isenabled()
     gc.disable()
     gc.freeze()  # what is there stays: collecting between steps looks at the steps' own rubbish
     try:
         for index in range(warmup + rounds):
-            alive = [name for name in steps if name not in times.failed]
+            alive = [name for name in steps if name not in times.failed and name not in resting]
             turn = index % max(len(alive), 1)
             for name in alive[turn:] + alive[:turn]:
                 try:
@@ -98,6 +113,8 @@ def interleave(
                     continue
                 if index >= warmup:
                     times.seconds[name].append(seconds)
+                    if sum(times.seconds[name]) >= limits.get(name, math.inf):
+                        resting.add(name)
     finally:
         gc.unfreeze()
         if was_enabled:

@@ -74,7 +74,7 @@ class CaseResult:
             "variant": result.variant,
             "status": result.status,
             "problem": result.problem,
-            "parity": None if result.parity is None else _finite(asdict(result.parity)),
+            "parity": None if result.parity is None else finite(asdict(result.parity)),
             "seconds": list(result.seconds),
             "time": None if spread is None else asdict(spread),
             "time_ratio": None if ratio is None else asdict(ratio),
@@ -89,8 +89,10 @@ def _comparable(result: VariantResult) -> bool:
     return result.variant == BASE or (result.parity is not None and result.parity.passed)
 
 
-def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in values.items()
-    }
+def finite(value: Any) -> Any:
+    """Return `value` with every NaN and infinity in it as None: JSON has no form for them."""
+    if isinstance(value, dict):
+        return {name: finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -22,23 +22,43 @@ _STDOUT = "-"
 
 
 @click.command("bench", short_help="Time and memory, against an independent implementation.")
-@click.option("--suite", type=click.Choice(["step"]), default="step", show_default=True)
-@click.option("--quick", is_flag=True, help="Three small cases, to see that it works.")
-@click.option("--case", "names", metavar="NAME", multiple=True, help="This case; repeatable.")
+@click.option("--suite", type=click.Choice(["step", "kernels"]), default="step", show_default=True)
+@click.option("--quick", is_flag=True, help="A few small cases, to see that it works.")
+@click.option(
+    "--case",
+    "names",
+    metavar="NAME",
+    multiple=True,
+    help="This case; repeatable. kernels: or a pattern.",
+)
 @click.option(
     "--kernel",
     "kernels",
-    type=click.Choice(["auto", "native", "torch", "eager"]),
+    metavar="NAME",
     multiple=True,
-    default=("auto", "torch"),
-    show_default=True,
-    help="Of clairkit; repeatable.",
+    help="step: kernels of clairkit; repeatable.  [default: auto, torch]",
 )
-@click.option("--repeats", metavar="N", type=click.IntRange(1), help="Rounds; 5, or 3 if quick.")
+@click.option(
+    "--peers",
+    metavar="NAMES",
+    help="kernels: libraries to compare with.  [default: trl,liger,cce,torch]",
+)
+@click.option(
+    "--repeats",
+    "--rounds",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Rounds.  [default: step 5, or 3 if quick; kernels 3]",
+)
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
 )
-@click.option("--markdown", is_flag=True, help="One Markdown table in place of tables.")
+@click.option(
+    "--budget-minutes", metavar="N", type=click.FloatRange(0), help="kernels: begin no point later."
+)
+@click.option("--resume", is_flag=True, help="kernels: keep the points that the JSON FILE holds.")
+@click.option("--plot", metavar="FILE", help="kernels: time and memory over length, an SVG.")
+@click.option("--markdown", is_flag=True, help="Markdown in place of tables.")
 @click.option(
     "--json",
     "as_json",
@@ -48,21 +68,53 @@ _STDOUT = "-"
     help="One JSON object: into FILE, or without one on stdout, all else on stderr.",
 )
 @click.option("--quiet", is_flag=True, help="Print no progress.")
-def command(as_json: str | None, quiet: bool, markdown: bool, **choices: Any) -> None:
-    """Measure one training step (forward, loss, backward) of clairkit against a plain one.
+def command(suite: str, as_json: str | None, quiet: bool, markdown: bool, **choices: Any) -> None:
+    """Measure one training step, or the head and loss alone (--suite kernels).
 
-    The plain step is written with torch and transformers alone: all logits, padding, log-softmax.
-    Both see the same random model and the same pairs. A variant is timed once its loss, log-probs
-    and gradients equal those of the plain step; otherwise PARITY FAILED stands in place of its
-    ratio. Exits with 7 then, and with 4 where a variant ran out of memory or failed.
+    step: forward, loss and backward of clairkit against a plain step, written with torch and
+    transformers alone: all logits, padding, log-softmax. Both see the same random model and the
+    same pairs. kernels: head and preference loss against bare matrix products and other libraries,
+    accuracy against float64 beside every time.
+
+    A variant's figures count once its loss, log-probs and gradients are right; otherwise PARITY
+    FAILED stands in their place. Exits with 7 then, and with 4 where something failed or clairkit
+    ran out of memory (step: where any variant did).
     """
+    console = Console(as_json=as_json == _STDOUT, quiet=quiet)
+    target = _check_target(as_json)
+    _check_suite(suite, target, **choices)
+    if suite == "kernels":
+        from clairkit.cli.bench_kernels import measure_kernels
+
+        measure_kernels(console, target, markdown, **choices)
+    else:
+        _measure_step(console, target, markdown, choices)
+
+
+# What one suite alone reads.
+_ONLY = {"kernels": "step", "peers": "kernels", "budget_minutes": "kernels", "resume": "kernels",
+         "plot": "kernels"}  # fmt: skip
+
+
+def _check_suite(suite: str, target: Path | None, **choices: Any) -> None:
+    from clairkit.errors import UsageError
+
+    for name, owner in _ONLY.items():
+        if choices[name] and owner != suite:
+            option = "--kernel" if name == "kernels" else f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} is an option of --suite {owner}", remedy="leave it out")
+    if choices["resume"] and target is None:
+        raise UsageError("--resume needs the file of the run before", remedy="add --json FILE")
+
+
+def _measure_step(
+    console: Console, target: Path | None, markdown: bool, choices: dict[str, Any]
+) -> None:
     import time
 
     from clairkit.bench.machine import describe_machine, load
     from clairkit.bench.report import document
 
-    console = Console(as_json=as_json == _STDOUT, quiet=quiet)
-    target = _check_target(as_json)
     suite = _suite(**choices)
     settings = suite.settings
     before, start = load(), time.perf_counter()
@@ -75,7 +127,7 @@ def command(as_json: str | None, quiet: bool, markdown: bool, **choices: Any) ->
             "kernels": list(suite.kernels), "load_before": before, "load_after": load(),
             "wall_seconds": round(time.perf_counter() - start, 1)}  # fmt: skip
     machine = describe_machine(settings.device, settings.threads)
-    result = document(choices["suite"], found, machine, told)
+    result = document("step", found, machine, told)
     _finish(console, result, found, markdown)
     if target is not None:
         _write(target, result)
@@ -104,15 +156,40 @@ def _suite(
 
     from clairkit.bench.step import StepSuite
     from clairkit.bench.step_worker import Settings
-    from clairkit.errors import ResourceError
 
     cases = _cases(quick, names)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    elif device == "cuda" and not torch.cuda.is_available():
-        raise ResourceError("torch sees no CUDA device", remedy="leave --device out")
     rounds = repeats or (3 if quick else 5)
-    return StepSuite(cases, Settings(device, torch.get_num_threads(), rounds), kernels)
+    settings = Settings(find_device(device), torch.get_num_threads(), rounds)
+    return StepSuite(cases, settings, _known(kernels) or ("auto", "torch"))
+
+
+def _known(kernels: tuple[str, ...]) -> tuple[str, ...]:
+    from clairkit.errors import UsageError
+    from clairkit.kernels import available_backends
+
+    names = ("auto", *available_backends())
+    for name in kernels:
+        if name not in names:
+            raise UsageError(
+                "no such kernel", received=name, remedy=f"there are {', '.join(names)}"
+            )
+    return kernels
+
+
+def find_device(device: str) -> str:
+    """Return the device to measure on.
+
+    Raises:
+        ResourceError: it is not there.
+    """
+    import torch
+
+    from clairkit.errors import ResourceError
+
+    there = torch.cuda.is_available()
+    if device == "cuda" and not there:
+        raise ResourceError("torch sees no CUDA device", remedy="leave --device out")
+    return ("cuda" if there else "cpu") if device == "auto" else device
 
 
 def _cases(quick: bool, names: tuple[str, ...]) -> Sequence[StepCase]:
@@ -134,7 +211,7 @@ def _show(console: Console, case: CaseResult) -> None:
     console.table(case.case.name, COLUMNS, rows(case))
     for result in case.results:
         if result.problem:
-            _wrapped(console, f"{result.variant}: {result.status}, {result.problem}")
+            wrapped(console, f"{result.variant}: {result.status}, {result.problem}")
 
 
 def _finish(
@@ -145,11 +222,12 @@ def _finish(
     if as_markdown:
         console.show(markdown(result, cases))
         return
-    _wrapped(console, NOTE)
-    _wrapped(console, describe(result["machine"], result["settings"]))
+    wrapped(console, NOTE)
+    wrapped(console, describe(result["machine"], result["settings"]))
 
 
-def _wrapped(console: Console, text: str) -> None:
+def wrapped(console: Console, text: str) -> None:
+    """Show prose, broken between words to the width of the output."""
     import sys
 
     width = width_of(sys.stderr if console.as_json else sys.stdout)

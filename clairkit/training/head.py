@@ -24,6 +24,7 @@ from clairkit.kernels import (
     TokenStats,
     available_backends,
     choose_backend,
+    gather_logps,
     linear_logps,
     linear_token_stats,
 )
@@ -34,6 +35,12 @@ from clairkit.kernels.reference import head_logits
 _SOFTCAPS = ("final_logit_softcapping",)
 _FACTORS = ("logit_scale", "lm_head_multiplier")  # Cohere; Falcon-H1
 _DIVISORS = ("logits_scaling",)  # Granite
+
+# Operations whose backward does not read their result, which may thus be overwritten by then.
+_FREE_OF_THEIR_RESULT = (
+    "AddmmBackward0", "AddBackward0", "DivBackward0", "MmBackward0", "MulBackward0",
+    "ToCopyBackward0", "UnsafeViewBackward0", "ViewBackward0",
+)  # fmt: skip
 
 # Largest difference between the model's logits and ours, relative to the largest logit.
 _PROBE_TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-8}
@@ -136,8 +143,10 @@ def attach_logps(
     head = find_head(base)
     path = _choose(base, head, kernel, device)
     plain_forward = unbound_forward(base)
-    if path.kernel == "eager" or isinstance(head, str):
+    if kernel == "eager":
         compute = _eager(plain_forward)
+    elif isinstance(head, str):
+        compute = _gathered(plain_forward)
     else:
         # "auto" stays auto: the model may move to another device after this.
         compute = _tiled(head.options, kernel, memory_budget)
@@ -221,6 +230,23 @@ def _tiled(options: HeadOptions, backend: str, memory_budget: int | str | None) 
         if isinstance(found, Tensor):
             return found.view_as(targets)
         return ScoredTokens(TokenStats(*(part.view_as(targets) for part in found)), outputs)
+
+    return compute
+
+
+def _gathered(plain_forward: Callable[..., Any]) -> Callable[..., Any]:
+    """Log-probs over the model's own logits, whose memory their gradient takes."""
+    eager = _eager(plain_forward)
+
+    def compute(
+        model: Any, *args: Any, targets: Tensor, token_stats: bool, **inputs: Any
+    ) -> Tensor | ScoredTokens:
+        if token_stats:
+            return eager(model, *args, targets=targets, token_stats=True, **inputs)
+        logits = plain_forward(model, *args, **inputs).logits
+        _check_positions(logits, targets)
+        made_by = "" if logits.grad_fn is None else logits.grad_fn.name()
+        return gather_logps(logits, targets, inplace=made_by in _FREE_OF_THEIR_RESULT)
 
     return compute
 

@@ -4,6 +4,8 @@
  * place or over it. The target's column is left out of every sum, so that a token whose target
  * dominates keeps all digits of its small sum. The matrix products are made elsewhere.
  */
+#include <string.h>
+
 #include "elements.h"
 
 #define MAX_EXPONENT 76.0f  /* exp(76) summed over 10^5 columns is finite in float32 */
@@ -17,11 +19,15 @@ typedef struct {
     const float *anchor;    /* [rows], subtracted from the logits */
     const float *factors;   /* [rows] or NULL: 1 */
     const float *own;       /* [rows], the result in the target's column, or NULL: 0 */
+    const float *totals;    /* [rows], sum over all columns and tiles, or NULL: not known yet */
+    const char *hidden;     /* [rows, depth], bfloat16 tiles only: what their products are of */
+    const char *weight;     /* [columns, depth] */
     float *sums;            /* [rows], added to, or NULL */
     float *weighted;        /* [rows], added to, or NULL: no statistics */
     float *logits;          /* [rows], added to */
     float *largest;         /* [rows], raised */
     int64_t rows, columns, tile_stride, result_stride; /* strides in elements */
+    int64_t depth, hidden_stride, weight_stride;
     float softcap; /* 0: none */
     float scale;
     int half; /* bfloat16 */
@@ -34,6 +40,7 @@ typedef struct {
 
 typedef struct {
     float exponentials, weighted, logits, largest;
+    float top; /* the largest exponential of a span, bfloat16 only */
 } RowSums;
 
 /* exp(x) for x within [MIN_EXPONENT, MAX_EXPONENT + 1]; relative error below 3e-7. `rounds`: the
@@ -89,7 +96,7 @@ ALWAYS_INLINE float logit_of(float z, const Pass *pass, Kind kind, float *slope)
 ALWAYS_INLINE void span(const Pass *pass, const char *row, char *result, float anchor, float factor,
                         int64_t from, int64_t to, RowSums *found, Kind kind)
 {
-    float sum = 0.0f, weighted = 0.0f, logits = 0.0f, largest = found->largest;
+    float sum = 0.0f, weighted = 0.0f, logits = 0.0f, largest = found->largest, top = found->top;
     uint32_t highest = 0;
     for (int64_t j = from; j < to; j++) {
         float slope, z = read_element(row, j, kind.half);
@@ -100,6 +107,8 @@ ALWAYS_INLINE void span(const Pass *pass, const char *row, char *result, float a
         float x = clamp(logit - anchor, MIN_EXPONENT, MAX_EXPONENT);
         float e = exponential(x, kind.rounds);
         sum += e;
+        if (kind.half)
+            top = e > top ? e : top;
         if (kind.statistics) {
             weighted += e * x;
             logits += logit;
@@ -115,27 +124,100 @@ ALWAYS_INLINE void span(const Pass *pass, const char *row, char *result, float a
     found->weighted += weighted;
     found->logits += logits;
     found->largest = largest;
+    found->top = top;
+}
+
+/* A bfloat16 product is rounded, by up to 2^-9 of itself: a few hundredths of a nat. Where few columns
+ * hold a row's mass that would be the row's error, so products whose exponential is above this
+ * share of the sum are made again in float32; the errors of the others average out. */
+#define SHARE_TO_MEND (1.0f / 256)
+#define SPAN 2048   /* columns at a time, whose raw products are set aside */
+#define STRIDE 32   /* columns looked at together */
+
+ALWAYS_INLINE float exact_product(const Pass *pass, int64_t i, int64_t j)
+{
+    const char *h = pass->hidden + i * pass->hidden_stride * 2;
+    const char *w = pass->weight + j * pass->weight_stride * 2;
+    float sum = 0.0f;
+    for (int64_t k = 0; k < pass->depth; k++)
+        sum += read_element(h, k, 1) * read_element(w, k, 1);
+    return sum;
+}
+
+/* Mend columns [from, from + count) of row i, whose raw products are given; the sums, too. */
+ALWAYS_INLINE void mend(const Pass *pass, int64_t i, const char *raw, char *result, int64_t from,
+                        int64_t count, float least, RowSums *found, Kind kind)
+{
+    float anchor = pass->anchor[i], factor = pass->factors ? pass->factors[i] : 1.0f;
+    for (int64_t block = 0; block < count; block += STRIDE) {
+        int64_t end = block + STRIDE < count ? block + STRIDE : count;
+        float slope, best = -INFINITY, logits[STRIDE];
+        for (int64_t j = block; j < end; j++) {
+            float z = read_element(raw, j, 1) + (kind.biased ? pass->bias[from + j] : 0.0f);
+            logits[j - block] = logit_of(z, pass, kind, &slope);
+            best = logits[j - block] > best ? logits[j - block] : best;
+        }
+        if (best - anchor <= least)
+            continue;
+        for (int64_t j = block; j < end; j++) {
+            float logit = logits[j - block], bias = kind.biased ? pass->bias[from + j] : 0.0f;
+            if (logit - anchor <= least || from + j == pass->targets[i])
+                continue;
+            float exact = logit_of(exact_product(pass, i, from + j) + bias, pass, kind, &slope);
+            float old_x = clamp(logit - anchor, MIN_EXPONENT, MAX_EXPONENT);
+            float x = clamp(exact - anchor, MIN_EXPONENT, MAX_EXPONENT);
+            float old_e = exponential(old_x, kind.rounds), e = exponential(x, kind.rounds);
+            found->exponentials += e - old_e;
+            found->weighted += e * x - old_e * old_x;
+            found->logits += exact - logit;
+            if (kind.write)
+                write_element(result, from + j, e * (slope * factor), 1);
+        }
+    }
+}
+
+ALWAYS_INLINE void row_pass(const Pass *pass, int64_t i, Kind kind, RowSums *found)
+{
+    int64_t bytes = kind.half ? 2 : 4, columns = pass->columns, target = pass->targets[i];
+    const char *row = pass->tile + i * pass->tile_stride * bytes;
+    char *result = kind.write ? pass->result + i * pass->result_stride * bytes : NULL;
+    float anchor = pass->anchor[i], factor = pass->factors ? pass->factors[i] : 1.0f;
+    int64_t width = kind.half ? SPAN : columns;
+    uint16_t aside[SPAN];
+    for (int64_t from = 0; from < columns; from += width) {
+        int64_t to = from + width < columns ? from + width : columns;
+        int inside = target >= from && target < to;
+        const char *raw = row + from * bytes;
+        float slope;
+        if (kind.half && kind.write && pass->hidden) {
+            memcpy(aside, raw, (size_t)(to - from) * 2);
+            raw = (const char *)aside;
+        }
+        float product = inside ? read_element(row, target, kind.half) : 0.0f;
+        found->top = 0.0f;
+        span(pass, row, result, anchor, factor, from, inside ? target : to, found, kind);
+        if (inside) {
+            span(pass, row, result, anchor, factor, target + 1, to, found, kind);
+            if (kind.write) {
+                logit_of(kind.biased ? product + pass->bias[target] : product, pass, kind, &slope);
+                write_element(result, target, pass->own ? pass->own[i] * slope : 0.0f, kind.half);
+            }
+        }
+        if (kind.half && pass->hidden) {
+            float known = pass->sums ? pass->sums[i] : 0.0f;
+            float total = pass->totals ? pass->totals[i] : known + found->exponentials + 1.0f;
+            if (found->top > SHARE_TO_MEND * total)
+                mend(pass, i, raw, result, from, to - from, logf(SHARE_TO_MEND * total), found,
+                     kind);
+        }
+    }
 }
 
 ALWAYS_INLINE void rows_pass(const Pass *pass, int64_t from, int64_t to, Kind kind)
 {
-    int64_t columns = pass->columns, bytes = kind.half ? 2 : 4;
     for (int64_t i = from; i < to; i++) {
-        const char *row = pass->tile + i * pass->tile_stride * bytes;
-        char *result = kind.write ? pass->result + i * pass->result_stride * bytes : NULL;
-        int64_t target = pass->targets[i];
-        int inside = target >= 0 && target < columns;
-        float anchor = pass->anchor[i], factor = pass->factors ? pass->factors[i] : 1.0f;
-        RowSums found = {0.0f, 0.0f, 0.0f, kind.statistics ? pass->largest[i] : 0.0f};
-        span(pass, row, result, anchor, factor, 0, inside ? target : columns, &found, kind);
-        if (inside) {
-            float slope, z = read_element(row, target, kind.half);
-            span(pass, row, result, anchor, factor, target + 1, columns, &found, kind);
-            if (kind.write) {
-                logit_of(kind.biased ? z + pass->bias[target] : z, pass, kind, &slope);
-                write_element(result, target, pass->own ? pass->own[i] * slope : 0.0f, kind.half);
-            }
-        }
+        RowSums found = {0.0f, 0.0f, 0.0f, kind.statistics ? pass->largest[i] : 0.0f, 0.0f};
+        row_pass(pass, i, kind, &found);
         if (pass->sums)
             pass->sums[i] += found.exponentials;
         if (kind.statistics) {

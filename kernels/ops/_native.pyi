@@ -9,7 +9,7 @@ def row_combination(
 ) -> None: ...
 def tile_pass(
     addresses: tuple[int, ...],
-    shape: tuple[int, int, int, int],
+    shape: tuple[int, ...],
     softcap: float,
     scale: float,
     half: bool,

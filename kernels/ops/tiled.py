@@ -176,7 +176,7 @@ def _anchor_at_maximum(
     for chunk in blocks(len(redo), shape[0]):
         index = redo[chunk]
         part = rows.part(index)
-        anchor = torch.maximum(_maximum(part, head, shape[1]), part.logit)
+        anchor = _maximum(part, head, shape[1])
         room = None if gradient is None else torch.empty_like(part.hidden)
         find = None if kept is None else partial(kept.find, index)
         found.put(index, _token_block(part, head, anchor, shape[1], room, find))
@@ -186,12 +186,12 @@ def _anchor_at_maximum(
 
 def _maximum(rows: Rows, head: Head, width: int) -> Tensor:
     """Return the largest logit of each token, [T]."""
-    element = head.tile_head()
-    best = torch.full_like(rows.logit, -torch.inf)
+    element, sums = head.tile_head(), Sums.zeros(rows.logit, statistics=True)
     for columns in blocks(len(head.weight), width):
-        z = rows.hidden @ head.rows(columns).T
-        best = torch.maximum(best, element.logits(z, columns)[0].amax(1))
-    return best
+        tile = Tile(rows.hidden, head.rows(columns), rows.targets, columns, element)
+        head.tiles.exponentials(tile, rows.logit, sums=sums, write=False)
+    assert sums.largest is not None  # statistics were asked for
+    return torch.maximum(sums.largest, rows.logit)
 
 
 def backward_pass(
@@ -214,6 +214,7 @@ def backward_pass(
     all_hidden, all_targets = inputs
     factors = -coefficients * found.inverse
     own = coefficients * -torch.expm1(found.logps)
+    totals = 1 / found.inverse
     token_tile, width = head.tiles.shape(len(all_hidden), head.dtype, all_tokens=True)
     d_hidden = torch.zeros_like(all_hidden, dtype=head.sum_dtype) if wanted[0] else None
     d_weight = torch.empty_like(head.weight) if wanted[1] else None
@@ -229,7 +230,11 @@ def backward_pass(
             hidden, targets = all_hidden[block], all_targets[block]
             tile = Tile(hidden, weight, targets, columns, element, part_kept)
             m = head.tiles.exponentials(
-                tile, found.anchor[block], factors=factors[block], own=own[block]
+                tile,
+                found.anchor[block],
+                factors=factors[block],
+                own=own[block],
+                totals=totals[block],
             )
             assert m is not None  # write is True
             if d_bias is not None:

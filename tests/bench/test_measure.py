@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 import torch
 
 from clairkit.bench import measure
-from clairkit.bench.measure import Peak, Spread, interleave, paired_ratio, peak_extra
+from clairkit.bench.measure import (
+    Peak,
+    Spread,
+    first_rounds,
+    interleave,
+    paired_ratio,
+    peak_extra,
+)
 
 CPU = torch.device("cpu")
 MIB = 2**20
@@ -101,13 +105,18 @@ def test_where_proc_is_absent_the_lifetime_mark_is_told(monkeypatch: pytest.Monk
     assert "never reset" in found.method
 
 
-@pytest.mark.parametrize("module", ["measure", "parity", "results", "report", "cases", "machine"])
-def test_what_the_kernel_suite_shares_needs_torch_alone(module: str) -> None:
-    program = (
-        f"import sys, clairkit.bench.{module}\n"
-        "print([m for m in ('transformers', 'datasets', 'clairkit.training') if m in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "[]"
+def test_a_slow_variant_sits_out_the_rounds_after_its_patience(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    took = {"a": 2.0, "b": 5.0, "c": 9.0}
+    monkeypatch.setattr(measure, "_timed", lambda step, device, between: took[step()])
+    steps = {name: lambda name=name: name for name in took}
+    times = interleave(steps, rounds=4, warmup=1, patience={"b": 6.0, "c": 6.0})
+    assert {name: len(seconds) for name, seconds in times.seconds.items()} == {
+        "a": 4, "b": 2, "c": 1}  # fmt: skip
+
+
+def test_ratios_of_the_rounds_that_both_were_in() -> None:
+    assert first_rounds([3.0], [1.0, 2.0, 9.0]) == Spread(3.0, 3.0, 3.0)
+    assert first_rounds([3.0, 8.0, 9.0], [1.0, 2.0]) == Spread(3.5, 3.0, 4.0)
+    assert first_rounds([], [1.0]) is None

@@ -26,10 +26,9 @@ def test_the_portable_variant_is_always_there_and_last() -> None:
 
 
 def tile_of(z: Tensor, targets: Tensor, head: TileHead, start: int = 0) -> Tile:
-    """A tile whose products are z [T, C]."""
+    """A tile whose products are z [T, C], each of its own column of hidden."""
     rows, width = z.shape
-    hidden, weight = z.new_zeros(rows, 1), z.new_zeros(width, 1)
-    return Tile(hidden, weight, targets, slice(start, start + width), head, kept=z)
+    return Tile(z, torch.eye(width, dtype=z.dtype), targets, slice(start, start + width), head, z)
 
 
 @settings(max_examples=80, deadline=None)
@@ -80,6 +79,34 @@ def test_tiles_equal_those_of_torch_in_float64(
     unwritten = Sums.zeros(anchor, statistics=statistics)
     assert native.exponentials(tile, anchor, sums=unwritten, write=False) is None
     assert torch.equal(unwritten.exponentials, sums.exponentials)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("options", [HeadOptions(), HeadOptions(30.0, 1.5)], ids=str)
+@pytest.mark.parametrize("biased", [False, True])
+def test_rounded_products_that_hold_a_rows_mass_are_made_again(
+    variant: int, options: HeadOptions, biased: bool
+) -> None:
+    torch.manual_seed(3)
+    hidden, weight = (4 * torch.randn(31, 64)).bfloat16(), torch.randn(2500, 64).bfloat16()
+    head = TileHead(torch.randn(3000) if biased else None, options, torch.float32)
+    wide = TileHead(None if head.bias is None else head.bias.double(), options, torch.float64)
+    targets, columns = torch.randint(3000, (31,)), slice(100, 2600)
+    exact = Tile(hidden.double(), weight.double(), targets, columns, wide)
+    anchor = wide.logits(hidden.double() @ weight.double().T, columns)[0].amax(1)
+    right, ours, rounded = (Sums.zeros(anchor.to(t), statistics=True) for t in
+                            (torch.float64, torch.float32, torch.float32))  # fmt: skip
+    expected = TorchTiles().exponentials(exact, anchor, sums=right)
+    tile = Tile(hidden, weight, targets, columns, head)
+    result = NativeTiles(variant).exponentials(tile, anchor.float(), sums=ours)
+    # products of float32 hidden states are not made again
+    plain = tile_of((hidden @ weight.T).float(), targets, head, 100)
+    TorchTiles().exponentials(plain, anchor.float(), sums=rounded)
+    error = (ours.exponentials.double() - right.exponentials).abs().mean()
+    assert error < 0.5 * (rounded.exponentials.double() - right.exponentials).abs().mean()
+    large = expected > right.exponentials[:, None] / 100
+    assert bool(large.any())
+    torch.testing.assert_close(result[large].double(), expected[large], rtol=5e-3, atol=0)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -175,7 +202,7 @@ def test_a_logit_that_is_nan_is_not_made_a_number(
 
 def test_an_unknown_variant_is_refused() -> None:
     with pytest.raises(ValueError, match="variant must lie"):
-        _native.tile_pass((0,) * 11, (0, 1, 1, 1), 0.0, 1.0, False, 9, 1)
+        _native.tile_pass((0,) * 14, (0, 1, 1, 1, 1, 1, 1), 0.0, 1.0, False, 9, 1)
 
 
 def test_importing_it_leaves_denormals_alone() -> None:

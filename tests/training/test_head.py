@@ -161,6 +161,29 @@ def test_an_unknown_head_falls_back_to_eager_and_says_so() -> None:
     )
 
 
+class SquashedHead(transformers.LlamaForCausalLM):  # type: ignore[misc]
+    """Its last operation reads its own result in backward."""
+
+    def forward(self, *args: Any, **inputs: Any) -> Any:
+        output = super().forward(*args, **inputs)
+        output.logits = torch.tanh(3 * output.logits)
+        return output
+
+
+@pytest.mark.parametrize("kind", [OddHead, SquashedHead])
+def test_an_unknown_heads_gradient_is_that_of_its_own_logits(kind: type[Any]) -> None:
+    gradients = []
+    for kernel in ("auto", "eager"):
+        torch.manual_seed(0)
+        model = kind(transformers.LlamaConfig(**SIZES)).eval()
+        attach_logps(model, kernel)
+        logps = model(**batch())
+        weights = torch.linspace(-1, 1, logps.numel()).view_as(logps)
+        gradients.append(torch.autograd.grad((logps * weights).sum(), list(model.parameters())))
+    for ours, right in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, right, rtol=1e-4, atol=1e-6)
+
+
 def test_a_head_that_is_no_linear_layer_falls_back(monkeypatch: pytest.MonkeyPatch) -> None:
     model = make("LlamaConfig")
     model.set_output_embeddings(nn.Sequential(nn.Linear(32, 97)))

@@ -2,7 +2,8 @@
 
 `python -m clairkit.kernels.triton.compile_check [--markdown] [--only WORDS]...` prints registers,
 shared memory and stack of each kernel, and exits 1 if one spills, takes more shared memory than a
-block may have, or makes its product without tensor cores or asynchronous copies. It does so in the absence of TRITON_INTERPRET, under which nothing is compiled.
+block may have, or makes its product without tensor cores or asynchronous copies. TRITON_INTERPRET
+must not be set: nothing is compiled under it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clairkit.kernels.triton import configs, preference
+from clairkit.kernels.triton import configs, interpreted, preference
 from clairkit.kernels.triton.configs import CompileCase, HeadLaunch
 
 # What a block may have, in bytes: NVIDIA's programming guide, table of technical specifications.
@@ -229,6 +230,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--markdown", action="store_true", help="print a Markdown table")
     parser.add_argument("--only", action="append", metavar="WORDS", help="kernels so named")
     options = parser.parse_args(arguments)
+    if interpreted():
+        parser.error("unset TRITON_INTERPRET: nothing is compiled under it")
     places = [
         (number, capability)
         for number, case in enumerate(all_cases())

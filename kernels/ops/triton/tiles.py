@@ -52,13 +52,13 @@ class TritonTiles(TorchTiles):
 
     def exponentials(
         self, tile: Tile, anchor: Tensor, *, sums: Sums | None = None, write: bool = True,
-        factors: Tensor | None = None, own: Tensor | None = None,
+        factors: Tensor | None = None, own: Tensor | None = None, totals: Tensor | None = None,
     ) -> Tensor | None:  # fmt: skip
         """As `TorchTiles.exponentials`; a float16 tile comes in float32, which holds exp(76)."""
         hidden = tile.hidden
         if hidden.dtype not in (*_FUSED, torch.float32):
             return super().exponentials(
-                tile, anchor, sums=sums, write=write, factors=factors, own=own
+                tile, anchor, sums=sums, write=write, factors=factors, own=own, totals=totals
             )
         products, out = tile.kept, self._out(tile, anchor) if write else None
         if products is None and hidden.dtype not in _FUSED:

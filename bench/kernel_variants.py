@@ -1,0 +1,138 @@
+"""What the kernel suite measures: clairkit's backends, plain torch, and peers. Imports torch alone.
+
+Shapes: N tokens in S sequences, D hidden size, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from clairkit.bench.kernel_cases import ITEM_BYTES, KernelCase
+from clairkit.bench.kernel_problem import Problem
+from clairkit.kernels import available_backends, choose_backend, linear_logps
+
+# A step: forward, loss and backward; returns (loss [], summed log-probs [S]).
+Step = Callable[[Problem], tuple[Tensor, Tensor]]
+# (hidden [N, D], weight [V, D], targets [N]) -> log-probs [N]
+Logps = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+OURS = "clairkit auto"
+KEPT = "clairkit auto kept"
+RECOMPUTED = "clairkit auto recomputed"
+EAGER = "eager"
+_PREFIX = "clairkit "
+_SLACK = 256 << 20  # beside what is predicted; tiles, scratch
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to compute a step.
+
+    `load` imports what it needs and is called in the process that measures. `extra_bytes` predicts
+    the memory of a step beyond its gradients, so that one which can't fit is never started.
+    """
+
+    name: str
+    group: str  # "clairkit", "eager", or the peer's name
+    load: Callable[[], Step]
+    extra_bytes: Callable[[KernelCase], float] = lambda case: 0.0
+
+
+def from_logps(logps: Logps) -> Step:
+    """Return the step whose log-probs `logps` computes."""
+
+    def step(problem: Problem) -> tuple[Tensor, Tensor]:
+        tokens = logps(problem.hidden, problem.weight, problem.targets)
+        sums = tokens.view(problem.sequences, -1).sum(1)
+        loss = problem.loss(sums)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach(), sums.detach()
+
+    return step
+
+
+def float32_logits(case: KernelCase) -> float:
+    """Return the bytes of all logits in float32."""
+    return 4.0 * case.tokens * case.vocabulary
+
+
+def our_variants(case: KernelCase, device: torch.device) -> list[Variant]:
+    """Return `clairkit auto`, the other backends that run here, and the one that keeps products."""
+    chosen, _ = choose_backend(device, getattr(torch, case.dtype))
+    others = [
+        name for name, state in available_backends().items()
+        if state.available and name not in (chosen, "eager") and _runs_on(name, device)
+    ]  # fmt: skip
+    found = [_ours("auto"), *map(_ours, others)]
+    if case.head == "full":
+        budget = case.tokens * case.vocabulary * ITEM_BYTES[case.dtype] + _SLACK
+        found.append(Variant(RECOMPUTED, "clairkit", partial(_load_ours, "auto", 0)))
+        found.append(Variant(KEPT, "clairkit", partial(_load_ours, "auto", budget),
+                             lambda case: float(case.logit_bytes)))  # fmt: skip
+    return found
+
+
+def _runs_on(name: str, device: torch.device) -> bool:
+    """Tell whether a backend takes tensors of this device, other than in an interpreter."""
+    if name == "triton" and device.type == "cpu":
+        return False  # the interpreter's time says nothing
+    tensor = torch.ones(1, 1, device=device)
+    try:
+        linear_logps(tensor, tensor, torch.zeros(1, dtype=torch.int64, device=device), backend=name)
+    except RuntimeError:
+        return False
+    return True
+
+
+def _ours(backend: str) -> Variant:
+    return Variant(f"{_PREFIX}{backend}", "clairkit", partial(_load_ours, backend, None))
+
+
+def _load_ours(backend: str, budget: int | None) -> Step:
+    def logps(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+        return linear_logps(hidden, weight, targets, backend=backend, memory_budget=budget)
+
+    return from_logps(logps)
+
+
+def plain_logps(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """Return log-probs from all logits at once, a log-softmax in float32."""
+    logits = hidden @ weight.T
+    return torch.log_softmax(logits, -1, dtype=torch.float32).gather(1, targets[:, None])[:, 0]
+
+
+def _load_eager() -> Step:
+    return from_logps(plain_logps)
+
+
+EAGER_VARIANT = Variant(EAGER, EAGER, _load_eager, lambda case: 3 * float32_logits(case))
+
+
+def variants(case: KernelCase, device: torch.device, peers: Sequence[str]) -> list[Variant]:
+    """Return everything that is measured at a point: ours first, peers that are there last."""
+    from clairkit.bench.peers import PEERS, absence
+
+    found = [*our_variants(case, device), EAGER_VARIANT]
+    for name in peers:
+        if not absence(name, device):
+            found += PEERS[name].variants(case, device)
+    return found
+
+
+def find_variant(name: str, case: KernelCase, device: torch.device) -> Variant:
+    """Return the variant of that name.
+
+    Raises:
+        LookupError: there is none at this point.
+    """
+    from clairkit.bench.peers import PEERS
+
+    for variant in variants(case, device, tuple(PEERS)):
+        if variant.name == name:
+            return variant
+    raise LookupError(f"no variant {name!r} at {case.name} on {device}")

@@ -1,0 +1,60 @@
+"""Stand-ins for peers and for processes, to see what the kernel suite does with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from clairkit.bench import kernel_suite, peers
+from clairkit.bench.isolate import Outcome
+from clairkit.bench.kernel_variants import Variant, from_logps, plain_logps
+from clairkit.bench.measure import is_out_of_memory
+
+
+def right(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """What it should be."""
+    return plain_logps(hidden, weight, targets)
+
+
+def wrong(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """A token is missing."""
+    return plain_logps(hidden, weight, targets) * (torch.arange(len(targets)) > 0)
+
+
+def greedy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """Out of memory once there are more than a few tokens."""
+    if len(targets) > 20:
+        raise torch.OutOfMemoryError("out of memory at this size")
+    return plain_logps(hidden, weight, targets)
+
+
+def broken(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """Raises."""
+    raise TypeError("no such argument")
+
+
+FAKES = {"right": right, "wrong": wrong, "greedy": greedy, "broken": broken, "huge": right}
+
+
+def add_fakes(patch: pytest.MonkeyPatch) -> None:
+    """Make the fakes peers, beside one that is not installed."""
+
+    def peer(name: str) -> peers.Peer:
+        size = 1e18 if name == "huge" else 0.0
+        made = Variant(name, name, lambda: from_logps(FAKES[name]), lambda case: size)
+        return peers.Peer(name, "torch", lambda case, device: [made])
+
+    absent = peers.Peer("away-kernels", "module_that_is_nowhere", lambda case, device: [])
+    patch.setattr(peers, "PEERS", {**{name: peer(name) for name in FAKES}, "away": absent})
+    patch.setattr(kernel_suite, "PEERS", peers.PEERS)
+
+
+def run_here(task: Any, *arguments: Any, preload: Any = ()) -> Outcome:
+    """Do in this process what the suite does in one of its own."""
+    try:
+        return Outcome(task(*arguments))
+    except Exception as error:
+        return Outcome(problem=str(error), out_of_memory=is_out_of_memory(error))
