@@ -17,8 +17,8 @@ ITEM_BYTES = {"float32": 4, "bfloat16": 2}
 class KernelCase:
     """A preference loss over response tokens: N tokens in sequences of equal length.
 
-    Pairs stand as [chosen of all pairs, rejected of all pairs]. Prompt and padding are not there:
-    every variant is given the compacted tokens.
+    Pairs stand as [chosen of all pairs, rejected of all pairs]. Without a prompt every variant is
+    given the compacted tokens; with one, each does with ignored tokens what it does in use.
     """
 
     vocabulary: int  # V
@@ -30,12 +30,14 @@ class KernelCase:
     beta: float = 0.1  # of apo_zero
     seed: int = 0
     label: str = ""  # instead of the vocabulary's, in the name
+    prompt: int = 0  # ignored tokens before each sequence
 
     @property
     def name(self) -> str:
         """The case's name, as `--case` takes it."""
         label = self.label or f"v{_thousands(self.vocabulary)}"
-        return f"{label}-{self.head}-{_SHORT[self.dtype]}-{self.tokens}"
+        before = f"-prompt{self.prompt}" if self.prompt else ""
+        return f"{label}-{self.head}-{_SHORT[self.dtype]}-{self.tokens}{before}"
 
     @property
     def length(self) -> int:
@@ -43,8 +45,13 @@ class KernelCase:
         return self.tokens // self.sequences
 
     @property
+    def positions(self) -> int:
+        """Tokens of all sequences, the ignored ones too."""
+        return self.tokens + self.sequences * self.prompt
+
+    @property
     def logit_bytes(self) -> int:
-        """Bytes of all logits in the case's dtype."""
+        """Bytes of all response tokens' logits in the case's dtype."""
         return self.tokens * self.vocabulary * ITEM_BYTES[self.dtype]
 
     @property
@@ -55,12 +62,12 @@ class KernelCase:
     @property
     def input_bytes(self) -> int:
         """Bytes of hidden states and weight."""
-        return (self.tokens + self.vocabulary) * self.hidden * ITEM_BYTES[self.dtype]
+        return (self.positions + self.vocabulary) * self.hidden * ITEM_BYTES[self.dtype]
 
     @property
     def gradient_bytes(self) -> int:
         """Bytes of the gradients that every variant has to leave behind."""
-        rows = self.tokens + (self.vocabulary if self.head == "full" else 0)
+        rows = self.positions + (self.vocabulary if self.head == "full" else 0)
         return rows * self.hidden * ITEM_BYTES[self.dtype]
 
     def to_json(self) -> dict[str, Any]:
@@ -72,6 +79,7 @@ class KernelCase:
         return (
             f"V={self.vocabulary} D={self.hidden}, {self.dtype}, {self.head} head; {self.tokens} "
             f"response tokens in {self.sequences} sequences"
+            + (f", each after {self.prompt} ignored ones" if self.prompt else "")
         )
 
 
@@ -96,11 +104,16 @@ def _grid(
 
 _BOTH: tuple[Dtype, ...] = ("float32", "bfloat16")
 _HEADS: tuple[HeadMode, ...] = ("frozen", "full")
+# As a training step has them: before each response a prompt as long, which has no loss.
+PROMPTED = tuple(
+    KernelCase(151936, 896, 2048, dtype, head, 2, prompt=1024) for dtype in _BOTH for head in _HEADS
+)
 # One pair with a response of 12,288 tokens on each side, as long reasoning traces have them.
 LONG = KernelCase(128256, 1024, 24576, "bfloat16", "frozen", 2)
 
 CPU: tuple[KernelCase, ...] = (
     *_grid([(151936, 896)], (2048,), _BOTH, _HEADS),
+    *PROMPTED,
     *_grid([(32768, 896)], (256, 1024, 2048, 4096), _BOTH, _HEADS),
     *_grid([(151936, 896)], (256, 1024, 4096), _BOTH, _HEADS),
     LONG,

@@ -1,6 +1,6 @@
 """The inputs of one point and the loss over them. Imports torch alone.
 
-Shapes: N tokens in S sequences of T, D hidden size, V vocabulary.
+Shapes: N response tokens in S sequences, M tokens with the prompts, D hidden size, V vocabulary.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ _FEW = (3, 5)  # tokens a sequence, of the steps that warm up
 class Problem:
     """A point's tensors. Gradients are left in `hidden.grad` and, when trained, `weight.grad`."""
 
-    hidden: Tensor  # [N, D], a leaf that requires a gradient
+    hidden: Tensor  # [M, D], a leaf that requires a gradient
     weight: Tensor  # [V, D], requires one where the head is trained
-    targets: Tensor  # [N]
+    targets: Tensor  # [M], -100 in the prompts
+    response: Tensor  # [N], indices of the response tokens
     reference: Tensor  # [S] float32, summed log-probs under the reference
     beta: float
 
@@ -46,9 +47,15 @@ class Problem:
         hidden = drawn(case.tokens)
         # A row of the weight has a squared length of about _DEVIATION**2.
         hidden += (lift / _DEVIATION**2).to(dtype) * weight[targets]
+        response = torch.arange(case.positions, device=device).view(case.sequences, -1)
+        response = response[:, case.prompt :].flatten()
+        if case.prompt:
+            everything, labels = drawn(case.positions), targets.new_full((case.positions,), -100)
+            everything[response], labels[response] = hidden, targets
+            hidden, targets = everything, labels
         hidden.requires_grad_()
         weight.requires_grad_(case.head == "full")
-        return cls(hidden, weight, targets, reference.to(device), case.beta)
+        return cls(hidden, weight, targets, response, reference.to(device), case.beta)
 
     @property
     def sequences(self) -> int:
@@ -67,9 +74,11 @@ class Problem:
         """
         found = []
         for length in _FEW:
-            rows = slice(0, self.sequences * length)
-            hidden = self.hidden.detach()[rows].clone().requires_grad_()
-            found.append(replace(self, hidden=hidden, targets=self.targets[rows].clone()))
+            rows = self.response[: self.sequences * length]
+            hidden = self.hidden.detach()[rows].requires_grad_()
+            few = replace(self, hidden=hidden, targets=self.targets[rows],
+                          response=torch.arange(len(rows), device=rows.device))  # fmt: skip
+            found.append(few)
         return found
 
     def drop_gradients(self) -> None:

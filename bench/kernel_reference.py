@@ -46,7 +46,7 @@ class Reference:
     reference: Tensor  # [S] float32, the reference model's sums: part of the problem
     sums: Tensor  # [S]
     loss: float
-    rows: Tensor  # [R] indices into N
+    rows: Tensor  # [R] indices into the rows of hidden
     hidden: Tensor  # [R, D], dloss/dhidden
     columns: Tensor  # [K] indices into V
     weight: Tensor  # [K, D], dloss/dweight
@@ -86,7 +86,8 @@ def write_reference(case: KernelCase, device: str, path: Path) -> None:
 def compute_reference(case: KernelCase, device: torch.device) -> Reference:
     """Return the truth of a case; the same one whether its head is trained or not."""
     problem = Problem.build(case, device, torch.zeros(case.sequences))
-    hidden, weight, targets = problem.hidden.double(), problem.weight, problem.targets
+    weight, targets = problem.weight, problem.targets[problem.response]
+    hidden = problem.hidden[problem.response].double()
     lse = _log_sum_exp(hidden, weight)
     sums = (_target_logits(hidden, weight, targets) - lse).view(case.sequences, -1).sum(1)
     reference = draw_reference(sums, case.seed)
@@ -99,7 +100,8 @@ def compute_reference(case: KernelCase, device: torch.device) -> Reference:
     error = (targets[:, None] == columns).double()
     error -= torch.exp(hidden @ weight[columns].double().T - lse[:, None])
     d_weight = (factors[:, None] * error).T @ hidden
-    return Reference(reference, sums.cpu(), loss, rows.cpu(), d_hidden.cpu(), columns.cpu(),
+    places = problem.response[rows]
+    return Reference(reference, sums.cpu(), loss, places.cpu(), d_hidden.cpu(), columns.cpu(),
                      d_weight.cpu())  # fmt: skip
 
 

@@ -57,8 +57,8 @@ def from_logps(logps: Logps) -> Step:
 
 
 def float32_logits(case: KernelCase) -> float:
-    """Return the bytes of all logits in float32."""
-    return 4.0 * case.tokens * case.vocabulary
+    """Return the bytes of all logits in float32, those of ignored tokens too."""
+    return 4.0 * case.positions * case.vocabulary
 
 
 def our_variants(case: KernelCase, device: torch.device) -> list[Variant]:
@@ -101,9 +101,11 @@ def _load_ours(backend: str, budget: int | None) -> Step:
 
 
 def plain_logps(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
-    """Return log-probs from all logits at once, a log-softmax in float32."""
+    """Return log-probs from all logits at once, a log-softmax in float32; 0 where ignored."""
     logits = hidden @ weight.T
-    return torch.log_softmax(logits, -1, dtype=torch.float32).gather(1, targets[:, None])[:, 0]
+    index = targets.clamp(min=0)[:, None]
+    found = torch.log_softmax(logits, -1, dtype=torch.float32).gather(1, index)[:, 0]
+    return torch.where(targets < 0, 0.0, found)
 
 
 def _load_eager() -> Step:

@@ -1,7 +1,9 @@
 """Other libraries' ways to compute the same step, each with the settings that it uses itself.
 
-They are given what their trainers would not all do: prompt and padding are gone, the sequences of a
-pair are equally long, and the reference's log-probs are there already. Each is imported when it is
+They are given what their trainers would not all do: there is no padding, the sequences of a pair
+are equally long, and the reference's log-probs are there already. Where a case has prompts, their
+targets are -100 and each does with them what it does: TRL's trainer drops them on a GPU alone.
+Each is imported when it is
 measured, never before.
 """
 
@@ -51,15 +53,22 @@ def _trl(case: KernelCase, device: torch.device) -> list[Variant]:
         def logps(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
             # no bias, temperature 1, no softcap, no scale, log-probs alone: as its DPOTrainer asks
             options = (1.0, vocabulary, None, 1.0, ("log_probs",))
-            found = ChunkedLogProbFunction.apply(hidden, weight, None, targets, *options)
+            valid = targets >= 0
+            if device.type == "cuda":  # its trainer compacts there, and only there
+                hidden, labels = hidden[valid], targets[valid]
+            else:
+                labels = targets.clamp(min=0)
+            found = ChunkedLogProbFunction.apply(hidden, weight, None, labels, *options)
             result: Tensor = found[0]
-            return result
+            if device.type == "cuda":
+                return result.new_zeros(len(targets)).masked_scatter(valid, result)
+            return torch.where(valid, result, 0.0)
 
         return from_logps(logps)
 
     def extra(case: KernelCase) -> float:
-        tile = min(case.tokens, _TRL_TOKENS) * min(case.vocabulary, _TRL_VOCABULARY)
-        rows = case.tokens + (case.vocabulary if case.head == "full" else 0)
+        tile = min(case.positions, _TRL_TOKENS) * min(case.vocabulary, _TRL_VOCABULARY)
+        rows = case.positions + (case.vocabulary if case.head == "full" else 0)
         return 4.0 * (5 * tile + rows * case.hidden)
 
     return [Variant("trl", "trl", load, extra)]

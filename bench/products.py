@@ -41,7 +41,7 @@ class Products:
     """
 
     def __init__(self, problem: Problem, count: int, tiling: Tiling, columns: int = 0) -> None:
-        self.hidden = problem.hidden.detach()
+        self.hidden = problem.hidden.detach()[problem.response]
         self.weight = problem.weight.detach()[: columns or len(problem.weight)]
         self.count, self.tiling = count, tiling
         self.tile = self.hidden.new_empty(tiling.tokens * tiling.vocabulary)
@@ -104,7 +104,7 @@ def tilings(tokens: int, vocabulary: int, item_bytes: int, device: str) -> list[
 def fastest(problem: Problem, count: int) -> Products:
     """Return the products in the tiles that are fastest on a part of the vocabulary."""
     device = problem.hidden.device
-    sizes = tilings(len(problem.hidden), len(problem.weight), problem.hidden.element_size(),
+    sizes = tilings(len(problem.response), len(problem.weight), problem.hidden.element_size(),
                     device.type)  # fmt: skip
     columns = min(_PROBE, len(problem.weight))
     seconds = {size: _probe(problem, count, size, columns) for size in sizes}
