@@ -14,8 +14,8 @@ NOTES = (
     "matrix products of so many N*V*D operations, timed in the same rounds. ours: ratio to "
     "clairkit auto. MB: peak beyond what was held before (10^6 bytes, gradients included). nats: "
     "error of the worst summed log-prob; dH, dW: relative errors of the gradients; all against "
-    "float64 of the same inputs (log-probs: every token; gradients: a sample of rows). Without "
-    "a prompt all variants are given response tokens alone; with one, each does with ignored tokens "
+    "float64 of the same inputs (log-probs: every token; gradients: a sample of rows). Without a "
+    "prompt all variants are given response tokens alone; with one, each does with ignored tokens "
     "what it does in use."
 )
 _NOTHING = "-"

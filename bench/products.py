@@ -1,8 +1,9 @@
 """Bare matrix products: the least that a head and its gradients cost. Imports torch alone.
 
 Nothing but `torch.mm` and `torch.addmm` in the dtype of the inputs, into a tile that is there
-already and gradients that are fresh memory, as every variant has to leave them. What stands for the gradient of the logits is the tile of logits itself. Since all logits at
-once would fill gigabytes, the products are made in tiles, of whichever size is the fastest here.
+already and gradients that are fresh memory, as every variant has to leave them. What stands for the
+gradient of the logits is the tile of logits itself. Since all logits at once would fill gigabytes,
+the products are made in tiles, of whichever size is the fastest here.
 
 Shapes: N tokens, D hidden size, V vocabulary; tiles of T tokens by C vocabulary entries.
 """

@@ -204,7 +204,9 @@ def _without_empty(inputs: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in inputs.items() if value is not None}
 
 
-def _tiled(options: HeadOptions, backend: str, memory_budget: int | str | None) -> Callable[..., Any]:
+def _tiled(
+    options: HeadOptions, backend: str, memory_budget: int | str | None
+) -> Callable[..., Any]:
     def compute(
         model: Any, *args: Any, targets: Tensor, token_stats: bool, **inputs: Any
     ) -> Tensor | ScoredTokens:
@@ -242,7 +244,8 @@ def _gathered(plain_forward: Callable[..., Any]) -> Callable[..., Any]:
         model: Any, *args: Any, targets: Tensor, token_stats: bool, **inputs: Any
     ) -> Tensor | ScoredTokens:
         if token_stats:
-            return eager(model, *args, targets=targets, token_stats=True, **inputs)
+            scored: ScoredTokens = eager(model, *args, targets=targets, token_stats=True, **inputs)
+            return scored
         logits = plain_forward(model, *args, **inputs).logits
         _check_positions(logits, targets)
         made_by = "" if logits.grad_fn is None else logits.grad_fn.name()

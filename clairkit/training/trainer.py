@@ -175,7 +175,8 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         result = PreferenceLoss(
             found.loss, found.losses, found.chosen_rewards, found.rejected_rewards
         )
-        return PairLogps(*found.sums.chunk(2), *references, **lengths), result
+        chosen, rejected = found.sums.chunk(2)
+        return PairLogps(chosen, rejected, *references, **lengths), result
 
     def _loss(self, chosen: Tensor, rejected: Tensor, pairs: PairLogps) -> PreferenceLoss:
         return preference_loss(

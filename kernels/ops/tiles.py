@@ -209,8 +209,8 @@ class TorchTiles:
     def _mend(self, tile: Tile, e: Tensor, anchor: Tensor, totals: Tensor) -> None:
         """Make the exponentials anew, of unrounded products, that hold much of their row's sum.
 
-        A rounded product is off by up to 2^-9 of itself, a few hundredths of a nat: where few columns
-        hold a row's mass, so would the row be. The errors of the others average out.
+        A rounded product is off by up to 2^-9 of itself, a few hundredths of a nat: where few
+        columns hold a row's mass, so would the row be. The errors of the others average out.
         """
         hits = (e > SHARE_TO_MEND * totals[:, None]).nonzero()
         for start in range(0, len(hits), self.token_tile):

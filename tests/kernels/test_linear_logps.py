@@ -126,10 +126,9 @@ def test_token_statistics_come_from_the_same_pass(
     for (tokens, vocabulary), head, peak in itertools.product(SHAPES, HEADS, (1.0, 20.0)):
         hidden, weight, bias, targets, coefficients = inputs(tokens, vocabulary, dtype, peak)
         options = {**head, "bias": bias if head.get("bias") else None}
-        top = head_logits(
-            hidden.double(), weight.double(), bias.double() if options["bias"] is not None else None,
-            HeadOptions(head.get("softcap"), head.get("logit_scale", 1.0)),
-        ).topk(2)  # fmt: skip
+        used = bias.double() if head.get("bias") else None
+        element = HeadOptions(head.get("softcap"), head.get("logit_scale", 1.0))
+        top = head_logits(hidden.double(), weight.double(), used, element).topk(2)
         targets[::2] = top.indices[::2, 0]
         targets[-1] = -100 if tokens > 1 else targets[-1]
         wide = {**options, "bias": bias.double() if head.get("bias") else None}

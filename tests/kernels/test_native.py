@@ -27,7 +27,7 @@ def test_the_portable_variant_is_always_there_and_last() -> None:
 
 def tile_of(z: Tensor, targets: Tensor, head: TileHead, start: int = 0) -> Tile:
     """A tile whose products are z [T, C], each of its own column of hidden."""
-    rows, width = z.shape
+    width = z.shape[1]
     return Tile(z, torch.eye(width, dtype=z.dtype), targets, slice(start, start + width), head, z)
 
 
