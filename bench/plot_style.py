@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-PANEL_WIDTH, PANEL_HEIGHT, LABELS = 214, 196, 96
+PANEL_WIDTH, PANEL_HEIGHT, LABELS = 214, 196, 148
 INK, AXIS, FAINT, GRID = "#1b1f24", "#57606a", "#6e7781", "#e7eaee"
 
 # Marker outlines around (0, 0).
@@ -38,6 +38,7 @@ class Style:
 _STYLES = {
     "clairkit auto": Style("#0b5fa5", "circle", width=2.8, order=9, ours=True),
     "clairkit auto kept": Style("#0b5fa5", "diamond", "7 3", 2.2, order=8, ours=True),
+    "clairkit auto recomputed": Style("#0b5fa5", "cross", "2 3", 2.0, order=8, ours=True),
     "clairkit torch": Style("#3d8fd1", "circle", "3 3", hollow=True, order=7, ours=True),
     "clairkit native": Style("#3d8fd1", "square", "3 3", hollow=True, order=7, ours=True),
     "clairkit triton": Style("#3d8fd1", "up", "3 3", hollow=True, order=7, ours=True),

@@ -15,8 +15,14 @@ def test_names_tell_points_apart() -> None:
 
 
 def test_the_cpu_suite_has_every_combination() -> None:
-    shapes = {(case.vocabulary, case.dtype, case.head, case.tokens) for case in CPU[:-1]}
-    assert len(shapes) == len(CPU) - 1 == 2 * 2 * 2 * 4
+    plain = [case for case in CPU[:-1] if not case.prompt]
+    shapes = {(case.vocabulary, case.dtype, case.head, case.tokens) for case in plain}
+    assert len(shapes) == len(plain) == 2 * 2 * 2 * 4
+    prompted = [case for case in CPU if case.prompt]
+    assert {(case.dtype, case.head) for case in prompted} == {
+        (case.dtype, case.head) for case in plain}  # fmt: skip
+    assert all(case.positions == 2 * case.tokens for case in prompted)
+    assert len({case.name for case in KNOWN}) == len(KNOWN)
     assert {case.sequences for case in CPU if case.tokens == 4096} == {4}
     assert all(case.tokens % case.sequences == 0 for case in KNOWN)
 

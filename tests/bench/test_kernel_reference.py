@@ -19,6 +19,7 @@ from clairkit.losses import preference_loss
 
 CPU = torch.device("cpu")
 CASE = KernelCase(531, 40, 36, "float32", "full", sequences=4)
+PROMPTED = replace(CASE, prompt=5)
 
 
 def exact(case: KernelCase, truth: Reference) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -27,7 +28,10 @@ def exact(case: KernelCase, truth: Reference) -> tuple[Tensor, Tensor, Tensor, T
     hidden = problem.hidden.detach().double().requires_grad_()
     weight = problem.weight.detach().double().requires_grad_()
     logps = torch.log_softmax(hidden @ weight.T, 1)
-    sums = logps[range(case.tokens), problem.targets].view(case.sequences, -1).sum(1)
+    valid = problem.targets != -100
+    chosen = logps[range(case.positions), problem.targets.clamp(min=0)]
+    sums = (chosen * valid).view(case.sequences, -1).sum(1)
+    assert int(valid.sum()) == case.tokens
     loss = preference_loss(*sums.chunk(2), *truth.reference.double().chunk(2),
                            loss="apo_zero", beta=case.beta).loss  # fmt: skip
     d_hidden, d_weight = torch.autograd.grad(loss, (hidden, weight))
@@ -36,12 +40,13 @@ def exact(case: KernelCase, truth: Reference) -> tuple[Tensor, Tensor, Tensor, T
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("chunk", [1, 1 << 24])
+@pytest.mark.parametrize("given", [CASE, PROMPTED], ids=["compacted", "prompted"])
 def test_the_truth_is_that_of_autograd(
-    dtype: Any, chunk: int, monkeypatch: pytest.MonkeyPatch
+    given: KernelCase, dtype: Any, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kernel_reference, "_CHUNK", 36 * 100 if chunk == 1 else chunk)
     monkeypatch.setattr(kernel_reference, "SAMPLE", 11)
-    case = replace(CASE, dtype=dtype)
+    case = replace(given, dtype=dtype)
     truth = compute_reference(case, CPU)
     loss, sums, d_hidden, d_weight = exact(case, truth)
     close = {"rtol": 1e-9, "atol": 1e-12}
