@@ -130,7 +130,7 @@ ALWAYS_INLINE void span(const Pass *pass, const char *row, char *result, float a
 /* A bfloat16 product is rounded, by up to 2^-9 of itself: a few hundredths of a nat. Where few columns
  * hold a row's mass that would be the row's error, so products whose exponential is above this
  * share of the sum are made again in float32; the errors of the others average out. */
-#define SHARE_TO_MEND (1.0f / 128)
+#define SHARE_TO_MEND (1.0f / 256)
 #define SPAN 2048   /* columns at a time, whose raw products are set aside */
 #define STRIDE 64   /* columns looked at together */
 

@@ -19,7 +19,7 @@ from clairkit.kernels.options import HeadOptions
 # exp(76) summed over 10^5 columns is still finite in float32.
 MAX_EXPONENT = 76.0
 # Of a row's sum: what a rounded product must hold to be made again without rounding.
-SHARE_TO_MEND = 1 / 128
+SHARE_TO_MEND = 1 / 256
 
 
 class TileHead:

@@ -140,7 +140,8 @@ def test_token_statistics_come_from_the_same_pass(
             leaf, weight.detach().requires_grad_(not frozen), targets, backend=backend, **options
         )
         plain = linear_logps(hidden, weight, targets, backend=backend, **options)
-        assert relative([ours.logps.detach()], [plain.double()])[0] <= TOLERANCE[dtype]
+        # kept bfloat16 products are rounded, those of a fused kernel are not
+        assert relative([ours.logps.detach()], [plain.double()])[0] <= 2 * TOLERANCE[dtype]
         (ours.logps * coefficients).sum().backward()
         assert leaf.grad is not None
         assert not ours.entropy.requires_grad
