@@ -29,7 +29,7 @@ from clairkit.kernels import (
     linear_token_stats,
 )
 from clairkit.kernels.options import HeadOptions
-from clairkit.kernels.reference import head_logits
+from clairkit.kernels.reference import head_logits, logps_of
 
 # Configuration keys of published architectures, each with what it does to the logits.
 _SOFTCAPS = ("final_logit_softcapping",)
@@ -263,20 +263,13 @@ def _eager(plain_forward: Callable[..., Any]) -> Callable[..., Any]:
         _check_positions(logits, targets)
         mask = targets != IGNORED
         logits = logits[mask].to(torch.promote_types(logits.dtype, torch.float32))
-        every = torch.log_softmax(logits, -1)
-        chosen = every.gather(1, targets[mask][:, None])
-
-        def spread(values: Tensor) -> Tensor:
-            return values.new_zeros(targets.shape).masked_scatter(mask, values)
-
-        logps = spread(chosen[:, 0])
+        found = [
+            values.new_zeros(targets.shape).masked_scatter(mask, values)
+            for values in logps_of(logits, targets[mask], token_stats)
+        ]
         if not token_stats:
-            return logps
-        with torch.no_grad():
-            shares = every.exp()
-            entropy = -torch.xlogy(shares, shares).sum(-1)
-            hits = chosen[:, 0] >= every.amax(-1)
-            stats = TokenStats(logps, *map(spread, (entropy, hits, logits.mean(-1))))
+            return found[0]
+        stats = TokenStats(*found)
         return ScoredTokens(stats, outputs)
 
     return compute

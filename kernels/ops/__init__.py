@@ -14,17 +14,16 @@ from clairkit.kernels.backends import (
     BACKENDS,
     Availability,
     available_backends,
+    backend_state,
     choose_backend,
 )
 from clairkit.kernels.gather import gather_logps
-from clairkit.kernels.options import HeadOptions, budget_bytes
+from clairkit.kernels.options import IGNORED, HeadOptions, budget_bytes, check_targets
 from clairkit.kernels.preference import FusedPreference, fused_preference
 
 __all__ = ["IGNORED", "Availability", "FusedPreference", "TokenStats", "available_backends",
            "choose_backend", "fused_preference", "gather_logps", "linear_logps",
            "linear_token_stats"]  # fmt: skip
-
-IGNORED = -100
 
 
 def linear_logps(
@@ -103,11 +102,11 @@ def _run(
         backend, _ = choose_backend(hidden.device, dtype)
     elif backend not in BACKENDS:
         raise ValueError(f"unknown backend {backend!r}: known are auto, {', '.join(BACKENDS)}")
-    elif not (state := available_backends()[backend]).available:
+    elif not (state := backend_state(backend)).available:
         raise RuntimeError(f"backend {backend!r} can't run here: {state.reason}")
     mask = targets != IGNORED
     valid = targets[mask]
-    _check_targets(valid, len(weight))
+    check_targets(valid, len(weight))
     with torch.autocast(hidden.device.type, enabled=False):
         compact = hidden if len(valid) == len(targets) else hidden[mask]
         found = BACKENDS[backend](compact.to(dtype), weight, valid, bias, options)
@@ -138,9 +137,3 @@ def _check_shapes(hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor 
         )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"bias must be [{len(weight)}]: received {list(bias.shape)}")
-
-
-def _check_targets(targets: Tensor, vocabulary: int) -> None:
-    if len(targets) and not bool(((targets >= 0) & (targets < vocabulary)).all()):
-        bad = targets[(targets < 0) | (targets >= vocabulary)][0]
-        raise ValueError(f"targets must lie in [0, {vocabulary}) or be -100: received {int(bad)}")

@@ -65,16 +65,6 @@ BACKENDS: dict[str, Backend] = {
 }
 
 
-def available_backends() -> dict[str, Availability]:
-    """Return every backend's name with whether it can run here and why, the fastest first."""
-    return {
-        "triton": _triton_state(),
-        "native": _native_state(),
-        "torch": Availability(True, "tiled torch operations, any device"),
-        "eager": Availability(True, "plain torch with all logits: the reference"),
-    }
-
-
 def _triton_state() -> Availability:
     from clairkit.kernels.triton import unavailable_reason
 
@@ -88,6 +78,24 @@ def _native_state() -> Availability:
     if importlib.util.find_spec("clairkit.kernels._native") is None:
         return Availability(False, "the C extension was not built; reinstall with a C compiler")
     return Availability(True, "C tile pass on the CPU, float32 and bfloat16")
+
+
+_STATES: dict[str, Callable[[], Availability]] = {
+    "triton": _triton_state,
+    "native": _native_state,
+    "torch": lambda: Availability(True, "tiled torch operations, any device"),
+    "eager": lambda: Availability(True, "plain torch with all logits: the reference"),
+}
+
+
+def backend_state(name: str) -> Availability:
+    """Return whether one backend can run here; looks at no other, and imports nothing of theirs."""
+    return _STATES[name]()
+
+
+def available_backends() -> dict[str, Availability]:
+    """Return every backend's name with whether it can run here and why, the fastest first."""
+    return {name: state() for name, state in _STATES.items()}
 
 
 def choose_backend(device: torch.device, dtype: torch.dtype) -> tuple[str, str]:

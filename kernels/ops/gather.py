@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-IGNORED = -100
+from clairkit.kernels.options import IGNORED, check_targets
+
 BACKENDS = ("triton", "torch")
 # Elements that the torch path widens at a time: 32 MB of float32.
 _CHUNK = 8 << 20
@@ -175,6 +176,8 @@ def _rows(logits: Tensor) -> Tensor:
 def _choose(logits: Tensor, backend: str) -> str:
     if backend not in ("auto", *BACKENDS):
         raise ValueError(f"unknown backend {backend!r}: known are auto, {', '.join(BACKENDS)}")
+    if backend == "torch" or (backend == "auto" and logits.device.type != "cuda"):
+        return "torch"
     from clairkit.kernels.triton import interpreted, unavailable_reason
 
     reason = unavailable_reason()
@@ -183,10 +186,10 @@ def _choose(logits: Tensor, backend: str) -> str:
     if reason is None and logits.device.type != "cuda" and not interpreted():
         reason = f"the logits are on {logits.device}"
     if backend == "auto":
-        return "triton" if reason is None and logits.device.type == "cuda" else "torch"
-    if backend == "triton" and reason is not None:
+        return "triton" if reason is None else "torch"
+    if reason is not None:
         raise RuntimeError(f"backend 'triton' can't run here: {reason}; pass backend='torch'")
-    return backend
+    return "triton"
 
 
 def _check(logits: Tensor, targets: Tensor) -> None:
@@ -205,9 +208,7 @@ def _check(logits: Tensor, targets: Tensor) -> None:
             f"logits {shape} of strides {list(logits.stride())} can't be read in rows: "
             "pass logits.contiguous()"
         )
-    bad = targets[(targets != IGNORED) & ((targets < 0) | (targets >= shape[-1]))]
-    if len(bad):
-        raise ValueError(f"targets must lie in [0, {shape[-1]}) or be -100: received {int(bad[0])}")
+    check_targets(targets, shape[-1])
 
 
 def _check_overwriting(logits: Tensor) -> None:

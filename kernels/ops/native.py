@@ -39,8 +39,7 @@ class NativeTiles(TorchTiles):
         head, columns, half = tile.head, tile.columns, z.dtype == torch.bfloat16
         bias = None if head.bias is None else head.bias[columns].contiguous()
         inside = tile.targets - columns.start
-        sums = sums or Sums(anchor.new_zeros(len(anchor)))
-        vectors = (anchor, factors, own, totals, *(getattr(sums, name) for name in _SUMS))
+        vectors = (anchor, factors, own, totals, *(getattr(sums, name, None) for name in _SUMS))
         # Kept alive until the pass is over; sums are contiguous as they are made.
         vectors = tuple(None if v is None else v.contiguous() for v in vectors)
         mend = half and hidden.stride(1) == weight.stride(1) == 1

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
+
+IGNORED = -100  # the target of a token that has no loss
 
 # Room for the products of a small batch; a large one gains nothing from so little.
 DEFAULT_BUDGET = 32 << 20
@@ -57,3 +60,12 @@ def free_memory(device: torch.device) -> int:
         if match := re.search(r"^MemAvailable:\s*(\d+) kB$", text, re.MULTILINE):
             return int(match[1]) * 1024
     return 0
+
+
+def check_targets(targets: Tensor, vocabulary: int) -> None:
+    """Raise ValueError unless all targets, ignored ones apart, lie in the vocabulary."""
+    bad = targets[(targets != IGNORED) & ((targets < 0) | (targets >= vocabulary))]
+    if len(bad):
+        raise ValueError(
+            f"targets must lie in [0, {vocabulary}) or be -100: received {int(bad[0])}"
+        )

@@ -34,11 +34,15 @@ def eager_logps(
     With statistics, also the entropy of softmax(logits), whether no other logit is larger than the
     target's, and the mean logit, each [N] and detached.
     """
-    logits = head_logits(hidden, weight, bias, options)
+    return logps_of(head_logits(hidden, weight, bias, options), targets, options.statistics)
+
+
+def logps_of(logits: Tensor, targets: Tensor, statistics: bool) -> tuple[Tensor, ...]:
+    """Return what `eager_logps` does, of logits [N, V] that are there, at least float32."""
     index = targets[:, None]
     log_probabilities = torch.log_softmax(logits, -1)
     logps = log_probabilities.gather(1, index)[:, 0]
-    if not options.statistics:
+    if not statistics:
         return (logps,)
     with torch.no_grad():
         probabilities = log_probabilities.exp()

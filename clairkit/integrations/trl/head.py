@@ -31,7 +31,7 @@ def add_clair_head(
     model: nn.Module,
     outputs: Sequence[str],
     kernel: str,
-    memory_budget: int | None,
+    memory_budget: int | str | None,
     device: torch.device,
 ) -> LogpsPath:
     """Extend the model's forward as TRL's `add_fused_lm_head` does; return how it computes.

@@ -45,7 +45,7 @@ class ClairDPOTrainer(DPOTrainer):  # type: ignore[misc]  # trl is untyped
         self,
         *arguments: Any,
         kernel: str = "auto",
-        memory_budget: int | None = None,
+        memory_budget: int | str | None = None,
         **named: Any,
     ) -> None:
         refuse_kernel(kernel)
