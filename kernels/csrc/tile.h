@@ -40,20 +40,24 @@ typedef struct {
 
 typedef struct {
     float exponentials, weighted, logits, largest;
-    float top; /* the largest exponential of a span, bfloat16 only */
+    uint32_t highest; /* bits of the largest |product + bias| of a span */
 } RowSums;
 
-/* exp(x) for x within [MIN_EXPONENT, MAX_EXPONENT + 1]; relative error below 3e-7. `rounds`: the
- * instruction set rounds in one instruction; rintf is a call where it does not. */
-ALWAYS_INLINE float exponential(float x, int rounds)
+/* exp(x) for x within [MIN_EXPONENT, MAX_EXPONENT + 1]; relative error below 3e-7, or 3e-6 where
+ * `coarse`. `rounds`: the instruction set rounds in one instruction; rintf is a call where not. */
+ALWAYS_INLINE float exponential(float x, int rounds, int coarse)
 {
     float n = x * 1.44269504f;
     float whole = rounds ? rintf(n) : (float)(int)(n + (n < 0 ? -0.5f : 0.5f));
     float r = x - whole * 0.69314718f;
-    /* Taylor on |r| <= ln(2)/2: the first term left out is r^7/7! < 1.2e-7 */
+    /* Polynomials whose largest relative error on |r| <= ln(2)/2 is the least of their degree. */
     union { float value; int32_t bits; } p;
-    p.value = 1.0f + r * (1.0f + r * (1.0f / 2 + r * (1.0f / 6 + r * (1.0f / 24 +
-              r * (1.0f / 120 + r * (1.0f / 720))))));
+    if (coarse)
+        p.value = 0.9999993f + r * (0.99996334f + r * (0.5000437f + r * (0.16791031f +
+                  r * 0.041458402f)));
+    else
+        p.value = 1.0000001f + r * (0.9999997f + r * (0.4999889f + r * (0.16667576f +
+                  r * (0.04191563f + r * 0.0082976194f))));
     p.bits += (int32_t)whole << 23; /* times 2^whole: stays a normal number */
     return p.value;
 }
@@ -85,7 +89,7 @@ ALWAYS_INLINE float logit_of(float z, const Pass *pass, Kind kind, float *slope)
         return z * pass->scale;
     }
     float u = z / pass->softcap;
-    float e = exponential(clamp(2.0f * u, -40.0f, 40.0f), kind.rounds);
+    float e = exponential(clamp(2.0f * u, -40.0f, 40.0f), kind.rounds, 0);
     float t = tanh_of(u, e), inverse = 1.0f / (e + 1.0f);
     *slope = pass->scale * 4.0f * e * inverse * inverse; /* 1 - t^2 would cancel near 1 */
     return pass->scale * pass->softcap * t;
@@ -96,19 +100,23 @@ ALWAYS_INLINE float logit_of(float z, const Pass *pass, Kind kind, float *slope)
 ALWAYS_INLINE void span(const Pass *pass, const char *row, char *result, float anchor, float factor,
                         int64_t from, int64_t to, RowSums *found, Kind kind)
 {
-    float sum = 0.0f, weighted = 0.0f, logits = 0.0f, largest = found->largest, top = found->top;
+    float sum = 0.0f, weighted = 0.0f, logits = 0.0f, largest = found->largest;
     uint32_t highest = 0;
+    uint16_t highest_half = 0; /* twice as many at a time */
     for (int64_t j = from; j < to; j++) {
         float slope, z = read_element(row, j, kind.half);
+        if (kind.half && !kind.biased) {
+            uint16_t bits = ((const uint16_t *)row)[j] & 0x7fff;
+            highest_half = bits > highest_half ? bits : highest_half;
+        }
         if (kind.biased)
             z += pass->bias[j];
-        highest = magnitude(z) > highest ? magnitude(z) : highest;
+        if (!kind.half || kind.biased)
+            highest = magnitude(z) > highest ? magnitude(z) : highest;
         float logit = logit_of(z, pass, kind, &slope);
         float x = clamp(logit - anchor, MIN_EXPONENT, MAX_EXPONENT);
-        float e = exponential(x, kind.rounds);
+        float e = exponential(x, kind.rounds, kind.half);
         sum += e;
-        if (kind.half)
-            top = e > top ? e : top;
         if (kind.statistics) {
             weighted += e * x;
             logits += logit;
@@ -117,6 +125,7 @@ ALWAYS_INLINE void span(const Pass *pass, const char *row, char *result, float a
         if (kind.write)
             write_element(result, j, e * (slope * factor), kind.half);
     }
+    highest |= (uint32_t)highest_half << 16;
     union { uint32_t bits; float value; } total = {.value = sum};
     if (highest > 0x7f800000)
         total.bits = 0x7fc00000;
@@ -124,7 +133,7 @@ ALWAYS_INLINE void span(const Pass *pass, const char *row, char *result, float a
     found->weighted += weighted;
     found->logits += logits;
     found->largest = largest;
-    found->top = top;
+    found->highest = highest > found->highest ? highest : found->highest;
 }
 
 /* A bfloat16 product is rounded, by up to 2^-9 of itself: a few hundredths of a nat. Where few columns
@@ -166,7 +175,7 @@ ALWAYS_INLINE void mend(const Pass *pass, int64_t i, const char *raw, char *resu
             float exact = logit_of(exact_product(pass, i, from + j) + bias, pass, kind, &slope);
             float old_x = clamp(logit - anchor, MIN_EXPONENT, MAX_EXPONENT);
             float x = clamp(exact - anchor, MIN_EXPONENT, MAX_EXPONENT);
-            float old_e = exponential(old_x, kind.rounds), e = exponential(x, kind.rounds);
+            float old_e = exponential(old_x, kind.rounds, 1), e = exponential(x, kind.rounds, 0);
             found->exponentials += e - old_e;
             found->weighted += e * x - old_e * old_x;
             found->logits += exact - logit;
@@ -194,7 +203,7 @@ ALWAYS_INLINE void row_pass(const Pass *pass, int64_t i, Kind kind, RowSums *fou
             raw = (const char *)aside;
         }
         float product = inside ? read_element(row, target, kind.half) : 0.0f;
-        found->top = 0.0f;
+        found->highest = 0;
         span(pass, row, result, anchor, factor, from, inside ? target : to, found, kind);
         if (inside) {
             span(pass, row, result, anchor, factor, target + 1, to, found, kind);
@@ -206,9 +215,11 @@ ALWAYS_INLINE void row_pass(const Pass *pass, int64_t i, Kind kind, RowSums *fou
         if (kind.half && pass->hidden) {
             float known = pass->sums ? pass->sums[i] : 0.0f;
             float total = pass->totals ? pass->totals[i] : known + found->exponentials + 1.0f;
-            if (found->top > SHARE_TO_MEND * total)
-                mend(pass, i, raw, result, from, to - from, logf(SHARE_TO_MEND * total), found,
-                     kind);
+            float least = logf(SHARE_TO_MEND * total);
+            union { uint32_t bits; float value; } highest = {found->highest};
+            /* |logit| rises with |product + bias| */
+            if (fabsf(logit_of(highest.value, pass, kind, &slope)) - anchor > least)
+                mend(pass, i, raw, result, from, to - from, least, found, kind);
         }
     }
 }
@@ -216,7 +227,7 @@ ALWAYS_INLINE void row_pass(const Pass *pass, int64_t i, Kind kind, RowSums *fou
 ALWAYS_INLINE void rows_pass(const Pass *pass, int64_t from, int64_t to, Kind kind)
 {
     for (int64_t i = from; i < to; i++) {
-        RowSums found = {0.0f, 0.0f, 0.0f, kind.statistics ? pass->largest[i] : 0.0f, 0.0f};
+        RowSums found = {0.0f, 0.0f, 0.0f, kind.statistics ? pass->largest[i] : 0.0f, 0};
         row_pass(pass, i, kind, &found);
         if (pass->sums)
             pass->sums[i] += found.exponentials;
