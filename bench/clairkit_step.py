@@ -1,58 +1,52 @@
-"""The training step of clairkit, from the parts that its trainer uses."""
+"""clairkit's own trainer on token ids."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from clairkit.batching import EncodedPair
-from clairkit.batching.collate import PairCollator
-from clairkit.losses import preference_loss
-from clairkit.training.head import LogpsPath, attach_logps
-from clairkit.training.reference import reference_logps
+from clairkit.training import PreferenceTrainer, TrainConfig
+
+# What a variant's name says beside "clairkit"; a kernel otherwise.
+FORMS: Mapping[str, Mapping[str, Any]] = {
+    "clairkit": {},
+    "clairkit unshared": {"share_prompt": False},
+    "clairkit padded": {"padding_free": False},
+}
 
 
-class ClairkitStep:
-    """Forward, loss and backward of one batch by `linear_logps`.
+def clairkit_trainer(
+    variant: str,
+    model: Any,
+    tokenizer: Any,
+    pairs: Sequence[tuple[list[int], list[int], list[int]]],
+    *,
+    loss: str,
+    beta: float,
+    arguments: Mapping[str, Any],
+) -> PreferenceTrainer:
+    """Return the trainer; it computes the reference before its first step.
 
     Args:
-        model: a transformers causal language model; its forward is extended.
+        variant: a name of `FORMS`, or "clairkit KERNEL".
+        model: a transformers causal language model; it is the reference, too.
+        tokenizer: for its padding token.
         pairs: prompt, chosen and rejected token ids of each pair.
-        kernel: as in `clairkit train --kernel`.
         loss: a name of `clairkit.losses`.
         beta: factor on the log-ratios.
+        arguments: of TrainingArguments.
     """
+    keys = FORMS.get(variant) or {"kernel": kernel_of(variant)}
+    rest = dict(arguments)
+    config = TrainConfig(
+        model="", pairs="", output=rest.pop("output_dir"), loss=loss, beta=beta, max_length=None,
+        arguments=rest, **keys,
+    )  # fmt: skip
+    encoded = [EncodedPair(str(index), *pair) for index, pair in enumerate(pairs)]
+    return PreferenceTrainer(model, tokenizer, config, encoded)
 
-    def __init__(
-        self,
-        model: Any,
-        pairs: Sequence[tuple[list[int], list[int], list[int]]],
-        *,
-        kernel: str,
-        loss: str,
-        beta: float,
-    ) -> None:
-        self.path: LogpsPath = attach_logps(model, kernel)
-        self.model, self.loss, self.beta = model, loss, beta
-        device = next(model.parameters()).device
-        self.pairs = [EncodedPair(str(index), *pair) for index, pair in enumerate(pairs)]
-        self.collate = PairCollator(0)
-        batch = self.collate(self.pairs)
-        self.batch = {name: tensor.to(device) for name, tensor in batch.items()}
-        self.reference = torch.zeros(2, len(pairs), device=device)
 
-    def cache_reference(self) -> None:
-        """Compute the reference's log-probs under the model as it is now."""
-        rows = reference_logps(self.model, self.pairs, self.collate, len(self.pairs))
-        sides = [torch.stack([row[side].sum() for row in rows]) for side in (0, 1)]
-        self.reference = torch.stack(sides).to(self.reference.device)
-
-    def run(self) -> tuple[Tensor, Tensor]:
-        """Return the loss [] and the log-probs [2B], gradients done."""
-        logps = self.model(**self.batch).sum(1)
-        result = preference_loss(*logps.chunk(2), *self.reference, loss=self.loss, beta=self.beta)
-        result.loss.backward()  # type: ignore[no-untyped-call]
-        return result.loss.detach(), logps.detach()
+def kernel_of(variant: str) -> str:
+    """Return the kernel that a variant runs, "auto" where its name says none."""
+    return "auto" if variant in FORMS else variant.partition(" ")[2]

@@ -49,7 +49,7 @@ def run_apart(task: Callable[..., Any], *arguments: Any, preload: Sequence[str] 
         process.join(_GRACE_SECONDS)  # it tidies up what libraries of its own have left
     except EOFError:
         process.join()
-        outcome = _ended(process.exitcode)
+        outcome = ended(process.exitcode)
     finally:
         process.kill()
         process.join()
@@ -57,18 +57,24 @@ def run_apart(task: Callable[..., Any], *arguments: Any, preload: Sequence[str] 
     return outcome
 
 
-def _ended(code: int | None) -> Outcome:
+def ended(code: int | None) -> Outcome:
+    """Return what the exit code of a process says that sent no outcome."""
     if code == -signal.SIGKILL:
         return Outcome(problem="killed by the system, most likely out of memory",
                        out_of_memory=True)  # fmt: skip
     return Outcome(problem=f"the process ended with code {code}")
 
 
-def _work(connection: Connection, task: Callable[..., Any], arguments: Sequence[Any]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
+def settle_in() -> None:
+    """Make this process one that its parent reports on and ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(2, 1)  # stdout is for the result of the command
     with suppress(OSError):  # where memory ends, this process shall go, not the one that reports
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+
+
+def _work(connection: Connection, task: Callable[..., Any], arguments: Sequence[Any]) -> None:
+    settle_in()
     try:
         outcome = Outcome(task(*arguments))
     except Exception as error:

@@ -1,23 +1,19 @@
-"""Random models and batches of a case, the same ones in every process. No download."""
+"""Random models and pairs of a case, the same ones in every process. No download."""
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
-from torch import nn
 
-from clairkit.bench.cases import PairLengths, StepCase
+from clairkit.bench.cases import StepCase
 
 Tokens = tuple[list[int], list[int], list[int]]
 
 _HEAD_SIZE = 64
-# Log-ratios of a few nats to either side: the losses are neither at their start nor saturated.
-_DRIFT = 0.01
 
 
-def build_model(case: StepCase, device: torch.device) -> nn.Module:
+def build_model(case: StepCase, device: torch.device) -> Any:
     """Return the case's Llama with random weights."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -33,42 +29,28 @@ def build_model(case: StepCase, device: torch.device) -> nn.Module:
         tie_word_embeddings=case.tied,
     )
     torch.manual_seed(case.seed)
-    model: nn.Module = LlamaForCausalLM(config).to(device, getattr(torch, case.dtype)).train()
+    model = LlamaForCausalLM(config).to(device).train()
     if case.head == "frozen":
-        for module in (model.get_output_embeddings(), model.get_input_embeddings()):  # type: ignore[operator]
+        for module in (model.get_output_embeddings(), model.get_input_embeddings()):
             module.weight.requires_grad_(False)
     return model
 
 
-def sharing_copy(model: nn.Module) -> Any:
-    """Return a model of its own that holds the very parameters and buffers of `model`."""
-    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
-    return copy.deepcopy(model, shared)
+def build_tokenizer() -> Any:
+    """Return a tokenizer of two special tokens: trainers ask it for the id to pad with."""
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    made = Tokenizer(models.WordLevel({"<pad>": 0, "<eos>": 1}, unk_token="<pad>"))
+    return PreTrainedTokenizerFast(tokenizer_object=made, pad_token="<pad>", eos_token="<eos>")
 
 
-@torch.no_grad()
-def drift(model: nn.Module, seed: int) -> None:
-    """Move the trained parameters a little, as training does: policy and reference part."""
-    generator = torch.Generator().manual_seed(seed)
-    vocabulary = {
-        id(module.weight)
-        for module in (model.get_output_embeddings(), model.get_input_embeddings())  # type: ignore[operator]
-    }
-    for parameter in model.parameters():
-        if id(parameter) not in vocabulary:
-            noise = torch.randn(parameter.shape, generator=generator)
-            parameter.add_(noise.to(parameter), alpha=_DRIFT)
-
-
-def random_tokens(case: StepCase, lengths: tuple[PairLengths, ...] | None = None) -> list[Tokens]:
-    """Return (prompt, chosen, rejected) token ids of the case's lengths, or of others."""
+def random_tokens(case: StepCase) -> list[Tokens]:
+    """Return (prompt, chosen, rejected) token ids of the case's lengths."""
     generator = torch.Generator().manual_seed(case.seed)
 
     def ids(count: int) -> list[int]:
         drawn: list[int] = torch.randint(case.vocabulary, (count,), generator=generator).tolist()
         return drawn
 
-    return [
-        (ids(pair.prompt), ids(pair.chosen), ids(pair.rejected))
-        for pair in (case.lengths if lengths is None else lengths)
-    ]
+    return [(ids(pair.prompt), ids(pair.chosen), ids(pair.rejected)) for pair in case.lengths]

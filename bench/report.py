@@ -6,14 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from clairkit.bench.measure import Spread
-from clairkit.bench.results import BASE, CaseResult, VariantResult
+from clairkit.bench.results import OURS, CaseResult, SpeedUp, VariantResult
 
-SCHEMA = 1
+SCHEMA = 2
 COLUMNS = ("variant", "s", "range", "time", "of", "MB", "memory")
 NOTE = (
-    "s: median seconds of forward, loss and backward, with the range of all rounds. time: ratio to "
-    "the plain step, the median over rounds in which both ran in turn; of: its range. MB: peak "
-    "beyond what the process held before (10^6 bytes, gradients included). memory: its ratio."
+    "s: median seconds of a step (forward, loss, backward, clipping, optimizer), with the range of "
+    "all rounds. time: ratio to the first variant, the median over rounds in which both took "
+    "turns; of: its range. MB: peak beyond weights and optimizer (10^6 bytes, gradients included). "
+    "memory: its ratio."
 )
 _NOTHING = "-"
 _MB = 1e6
@@ -35,10 +36,26 @@ def _row(case: CaseResult, result: VariantResult) -> list[str]:
         _NOTHING if seconds is None else number(seconds.median),
         _NOTHING if seconds is None else _range(seconds, number),
         time if result.status == "ok" else result.status,
-        _NOTHING if ratio is None or result.variant == BASE else _range(ratio, "{:.2f}".format),
+        _NOTHING
+        if ratio is None or result.variant == case.base_name
+        else _range(ratio, "{:.2f}".format),
         _NOTHING if memory is None or result.status == "PARITY FAILED" else number(memory),
         _NOTHING if share is None else f"{share:.2f}x",
     ]
+
+
+def speed_ups(case: CaseResult) -> list[str]:
+    """Return a line for each variant that clairkit's own compares with."""
+    return [_line(entry) for entry in case.speed_ups(OURS)]
+
+
+def _line(entry: SpeedUp) -> str:
+    times = _range(entry.time, "{:.2f}".format)
+    line = f"{entry.variant} over {entry.over}: {entry.time.median:.2f}x in time ({times})"
+    if entry.memory is None or entry.memory_without_gradients is None:
+        return line
+    return (f"{line}, {entry.memory:.2f}x in memory "
+            f"({entry.memory_without_gradients:.2f}x without gradients)")  # fmt: skip
 
 
 def number(value: float) -> str:
@@ -80,6 +97,8 @@ def markdown(document: Mapping[str, Any], cases: Sequence[CaseResult]) -> str:
             cells = (name, variant, _joined(seconds, spread), _joined(time, times), memory, share)
             lines.append(f"| {' | '.join(cells)} |")
             name = ""
+    told = [f"- `{case.case.name}`: {line}" for case in cases for line in speed_ups(case)]
+    lines += ["", *told] if told else []
     return "\n".join(lines)
 
 
@@ -87,9 +106,11 @@ def describe(machine: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     """Return in a few sentences where and how it was measured."""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items()
                          if version)  # fmt: skip
+    peers = ", ".join(f"{name} {version}" if version else name
+                      for name, version in settings["peers"].items())  # fmt: skip
     return (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, "
-        f"{machine['simd']}, device {machine['device']}; {versions}; commit "
+        f"{machine['simd']}, device {machine['device']}; {versions}; peers {peers}; commit "
         f"{machine['commit'] or 'unknown'}. {settings['rounds']} rounds after "
         f"{settings['warmup']} for warming up. Load average {settings['load_before']} before, "
         f"{settings['load_after']} after; {settings['wall_seconds']:.0f} s in all."

@@ -6,23 +6,23 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from clairkit.bench.measure import Peak, Spread, paired_ratio
+from clairkit.bench.measure import Peak, Spread, first_rounds
 from clairkit.bench.parity import Parity
 
 Status = Literal["ok", "unchecked", "PARITY FAILED", "OOM", "ERROR"]
 
-BASE = "plain"
+OURS = "clairkit"
 
 
 @dataclass(frozen=True)
 class VariantResult:
-    """One variant of a case. `unchecked`: the plain step was not there to compare with."""
+    """One variant of a case. `unchecked`: the base was not there to compare with."""
 
     variant: str
     status: Status = "ok"
     seconds: tuple[float, ...] = ()  # of every counted round
     memory: Peak | None = None
-    parity: Parity | None = None  # None for the plain step itself
+    parity: Parity | None = None  # None for the base itself
     problem: str = ""
 
     def with_memory(self, memory: Peak | None) -> VariantResult:
@@ -31,40 +31,75 @@ class VariantResult:
 
 
 @dataclass(frozen=True)
+class SpeedUp:
+    """How often one variant fits into another."""
+
+    variant: str
+    over: str
+    time: Spread  # their seconds / its seconds, a ratio a round
+    memory: float | None  # their peak / its peak, beyond weights and optimizer
+    memory_without_gradients: float | None
+
+
+@dataclass(frozen=True)
 class CaseResult:
-    """All variants of one case."""
+    """All variants of one case; all but the base were held against it."""
 
     case: Any  # a dataclass of clairkit.bench.cases
     results: tuple[VariantResult, ...]
+    base_name: str
     gradient_bytes: int = 0  # what every variant has to leave behind; part of its extra memory
 
     def base(self) -> VariantResult | None:
-        """Return the plain step's result where it was measured."""
+        """Return the base's result where it was measured."""
+        return self.sound(self.base_name)
+
+    def sound(self, name: str) -> VariantResult | None:
+        """Return the result of a variant that was measured and computes what the base does."""
         for result in self.results:
-            if result.variant == BASE and result.status == "ok":
+            if result.variant == name and self._comparable(result):
                 return result
         return None
 
     def time_ratio(self, result: VariantResult) -> Spread | None:
-        """Return time / the plain step's time, or None where the two do not compare."""
+        """Return time / the base's time, or None where the two do not compare."""
         base = self.base()
-        if base is None or not _comparable(result) or not (result.seconds and base.seconds):
+        if base is None or not self._comparable(result) or not (result.seconds and base.seconds):
             return None
-        return paired_ratio(result.seconds, base.seconds)
+        return first_rounds(result.seconds, base.seconds)
 
     def memory_ratio(self, result: VariantResult) -> float | None:
-        """Return peak extra memory / the plain step's, or None where the two do not compare."""
+        """Return peak extra memory / the base's, or None where the two do not compare."""
         base = self.base()
-        if base is None or base.memory is None or result.memory is None or not _comparable(result):
+        if base is None or not self._comparable(result):
             return None
-        return result.memory.extra_bytes / max(base.memory.extra_bytes, 1)
+        return _memory(result, base)
+
+    def speed_up(self, name: str, over: str) -> SpeedUp | None:
+        """Return how much faster and smaller `name` is than `over`; None unless both are sound."""
+        ours, theirs = self.sound(name), self.sound(over)
+        if self.base() is None or ours is None or theirs is None:
+            return None
+        time = first_rounds(theirs.seconds, ours.seconds)
+        if time is None:
+            return None
+        without = _memory(theirs, ours, self.gradient_bytes)
+        return SpeedUp(name, over, time, _memory(theirs, ours), without)
+
+    def speed_ups(self, name: str) -> list[SpeedUp]:
+        """Return the variant's speed-up over every other one that it compares with."""
+        others = [result.variant for result in self.results if result.variant != name]
+        found = [self.speed_up(name, other) for other in others]
+        return [entry for entry in found if entry is not None]
 
     def to_json(self) -> dict[str, Any]:
         """Return the case with every raw number."""
         return {
             "case": self.case.to_json(),
+            "base": self.base_name,
             "gradient_bytes": self.gradient_bytes,
             "results": [self._variant_json(result) for result in self.results],
+            "speed_ups": [asdict(entry) for entry in self.speed_ups(OURS)],
         }
 
     def _variant_json(self, result: VariantResult) -> dict[str, Any]:
@@ -82,11 +117,19 @@ class CaseResult:
             "memory_ratio": self.memory_ratio(result),
         }
 
+    def _comparable(self, result: VariantResult) -> bool:
+        if result.status != "ok":
+            return False
+        return result.variant == self.base_name or (
+            result.parity is not None and result.parity.passed
+        )
 
-def _comparable(result: VariantResult) -> bool:
-    if result.status != "ok":
-        return False
-    return result.variant == BASE or (result.parity is not None and result.parity.passed)
+
+def _memory(result: VariantResult, base: VariantResult, common: int = 0) -> float | None:
+    """Return the ratio of two peaks, each less what is common to both."""
+    if result.memory is None or base.memory is None:
+        return None
+    return max(result.memory.extra_bytes - common, 0) / max(base.memory.extra_bytes - common, 1)
 
 
 def finite(value: Any) -> Any:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _STDOUT = "-"
 
 
-@click.command("bench", short_help="Time and memory, against an independent implementation.")
+@click.command("bench", short_help="Time and memory, against TRL and others.")
 @click.option("--suite", type=click.Choice(["step", "kernels"]), default="step", show_default=True)
 @click.option("--quick", is_flag=True, help="A few small cases, to see that it works.")
 @click.option(
@@ -36,12 +36,13 @@ _STDOUT = "-"
     "kernels",
     metavar="NAME",
     multiple=True,
-    help="step: kernels of clairkit; repeatable.  [default: auto, torch]",
+    help="step: another kernel of clairkit, beside the one it takes by itself; repeatable.",
 )
 @click.option(
     "--peers",
     metavar="NAMES",
-    help="kernels: libraries to compare with.  [default: trl,liger,cce,torch]",
+    help="What to compare with. step: trl, plain; the first is the base.  [default: step plain; "
+    "kernels trl,liger,cce,torch]",
 )
 @click.option(
     "--repeats",
@@ -69,12 +70,13 @@ _STDOUT = "-"
 )
 @click.option("--quiet", is_flag=True, help="Print no progress.")
 def command(suite: str, as_json: str | None, quiet: bool, markdown: bool, **choices: Any) -> None:
-    """Measure one training step, or the head and loss alone (--suite kernels).
+    """Measure training steps, or the head and loss alone (--suite kernels).
 
-    step: forward, loss and backward of clairkit against a plain step, written with torch and
-    transformers alone: all logits, padding, log-softmax. Both see the same random model and the
-    same pairs. kernels: head and preference loss against bare matrix products and other libraries,
-    accuracy against float64 beside every time.
+    step: a whole step of clairkit's trainer (forward, loss, backward, clipping, optimizer), also
+    with prompts not shared and with padding, against TRL's DPOTrainer (--peers trl) or a plain
+    trainer in torch and transformers alone. All see the same random model and the same pairs, each
+    in a process of its own. kernels: head and preference loss against bare matrix products and
+    other libraries, accuracy against float64 beside every time.
 
     A variant's figures count once its loss, log-probs and gradients are right; otherwise PARITY
     FAILED stands in their place. Exits with 7 then, and with 4 where something failed or clairkit
@@ -92,8 +94,7 @@ def command(suite: str, as_json: str | None, quiet: bool, markdown: bool, **choi
 
 
 # What one suite alone reads.
-_ONLY = {"kernels": "step", "peers": "kernels", "budget_minutes": "kernels", "resume": "kernels",
-         "plot": "kernels"}  # fmt: skip
+_ONLY = {"kernels": "step", "budget_minutes": "kernels", "resume": "kernels", "plot": "kernels"}
 
 
 def _check_suite(suite: str, target: Path | None, **choices: Any) -> None:
@@ -124,7 +125,8 @@ def _measure_step(
         if not markdown:
             _show(console, case)
     told = {"quick": choices["quick"], "rounds": settings.rounds, "warmup": settings.warmup,
-            "kernels": list(suite.kernels), "load_before": before, "load_after": load(),
+            "peers": _peer_versions(suite.peers), "kernels": list(suite.kernels),
+            "load_before": before, "load_after": load(),
             "wall_seconds": round(time.perf_counter() - start, 1)}  # fmt: skip
     machine = describe_machine(settings.device, settings.threads)
     result = document("step", found, machine, told)
@@ -133,6 +135,12 @@ def _measure_step(
         _write(target, result)
     console.result(result)
     _judge(found)
+
+
+def _peer_versions(peers: Sequence[str]) -> dict[str, str | None]:
+    from importlib.metadata import version
+
+    return {name: version("trl") if name == "trl" else None for name in peers}
 
 
 def _check_target(value: str | None) -> Path | None:
@@ -148,6 +156,7 @@ def _suite(
     quick: bool,
     names: tuple[str, ...],
     kernels: tuple[str, ...],
+    peers: str | None,
     repeats: int | None,
     device: str,
     **_: Any,
@@ -160,7 +169,26 @@ def _suite(
     cases = _cases(quick, names)
     rounds = repeats or (3 if quick else 5)
     settings = Settings(find_device(device), torch.get_num_threads(), rounds)
-    return StepSuite(cases, settings, _known(kernels) or ("auto", "torch"))
+    return StepSuite(cases, settings, _step_peers(peers or "plain"), _known(kernels))
+
+
+def _step_peers(text: str) -> tuple[str, ...]:
+    from importlib.util import find_spec
+
+    from clairkit.bench.step import PEERS
+    from clairkit.errors import UsageError
+
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    for name in names:
+        if name not in PEERS:
+            raise UsageError(
+                "no such peer of a training step",
+                received=name,
+                remedy=f"there are {', '.join(PEERS)}",
+            )
+    if "trl" in names and find_spec("trl") is None:
+        raise UsageError("trl is not installed", remedy="pip install 'clairkit[trl]'")
+    return names
 
 
 def _known(kernels: tuple[str, ...]) -> tuple[str, ...]:
@@ -206,9 +234,11 @@ def _cases(quick: bool, names: tuple[str, ...]) -> Sequence[StepCase]:
 
 
 def _show(console: Console, case: CaseResult) -> None:
-    from clairkit.bench.report import COLUMNS, rows
+    from clairkit.bench.report import COLUMNS, rows, speed_ups
 
     console.table(case.case.name, COLUMNS, rows(case))
+    for line in speed_ups(case):
+        wrapped(console, line)
     for result in case.results:
         if result.problem:
             wrapped(console, f"{result.variant}: {result.status}, {result.problem}")

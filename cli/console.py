@@ -43,6 +43,8 @@ class Console:
 
     as_json: bool = False
     quiet: bool = False
+    silent: bool = False
+    """Nothing is printed: another process speaks for this one."""
 
     def note(self, text: str) -> None:
         """Progress and remarks, to stderr; silent under `--quiet`."""
@@ -71,7 +73,7 @@ class Console:
             rows: text cells, as many a row as there are columns.
             note: a line below it (units, tokenizer, how it was measured).
         """
-        if self.as_json and self.quiet:
+        if self.silent or (self.as_json and self.quiet):
             return
         stream = sys.stderr if self.as_json else sys.stdout
         safe = [[_safe(cell) for cell in row] for row in (columns, *rows)]
@@ -87,10 +89,12 @@ class Console:
 
         NaN and infinities, for which JSON has no form, become null.
         """
-        if self.as_json:
+        if self.as_json and not self.silent:
             emit(_json_text(_plain(value), sys.stdout) + "\n", sys.stdout)
 
     def _write(self, text: str, stream: TextIO) -> None:
+        if self.silent:
+            return
         safe = redact(printable(text))
         emit((_wrapped(safe) if stream.isatty() else safe) + "\n", stream)
 

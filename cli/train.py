@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
 import sys
 from typing import Any
@@ -24,10 +25,30 @@ from clairkit.cli.console import Console, output_options
     type=click.Choice(["auto", "triton", "native", "torch", "eager"]),
     help="How log-probs are computed.",
 )
+@click.option("--ref", help="The reference: base (default), adapter:PATH, model:ID, cache:FILE.")
+@click.option(
+    "--loss-mask",
+    type=click.Choice(["all", "edits", "weighted"]),
+    help="Response tokens that count in the loss.",
+)
+@click.option(
+    "--truncation",
+    type=click.Choice(["error", "drop", "keep_start", "edit_window"]),
+    help="What a pair longer than max_length gets.",
+)
+@click.option("--tokens-per-step", type=int, help="Most tokens in one forward; 8192 by default.")
+@click.option("--adapter", help="A LoRA adapter to go on training.")
+@click.option("--use-peft", is_flag=True, default=None, help="Train a new LoRA adapter.")
 @click.option("--config", "file", metavar="FILE", help="A YAML file of configuration keys.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="One key; repeatable.")
 @click.option("--print-config", is_flag=True, help="Show each value and its origin, then stop.")
 @click.option("--resume", is_flag=True, help="Go on from the newest whole checkpoint.")
+@click.option(
+    "--allow-change",
+    metavar="KEY",
+    multiple=True,
+    help="A key that may differ from the run that is resumed; repeatable.",
+)
 @click.option("--force", is_flag=True, help="Write into a run directory that holds something.")
 @click.option("--skip-bad", is_flag=True, default=None, help="Leave out unreadable rows.")
 @output_options
@@ -36,6 +57,7 @@ def command(
     settings: tuple[str, ...],
     print_config: bool,
     resume: bool,
+    allow_change: tuple[str, ...],
     force: bool,
     as_json: bool,
     quiet: bool,
@@ -49,7 +71,9 @@ def command(
     """
     from clairkit.training.config import resolve
 
-    console = Console(as_json=as_json, quiet=quiet)
+    # Of the processes of `accelerate launch` and torchrun the first one speaks.
+    silent = os.environ.get("RANK", "0") != "0"
+    console = Console(as_json=as_json, quiet=quiet, silent=silent)
     resolved = resolve(flags, settings, file)
     if print_config:
         from clairkit.training.files import config_text
@@ -59,21 +83,36 @@ def command(
         return 0
     from clairkit.training.run import run_training
 
-    result = run_training(resolved, resume=resume, force=force, say=console.note)
-    console.result({**dataclasses.asdict(result), "output": str(result.output)})
+    result = run_training(
+        resolved, resume=resume, force=force, allowed=allow_change, say=console.note
+    )
+    console.result(
+        {
+            **dataclasses.asdict(result),
+            "output": str(result.output),
+            "diagnosis": result.diagnosis.to_dict(),
+        }
+    )
     if result.signal is not None:
         console.warn(f"Interrupted after step {result.steps}. To go on:\n{_resume_command()}")
         return 128 + result.signal
-    metrics = {k: v for k, v in result.metrics.items() if "/" in k or k == "loss"}
+    metrics = {k: v for k, v in result.metrics.items() if k.startswith(_SHOWN)}
     console.table(
         f"{result.steps} steps on {result.pairs} pairs, {result.seconds:.0f} s, "
         f"peak {result.peak_memory_mb:.0f} MB",
         ["last logged step", "value"],
         [[name, f"{value:.4f}"] for name, value in metrics.items()],
     )
+    for line in result.diagnosis.lines:
+        console.show(line)
+    console.show(f"Curves: {result.output / 'training.html'}")
     console.show(f"Model: {result.output}   Metrics: {result.output / 'metrics.jsonl'}")
     console.note(f"Next: clairkit evaluate PROMPTS --model hf:{result.output} --check python:…")
     return 0
+
+
+# The others are in metrics.jsonl; the diagnosis reads them.
+_SHOWN = ("loss", "rewards/", "logps/", "quadrants/", "kl/")
 
 
 def _resume_command() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch  # noqa: E402 - after the number of threads has been set
+
+# Reference caches of the tests go away with them.
+_CACHE = tempfile.TemporaryDirectory(prefix="clairkit-cache-")
+os.environ["CLAIRKIT_CACHE"] = _CACHE.name
 
 # Triton reads this when it is imported, which transformers does.
 if not torch.cuda.is_available():

@@ -1,43 +1,112 @@
-"""Encoded pairs to one padded batch: B chosen sequences, then B rejected ones.
+"""Encoded pairs to parts: what one forward of the model takes, packed or padded.
 
-Shapes: B pairs, L the longest sequence; every tensor is right-padded.
+Shapes: B pairs of a part; padded: 2B sequences (chosen, then rejected), L the longest; packed: see
+`clairkit.batching.pack`. S response tokens of all sequences.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Literal, TypedDict
 
 import torch
 from torch import Tensor
 
 from clairkit.batching.encode import EncodedPair
+from clairkit.batching.pack import Share, pack_pairs, packed_tokens
+from clairkit.batching.parts import balance_parts, balance_rows, fill_parts, fill_rows
 
 IGNORED = -100
+
+Form = Literal["packed", "padded"]
+
+
+class Part(TypedDict):
+    """One forward's worth of a batch."""
+
+    model: dict[str, Any]
+    """What the model's extended forward takes, see `clairkit.training.head.attach_logps`."""
+    side_index: Tensor
+    """[S] int64: where in the flattened log-probs each response token lies, sequence after
+    sequence: chosen of each pair, then rejected of each pair."""
+    lengths: list[int]
+    """Response tokens of each of the 2B sequences in that order; 0 where a side is missing."""
+    index: list[int]
+    """Which pairs of the batch these are."""
 
 
 @dataclass(frozen=True)
 class PairCollator:
-    """Makes the tensors of a batch.
+    """Makes the parts of a batch.
 
-    `targets[n, t]` is the token that position t predicts: the next one where that belongs to the
-    response, else -100. So the sum of its log-probs is the response's log-prob.
+    The sum of a part's log-probs at a sequence's `side_index` is the log-prob of its response.
+    Which pairs go together depends on nothing but their lengths.
     """
 
     pad_id: int
+    """What fills the padded form."""
+    form: Form = "padded"
+    """Packed: no padding, for models that `packing_of` admits."""
+    share_prompt: Share = "auto"
+    """Packed: whether what both sides begin with stands once; auto: where it pays."""
+    tokens: int | None = None
+    """Most tokens of a part, padding included; a longer pair is a part of its own."""
+    parts: int | None = None
+    """Make min(parts, pairs) parts, whatever `tokens` says: for processes that have to run the
+    same number of forwards."""
 
-    def __call__(self, pairs: Sequence[EncodedPair]) -> dict[str, Tensor]:
-        """Return `input_ids`, `attention_mask`, `targets`, each [2B, L]."""
-        sequences = [(pair.prompt_ids, pair.chosen_ids) for pair in pairs]
-        sequences += [(pair.prompt_ids, pair.rejected_ids) for pair in pairs]
-        length = max(len(prompt) + len(response) for prompt, response in sequences)
-        shape = (len(sequences), length)
-        input_ids = torch.full(shape, self.pad_id)
-        attention_mask = torch.zeros(shape, dtype=torch.int64)
-        targets = torch.full(shape, IGNORED)
-        for row, (prompt, response) in enumerate(sequences):
-            end = len(prompt) + len(response)
-            input_ids[row, :end] = torch.tensor(prompt + response)
-            attention_mask[row, :end] = 1
-            targets[row, len(prompt) - 1 : end - 1] = torch.tensor(response)
-        return {"input_ids": input_ids, "attention_mask": attention_mask, "targets": targets}
+    def __call__(self, pairs: Sequence[EncodedPair]) -> list[Part]:
+        """Return the parts; each pair is in one of them."""
+        return [self.part(pairs, index) for index in self.split(pairs)]
+
+    def split(self, pairs: Sequence[EncodedPair]) -> list[list[int]]:
+        """Return which pairs form each part, without making it."""
+        sizes = [self.size(pair) for pair in pairs]
+        if self.form == "packed":
+            if self.parts is not None:
+                return balance_parts(sizes, self.parts)
+            return fill_parts(sizes, self.tokens)
+        if self.parts is not None:
+            return balance_rows(sizes, self.parts)
+        return fill_rows(sizes, self.tokens)
+
+    def size(self, pair: EncodedPair) -> int:
+        """Return the tokens of a part that holds this pair alone."""
+        if self.form == "packed":
+            return packed_tokens(pair, self.share_prompt)
+        longest = max(len(pair.chosen_ids), len(pair.rejected_ids))
+        return 2 * (len(pair.prompt_ids) + longest)
+
+    def part(self, pairs: Sequence[EncodedPair], index: list[int]) -> Part:
+        """Return the part of the pairs at `index`."""
+        members = [pairs[i] for i in index]
+        if self.form == "packed":
+            model, side_index, lengths = pack_pairs(members, self.share_prompt)
+        else:
+            model = padded_tensors(members, self.pad_id)
+            side_index = (model["targets"].flatten() != IGNORED).nonzero()[:, 0]
+            lengths = [len(pair.chosen_ids) for pair in members]
+            lengths += [len(pair.rejected_ids) for pair in members]
+        return Part(model=model, side_index=side_index, lengths=lengths, index=index)
+
+
+def padded_tensors(pairs: Sequence[EncodedPair], pad_id: int) -> dict[str, Tensor]:
+    """Return `input_ids`, `attention_mask`, `targets`, each [2B, L], right-padded.
+
+    `targets[n, t]` is the token that position t predicts: the next one where that belongs to the
+    response, else -100.
+    """
+    sequences = [(pair.prompt_ids, pair.chosen_ids) for pair in pairs]
+    sequences += [(pair.prompt_ids, pair.rejected_ids) for pair in pairs]
+    length = max(len(prompt) + len(response) for prompt, response in sequences)
+    shape = (len(sequences), length)
+    input_ids = torch.full(shape, pad_id)
+    attention_mask = torch.zeros(shape, dtype=torch.int64)
+    targets = torch.full(shape, IGNORED)
+    for row, (prompt, response) in enumerate(sequences):
+        end = len(prompt) + len(response)
+        input_ids[row, :end] = torch.tensor(prompt + response)
+        attention_mask[row, :end] = 1
+        targets[row, len(prompt) - 1 : end - 1] = torch.tensor(response, dtype=torch.int64)
+    return {"input_ids": input_ids, "attention_mask": attention_mask, "targets": targets}

@@ -1,4 +1,4 @@
-"""Preference losses by their TRL names, and the one function that applies them.
+"""Preference losses by their TRL names, their mixes, and the one function that applies them.
 
 loss = preference_loss(chosen, rejected, ref_chosen, ref_rejected, loss="apo_zero", beta=0.1)
 loss.loss.backward()
@@ -6,51 +6,23 @@ loss.loss.backward()
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from clairkit.errors import UsageError
-from clairkit.losses import pairwise
+from clairkit.losses.mix import LossMix, fusable, loss_options, parse_loss
 from clairkit.losses.pairwise import LossOptions, PairLogps
+from clairkit.losses.table import LOSSES, Loss, find_loss
 
-__all__ = ["LOSSES", "Loss", "LossOptions", "PairLogps", "PreferenceLoss", "find_loss",
-           "loss_options", "preference_loss"]  # fmt: skip
+__all__ = ["LOSSES", "Loss", "LossMix", "LossOptions", "PairLogps", "PreferenceLoss",
+           "find_loss", "fusable", "loss_options", "parse_loss", "preference_loss"]  # fmt: skip
 
-
-@dataclass(frozen=True)
-class Loss:
-    """A loss function with what it reads beyond the four log-probs."""
-
-    function: Callable[[PairLogps, LossOptions], Tensor]
-    options: tuple[str, ...] = ()  # of LossOptions, beside beta
-    default_label_smoothing: float = 0.0
-
-
-_SMOOTHED = ("label_smoothing",)
-
-LOSSES: dict[str, Loss] = {
-    "apo_zero": Loss(pairwise.apo_zero),
-    "apo_down": Loss(pairwise.apo_down),
-    "sigmoid": Loss(pairwise.sigmoid),
-    "hinge": Loss(pairwise.hinge),
-    "ipo": Loss(pairwise.ipo),
-    "robust": Loss(pairwise.robust, _SMOOTHED),
-    "exo_pair": Loss(pairwise.exo_pair, _SMOOTHED, default_label_smoothing=1e-3),
-    "nca_pair": Loss(pairwise.nca_pair),
-    "bco_pair": Loss(pairwise.bco_pair),
-    "sppo_hard": Loss(pairwise.sppo_hard),
-    "aot": Loss(pairwise.aot, _SMOOTHED),
-    "aot_unpaired": Loss(pairwise.aot_unpaired, _SMOOTHED),
-    "discopop": Loss(pairwise.discopop, ("discopop_tau",)),
-    "sft": Loss(pairwise.sft),
-    "sigmoid_norm": Loss(pairwise.sigmoid_norm),
-    "apo_zero_unpaired": Loss(pairwise.apo_zero_unpaired),
-}
+_LENGTHS = ("chosen_lengths", "rejected_lengths")
+_MEANS = ("mean_chosen_length", "mean_sides")
 
 
 @dataclass(frozen=True)
@@ -59,41 +31,9 @@ class PreferenceLoss:
 
     loss: Tensor  # [], the mean
     losses: Tensor  # [B]
-    chosen_rewards: Tensor  # [B], beta * log-ratio, detached
+    chosen_rewards: Tensor  # [B], beta * log-ratio, detached; 0 for a side that is absent
     rejected_rewards: Tensor  # [B]
-
-
-def find_loss(name: str) -> Loss:
-    """Return the loss of that name; a dash is as good as an underscore.
-
-    Raises:
-        UsageError: there is none; suggests the nearest name.
-    """
-    loss = LOSSES.get(name.replace("-", "_"))
-    if loss is None:
-        near = difflib.get_close_matches(name, LOSSES, n=1)
-        remedy = f"did you mean {near[0]!r}? Known" if near else "known"
-        raise UsageError(
-            "unknown loss", received=name, remedy=f"{remedy} losses: {', '.join(LOSSES)}"
-        )
-    return loss
-
-
-def loss_options(name: str, beta: float, options: Mapping[str, Any]) -> LossOptions:
-    """Return the options of a loss, its defaults filled in.
-
-    Raises:
-        UsageError: the loss does not read one, or a value is out of range.
-    """
-    loss = find_loss(name)
-    for key in options:
-        if key not in loss.options:
-            reads = ", ".join(("beta", *loss.options))
-            raise UsageError(f"{name} does not read the option {key!r}", remedy=f"it reads {reads}")
-    defaults = {}
-    if "label_smoothing" in loss.options:
-        defaults["label_smoothing"] = loss.default_label_smoothing
-    return LossOptions(beta=beta, **{**defaults, **options})
+    terms: Mapping[str, Tensor] = field(default_factory=dict)  # [] each, without its weight
 
 
 def preference_loss(
@@ -102,28 +42,35 @@ def preference_loss(
     ref_chosen_logps: Tensor,
     ref_rejected_logps: Tensor,
     *,
-    loss: str = "apo_zero",
+    loss: str | LossMix = "apo_zero",
     beta: float = 0.1,
     **options: Any,
 ) -> PreferenceLoss:
-    """Apply a loss to summed log-probs of B pairs.
+    """Apply a loss, or a mix of losses, to summed log-probs of B pairs.
+
+    The pairs may be a part of a step: with the whole step's means given, the parts' losses, each
+    times its share of the step's pairs, sum up to the whole step's (not for a `coupled` loss).
 
     Args:
         chosen_logps: [B], nats, under the policy; carries gradient.
         rejected_logps: [B].
         ref_chosen_logps: [B], under the reference.
         ref_rejected_logps: [B].
-        loss: a name of `LOSSES`.
+        loss: a name of `LOSSES`, or a sum such as `apo_zero+0.1*sft`.
         beta: strength of the anchor; rewards are beta * log-ratio. `sft` does not read it.
-        **options: `chosen_lengths`, `rejected_lengths` ([B] response tokens; ipo, sigmoid_norm and
-            sft need them), `label_smoothing` (robust, exo_pair, aot, aot_unpaired),
-            `discopop_tau` (discopop).
+        **options: `chosen_lengths`, `rejected_lengths` ([B] response tokens, or the sums of their
+            weights; ipo, sigmoid_norm and sft need them; 0 marks an absent side for
+            apo_zero_unpaired), `mean_chosen_length` and `mean_sides` (of the whole step:
+            chosen tokens / pairs, sides that are there / pairs), `label_smoothing` (robust,
+            exo_pair, aot, aot_unpaired), `discopop_tau` (discopop), `f_divergence_type` and
+            `f_alpha_divergence_coef` (losses of the difference of log-ratios).
 
     Raises:
-        UsageError: an unknown loss, an option that this loss does not read, unequal shapes.
+        UsageError: an unknown loss, an option that no term reads, unequal shapes.
     """
-    chosen = find_loss(loss)
-    lengths = {key: options.pop(key, None) for key in ("chosen_lengths", "rejected_lengths")}
+    mix = loss if isinstance(loss, LossMix) else parse_loss(loss)
+    lengths = {key: options.pop(key, None) for key in _LENGTHS}
+    means = {key: options.pop(key, None) for key in _MEANS}
     given = {
         "chosen_logps": chosen_logps,
         "rejected_logps": rejected_logps,
@@ -131,14 +78,29 @@ def preference_loss(
         "ref_rejected_logps": ref_rejected_logps,
     }
     _check_shapes(given | lengths, len(chosen_logps))
-    pairs = PairLogps(*map(_at_least_float32, given.values()), **lengths)
-    losses = chosen.function(pairs, loss_options(loss, beta, options))
+    chosen, rejected, ref_chosen, ref_rejected = map(_at_least_float32, given.values())
+    pairs = PairLogps(chosen, rejected, ref_chosen, ref_rejected, **lengths, **means)
+    losses, terms = _mixed(mix, pairs, loss_options(mix, beta, options))
     return PreferenceLoss(
         loss=losses.mean(),
         losses=losses,
         chosen_rewards=beta * pairs.chosen_ratio.detach(),
         rejected_rewards=beta * pairs.rejected_ratio.detach(),
+        terms=terms,
     )
+
+
+def _mixed(
+    mix: LossMix, pairs: PairLogps, options: tuple[LossOptions, ...]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the weighted sum of the terms [B], and the mean of each term."""
+    losses = torch.zeros_like(pairs.chosen)
+    terms = {}
+    for (weight, name), term, read in zip(mix.terms, mix.losses, options, strict=True):
+        values = term.function(pairs, read)
+        terms[name] = values.detach().mean()
+        losses = losses + weight * values
+    return losses, terms
 
 
 def _check_shapes(vectors: Mapping[str, Tensor | None], count: int) -> None:

@@ -3,10 +3,15 @@
 Notation: with log-ratios `w = log pi(chosen) - log pi_ref(chosen)` and `l` likewise for the
 rejected side, the implicit rewards are `r_w = beta * w` and `r_l = beta * l`. Log-probs are sums
 over response tokens, in nats. Where a published loss leaves a choice open, TRL's is taken.
+
+Losses of the difference `w - l` alone read it as a difference of scores: under an f-divergence
+other than the reverse KL, `f'(exp w)` and `f'(exp l)` take the place of w and l
+(`clairkit.losses.divergence`).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -14,11 +19,16 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from clairkit.errors import UsageError
+from clairkit.losses.divergence import DIVERGENCES, FDivergence
 
 
 @dataclass(frozen=True)
 class PairLogps:
-    """Summed log-probs of a batch of B pairs, and the number of response tokens of each side."""
+    """Summed log-probs of B pairs, and the number of response tokens of each side.
+
+    A side of length 0 is absent: its sums are 0. Where the B pairs are a part of a step, the two
+    means are those of the whole step; None: of these B pairs.
+    """
 
     chosen: Tensor  # [B] float32, under the policy
     rejected: Tensor  # [B]
@@ -26,6 +36,8 @@ class PairLogps:
     ref_rejected: Tensor  # [B]
     chosen_lengths: Tensor | None = None  # [B] tokens
     rejected_lengths: Tensor | None = None  # [B]
+    mean_chosen_length: Tensor | float | None = None  # chosen tokens / pairs
+    mean_sides: Tensor | float | None = None  # sides that are there / pairs, 1 to 2
 
     @property
     def chosen_ratio(self) -> Tensor:
@@ -50,14 +62,25 @@ class LossOptions:
     beta: float = 0.1
     label_smoothing: float = 0.0
     discopop_tau: float = 0.05
+    f_divergence_type: FDivergence = "reverse_kl"
+    f_alpha_divergence_coef: float = 0.5
 
     def __post_init__(self) -> None:
-        if not self.beta > 0:
+        if not 0 < self.beta < math.inf:
             raise UsageError("beta must be positive", received=self.beta)
         if not 0 <= self.label_smoothing < 0.5:
             raise UsageError("label_smoothing must lie in [0, 0.5)", received=self.label_smoothing)
         if not self.discopop_tau > 0:
             raise UsageError("discopop_tau must be positive", received=self.discopop_tau)
+        if self.f_divergence_type not in DIVERGENCES:
+            raise UsageError(
+                f"f_divergence_type must be one of {', '.join(DIVERGENCES)}",
+                received=self.f_divergence_type,
+            )
+        if not math.isfinite(self.f_alpha_divergence_coef):
+            raise UsageError(
+                "f_alpha_divergence_coef must be finite", received=self.f_alpha_divergence_coef
+            )
 
 
 def apo_zero(pairs: PairLogps, options: LossOptions) -> Tensor:
@@ -73,33 +96,45 @@ def apo_down(pairs: PairLogps, options: LossOptions) -> Tensor:
 
 
 def apo_zero_unpaired(pairs: PairLogps, options: LossOptions) -> Tensor:
-    """Half of `apo_zero`: the mean over both sides, each an example of its own (KTO's form)."""
-    return apo_zero(pairs, options) / 2
+    """1 - sigmoid(r_w), or sigmoid(r_l): each side an example of its own (KTO's form).
+
+    Its mean is that over the sides that are there: half of `apo_zero` when both always are.
+    """
+    beta = options.beta
+    chosen = torch.sigmoid(-beta * pairs.chosen_ratio)
+    rejected = torch.sigmoid(beta * pairs.rejected_ratio)
+    if pairs.chosen_lengths is None or pairs.rejected_lengths is None:
+        return (chosen + rejected) / 2
+    has_chosen, has_rejected = pairs.chosen_lengths > 0, pairs.rejected_lengths > 0
+    sides = pairs.mean_sides
+    if sides is None:
+        sides = (has_chosen.sum() + has_rejected.sum()) / len(chosen)
+    return (chosen * has_chosen + rejected * has_rejected) / _positive(sides)
 
 
 def sigmoid(pairs: PairLogps, options: LossOptions) -> Tensor:
     """-log sigmoid(r_w - r_l): DPO (arXiv 2305.18290, eq. 7)."""
-    return -logsigmoid(options.beta * pairs.delta)
+    return -logsigmoid(options.beta * _delta(pairs, options))
 
 
 def sigmoid_norm(pairs: PairLogps, options: LossOptions) -> Tensor:
     """DPO on log-ratios per token (arXiv 2411.15124, length-normalised DPO)."""
-    return -logsigmoid(options.beta * _mean_delta(pairs))
+    return -logsigmoid(options.beta * _mean_delta(pairs, options))
 
 
 def hinge(pairs: PairLogps, options: LossOptions) -> Tensor:
     """max(0, 1 - (r_w - r_l)) (SLiC, arXiv 2305.10425)."""
-    return torch.relu(1 - options.beta * pairs.delta)
+    return torch.relu(1 - options.beta * _delta(pairs, options))
 
 
 def ipo(pairs: PairLogps, options: LossOptions) -> Tensor:
     """(w/|chosen| - l/|rejected| - 1/(2 beta))^2 (arXiv 2310.12036, eq. 17, per token)."""
-    return (_mean_delta(pairs) - 1 / (2 * options.beta)) ** 2
+    return (_mean_delta(pairs, options) - 1 / (2 * options.beta)) ** 2
 
 
 def robust(pairs: PairLogps, options: LossOptions) -> Tensor:
     """DPO made unbiased for labels flipped with probability eps (arXiv 2403.00409)."""
-    logits, eps = options.beta * pairs.delta, options.label_smoothing
+    logits, eps = options.beta * _delta(pairs, options), options.label_smoothing
     return (-(1 - eps) * logsigmoid(logits) + eps * logsigmoid(-logits)) / (1 - 2 * eps)
 
 
@@ -111,7 +146,7 @@ def exo_pair(pairs: PairLogps, options: LossOptions) -> Tensor:
             received=options.label_smoothing,
             remedy="set label_smoothing, for instance 1e-3",
         )
-    logits = options.beta * pairs.delta
+    logits = options.beta * _delta(pairs, options)
     log_label = torch.tensor(options.label_smoothing, dtype=logits.dtype, device=logits.device)
     log_win, log_lose = logsigmoid(logits), logsigmoid(-logits)
     return log_win.exp() * (log_win - torch.log1p(-log_label)) + log_lose.exp() * (
@@ -152,7 +187,7 @@ def aot_unpaired(pairs: PairLogps, options: LossOptions) -> Tensor:
 
 def discopop(pairs: PairLogps, options: LossOptions) -> Tensor:
     """Logistic and exponential loss mixed by sigmoid(margin / tau) (arXiv 2406.08414, eq. 5)."""
-    logits = options.beta * pairs.delta
+    logits = options.beta * _delta(pairs, options)
     mix = logits / options.discopop_tau
     # exp(-logits) alone overflows where its share of the mixture is 0
     return -logsigmoid(logits) * torch.sigmoid(-mix) + torch.exp(logsigmoid(mix) - logits)
@@ -160,23 +195,47 @@ def discopop(pairs: PairLogps, options: LossOptions) -> Tensor:
 
 def sft(pairs: PairLogps, options: LossOptions) -> Tensor:
     """-log pi(chosen) over the mean number of chosen tokens: its mean is the token mean."""
-    lengths = _lengths(pairs.chosen_lengths)
-    return -pairs.chosen / lengths.mean()
+    mean_length = pairs.mean_chosen_length
+    if mean_length is None:
+        mean_length = _given(pairs.chosen_lengths).to(pairs.chosen.dtype).mean()
+    return -pairs.chosen / _positive(mean_length)
 
 
-def _mean_delta(pairs: PairLogps) -> Tensor:
-    return pairs.chosen_ratio / _lengths(pairs.chosen_lengths) - pairs.rejected_ratio / _lengths(
-        pairs.rejected_lengths
-    )
+def _delta(pairs: PairLogps, options: LossOptions) -> Tensor:
+    """Return the difference of scores [B]; w - l for the reverse KL."""
+    chosen, rejected = _scores(pairs, options)
+    return chosen - rejected
 
 
-def _lengths(lengths: Tensor | None) -> Tensor:
+def _mean_delta(pairs: PairLogps, options: LossOptions) -> Tensor:
+    """Return the difference of scores per token [B]; a score is one of the whole response."""
+    chosen, rejected = _scores(pairs, options)
+    chosen = chosen / _at_least_one(_given(pairs.chosen_lengths))
+    return chosen - rejected / _at_least_one(_given(pairs.rejected_lengths))
+
+
+def _scores(pairs: PairLogps, options: LossOptions) -> tuple[Tensor, Tensor]:
+    score, coefficient = DIVERGENCES[options.f_divergence_type], options.f_alpha_divergence_coef
+    return score(pairs.chosen_ratio, coefficient), score(pairs.rejected_ratio, coefficient)
+
+
+def _given(lengths: Tensor | None) -> Tensor:
     if lengths is None:
         raise UsageError(
             "this loss counts response tokens",
             remedy="pass chosen_lengths and rejected_lengths, each [B]",
         )
+    return lengths
+
+
+def _at_least_one(lengths: Tensor) -> Tensor:
     return lengths.to(torch.float32).clamp(min=1)
+
+
+def _positive(mean: Tensor | float) -> Tensor | float:
+    """What is divided by the mean of nothing is 0: a step may have no chosen side at all."""
+    tiny = torch.finfo(torch.float32).tiny
+    return mean.clamp(min=tiny) if isinstance(mean, Tensor) else max(mean, tiny)
 
 
 def _smoothed(delta: Tensor, options: LossOptions) -> Tensor:

@@ -10,6 +10,7 @@ from clairkit.records.faults import RowFault
 from clairkit.records.messages import kind_of, text_of
 
 PAIR_FORMS = "prompt, chosen, rejected · chosen, rejected · task, student_solution, revision"
+ONE_SIDED_FORMS = "prompt, chosen · prompt, rejected · prompt, completion, label"
 
 # What others call our columns. They are suggested, never guessed: a wrong guess trains a model.
 _OTHER_WORDS = {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
 from clairkit.records.columns import (
+    ONE_SIDED_FORMS,
     PAIR_FORMS,
     explicit_id,
     missing,
@@ -17,7 +18,14 @@ from clairkit.records.columns import (
 )
 from clairkit.records.faults import RowFault
 from clairkit.records.implicit import split_messages, split_texts
-from clairkit.records.messages import Messages, check_prompt, check_side, text_of, turns_of
+from clairkit.records.messages import (
+    Messages,
+    check_prompt,
+    check_side,
+    kind_of,
+    text_of,
+    turns_of,
+)
 from clairkit.records.schema import SOURCES, Pair, PromptRow
 
 _DISTILABEL = ("task", "student_solution", "revision")
@@ -25,6 +33,9 @@ _SIDES = ("chosen", "rejected")
 _PAIR_KNOWN = frozenset(
     ("prompt", *_SIDES, "id", "rationale", "rational", "source", "scores", "provenance")
 )
+_LABELLED = ("completion", "label")
+_LABELS = {"true": True, "false": False}
+_UNPAIRED = "train on rows of one side with `--loss apo_zero_unpaired`"
 _PROMPT_KNOWN = frozenset(("prompt", "answer", "id"))
 
 
@@ -44,22 +55,51 @@ def to_prompt(row: Mapping[str, Any]) -> PromptRow:
     )
 
 
-def to_pair(row: Mapping[str, Any]) -> Pair:
+def to_pair(row: Mapping[str, Any], *, one_sided: bool = False) -> Pair:
     """Return the pair of a file row: explicit or implicit prompt, or distilabel's columns.
+
+    Args:
+        row: the row.
+        one_sided: take also a prompt with `chosen` or `rejected` alone (the other column absent
+            or null), or with `completion` and `label` (true: chosen); the other side is empty.
 
     Raises:
         RowFault: a column is missing, null, of the wrong type, or not text.
     """
+    column = _only_column(row)
+    if column is None:
+        return _two_sided(row)
+    if not one_sided:
+        raise _no_other_side(row, column)
+    side = _labelled_side(row["label"]) if column == "completion" else column
+    prompt, [turns] = _explicit(row, [column])
+    known = _PAIR_KNOWN.union(_LABELLED) if column == "completion" else _PAIR_KNOWN
+    return _pair(row, known, prompt, **{side: check_side(turns, column)})
+
+
+def _two_sided(row: Mapping[str, Any]) -> Pair:
     row, known = _renamed(row)
     if "prompt" in row:
-        prompt, chosen, rejected = _explicit(row)
+        prompt, (chosen, rejected) = _explicit(row, _SIDES)
     else:
         prompt, chosen, rejected = _implicit(row)
+    sides = {"chosen": check_side(chosen, "chosen"), "rejected": check_side(rejected, "rejected")}
+    return _pair(row, known, prompt, **sides)
+
+
+def _pair(
+    row: Mapping[str, Any],
+    known: frozenset[str],
+    prompt: Messages,
+    *,
+    chosen: Messages = (),
+    rejected: Messages = (),
+) -> Pair:
     source, provenance = _source(row)
     return Pair(
         prompt=check_prompt(prompt),
-        chosen=check_side(chosen, "chosen"),
-        rejected=check_side(rejected, "rejected"),
+        chosen=chosen,
+        rejected=rejected,
         id=explicit_id(row),
         rationale=optional_text(row, "rationale", "rational"),
         source=source,
@@ -67,6 +107,33 @@ def to_pair(row: Mapping[str, Any]) -> Pair:
         provenance=provenance,
         extra=others(row, known),
     )
+
+
+def _only_column(row: Mapping[str, Any]) -> str | None:
+    """Return the column of the one response of a one-sided row; None for other rows."""
+    if row.get("prompt") is None or all(name in row for name in _DISTILABEL):
+        return None
+    found = [side for side in _SIDES if row.get(side) is not None]
+    if not found and all(row.get(name) is not None for name in _LABELLED):
+        return "completion"
+    return found[0] if len(found) == 1 else None
+
+
+def _labelled_side(label: Any) -> str:
+    if isinstance(label, str):  # CSV knows only texts
+        label = _LABELS.get(label.strip().lower(), label)
+    if not isinstance(label, bool):
+        problem = f"column `label` must be true or false and is {kind_of(label)}"
+        raise RowFault("bad_type", problem, received=label)
+    return "chosen" if label else "rejected"
+
+
+def _no_other_side(row: Mapping[str, Any], column: str) -> RowFault:
+    null = [side for side in _SIDES if side != column and side in row]
+    if null:
+        remedy = f"give it a text, or {_UNPAIRED}"
+        return RowFault("null_value", f"column `{null[0]}` is null", remedy=remedy)
+    return missing(row, _SIDES, f"{PAIR_FORMS}, or {_UNPAIRED} ({ONE_SIDED_FORMS})")
 
 
 def _renamed(row: Mapping[str, Any]) -> tuple[Mapping[str, Any], frozenset[str]]:
@@ -81,15 +148,18 @@ def _renamed(row: Mapping[str, Any]) -> tuple[Mapping[str, Any], frozenset[str]]
     raise missing(row, wanted, PAIR_FORMS)
 
 
-def _explicit(row: Mapping[str, Any]) -> tuple[Messages, Messages, Messages]:
+def _explicit(row: Mapping[str, Any], columns: Sequence[str]) -> tuple[Messages, list[Messages]]:
+    """Return the prompt and the response in each of `columns`."""
     prompt = turns_of(row["prompt"], "prompt", role="user")
-    chosen, rejected = (turns_of(row[side], side, role="assistant") for side in _SIDES)
-    if chosen[0]["role"] == "assistant":
-        return prompt, chosen, rejected
-    # Both sides repeat the prompt, as ContextualAI/ultrafeedback_clair_32k and ultrafeedback do.
+    sides = [turns_of(row[column], column, role="assistant") for column in columns]
+    if sides[0][0]["role"] == "assistant":
+        return prompt, sides
+    # Sides repeat the prompt, as ContextualAI/ultrafeedback_clair_32k and ultrafeedback do.
     if isinstance(row["prompt"], str):
-        prompt = _prompt_within(prompt, chosen)
-    return prompt, _after(prompt, chosen, "chosen"), _after(prompt, rejected, "rejected")
+        prompt = _prompt_within(prompt, sides[0])
+    return prompt, [
+        _after(prompt, side, column) for side, column in zip(sides, columns, strict=True)
+    ]
 
 
 def _prompt_within(prompt: Messages, side: Messages) -> Messages:

@@ -31,7 +31,11 @@ _READERS: dict[Kind, Rows] = {
 
 
 def read_pairs(
-    source: str | os.PathLike[str], *, skip_bad: bool = False, limit: int | None = None
+    source: str | os.PathLike[str],
+    *,
+    skip_bad: bool = False,
+    limit: int | None = None,
+    one_sided: bool = False,
 ) -> RowStream[Pair]:
     """Return the pairs of a source, in its order, as a stream that can be iterated repeatedly.
 
@@ -52,12 +56,13 @@ def read_pairs(
         source: the file, folder or Hub id.
         skip_bad: count bad rows in `RowStream.skipped` instead of raising at the first.
         limit: stop after this many good rows; None reads all.
+        one_sided: take also rows with one side alone, see `clairkit.records.forms.to_pair`.
 
     Raises:
         DataError: the source is missing or in no accepted format; when iterated, a row is bad.
         UsageError: `limit` is below 1.
     """
-    return _stream(source, to_pair, skip_bad, limit)
+    return _stream(source, partial(to_pair, one_sided=one_sided), skip_bad, limit)
 
 
 def read_prompts(

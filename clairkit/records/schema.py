@@ -50,6 +50,7 @@ class Pair:
     """A preference pair in TRL's conversational explicit-prompt form.
 
     `chosen` and `rejected` hold the messages that follow `prompt`; the last is the assistant's.
+    One of them is empty in a one-sided pair, which only losses of single sides can use.
     """
 
     prompt: tuple[Message, ...]
@@ -68,13 +69,12 @@ class Pair:
             object.__setattr__(self, "id", made)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the pair as an object of a pair file; empty optional parts are left out."""
-        row: dict[str, Any] = {
-            "id": self.id,
-            "prompt": list(self.prompt),
-            "chosen": list(self.chosen),
-            "rejected": list(self.rejected),
-        }
+        """Return the pair as an object of a pair file; empty parts are left out."""
+        row: dict[str, Any] = {"id": self.id, "prompt": list(self.prompt)}
+        if self.chosen:
+            row["chosen"] = list(self.chosen)
+        if self.rejected:
+            row["rejected"] = list(self.rejected)
         if self.rationale is not None:
             row["rationale"] = self.rationale
         row["source"] = self.source

@@ -1,63 +1,108 @@
-"""Checkpoints that say whether they are whole: a manifest of sizes and sha256 of every file."""
+"""Checkpoints that say whether they are whole: made aside, with a manifest, and put in place."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
-
 from clairkit.errors import ResourceError
+from clairkit.records.output import sync_folder
 
 MANIFEST = "MANIFEST.json"
+# What is being written, inside the run directory: the same file system, so that a rename is enough.
+PARTIAL = ".partial"
 
 # Beginnings of the files without which the Trainer would silently begin anew: by one process,
 # by several, by FSDP or DeepSpeed.
 _NEEDED = (("optimizer", "global_step"), ("rng_state",), ("trainer_state",))
 
 
-class ManifestCallback(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
-    """Writes a checkpoint's manifest as soon as the Trainer has saved it."""
-
-    def on_save(self, args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
-        """Called by the Trainer after each save."""
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        if state.is_world_process_zero and folder.is_dir():
-            write_manifest(folder)
-
-
 def write_manifest(folder: Path) -> None:
-    """Write the folder's manifest, last and in one rename."""
+    """Bring every file of the folder to the disk, then its manifest of sizes and sha256."""
+    paths = sorted(folder.rglob("*"))
     entries = {
         path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": _sha256(path)}
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != MANIFEST
+        for path in paths
+        if path.is_file() and path != folder / MANIFEST
     }
-    temporary = folder / f"{MANIFEST}.tmp"
-    temporary.write_text(json.dumps({"files": entries}, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(folder / MANIFEST)
+    with (folder / MANIFEST).open("w", encoding="utf-8") as file:
+        json.dump({"files": entries}, file, indent=1)
+    for path in (*paths, folder / MANIFEST):
+        if path.is_file():
+            sync_file(path)
+    for path in (folder, *paths):
+        if path.is_dir():
+            sync_folder(path)
+
+
+def put_in_place(fresh: Path, final: Path) -> None:
+    """Move a folder with its manifest to where it belongs, in place of what is there.
+
+    A folder can't replace another in one step: a kill between the two leaves `fresh`, whole, for
+    `rescue` to move.
+    """
+    if final.exists():
+        discard(final)
+    fresh.rename(final)
+    sync_folder(final.parent)
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder of the run directory; a kill never leaves half of it under its name."""
+    aside = folder.parent / PARTIAL / f"discarded-{folder.name}"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.parent.mkdir(exist_ok=True)
+    folder.rename(aside)
+    shutil.rmtree(aside)
+
+
+def rescue(run: Path) -> None:
+    """Put whole checkpoints in place that a kill kept from it, and remove what is partial."""
+    for fresh in sorted((run / PARTIAL).glob("checkpoint-*")):
+        final = run / fresh.name
+        if fault(fresh) is None and (not final.exists() or fault(final) is not None):
+            put_in_place(fresh, final)
+    shutil.rmtree(run / PARTIAL, ignore_errors=True)
+
+
+def rotate(run: Path, limit: int | None, newest: Path, best: str | None) -> None:
+    """Remove checkpoints beyond `limit`: those of an abandoned future, then the oldest.
+
+    The newest, which was just written, and the best one always stay.
+    """
+    if limit is None or limit <= 0:
+        return
+    kept = {newest.name} | ({Path(best).name} if best else set())
+    found = [folder for folder in run.glob("checkpoint-*") if step_of(folder) >= 0]
+    found.sort(key=lambda folder: (step_of(folder) <= step_of(newest), step_of(folder)))
+    others = [folder for folder in found if folder.name not in kept]
+    for folder in others[: max(0, len(found) - max(limit, len(kept)))]:
+        discard(folder)
 
 
 def fault(folder: Path) -> str | None:
     """Return what is wrong with a checkpoint, None when every file is as its manifest says."""
     try:
         entries = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+        sums = {name: (int(e["bytes"]), str(e["sha256"])) for name, e in entries.items()}
     except OSError:
         return "has no manifest: saving it was interrupted"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return "has a manifest that can't be read"
     for needed in _NEEDED:
-        if not any(name.startswith(needed) for name in entries):
+        if not any(name.startswith(needed) for name in sums):
             return f"holds no {needed[0]}: it can't be resumed exactly"
-    for name, entry in entries.items():
+    for name, (size, sha256) in sums.items():
         path = folder / name
         if not path.is_file():
             return f"lacks {name}"
-        if path.stat().st_size != entry["bytes"]:
-            return f"has {name} with {path.stat().st_size} bytes instead of {entry['bytes']}"
-        if _sha256(path) != entry["sha256"]:
+        if path.stat().st_size != size:
+            return f"has {name} with {path.stat().st_size} bytes instead of {size}"
+        if _sha256(path) != sha256:
             return f"has a changed {name}"
     return None
 
@@ -82,10 +127,40 @@ def newest_whole(run: Path) -> tuple[Path, list[str]]:
     )
 
 
+def resume_point(run: Path) -> tuple[Path, list[str]]:
+    """Rescue, then return what `newest_whole` does; of several processes, the first one decides.
+
+    Raises:
+        ResourceError: there is none; in every process.
+    """
+    from torch import distributed
+
+    many = distributed.is_available() and distributed.is_initialized()
+    answer: list[Any] = [None]
+    if not many or distributed.get_rank() == 0:
+        try:
+            rescue(run)
+            answer = [newest_whole(run)]
+        except ResourceError as error:
+            answer = [error]
+    if many:
+        distributed.broadcast_object_list(answer, src=0)
+    if isinstance(answer[0], ResourceError):
+        raise answer[0]
+    folder, skipped = answer[0]
+    return folder, skipped
+
+
 def step_of(folder: Path) -> int:
     """Return the step in a checkpoint's name, -1 if there is none."""
     number = folder.name.removeprefix("checkpoint-")
     return int(number) if number.isdigit() else -1
+
+
+def sync_file(path: Path) -> None:
+    """Bring a file that was written and closed to the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _sha256(path: Path) -> str:

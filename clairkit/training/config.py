@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any, Literal
 
 from clairkit.batching.encode import TRUNCATIONS, Truncation
 from clairkit.errors import UsageError
-from clairkit.losses import loss_options
+from clairkit.losses import LossMix, loss_options, parse_loss
 
 KERNELS = ("auto", "triton", "native", "torch", "eager")
 
@@ -57,7 +58,7 @@ class TrainConfig:
     eval_pairs: str | None = None
     """Pairs to evaluate the loss on, held out."""
     loss: str = "apo_zero"
-    """Name of the loss, see `clairkit.losses.LOSSES`."""
+    """Name of the loss, see `clairkit.losses.LOSSES`, or a sum such as apo_zero+0.1*sft."""
     beta: float = 0.1
     """Strength of the anchor to the reference."""
     label_smoothing: float | None = None
@@ -72,7 +73,47 @@ class TrainConfig:
     max_length: int | None = 1024
     """Tokens of prompt and response together; None for no limit."""
     truncation: Truncation = "drop"
-    """What a longer pair gets: error, drop or keep_start."""
+    """What a longer pair gets: error, drop, keep_start or edit_window."""
+    ref: str = "base"
+    """The reference: base (the model before training, adapters off), adapter:PATH, model:ID or
+    cache:FILE."""
+    f_divergence_type: str = "reverse_kl"
+    """What measures the distance to the reference, for losses of a log-ratio difference."""
+    f_alpha_divergence_coef: float = 0.5
+    """Alpha of f_divergence_type alpha_divergence."""
+    loss_mask: Literal["all", "edits", "weighted"] = "all"
+    """Response tokens that count: all, those in edit spans, or the shared ones at shared_weight."""
+    shared_weight: float = 0.1
+    """Weight of tokens outside of edit spans, for loss_mask weighted."""
+    tokens_per_step: int | None = 8192
+    """Tokens in one forward pass; a batch of more is run in parts, with the same loss. None for no
+    limit."""
+    padding_free: bool | Literal["auto"] = "auto"
+    """Sequences packed without padding; auto: where the model's attention admits it."""
+    share_prompt: bool | Literal["auto"] = "auto"
+    """What both sides of a pair begin with is computed once; auto: where it is worth it."""
+    adapter: str | None = None
+    """Folder or Hub id of a LoRA adapter to go on training."""
+    use_peft: bool = False
+    """Train a new LoRA adapter instead of the weights."""
+    lora_r: int = 16
+    """Rank of the adapter."""
+    lora_alpha: float = 32
+    """Scale of the adapter, divided by its rank."""
+    lora_dropout: float = 0.0
+    """Dropout of the adapter's input; needs disable_dropout: false."""
+    lora_target_modules: Sequence[str] | str | None = None
+    """Modules that get an adapter; None: all linear layers but the head."""
+    lora_modules_to_save: Sequence[str] | None = None
+    """Modules that are trained in full beside the adapter."""
+    use_rslora: bool = False
+    """Scale the adapter by alpha / sqrt(r)."""
+    use_dora: bool = False
+    """Train magnitude and direction apart (DoRA)."""
+    load_in_4bit: bool = False
+    """Quantise the frozen weights to 4 bits (QLoRA); needs the [bnb] extra."""
+    merge_adapter: bool = False
+    """Write the final model with its adapter merged into the weights."""
     skip_bad: bool = False
     """Leave out rows that can't be read instead of stopping."""
     chat_template_path: str | None = None
@@ -91,27 +132,44 @@ class TrainConfig:
     """Keys of transformers.TrainingArguments."""
 
     def __post_init__(self) -> None:
-        loss_options(self.loss, self.beta, self.loss_options)
+        object.__setattr__(self, "loss", str(self.mix))
+        loss_options(self.mix, self.beta, self.loss_options)
         _one_of("kernel", self.kernel, KERNELS)
         _one_of("truncation", self.truncation, TRUNCATIONS)
+        _one_of("loss_mask", self.loss_mask, ("all", "edits", "weighted"))
         _one_of("dtype", self.dtype, ("float32", "bfloat16", "float16", "auto"))
         budget = self.memory_budget
         if not (budget in (None, "auto") or (isinstance(budget, int) and budget >= 0)):
             raise UsageError('memory_budget must be bytes, "auto" or null', received=budget)
+        _check_adapter(self)
         _check_arguments(self.arguments)
         if self.max_length is not None and self.max_length < 2:
             raise UsageError("max_length must be at least 2 tokens", received=self.max_length)
+        if self.tokens_per_step is not None and self.tokens_per_step < 1:
+            raise UsageError("tokens_per_step must be at least 1", received=self.tokens_per_step)
+        if not 0 <= self.shared_weight <= 1:
+            raise UsageError("shared_weight must lie in [0, 1]", received=self.shared_weight)
+
+    @functools.cached_property
+    def mix(self) -> LossMix:
+        """The loss, its terms apart."""
+        return parse_loss(self.loss)
+
+    @property
+    def trains_adapter(self) -> bool:
+        """Whether an adapter is trained instead of the weights."""
+        return self.use_peft or self.adapter is not None
 
     @property
     def loss_options(self) -> dict[str, Any]:
         """The options of the loss that were set."""
-        options = {"label_smoothing": self.label_smoothing, "discopop_tau": self.discopop_tau}
-        return {key: value for key, value in options.items() if value is not None}
+        keys = ("label_smoothing", "discopop_tau", "f_divergence_type", "f_alpha_divergence_coef")
+        return {key: value for key in keys if (value := getattr(self, key)) is not None}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration flat, as its YAML file holds it."""
         own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        own["freeze"] = list(self.freeze)
+        own = {key: list(v) if isinstance(v, tuple) else v for key, v in own.items()}
         own["chat_template_kwargs"] = dict(self.chat_template_kwargs)
         arguments = own.pop("arguments")
         return {**own, **ARGUMENT_DEFAULTS, **arguments}
@@ -150,8 +208,6 @@ def resolve(
         values.update(layer)
         origins.update(dict.fromkeys(layer, origin))
     own = {key: _checked(key, values.pop(key)) for key in list(values) if key in _own_types()}
-    if "loss" in own:
-        own["loss"] = own["loss"].replace("-", "_")
     for key in ("model", "pairs", "output"):
         if not own.get(key):
             raise UsageError(f"no {key} given", remedy=f"pass --{key} or set it in the file")
@@ -208,7 +264,7 @@ def _checked(key: str, value: Any) -> Any:
     """Return the value in the key's type, or say what the type is."""
     hint = _own_types()[key]
     if _fits(value, hint):
-        return tuple(value) if key == "freeze" else value
+        return tuple(value) if isinstance(value, list) else value
     raise UsageError(f"{key} must be {_type_name(hint)}", received=value)
 
 
@@ -264,6 +320,42 @@ def _check_arguments(values: Mapping[str, Any]) -> None:
             raise UsageError(f"{key} must lie in [0, 2**32)", received=value)
     if values.get("train_sampling_strategy") == "group_by_length":
         raise UsageError("train_sampling_strategy can't be group_by_length", remedy="use random")
+
+
+_ADAPTER_KEYS = ("lora_r", "lora_alpha", "lora_dropout", "lora_target_modules",
+                 "lora_modules_to_save", "use_rslora", "use_dora")  # fmt: skip
+
+
+def _check_adapter(config: TrainConfig) -> None:
+    """Refuse keys of adapters that would have no effect, or not the one that they name."""
+    defaults = {f.name: f.default for f in dataclasses.fields(TrainConfig)}
+
+    def changed(*keys: str) -> list[str]:
+        return [key for key in keys if getattr(config, key) != defaults[key]]
+
+    if not config.trains_adapter:
+        if idle := changed(*_ADAPTER_KEYS, "merge_adapter", "load_in_4bit"):
+            remedy = "set use_peft: true, or adapter: PATH"
+            raise UsageError(f"{', '.join(idle)} can't be set without an adapter", remedy=remedy)
+        return
+    if config.use_peft and config.adapter:
+        raise UsageError("adapter goes on with one, use_peft makes a new one", remedy="set one")
+    if config.adapter and (own := changed(*_ADAPTER_KEYS)):
+        raise UsageError(
+            f"{', '.join(own)} can't be set: the adapter that is continued has its own"
+        )
+    if config.freeze:
+        raise UsageError(
+            "freeze can't be set with an adapter, which freezes all of the model's weights",
+            received=list(config.freeze),
+        )
+    if config.lora_dropout and config.disable_dropout:
+        raise UsageError("lora_dropout needs disable_dropout: false", received=config.lora_dropout)
+    if config.lora_r < 1 or not 0 <= config.lora_dropout < 1:
+        raise UsageError(
+            "lora_r must be at least 1, and lora_dropout lie in [0, 1)",
+            received=f"{config.lora_r}, {config.lora_dropout}",
+        )
 
 
 def _one_of(key: str, value: str, known: Sequence[str]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import platform
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from transformers import TrainerCallback
 import clairkit
 from clairkit.display import redact
 from clairkit.errors import UsageError
+from clairkit.records.output import atomic_write
 from clairkit.training.config import Resolved, TrainConfig, argument_defaults
 
 CONFIG, METRICS, CARD, RUN = "config.yaml", "metrics.jsonl", "README.md", "run.json"
+PAGE = "training.html"
 
 _PACKAGES = ("torch", "transformers", "accelerate", "tokenizers", "safetensors", "peft")
 
@@ -86,12 +89,74 @@ def config_text(resolved: Resolved) -> str:
     return "\n".join(lines) + "\n"
 
 
-def check_same_run(config: TrainConfig, run: Path) -> None:
-    """Refuse to resume a run whose configuration was another.
+def check_allowed(allowed: Sequence[str], *, resume: bool) -> None:
+    """Check the keys whose change a resumed run is allowed.
 
     Raises:
-        UsageError: with each key that differs.
+        UsageError: a key that does not exist, or nothing is resumed.
     """
+    if allowed and not resume:
+        raise UsageError("--allow-change is for --resume", received=", ".join(allowed))
+    known = {*_own_defaults(), *argument_defaults(), "model", "pairs"}
+    for key in allowed:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            remedy = f"did you mean {near[0]}?" if near else "see docs/training.md for the keys"
+            raise UsageError("unknown configuration key", received=key, remedy=remedy)
+
+
+def check_same_run(config: TrainConfig, run: Path, allowed: Sequence[str] = ()) -> list[str]:
+    """Refuse to resume a run whose configuration was another.
+
+    A key that the saved configuration lacks had its default. Where the run directory lies is no
+    part of what the run is.
+
+    Args:
+        config: today's.
+        run: the run directory.
+        allowed: keys that may differ.
+
+    Returns:
+        A line for each allowed difference, with what follows from it.
+
+    Raises:
+        UsageError: with each other key that differs; an unknown key in `allowed`.
+    """
+    check_allowed(allowed, resume=True)
+    before, now = _saved_values(run), _values(config.to_dict())
+    differences = {
+        key: f"{key}: {before.get(key)!r} then, {now.get(key)!r} now"
+        for key in sorted((before.keys() | now.keys()) - {"output"})
+        if before.get(key) != now.get(key)
+    }
+    refused = [line for key, line in differences.items() if key not in allowed]
+    if refused:
+        raise UsageError(
+            f"{run} was started with another configuration: {'; '.join(refused)}",
+            remedy="resume with the values of then, allow a change with --allow-change KEY, or "
+            "start a new run with another --output",
+        )
+    return [
+        f"{line} ({_FOLLOWS[key]})" if key in _FOLLOWS else line
+        for key, line in differences.items()
+    ]
+
+
+_SCHEDULE = "from here on the learning rate follows the schedule of the new length"
+_PLACE = "the place in the data is counted in steps: pairs may come again, or not in this epoch"
+_FOLLOWS = {
+    "max_steps": _SCHEDULE,
+    "num_train_epochs": _SCHEDULE,
+    "warmup_steps": "from here on the learning rate follows the new schedule",
+    "lr_scheduler_type": "from here on the learning rate follows the new schedule",
+    "per_device_train_batch_size": _PLACE,
+    "gradient_accumulation_steps": _PLACE,
+    "pairs": _PLACE,
+    "seed": "from here on the pairs come in another order",
+}
+
+
+def _saved_values(run: Path) -> dict[str, Any]:
     import yaml
 
     try:
@@ -104,32 +169,67 @@ def check_same_run(config: TrainConfig, run: Path) -> None:
         ) from error
     except (yaml.YAMLError, ValueError) as error:
         raise UsageError(f"{run / CONFIG} can't be read: {error}") from error
-    before = {**argument_defaults(), **saved}
-    now = {**argument_defaults(), **yaml.safe_load(yaml.safe_dump(config.to_dict()))}
-    differences = [
-        f"{key}: {before.get(key)!r} then, {now.get(key)!r} now"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key)
-    ]
-    if differences:
-        raise UsageError(
-            f"{run} was started with another configuration: {'; '.join(differences)}",
-            remedy="resume with the values of then, or start a new run with another --output",
-        )
+    return _values(saved)
+
+
+def _values(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all keys with their values, defaults too, in the types that YAML has."""
+    import yaml
+
+    plain = yaml.safe_load(yaml.safe_dump({**_own_defaults(), **given}))
+    return {**argument_defaults(), **plain}
+
+
+def _own_defaults() -> dict[str, Any]:
+    """Return the defaults of clairkit's own keys."""
+    defaults = TrainConfig(model="", pairs="", output="").to_dict()
+    return {key: defaults[key] for key in defaults if key not in ("model", "pairs", "output")}
+
+
+def note_changes(run: Path, resolved: Resolved, step: int, changes: Sequence[str]) -> None:
+    """Write the configuration of today, and into run.json what changed after which step."""
+    facts = json.loads((run / RUN).read_text(encoding="utf-8"))
+    facts["changes"] = [*changes_of(run), {"after_step": step, "what": list(changes)}]
+    with atomic_write(run / RUN) as file:
+        file.write((json.dumps(facts, indent=1) + "\n").encode())
+    with atomic_write(run / CONFIG) as file:
+        file.write(config_text(resolved).encode())
+
+
+def changes_of(run: Path) -> list[Any]:
+    """Return the allowed changes of a run so far, as run.json holds them."""
+    facts = json.loads((run / RUN).read_text(encoding="utf-8"))
+    changes: list[Any] = facts.get("changes", [])
+    return changes
 
 
 def trim_metrics(run: Path, step: int) -> None:
-    """Drop the rows that a run resumed after `step` writes again, and a torn last line."""
+    """Drop the rows that a run resumed after `step` writes again, and what was torn by a kill."""
     path = run / METRICS
     kept = []
+    for line in path.read_bytes().splitlines() if path.exists() else []:
+        try:
+            row = json.loads(line)
+            if row["step"] <= step and "train_runtime" not in row:
+                kept.append(line + b"\n")
+        except (ValueError, KeyError, TypeError):
+            continue
+    with atomic_write(path) as file:
+        file.writelines(kept)
+
+
+def read_metrics(run: Path) -> list[dict[str, Any]]:
+    """Return the rows of metrics.jsonl; what a kill tore is left out."""
+    path = run / METRICS
+    rows = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         try:
             row = json.loads(line)
         except ValueError:
             continue
-        if row["step"] <= step and "train_runtime" not in row:
-            kept.append(line + "\n")
-    path.write_text("".join(kept), encoding="utf-8")
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows
 
 
 def run_facts(config: TrainConfig, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,6 +259,7 @@ def model_card(config: TrainConfig, facts: Mapping[str, Any]) -> str:
         for name, value in facts["metrics"].items()
         if isinstance(value, float)
     )
+    findings = "\n".join(f"- {item['text']}" for item in facts["diagnosis"]["findings"])
     return f"""---
 base_model: {config.model}
 library_name: transformers
@@ -172,8 +273,14 @@ of `{Path(config.pairs).name}`.
 
 - loss `{config.loss}`, beta {config.beta}, {facts["steps"]} steps,
   learning rate {facts["learning_rate"]:g}
-- reference: the model itself before training; kernel `{facts["kernel"]}`
-- all settings, with their origin: `{CONFIG}`; a row for each logged step: `{METRICS}`
+- {facts["reference"]}
+- kernel `{facts["kernel"]}`, sequences {facts["form"]}
+- all settings, with their origin: `{CONFIG}`; a row for each logged step: `{METRICS}`, as
+  curves: `{PAGE}`
+
+{facts["diagnosis"]["headline"]}
+
+{findings}
 
 The last logged step (rewards are beta times the log-ratio to the reference, in nats):
 

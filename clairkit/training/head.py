@@ -4,12 +4,14 @@
 log-prob of each target and never makes full logits. It is the model's own forward that is
 extended, so wrappers around the model (LoRA, DDP, FSDP, autocast) stay in effect. With
 `token_stats=True` beside it the model returns `ScoredTokens`: log-probs and what else a metric
-reads.
+reads. With `scored`, the places of M tokens in a packed sequence, there is a target for each of
+them and a log-prob for each target.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +32,7 @@ from clairkit.kernels import (
 )
 from clairkit.kernels.options import HeadOptions
 from clairkit.kernels.reference import head_logits, logps_of
+from clairkit.training.packed import no_mask
 
 # Configuration keys of published architectures, each with what it does to the logits.
 _SOFTCAPS = ("final_logit_softcapping",)
@@ -38,8 +41,8 @@ _DIVISORS = ("logits_scaling",)  # Granite
 
 # Operations whose backward does not read their result, which may thus be overwritten by then.
 _FREE_OF_THEIR_RESULT = (
-    "AddmmBackward0", "AddBackward0", "DivBackward0", "MmBackward0", "MulBackward0",
-    "ToCopyBackward0", "UnsafeViewBackward0", "ViewBackward0",
+    "AddmmBackward0", "AddBackward0", "DivBackward0", "IndexBackward0", "MmBackward0",
+    "MulBackward0", "ToCopyBackward0", "UnsafeViewBackward0", "ViewBackward0",
 )  # fmt: skip
 
 # Largest difference between the model's logits and ours, relative to the largest logit.
@@ -67,7 +70,7 @@ class LogpsPath:
 class ScoredTokens(NamedTuple):
     """What the extended forward returns under `token_stats`."""
 
-    stats: TokenStats  # each [B, L]
+    stats: TokenStats  # each [B, L], or [M] under `scored`
     outputs: Any  # of the backbone (under the eager kernel, of the model): router logits and such
 
 
@@ -111,6 +114,8 @@ def _probe(model: Any, head: Head) -> str | None:
         return f"a trial run of its backbone failed: {type(error).__name__}: {error}"
     finally:
         model.train(was_training)
+    if hidden.shape[0] != expected.shape[0]:
+        return "its positions are not those of its input"
     ours = head_logits(hidden, head.linear.weight, head.linear.bias, head.options)
     tolerance = _PROBE_TOLERANCE.get(head.linear.weight.dtype, _PROBE_TOLERANCE_HALF)
     gap = float((ours - expected).abs().max() / expected.abs().max().clamp(min=1e-6))
@@ -128,7 +133,9 @@ def attach_logps(
     """Extend the model's forward by `targets` [B, L]; with it, it returns log-probs [B, L].
 
     Position t holds log p(targets[t] | tokens up to t), 0 where the target is -100. With
-    `token_stats=True` beside `targets` it returns `ScoredTokens`.
+    `token_stats=True` beside `targets` it returns `ScoredTokens`. A packed sequence, for a model
+    that `packing_of` admits, comes as `input_ids` and `position_ids` [1, T], its `layout`,
+    `scored` [M] and `targets` [M]; then the model returns log-probs [M].
 
     Args:
         model: a transformers causal language model, perhaps under PEFT.
@@ -162,6 +169,8 @@ def attach_logps(
         if targets is None:
             return plain_forward(self, *args, **inputs)
         inputs = {**_without_empty(inputs), "use_cache": False}
+        if "layout" in inputs:
+            inputs["attention_mask"] = no_mask(targets.device)
         return compute(self, *args, targets=targets, token_stats=token_stats, **inputs)
 
     base.forward = types.MethodType(forward, base)
@@ -208,7 +217,12 @@ def _tiled(
     options: HeadOptions, backend: str, memory_budget: int | str | None
 ) -> Callable[..., Any]:
     def compute(
-        model: Any, *args: Any, targets: Tensor, token_stats: bool, **inputs: Any
+        model: Any,
+        *args: Any,
+        targets: Tensor,
+        token_stats: bool,
+        scored: Tensor | None = None,
+        **inputs: Any,
     ) -> Tensor | ScoredTokens:
         inputs.pop("return_dict", None)
         outputs = model.base_model(*args, **inputs)
@@ -217,10 +231,15 @@ def _tiled(
         hidden, targets = (
             tensor.to(head.weight.device) for tensor in (outputs.last_hidden_state, targets)
         )
-        _check_positions(hidden, targets)
+        if scored is None:
+            _check_positions(hidden, targets)
+            hidden = hidden.flatten(0, 1)
+        else:
+            _check_positions(hidden, inputs["position_ids"])
+            hidden = hidden[0, scored.to(hidden.device)]
         measure = linear_token_stats if token_stats else linear_logps
         found = measure(
-            hidden.flatten(0, 1),
+            hidden,
             head.weight,
             targets.flatten(),
             bias=head.bias,
@@ -246,10 +265,11 @@ def _gathered(plain_forward: Callable[..., Any]) -> Callable[..., Any]:
         if token_stats:
             scored: ScoredTokens = eager(model, *args, targets=targets, token_stats=True, **inputs)
             return scored
-        logits = plain_forward(model, *args, **inputs).logits
-        _check_positions(logits, targets)
+        logits = _own_logits(plain_forward, model, *args, targets=targets, **inputs)[0]
         made_by = "" if logits.grad_fn is None else logits.grad_fn.name()
-        return gather_logps(logits, targets, inplace=made_by in _FREE_OF_THEIR_RESULT)
+        inplace = made_by in _FREE_OF_THEIR_RESULT
+        logps = gather_logps(logits, targets.view(logits.shape[:-1]), inplace=inplace)
+        return logps.view_as(targets)
 
     return compute
 
@@ -258,11 +278,11 @@ def _eager(plain_forward: Callable[..., Any]) -> Callable[..., Any]:
     def compute(
         model: Any, *args: Any, targets: Tensor, token_stats: bool, **inputs: Any
     ) -> Tensor | ScoredTokens:
-        outputs = plain_forward(model, *args, **inputs)
-        logits = outputs.logits
-        _check_positions(logits, targets)
+        logits, outputs = _own_logits(plain_forward, model, *args, targets=targets, **inputs)
         mask = targets != IGNORED
-        logits = logits[mask].to(torch.promote_types(logits.dtype, torch.float32))
+        logits = logits[mask.view(logits.shape[:-1])].to(
+            torch.promote_types(logits.dtype, torch.float32)
+        )
         found = [
             values.new_zeros(targets.shape).masked_scatter(mask, values)
             for values in logps_of(logits, targets[mask], token_stats)
@@ -273,6 +293,28 @@ def _eager(plain_forward: Callable[..., Any]) -> Callable[..., Any]:
         return ScoredTokens(stats, outputs)
 
     return compute
+
+
+def _own_logits(
+    plain_forward: Callable[..., Any],
+    model: Any,
+    *args: Any,
+    targets: Tensor,
+    scored: Tensor | None = None,
+    **inputs: Any,
+) -> tuple[Tensor, Any]:
+    """Return the model's logits at `targets`, [B, L, V] or [1, M, V], and its outputs."""
+    if scored is None:
+        outputs = plain_forward(model, *args, **inputs)
+        _check_positions(outputs.logits, targets)
+        return outputs.logits, outputs
+    if "logits_to_keep" in inspect.signature(type(model).forward).parameters:
+        outputs = plain_forward(model, *args, logits_to_keep=scored, **inputs)
+        _check_positions(outputs.logits, targets[None])
+        return outputs.logits, outputs
+    outputs = plain_forward(model, *args, **inputs)
+    _check_positions(outputs.logits, inputs["position_ids"])
+    return outputs.logits[:, scored], outputs
 
 
 def _check_positions(states: Tensor, targets: Tensor) -> None:

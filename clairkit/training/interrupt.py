@@ -9,52 +9,117 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+import torch
+from torch import distributed
 from transformers import TrainerCallback
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class EvaluationStopped(Exception):
+    """Breaks off an evaluation in which a signal came."""
 
 
 class StopOnSignal(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
-    """Ends the training after the step in which a signal came; `signal` is its number."""
+    """Ends the training after the step in which a signal came; `signal` is its number.
+
+    Of several processes, all stop after the same step, also when only one got the signal.
+    """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.signal: int | None = None
         self._say = say
         self._stepping = False
+        self._alone = True
 
-    def on_train_begin(self, _args: Any, _state: Any, _control: Any, **_kwargs: Any) -> None:
+    def on_train_begin(self, args: Any, _state: Any, _control: Any, **_kwargs: Any) -> None:
         """Called by the Trainer before the first step; until then there is nothing to save."""
         self._stepping = True
+        self._alone = args.world_size == 1
 
-    def on_step_end(self, _args: Any, _state: Any, control: Any, **_kwargs: Any) -> None:
+    def on_step_end(self, args: Any, _state: Any, control: Any, **_kwargs: Any) -> None:
         """Called by the Trainer after each step."""
+        if not self._alone:
+            self.signal = _largest(self.signal, args.device)
         if self.signal is not None:
             control.should_save = True
             control.should_training_stop = True
+
+    def on_prediction_step(self, args: Any, _state: Any, _control: Any, **_kwargs: Any) -> None:
+        """Called by the Trainer after each batch of an evaluation.
+
+        An evaluation that says which checkpoint is the best is finished: without it the run would
+        end with other weights. So is one of several processes, which wait for one another.
+        """
+        if self.signal is not None and self._alone and args.metric_for_best_model is None:
+            self._say(
+                "The evaluation was broken off and isn't made up for; training goes on exact."
+            )
+            raise EvaluationStopped
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Take over both signals; one before the first step, or a second one, leaves at once.
 
-        Main thread only.
+        A second one is no wish to leave at once in a run of several processes: their launcher sends
+        it after the terminal did, and kills what has not ended in time. Main thread only.
         """
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
 
         def stop(number: int, frame: FrameType | None) -> None:
-            if self.signal is not None or not self._stepping:
-                before = earlier[signal.Signals(number)]
+            if self.signal is None and self._stepping:
+                self.signal = number
+                self._say(
+                    "Stopping after this step, with a checkpoint. Once more to leave at once."
+                )
+            elif self._alone or not self._stepping:
+                before = earlier.get(number)
                 if callable(before):
                     before(number, frame)
                 raise KeyboardInterrupt
-            self.signal = number
-            self._say("Stopping after this step, with a checkpoint. Once more to leave at once.")
 
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        earlier = {number: signal.getsignal(number) for number in numbers}
-        for number in numbers:
-            signal.signal(number, stop)
-        try:
+        with _handled(stop) as earlier:
             yield
-        finally:
-            for number in numbers:
-                signal.signal(number, earlier[number])
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Finish the block, a save, before a signal is heeded; a second one is heeded at once."""
+    noted: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        if noted:
+            noted.clear()
+            signal.signal(number, earlier[number])
+            signal.raise_signal(number)
+        else:
+            noted.append(number)
+
+    try:
+        with _handled(note) as earlier:
+            yield
+    finally:
+        if noted:
+            signal.raise_signal(noted[0])
+
+
+@contextmanager
+def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[dict[int, Any]]:
+    """Set the handler of both signals in the main thread; gives those of before."""
+    if threading.current_thread() is not threading.main_thread():
+        yield {}
+        return
+    earlier: dict[int, Any] = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number in _SIGNALS:
+        signal.signal(number, handler)
+    try:
+        yield earlier
+    finally:
+        for number in _SIGNALS:
+            signal.signal(number, earlier[number])
+
+
+def _largest(number: int | None, device: torch.device) -> int | None:
+    """Return the largest signal number of all processes, None when none got one."""
+    found = torch.tensor([number or 0], device=device)
+    distributed.all_reduce(found, op=distributed.ReduceOp.MAX)
+    return int(found.item()) or None

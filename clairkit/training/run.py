@@ -5,23 +5,25 @@ from __future__ import annotations
 import json
 import resource
 import shutil
+import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from clairkit.batching import ChatEncoder, EncodedPairs, encode_pairs
-from clairkit.errors import ResourceError, UsageError
-from clairkit.records import read_pairs
-from clairkit.records.leakage import prompt_digest
+from clairkit.batching import EncodedPairs
+from clairkit.errors import ResourceError
 from clairkit.records.output import atomic_write, check_folder
 from clairkit.training import files
-from clairkit.training.checkpoints import ManifestCallback, newest_whole, step_of
+from clairkit.training.checkpoints import PARTIAL, resume_point, step_of
 from clairkit.training.config import Resolved, TrainConfig
+from clairkit.training.diagnosis import Diagnosis, RunFacts, diagnose, variant_alarm
 from clairkit.training.interrupt import StopOnSignal
+from clairkit.training.models import load_model, load_tokenizer
+from clairkit.training.plots import training_page
+from clairkit.training.reading import read_run_pairs
 
 Say = Callable[[str], None]
 
@@ -40,13 +42,21 @@ class TrainResult:
     steps: int
     metrics: Mapping[str, Any]
     kernel: str
+    form: str
+    reference: str
     seconds: float
     peak_memory_mb: float
+    diagnosis: Diagnosis
     signal: int | None = None
 
 
 def run_training(
-    resolved: Resolved, *, resume: bool = False, force: bool = False, say: Say = lambda text: None
+    resolved: Resolved,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    allowed: Sequence[str] = (),
+    say: Say = lambda text: None,
 ) -> TrainResult:
     """Train as configured and write the run directory.
 
@@ -54,6 +64,7 @@ def run_training(
         resolved: the configuration with its origins.
         resume: go on from the newest whole checkpoint of the run directory.
         force: write into a run directory that holds something.
+        allowed: keys that may differ from the configuration of the run that is resumed.
         say: gets a line at each stage.
 
     Raises:
@@ -64,20 +75,48 @@ def run_training(
     started = time.monotonic()
     config = resolved.config
     run = Path(config.output)
-    _check_run(run, config, resume=resume, force=force)
+    files.check_allowed(allowed, resume=resume)
+    changes = files.check_same_run(config, run, allowed) if resume else []
+    if not resume:
+        remedy = "go on with --resume, write into it with --force, or name another"
+        check_folder(run, "run directory", force=force, remedy=remedy)
     tokenizer = load_tokenizer(config)
-    train, evaluation = _read(config, tokenizer, say)
+    train, evaluation = read_run_pairs(config, tokenizer, say)
+    alarm = variant_alarm(config.loss, train.sources)
+    if alarm:
+        say(f"Warning: {alarm}.")
     _make_folder(run)
     stop = StopOnSignal(say)
     with _memory_errors(config):
         trainer = _trainer(config, tokenizer, train, evaluation, stop, say)
+        trainer.compute_references()
+    say(trainer.references.description)
     inputs = _inputs(train, trainer)
-    checkpoint = _checkpoint(run, inputs, say) if resume else None
-    if not resume:
+    checkpoint = None
+    if resume:
+        checkpoint = _checkpoint(trainer, inputs, allowed, say)
+        if changes and trainer.is_world_process_zero():
+            files.note_changes(run, resolved, step_of(checkpoint), changes)
+        for change in changes:
+            say(f"Changed: {change}")
+    elif trainer.is_world_process_zero():
         _start(resolved, inputs, say)
+    trainer.accelerator.wait_for_everyone()
     with _memory_errors(config), stop.listening():
-        outcome = trainer.train(resume_from_checkpoint=checkpoint)
+        outcome = trainer.train(
+            resume_from_checkpoint=None if checkpoint is None else str(checkpoint)
+        )
     finished = stop.signal is None or outcome.global_step >= trainer.state.max_steps
+    facts = RunFacts(
+        loss=config.loss,
+        beta=config.beta,
+        learning_rate=trainer.args.learning_rate,
+        sources=train.sources,
+        counts=train.counts,
+        reference=config.ref,
+        loss_mask=config.loss_mask,
+    )
+    rows = files.read_metrics(run)
     result = TrainResult(
         output=run,
         pairs=len(train.pairs),
@@ -85,27 +124,36 @@ def run_training(
         steps=outcome.global_step,
         metrics=_last_metrics(trainer.state.log_history),
         kernel=trainer.path.kernel,
+        form=trainer.packing.form,
+        reference=trainer.references.description,
         seconds=round(time.monotonic() - started, 3),
         peak_memory_mb=peak_memory_mb(),
+        diagnosis=diagnose(rows, facts),
         signal=None if finished else stop.signal,
     )
     if finished:
-        _finish(trainer, config, inputs, result)
+        trainer.save_model()  # all processes take part
+        if trainer.is_world_process_zero():
+            page = training_page(rows, result.diagnosis, run.absolute().name, facts)
+            _finish(config, inputs, result, trainer.args.learning_rate, page)
     return result
 
 
 def _inputs(train: EncodedPairs, trainer: Any) -> dict[str, str]:
-    from clairkit.training.identity import data_digest, weights_digest
+    from clairkit.training.identity import adapter_digest, data_digest
 
     return {
         "data_sha256": data_digest(train.pairs),
-        "weights_sha256": weights_digest(trainer.model),
+        "weights_sha256": trainer.weights_sha256,
+        "adapter_sha256": adapter_digest(trainer.model),
+        "reference_sha256": trainer.references.source.digest,
     }
 
 
 def _start(resolved: Resolved, inputs: Mapping[str, str], say: Say) -> None:
     """Write what the run starts from; what is left of an earlier run must not be resumed."""
     run = Path(resolved.config.output)
+    shutil.rmtree(run / PARTIAL, ignore_errors=True)
     stale = list(run.glob("checkpoint-*"))
     for folder in stale:
         shutil.rmtree(folder)
@@ -114,6 +162,25 @@ def _start(resolved: Resolved, inputs: Mapping[str, str], say: Say) -> None:
     (run / files.METRICS).unlink(missing_ok=True)
     _write(run / files.RUN, json.dumps(files.run_facts(resolved.config, inputs), indent=1) + "\n")
     _write(run / files.CONFIG, files.config_text(resolved))
+
+
+def _finish(
+    config: TrainConfig,
+    inputs: Mapping[str, str],
+    result: TrainResult,
+    learning_rate: float,
+    page: str,
+) -> None:
+    """Write, beside the trained model, what says how it came about; run.json last."""
+    run = result.output
+    facts = {**inputs, **asdict(result), "learning_rate": learning_rate}
+    del facts["output"]  # a run directory may be moved
+    facts["diagnosis"] = result.diagnosis.to_dict()
+    if changes := files.changes_of(run):
+        facts["changes"] = changes
+    _write(run / files.PAGE, page)
+    _write(run / files.CARD, files.model_card(config, facts))
+    _write(run / files.RUN, json.dumps(files.run_facts(config, facts), indent=1) + "\n")
 
 
 @contextmanager
@@ -136,109 +203,10 @@ def _make_folder(run: Path) -> None:
         raise ResourceError(f"can't make the run directory {run}: {error.strerror}") from error
 
 
-def _finish(
-    trainer: Any, config: TrainConfig, inputs: Mapping[str, str], result: TrainResult
-) -> None:
-    """Write the trained model and what says how it came about."""
-    run = result.output
-    facts = {**inputs, **asdict(result), "learning_rate": trainer.args.learning_rate}
-    del facts["output"]  # a run directory may be moved
-    trainer.save_model()
-    _write(run / files.RUN, json.dumps(files.run_facts(config, facts), indent=1) + "\n")
-    _write(run / files.CARD, files.model_card(config, facts))
-
-
-def load_tokenizer(config: TrainConfig) -> Any:
-    """Return the model's tokenizer, with the configured chat template if any."""
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            config.model, trust_remote_code=config.trust_remote_code
-        )
-    except (OSError, ValueError) as error:
-        raise UsageError(f"can't load the tokenizer of {config.model!r}: {error}") from error
-    if config.chat_template_path is not None:
-        try:
-            tokenizer.chat_template = Path(config.chat_template_path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"can't read chat_template_path: {error}") from error
-    return tokenizer
-
-
-def load_model(config: TrainConfig) -> Any:
-    """Return the model to train, in the configured dtype."""
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
-
-    try:
-        return AutoModelForCausalLM.from_pretrained(
-            config.model, dtype=config.dtype, trust_remote_code=config.trust_remote_code
-        )
-    except (OSError, ValueError, SafetensorError) as error:
-        raise UsageError(f"can't load the model {config.model!r}: {error}") from error
-
-
 def peak_memory_mb() -> float:
     """Return this process's peak resident memory in MB (10^6 bytes)."""
-    import sys
-
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
-
-
-def _check_run(run: Path, config: TrainConfig, *, resume: bool, force: bool) -> None:
-    if resume:
-        files.check_same_run(config, run)
-        return
-    remedy = "go on with --resume, write into it with --force, or name another"
-    check_folder(run, "run directory", force=force, remedy=remedy)
-
-
-def _read(
-    config: TrainConfig, tokenizer: Any, say: Say
-) -> tuple[EncodedPairs, EncodedPairs | None]:
-    """Read and encode the pairs, before any weight is loaded."""
-    encoder = ChatEncoder(tokenizer, config.chat_template_kwargs)
-    prompts: dict[str, set[int]] = {}
-
-    def encode(name: str, source: str) -> EncodedPairs:
-        stream = read_pairs(source, skip_bad=config.skip_bad)
-        seen = prompts[name] = set()
-
-        def note_prompts() -> Any:
-            for pair in stream:
-                seen.add(prompt_digest(pair))
-                yield pair
-
-        encoded = encode_pairs(
-            note_prompts(), encoder, max_length=config.max_length, truncation=config.truncation
-        )
-        encoded.counts["unreadable"] = sum(stream.skipped.values())
-        say(f"{name}: {_counts(len(encoded.pairs), encoded.counts)}")
-        return encoded
-
-    train = encode("Training pairs", config.pairs)
-    if config.eval_pairs is None:
-        return train, None
-    evaluation = encode("Evaluation pairs", config.eval_pairs)
-    shared = len(prompts["Training pairs"] & prompts["Evaluation pairs"])
-    if shared:
-        say(f"Warning: {shared} prompts are in the training and in the evaluation pairs.")
-    return train, evaluation
-
-
-def _counts(kept: int, counts: Counter[str]) -> str:
-    words = {
-        "too_long": "too long, dropped",
-        "truncated": "cut at max_length",
-        "identical": "with identical sides, dropped",
-        "unreadable": "unreadable, skipped",
-        "realigned": "realigned at the prompt's end",
-        "special_text": "with special tokens as text",
-    }
-    notes = [f"{counts[key]} {text}" for key, text in words.items() if counts[key]]
-    return f"{kept} of {counts['rows']}" + (f" ({'; '.join(notes)})" if notes else "")
 
 
 def _trainer(
@@ -252,37 +220,41 @@ def _trainer(
     from transformers import PrinterCallback, ProgressCallback
     from transformers.utils import logging
 
+    from clairkit.training.adapters import add_adapter
     from clairkit.training.trainer import PreferenceTrainer
 
     logging.disable_progress_bar()
-    callbacks = [
-        files.MetricsFile(Path(config.output)), ManifestCallback(), files.StepLines(say), stop,
-    ]  # fmt: skip
+    model = load_model(config)
+    if config.trains_adapter:
+        model = add_adapter(model, config, say)
     trainer = PreferenceTrainer(
-        load_model(config),
+        model,
         tokenizer,
         config,
         train.pairs,
         None if evaluation is None else evaluation.pairs,
-        callbacks=callbacks,
+        callbacks=[files.MetricsFile(Path(config.output)), files.StepLines(say), stop],
+        say=say,
     )
     for printer in (PrinterCallback, ProgressCallback):  # they write to stdout
         trainer.remove_callback(printer)
     say(f"Kernel: {trainer.path.kernel} ({trainer.path.reason})")
-    say(f"Reference: {config.model} before training, computed once")
+    say(f"Sequences: {trainer.packing.form} ({trainer.packing.reason})")
     return trainer
 
 
-def _checkpoint(run: Path, inputs: Mapping[str, str], say: Say) -> str:
+def _checkpoint(trainer: Any, inputs: Mapping[str, str], allowed: Sequence[str], say: Say) -> Path:
     from clairkit.training.identity import check_same_inputs
 
-    check_same_inputs(run, inputs)
-    folder, skipped = newest_whole(run)
+    run = Path(trainer.config.output)
+    check_same_inputs(run, inputs, allowed)
+    folder, skipped = resume_point(run)
     for line in skipped:
         say(f"Warning: skipped {line}")
-    files.trim_metrics(run, step_of(folder))
+    if trainer.is_world_process_zero():
+        files.trim_metrics(run, step_of(folder))
     say(f"Resuming from {folder}")
-    return str(folder)
+    return folder
 
 
 def _last_metrics(history: list[dict[str, Any]]) -> dict[str, Any]:
@@ -294,11 +266,12 @@ def _last_metrics(history: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _no_memory(config: TrainConfig) -> ResourceError:
+    tokens = config.tokens_per_step or "without a limit"
     return ResourceError(
         f"out of memory while training, at a peak of {peak_memory_mb():.0f} MB",
-        remedy="in this order: halve per_device_train_batch_size and double "
-        f"gradient_accumulation_steps; set gradient_checkpointing: true; lower max_length "
-        f"(now {config.max_length}). Checkpoints are kept",
+        remedy=f"in this order: halve tokens_per_step (now {tokens}); set "
+        f"gradient_checkpointing: true; lower max_length (now {config.max_length}). "
+        "Checkpoints are kept",
     )
 
 

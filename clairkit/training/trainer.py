@@ -2,44 +2,65 @@
 
 from __future__ import annotations
 
-import fnmatch
+import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer
 
-from clairkit.batching import ChatEncoder, EncodedPair, encode_pairs
+from clairkit.batching import EncodedPair
 from clairkit.batching.collate import PairCollator
-from clairkit.errors import DataError, GateError, ResourceError, UsageError
+from clairkit.errors import GateError, ResourceError, UsageError
 from clairkit.kernels import fused_preference
 from clairkit.kernels.preference import fits_one_launch
-from clairkit.losses import PairLogps, PreferenceLoss, loss_options, preference_loss
+from clairkit.losses import PairLogps, PreferenceLoss, fusable, loss_options, preference_loss
 from clairkit.records import Pair
-from clairkit.training.config import ARGUMENT_DEFAULTS, TrainConfig
-from clairkit.training.data import TrainingCollator, TrainingPairs
+from clairkit.training.config import TrainConfig
+from clairkit.training.data import Part, StepSize, TrainingCollator, without_repeats
 from clairkit.training.finite import FiniteGradients, not_finite, refuse_weights_not_finite
 from clairkit.training.head import LogpsPath, attach_logps
-from clairkit.training.metrics import MetricMeans, step_metrics
-from clairkit.training.reference import reference_logps
+from clairkit.training.identity import weights_digest
+from clairkit.training.merge import save_final
+from clairkit.training.metrics import MetricMeans, TokenView, step_metrics
+from clairkit.training.models import is_quantised, load_model
+from clairkit.training.packing import Packing, packing_of
+from clairkit.training.preparation import (
+    as_training_pairs,
+    check_vocabulary,
+    pad_id,
+    prepare_model,
+    training_arguments,
+)
+from clairkit.training.reference import (
+    References,
+    cache_folder,
+    compute_references,
+    parse_ref,
+)
+from clairkit.training.reference_models import ReferenceSettings
+from clairkit.training.resuming import ExactResume
+from clairkit.training.saving import SafeSaving
 
 # How far a summed log-prob may stray from the reference before any step, in nats a token.
 _STEP0_NATS = {torch.float32: 1e-4, torch.float64: 1e-6}
 _STEP0_NATS_HALF = 2e-2
 
 
-class PreferenceTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
+class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]  # untyped
     """Trains a causal language model on preference pairs.
 
     Args:
-        model: a transformers causal language model, perhaps under PEFT; it is the reference, too.
+        model: a transformers causal language model, perhaps under PEFT.
         tokenizer: its tokenizer, with a chat template.
         config: what the run is.
         pairs: the training pairs, as records or already encoded.
         eval_pairs: held-out pairs for the loss.
         callbacks: of transformers.
+        say: gets a line for people where the run departs from what was asked.
 
     Raises:
         UsageError: no chat template, a freeze pattern without a match, rows that are no pairs.
@@ -55,6 +76,7 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         pairs: Iterable[Pair] | Iterable[EncodedPair],
         eval_pairs: Iterable[Pair] | Iterable[EncodedPair] | None = None,
         callbacks: list[Any] | None = None,
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.config = config
         arguments = training_arguments(config)
@@ -74,8 +96,17 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         self.path: LogpsPath = attach_logps(
             model, config.kernel, config.memory_budget, arguments.device
         )
-        self.pair_collator = PairCollator(pad_id(tokenizer))
+        self.packing: Packing = packing_of(model, config.padding_free)
+        tokens = None if config.mix.coupled else config.tokens_per_step
+        self.pair_collator = PairCollator(
+            pad_id(tokenizer), self.packing.form, config.share_prompt, tokens
+        )
+        collator = TrainingCollator(self.pair_collator, config.loss_mask, config.shared_weight)
+        self.say = say
+        self.references: References | None = None
+        self.weights_sha256 = weights_digest(model)
         self._means = {"train": MetricMeans(), "eval": MetricMeans()}
+        self._step = StepSize(1, 1, 1)
         self._guarded = False
         self._finite = FiniteGradients()
         super().__init__(
@@ -83,26 +114,59 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
             args=arguments,
             train_dataset=train_data,
             eval_dataset=eval_data,
-            data_collator=TrainingCollator(self.pair_collator),
+            data_collator=collator,
             processing_class=tokenizer,
             callbacks=[self._finite, *(callbacks or [])],
         )
-        # The loss is a mean over pairs: the Trainer divides it by the accumulation steps.
-        self.model_accepts_loss_kwargs = False
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            self.data_collator = replace(collator, largest=self._largest_pair())
+        # `compute_loss` divides by the pairs of a step; the Trainer need not divide again.
+        self.model_accepts_loss_kwargs = True
+
+    def _largest_pair(self) -> int:
+        datasets = [data for data in (self.train_dataset, self.eval_dataset) if data is not None]
+        return max(self.pair_collator.size(pair) for data in datasets for pair in data.pairs)
 
     def compute_references(self) -> None:
-        """Fill in the reference log-probs of all pairs, under the model as it is now."""
-        size = self.args.per_device_eval_batch_size
-        model = self.model.to(self.args.device)
-        for data in (self.train_dataset, self.eval_dataset):
-            if data is not None and data.reference is None:
-                if self.state.global_step:
-                    raise UsageError(
-                        "the reference is the model before training, and it has been trained",
-                        remedy="pass eval_pairs when the trainer is made",
-                    )
-                with self.accelerator.autocast():
-                    data.reference = reference_logps(model, data.pairs, self.pair_collator, size)
+        """Fill in the reference log-probs of all pairs."""
+        datasets = [data for data in (self.train_dataset, self.eval_dataset)
+                    if data is not None and data.reference is None]  # fmt: skip
+        if not datasets:
+            return
+        if self.state.global_step:
+            raise UsageError(
+                "the reference is the model before training, and it has been trained",
+                remedy="pass eval_pairs when the trainer is made",
+            )
+        pairs = [pair for data in datasets for pair in data.pairs]
+        with self.accelerator.autocast():
+            found = compute_references(
+                self.model.to(self.args.device),
+                parse_ref(self.config.ref),
+                pairs,
+                self.pair_collator,
+                self._reference_settings(),
+            )
+        logps = iter(found.logps)
+        for data in datasets:
+            data.reference = list(itertools.islice(logps, len(data)))
+        self.references = found
+
+    def _reference_settings(self) -> ReferenceSettings:
+        def prepare(model: nn.Module) -> PairCollator:
+            attach_logps(model, self.config.kernel, self.config.memory_budget, self.args.device)
+            form = packing_of(model, self.config.padding_free).form
+            return replace(self.pair_collator, form=form)
+
+        return ReferenceSettings(
+            batch_size=self.args.per_device_eval_batch_size,
+            prepare=prepare,
+            load=lambda name: load_model(replace(self.config, model=name, load_in_4bit=False)),
+            folder=cache_folder(),
+            name=self.config.model,
+            weights_sha256=self.weights_sha256,
+            say=self.say,
+        )
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the references, then train as the Trainer does."""
@@ -114,80 +178,141 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         self.compute_references()
         return super().evaluate(*args, **kwargs)
 
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> tuple[list[Any], Any]:
+        """Return the batches of one step and how many pairs they hold, a process's share of them.
+
+        The loss of a step is a mean over its pairs, however they are cut into batches and parts.
+        """
+        batches, _ = super().get_batch_samples(*args, **kwargs)
+        if batches:
+            batches[-1] = self._without_repeats(batches[-1])
+        self._step = StepSize.of(batches, self.accelerator)
+        return batches, self._step.pairs
+
+    def _without_repeats(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Leave out the pairs that fill up the last batches of an epoch, see `without_repeats`."""
+        place = self.accelerator.gradient_state
+        filled = self.accelerator.num_processes > 1 and not self.args.dataloader_drop_last
+        if not (filled and place.end_of_dataloader):
+            return batch
+        size = len(batch["rows"])
+        rest = len(place.active_dataloader.dataset) % (size * self.accelerator.num_processes)
+        own = rest - self.accelerator.process_index * size
+        return batch | {"parts": without_repeats(batch["parts"], own)} if rest else batch
+
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any) -> Tensor:
+        """Run forward and backward part by part; return the batch's share of the step's loss."""
+        *others, last = inputs["parts"]
+        loss: Tensor = torch.zeros((), device=self.args.device)
+        for part in others:
+            with self.accelerator.no_sync(model):
+                loss = loss + super().training_step(model, part, *args)
+        loss = loss + super().training_step(model, last, *args)
+        self._guarded = True
+        return loss
+
     def compute_loss(
         self,
         model: nn.Module,
-        inputs: dict[str, Any],
+        inputs: Part,
         return_outputs: bool = False,
-        num_items_in_batch: Tensor | int | None = None,
+        num_items_in_batch: Tensor | float | None = None,
     ) -> Any:
-        """Return the mean loss of a batch of pairs (and its parts under `return_outputs`)."""
-        pairs, result = self.pair_losses(model, inputs)
+        """Return the sum of a part's losses over the number of pairs in its step.
+
+        Under `return_outputs` the losses [b] themselves come with it.
+        """
+        tokens = self.token_logps(model, inputs)
+        pairs, result = self.pair_losses(tokens, inputs)
         if not math.isfinite(result.loss.item()):
             raise _loss_not_finite(result, inputs["ids"])
         if model.training:
             self._finite.ids += inputs["ids"]
-        if model.training and not self._guarded:
-            self._guarded = True
-            if self.state.global_step == 0:
+            at_start = not self._guarded and self.state.global_step == 0
+            if at_start and self.references is not None and self.references.is_policy:
                 self._check_step_0(pairs, result)
+        view = TokenView(tokens.detach(), inputs["ref_logps"], inputs["edited"], inputs["lengths"])
+        counts = float(inputs["counts"])
         means = self._means["train" if model.training else "eval"]
-        means.add(step_metrics(pairs, result), len(result.losses))
-        if return_outputs:
-            return result.loss, {"losses": result.losses}
-        return result.loss
+        means.add(step_metrics(pairs, result, view).times(counts))
+        count = len(result.losses)
+        loss = result.loss * counts * (count / (num_items_in_batch or count))
+        return (loss, {"losses": result.losses}) if return_outputs else loss
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save as the Trainer does; weights that are not finite are never written."""
         refuse_weights_not_finite(self.model)
         super().save_model(output_dir, _internal_call)
 
-    def pair_losses(
-        self, model: nn.Module, inputs: dict[str, Any]
-    ) -> tuple[PairLogps, PreferenceLoss]:
-        """Return the summed log-probs of a batch and its losses."""
-        names = ("input_ids", "attention_mask", "targets")
-        logps = model(**{name: inputs[name] for name in names})
-        lengths = {f"{side}_lengths": inputs[f"{side}_lengths"] for side in ("chosen", "rejected")}
-        references = inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]
-        if self.path.kernel == "triton" and fits_one_launch(len(references[0])):
-            return self._fused_losses(logps, references, lengths)
-        chosen, rejected = logps.sum(1).chunk(2)
-        pairs = PairLogps(chosen, rejected, *references, **lengths)
-        return pairs, self._loss(chosen, rejected, pairs)
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Write as the Trainer does; the final model of an adapter perhaps merged."""
+        if self.config.merge_adapter and not self._making:
+            folder = output_dir or self.args.output_dir
+            save_final(self.model, self.processing_class, folder, merge=True)
+        else:
+            super()._save(output_dir, state_dict)
 
-    def _fused_losses(
-        self, logps: Tensor, references: tuple[Tensor, Tensor], lengths: dict[str, Tensor]
-    ) -> tuple[PairLogps, PreferenceLoss]:
+    def token_logps(self, model: nn.Module, part: Part) -> Tensor:
+        """Return the log-probs [S] of a part's response tokens, sequence after sequence."""
+        logps: Tensor = model(**part["model"]).flatten()
+        return logps[part["side_index"]]
+
+    def pair_losses(self, tokens: Tensor, part: Part) -> tuple[PairLogps, PreferenceLoss]:
+        """Return the summed log-probs of a part and its losses, given its tokens' [S]."""
+        if "weights" in part:
+            tokens = tokens * part["weights"]
+        if self._fuses(part):
+            return self._fused_losses(tokens, part)
+        sequences = torch.split(tokens, part["lengths"])
+        sums = torch.stack([sequence.sum() for sequence in sequences])
+        pairs = self._pair_logps(sums, part)
+        return pairs, self._loss(pairs)
+
+    def _fuses(self, part: Part) -> bool:
+        size = len(part["ids"])
+        alone = self.accelerator.num_processes == 1
+        whole = alone and size == self._step.pairs and part["sides"] == 2 * size
+        return (
+            self.path.kernel == "triton"
+            and fits_one_launch(size)
+            and fusable(self.config.mix, self.config.loss_options, whole=whole)
+        )
+
+    def _fused_losses(self, tokens: Tensor, part: Part) -> tuple[PairLogps, PreferenceLoss]:
         """Sum, compare and differentiate in one launch; the host reads nothing in between."""
-        rows, width = logps.shape
-        options = loss_options(self.config.loss, self.config.beta, self.config.loss_options)
+        (options,) = loss_options(self.config.mix, self.config.beta, self.config.loss_options)
+        starts = list(itertools.accumulate(part["lengths"], initial=0))
         found = fused_preference(
-            logps.flatten(),
-            torch.arange(rows + 1, device=logps.device) * width,
-            torch.cat(references),
-            loss=self.config.loss.replace("-", "_"),
+            tokens,
+            torch.tensor(starts, device=tokens.device),
+            part["ref_sums"],
+            loss=str(self.config.mix),
             beta=options.beta,
-            lengths=torch.cat([lengths["chosen_lengths"], lengths["rejected_lengths"]]),
+            lengths=part["sizes"],
             label_smoothing=options.label_smoothing,
             discopop_tau=options.discopop_tau,
         )
         result = PreferenceLoss(
             found.loss, found.losses, found.chosen_rewards, found.rejected_rewards
         )
-        chosen, rejected = found.sums.chunk(2)
-        return PairLogps(chosen, rejected, *references, **lengths), result
+        return self._pair_logps(found.sums, part), result
 
-    def _loss(self, chosen: Tensor, rejected: Tensor, pairs: PairLogps) -> PreferenceLoss:
+    def _pair_logps(self, sums: Tensor, part: Part) -> PairLogps:
+        columns = (*sums.chunk(2), *part["ref_sums"].chunk(2), *part["sizes"].chunk(2))
+        return PairLogps(*columns, **self._step.means)  # type: ignore[arg-type]  # by keyword
+
+    def _loss(self, pairs: PairLogps) -> PreferenceLoss:
         return preference_loss(
-            chosen,
-            rejected,
+            pairs.chosen,
+            pairs.rejected,
             pairs.ref_chosen,
             pairs.ref_rejected,
-            loss=self.config.loss,
+            loss=self.config.mix,
             beta=self.config.beta,
             chosen_lengths=pairs.chosen_lengths,
             rejected_lengths=pairs.rejected_lengths,
+            mean_chosen_length=pairs.mean_chosen_length,
+            mean_sides=pairs.mean_sides,
             **self.config.loss_options,
         )
 
@@ -195,125 +320,49 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         self, model: nn.Module, inputs: dict[str, Any], *_args: Any, **_kwargs: Any
     ) -> tuple[Tensor, None, None]:
         """Return the loss of a held-out batch."""
-        inputs = self._prepare_inputs(inputs)
+        inputs = self._without_repeats(self._prepare_inputs(inputs))
+        self._step = StepSize.of([inputs], self.accelerator)
+        own = StepSize.of([inputs]).pairs
         with torch.no_grad(), self.compute_loss_context_manager():
-            return self.compute_loss(model, inputs).detach(), None, None
+            losses = [
+                self.compute_loss(model, part, num_items_in_batch=own) for part in inputs["parts"]
+            ]
+        return torch.stack(losses).sum().detach(), None, None
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> float:
+        """Return what the Trainer's estimate says for all parts."""
+        estimate = super().floating_point_ops
+        return float(sum(estimate(part["model"]) for part in inputs["parts"]))
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Log with the metrics gathered since the last time."""
         # an evaluation logs its loss under a prefix of the caller's choice, "eval" by default
         found = [name.removesuffix("loss") for name in logs if name.endswith("_loss")]
         prefix = next((name for name in found if name != "train_"), "")
-        means = self._means["eval" if prefix else "train"].take()
+        means = self._means["eval" if prefix else "train"].take(self._sum_over_processes)
         super().log(logs | {prefix + name: value for name, value in means.items()}, *args, **kwargs)
+
+    def _sum_over_processes(self, values: Tensor) -> Tensor:
+        total: Tensor = self.accelerator.reduce(values, reduction="sum")
+        return total
 
     def _check_step_0(self, pairs: PairLogps, result: PreferenceLoss) -> None:
         """Before any step the policy is the reference: rewards are 0 and the loss is known."""
         dtype = next(p.dtype for p in self.model.parameters() if p.is_floating_point())
-        half = self.args.bf16 or self.args.fp16
+        half = self.args.bf16 or self.args.fp16 or is_quantised(self.model)
         nats = _STEP0_NATS_HALF if half else _STEP0_NATS.get(dtype, _STEP0_NATS_HALF)
         gaps = torch.stack([pairs.chosen_ratio.abs(), pairs.rejected_ratio.abs()])
         lengths = torch.stack([size for size in (pairs.chosen_lengths, pairs.rejected_lengths)
                                if size is not None])  # fmt: skip
-        expected = self._loss(pairs.ref_chosen, pairs.ref_rejected, pairs).loss
+        expected = self._loss(replace(pairs, chosen=pairs.ref_chosen, rejected=pairs.ref_rejected))
         if bool((gaps > 1e-3 + nats * lengths).any()):
             raise GateError(
                 f"at step 0 the loss is {result.loss.item():.6f} and should be "
-                f"{expected.item():.6f}; a log-prob is {gaps.max().item():.4f} nats away from the "
-                "reference's",
+                f"{expected.loss.item():.6f}; a log-prob is {gaps.max().item():.4f} nats away from "
+                "the reference's",
                 remedy="check that the reference is the model you train, that dropout is off and "
-                "that both run in the same precision; `--kernel eager` rules out the kernel",
-            )
-
-
-def as_training_pairs(
-    pairs: Iterable[Pair] | Iterable[EncodedPair], tokenizer: Any, config: TrainConfig
-) -> TrainingPairs:
-    """Encode pairs as the configuration says; encoded ones are taken as they are."""
-    items = list(pairs)
-    encoded_already = [item for item in items if isinstance(item, EncodedPair)]
-    if items and len(encoded_already) == len(items):
-        return TrainingPairs(encoded_already)
-    records = [item for item in items if isinstance(item, Pair)]
-    if len(records) < len(items):
-        other = next(item for item in items if not isinstance(item, Pair))
-        raise UsageError(
-            "pairs must be records, or all encoded",
-            received=type(other).__name__,
-            remedy="read them with clairkit.records.read_pairs",
-        )
-    encoder = ChatEncoder(tokenizer, config.chat_template_kwargs)
-    encoded = encode_pairs(
-        records,
-        encoder,
-        max_length=config.max_length,
-        truncation=config.truncation,
-    )
-    return TrainingPairs(encoded.pairs)
-
-
-def training_arguments(config: TrainConfig) -> TrainingArguments:
-    """Return the Trainer's arguments.
-
-    Raises:
-        UsageError: transformers refuses a value; its reason is passed on.
-    """
-    # Pinned memory is for copies to a GPU; without one torch warns of it.
-    pin = {"dataloader_pin_memory": torch.cuda.is_available()}
-    values = {**pin, **ARGUMENT_DEFAULTS, **config.arguments}
-    try:
-        return TrainingArguments(
-            output_dir=config.output, remove_unused_columns=False, label_names=[], **values
-        )
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"a training argument was refused: {error}") from error
-
-
-def prepare_model(model: nn.Module, config: TrainConfig) -> None:
-    """Switch dropout off and freeze what the configuration names."""
-    if config.disable_dropout:
-        for module in model.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = 0.0
-        _no_attention_dropout(model)
-    names = dict(model.named_parameters())
-    for pattern in config.freeze:
-        matches = fnmatch.filter(names, pattern)
-        if not matches:
-            raise UsageError(
-                "a freeze pattern matches no parameter",
-                received=pattern,
-                remedy=f"the names look like {', '.join(list(names)[:3])}",
-            )
-        for name in matches:
-            names[name].requires_grad_(False)
-    if not any(parameter.requires_grad for parameter in names.values()):
-        raise DataError("nothing is trainable", remedy="freeze fewer parameters")
-
-
-def _no_attention_dropout(model: nn.Module) -> None:
-    """Attention reads its rate from an attribute, not from a Dropout module."""
-    for module in model.modules():
-        for name in ("attention_dropout", "attn_dropout"):
-            if isinstance(getattr(module, name, None), float):
-                setattr(module, name, 0.0)
-
-
-def pad_id(tokenizer: Any) -> int:
-    """Return the id to pad with; masked everywhere, so that any token will do."""
-    value = tokenizer.pad_token_id
-    return int(tokenizer.eos_token_id if value is None else value)
-
-
-def check_vocabulary(model: Any, data: TrainingPairs) -> None:
-    """Refuse token ids for which the model has no embedding."""
-    size = len(model.get_input_embeddings().weight)
-    for pair in data.pairs:
-        largest = max(pair.prompt_ids + pair.chosen_ids + pair.rejected_ids)
-        if largest >= size:
-            raise DataError(
-                f"the tokenizer makes token id {largest}, and the model has {size} embeddings",
-                remedy="use the model's own tokenizer, or resize its embeddings",
+                "that both run in the same precision; `--kernel eager` rules out the kernel, "
+                "`--set padding_free=false` the packing",
             )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clairkit.records import Pair
+from clairkit.errors import DataError
+from clairkit.records import Pair, read_pairs
 from clairkit.records.faults import RowFault
 from clairkit.records.forms import to_pair, to_prompt
 
@@ -236,3 +238,85 @@ def test_unknown_roles_are_suggested(turn: dict[str, Any], remedy: str) -> None:
         to_prompt({"prompt": [turn]})
     assert caught.value.reason == "bad_role"
     assert remedy in (caught.value.remedy or "")
+
+
+ONLY_CHOSEN = Pair(prompt=(ASK,), chosen=(GOOD,), rejected=())
+ONLY_REJECTED = Pair(prompt=(ASK,), chosen=(), rejected=(BAD,))
+ONE_SIDED = {
+    "chosen": ({"prompt": [ASK], "chosen": [GOOD]}, ONLY_CHOSEN),
+    "rejected": ({"prompt": "Name a colour.", "rejected": "Bleu."}, ONLY_REJECTED),
+    "other side null": ({**EXPLICIT, "rejected": None}, ONLY_CHOSEN),
+    "side repeats the prompt": ({"prompt": [ASK], "rejected": [ASK, BAD]}, ONLY_REJECTED),
+    "side repeats a text prompt": ({"prompt": ASK["content"], "chosen": [ASK, GOOD]}, ONLY_CHOSEN),
+    "label true": ({"prompt": [ASK], "completion": [GOOD], "label": True}, ONLY_CHOSEN),
+    "label false": ({"prompt": [ASK], "completion": "Bleu.", "label": False}, ONLY_REJECTED),
+    "label of CSV": ({"prompt": [ASK], "completion": "Bleu.", "label": "False"}, ONLY_REJECTED),
+    "both columns null": (
+        {"prompt": [ASK], "chosen": None, "rejected": None, "completion": [GOOD], "label": True},
+        ONLY_CHOSEN,
+    ),
+}
+
+
+@pytest.mark.parametrize(("row", "pair"), ONE_SIDED.values(), ids=ONE_SIDED)
+def test_rows_of_one_side_are_read_when_asked_for(row: dict[str, Any], pair: Pair) -> None:
+    found = to_pair(row, one_sided=True)
+    assert found == pair
+    assert found.extra == {}
+    assert to_pair(found.to_json(), one_sided=True) == found
+
+
+@pytest.mark.parametrize("row", [row for row, _ in ONE_SIDED.values()], ids=ONE_SIDED)
+def test_rows_of_one_side_are_refused_otherwise(row: dict[str, Any]) -> None:
+    with pytest.raises(RowFault) as caught:
+        to_pair(row)
+    assert caught.value.reason in ("missing_column", "null_value")
+    assert "--loss apo_zero_unpaired" in (caught.value.remedy or "")
+
+
+@pytest.mark.parametrize("row", SAME_PAIR.values(), ids=SAME_PAIR)
+def test_pairs_are_read_the_same_among_rows_of_one_side(row: dict[str, Any]) -> None:
+    assert to_pair(row, one_sided=True) == to_pair(row)
+
+
+def test_completion_and_label_beside_both_sides_are_other_columns() -> None:
+    row = {**EXPLICIT, "completion": "Red.", "label": True}
+    assert to_pair(row, one_sided=True).extra == {"completion": "Red.", "label": True}
+
+
+@pytest.mark.parametrize(
+    ("row", "reason", "problem"),
+    [
+        ({"prompt": [ASK], "completion": "x", "label": 1}, "bad_type", "`label` must be true"),
+        ({"prompt": [ASK], "completion": "x", "label": "yes"}, "bad_type", "`label` must be true"),
+        ({"prompt": [ASK], "completion": "x", "label": None}, "missing_column", "is missing"),
+        ({"prompt": [ASK], "chosen": None, "rejected": None}, "null_value", "`chosen` is null"),
+        ({"completion": "x", "label": True}, "missing_column", "`prompt`, `chosen`"),
+        ({"prompt": [ASK], "chosen": [ASK]}, "bad_role", "neither the assistant's nor"),
+    ],
+)
+def test_a_bad_row_of_one_side_is_named(row: dict[str, Any], reason: str, problem: str) -> None:
+    with pytest.raises(RowFault, match=problem) as caught:
+        to_pair(row, one_sided=True)
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("rows.csv", "prompt,completion,label\nName a colour.,Blue.,true\nName one.,Bleu.,FALSE\n"),
+        (
+            "rows.jsonl",
+            '{"prompt": "Name a colour.", "chosen": "Blue."}\n'
+            '{"prompt": "Name one.", "completion": "Bleu.", "label": false}\n',
+        ),
+    ],
+)
+def test_files_of_one_side_are_read_when_asked_for(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    chosen, rejected = read_pairs(path, one_sided=True)
+    assert (chosen.chosen, chosen.rejected) == ((GOOD,), ())
+    assert (rejected.chosen, rejected.rejected) == ((), (BAD,))
+    with pytest.raises(DataError, match="--loss apo_zero_unpaired"):
+        list(read_pairs(path))

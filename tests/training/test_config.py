@@ -135,3 +135,25 @@ def test_every_key_has_a_docstring() -> None:
     body = source[source.index("class TrainConfig") : source.index("def __post_init__")]
     assert body.count('    """') == len(TrainConfig.__dataclass_fields__) + 1
     assert yaml.safe_load(config_text(resolve(GIVEN)))["model"] == "m"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["lora_r=8"], "lora_r can't be set without an adapter"),
+        (["merge_adapter=true"], "merge_adapter can't be set without"),
+        (["load_in_4bit=true"], "load_in_4bit can't be set without"),
+        (["use_peft=true", "adapter=here"], "use_peft makes a new one"),
+        (["adapter=here", "lora_r=8"], "the adapter to go on with has its own"),
+        (["use_peft=true", "lora_r=0"], "lora_r must be at least 1"),
+        (["use_peft=true", "lora_dropout=0.1"], "needs disable_dropout: false"),
+        (["use_peft=true", "freeze=[lm_head*]"], "freeze can't be set with an adapter"),
+        (["shared_weight=2"], "shared_weight must lie in"),
+        (["tokens_per_step=0"], "tokens_per_step must be at least 1"),
+        (["loss=apo_zero+0.1*stf"], "did you mean 'sft'"),
+        (["f_divergence_type=js_divergence"], "not defined for apo_zero"),
+    ],
+)
+def test_keys_that_would_have_no_effect_are_refused(settings: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        resolve({"model": "m", "pairs": "p", "output": "o"}, settings)

@@ -10,65 +10,16 @@ import peft
 import pytest
 import torch
 import transformers
+from architectures import ARCHITECTURES, SIZES, make
 from tiny import make_llama, make_tokenizer
 from torch import Tensor, nn
 
+from clairkit.batching.collate import PairCollator
+from clairkit.batching.encode import EncodedPair
 from clairkit.errors import ResourceError, UsageError
 from clairkit.kernels import Availability
 from clairkit.training.head import attach_logps, find_head
-
-SIZES = {
-    "vocab_size": 97, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
-    "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
-    "max_position_embeddings": 64, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
-}  # fmt: skip
-
-# Name of the configuration class -> what it needs beside or instead of SIZES.
-ARCHITECTURES: dict[str, dict[str, Any]] = {
-    "LlamaConfig": {},
-    "Qwen2Config": {},
-    "Qwen3Config": {},
-    "Gemma2Config": {"final_logit_softcapping": 3.0, "sliding_window": 8},
-    "Gemma3TextConfig": {"sliding_window": 8},
-    "Phi3Config": {},
-    "MistralConfig": {"sliding_window": None},
-    "GPT2Config": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
-    "CohereConfig": {"logit_scale": 0.25},
-    "GraniteConfig": {"logits_scaling": 4.0},
-    "Olmo2Config": {},
-    "Mamba2Config": {
-        "num_heads": 8, "head_dim": 8, "state_size": 8, "n_groups": 1, "chunk_size": 8,
-        "tie_word_embeddings": False,
-    },
-    "FalconH1Config": {
-        "mamba_d_ssm": 32, "mamba_n_heads": 4, "mamba_d_head": 8, "mamba_d_state": 8,
-        "mamba_chunk_size": 8, "lm_head_multiplier": 0.5,
-    },
-    "MixtralConfig": {"num_local_experts": 4, "num_experts_per_tok": 2},
-}  # fmt: skip
-
-
-def make(name: str) -> Any:
-    """Return a tiny random model of the architecture, float32."""
-    torch.manual_seed(0)
-    config_class = getattr(transformers, name)
-    if name == "GPT2Config":
-        shared = {key: SIZES[key] for key in ("vocab_size", "bos_token_id", "eos_token_id")}
-    elif name == "Mamba2Config":
-        dropped = {"intermediate_size", "num_attention_heads", "num_key_value_heads"}
-        shared = {key: value for key, value in SIZES.items() if key not in dropped}
-    else:
-        shared = SIZES
-    model = transformers.AutoModelForCausalLM.from_config(
-        config_class(**{**shared, **ARCHITECTURES[name]})
-    )
-    with torch.no_grad():  # at initialisation the logits hardly differ from each other
-        for parameter in model.parameters():
-            parameter.mul_(2.0)
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-    return model.float()
+from clairkit.training.packing import packing_of
 
 
 def batch() -> dict[str, Tensor]:
@@ -269,3 +220,78 @@ def test_lora_trains_through_the_extended_forward() -> None:
         results.append(torch.autograd.grad(model(**inputs).sum(), adapters))
     for ours, right in zip(*results, strict=True):
         torch.testing.assert_close(ours, right, rtol=1e-3, atol=1e-4)
+
+
+def packed(model: nn.Module) -> dict[str, Any]:
+    """Return a packed part whose pairs share their prompts, for a model that can run it."""
+    assert packing_of(model).form == "packed"
+    pairs = [EncodedPair("a", [5, 6, 7], [8, 9, 10], [8, 11]), EncodedPair("b", [5], [9], [4, 3])]
+    [part] = PairCollator(0, form="packed", share_prompt=True)(pairs)
+    return part["model"]
+
+
+def packed_truth(model: nn.Module, inputs: dict[str, Any]) -> Tensor:
+    """Log-probs [M] from the model's own logits of the packed sequence."""
+    shape = torch.ones(1, 1, 1, 1, dtype=torch.bool)
+    plain = {key: inputs[key] for key in ("input_ids", "position_ids", "layout")}
+    logits = model(**plain, attention_mask=shape, use_cache=False).logits[0].double()
+    every = torch.log_softmax(logits, -1)
+    return every[inputs["scored"], inputs["targets"]]
+
+
+@pytest.mark.parametrize("kernel", ["torch", "native", "eager"])
+@pytest.mark.parametrize("name", ["LlamaConfig", "CohereConfig", "GPT2Config"])
+def test_scored_tokens_of_a_packed_sequence(name: str, kernel: str) -> None:
+    model = make(name)
+    inputs = packed(model)
+    exact = packed_truth(model, inputs)
+    weights = torch.linspace(-1, 1, len(exact), dtype=torch.float64)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    expected = torch.autograd.grad((exact * weights).sum(), parameters)
+    attach_logps(model, kernel)
+    logps = model(**inputs)
+    assert logps.shape == inputs["targets"].shape
+    torch.testing.assert_close(logps.double(), exact, rtol=1e-5, atol=2e-5)
+    found = torch.autograd.grad((logps * weights).sum(), parameters)
+    for ours, right in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, right.to(ours.dtype), rtol=1e-3, atol=1e-4)
+    stats = model(**inputs, token_stats=True).stats
+    torch.testing.assert_close(stats.logps.double(), exact, rtol=1e-5, atol=2e-5)
+    assert all(part.shape == exact.shape for part in stats)
+
+
+@pytest.mark.parametrize("kind", [OddHead, SquashedHead])
+def test_scored_tokens_under_an_unknown_head(kind: type[Any]) -> None:
+    gradients = []
+    for kernel in ("auto", "eager"):
+        torch.manual_seed(0)
+        model = kind(transformers.LlamaConfig(**SIZES)).eval()
+        inputs = packed(model)
+        assert attach_logps(model, kernel).kernel == "eager"
+        logps = model(**inputs)
+        torch.testing.assert_close(
+            logps.double(), packed_truth(model, inputs), rtol=1e-5, atol=2e-5
+        )
+        weights = torch.linspace(-1, 1, logps.numel())
+        gradients.append(torch.autograd.grad((logps * weights).sum(), list(model.parameters())))
+    for ours, right in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, right, rtol=1e-4, atol=1e-6)
+
+
+class OneLogitFewer(transformers.LlamaForCausalLM):  # type: ignore[misc]
+    """Returns fewer positions than it was given, and knows no `logits_to_keep`."""
+
+    def forward(self, input_ids: Tensor, **inputs: Any) -> Any:
+        output = super().forward(input_ids, **inputs)
+        output.logits = output.logits[:, :-1]
+        return output
+
+
+def test_positions_that_are_missing_are_refused() -> None:
+    torch.manual_seed(0)
+    inputs = packed(transformers.LlamaForCausalLM(transformers.LlamaConfig(**SIZES)))
+    model = OneLogitFewer(transformers.LlamaConfig(**SIZES)).eval()
+    assert packing_of(model).form == "padded"
+    attach_logps(model, "eager")
+    with pytest.raises(UsageError, match="the model's positions are not those of its input"):
+        model(**inputs)

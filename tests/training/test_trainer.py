@@ -17,7 +17,6 @@ from clairkit.errors import DataError, GateError, ResourceError, UsageError
 from clairkit.losses import LOSSES, preference_loss
 from clairkit.records import Pair, write_pairs
 from clairkit.training import PreferenceTrainer, TrainConfig, resolve, run_training
-from clairkit.training.checkpoints import fault, newest_whole
 
 ARGUMENTS = {
     "per_device_train_batch_size": 4, "per_device_eval_batch_size": 4, "learning_rate": 1e-3,
@@ -254,33 +253,3 @@ def test_nothing_left_stops_before_weights_are_loaded(
 def test_a_model_that_is_not_there_is_one_line(files: dict[str, str]) -> None:
     with pytest.raises(UsageError, match="can't load the tokenizer"):
         run_training(resolve({**files, "model": "/nowhere/model"}, SETTINGS))
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda f: (f / "a.bin").unlink(), "lacks a.bin"),
-        (lambda f: (f / "a.bin").write_bytes(b"12345679"), "changed a.bin"),
-        (lambda f: (f / "a.bin").write_bytes(b"1"), "1 bytes instead of 8"),
-        (lambda f: (f / "optimizer.pt").unlink(), "lacks optimizer.pt"),
-        (lambda f: (f / "MANIFEST.json").unlink(), "no manifest"),
-        (lambda f: (f / "MANIFEST.json").write_text("{"), "can't be read"),
-    ],
-)
-def test_a_damaged_checkpoint_is_not_resumed(tmp_path: Path, damage: Any, message: str) -> None:
-    from clairkit.training.checkpoints import write_manifest
-
-    for step in (9, 10):
-        folder = tmp_path / f"checkpoint-{step}"
-        folder.mkdir()
-        for name in ("a.bin", "optimizer.pt", "rng_state.pth", "trainer_state.json"):
-            (folder / name).write_bytes(b"12345678")
-        write_manifest(folder)
-        assert fault(folder) is None
-    damage(tmp_path / "checkpoint-10")
-    newest, skipped = newest_whole(tmp_path)
-    assert newest.name == "checkpoint-9"
-    assert message in skipped[0]
-    damage(tmp_path / "checkpoint-9")
-    with pytest.raises(ResourceError, match="nothing to resume"):
-        newest_whole(tmp_path)

@@ -1,0 +1,135 @@
+"""Loading what is trained: tokenizer and model, whole or quantised to 4 bits."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from clairkit.errors import UsageError
+from clairkit.training.config import TrainConfig
+
+ADAPTER_CONFIG = "adapter_config.json"
+
+
+def load_tokenizer(config: TrainConfig) -> Any:
+    """Return the model's tokenizer, with the configured chat template if any.
+
+    Raises:
+        UsageError: there is none, the model is an adapter, or the template can't be read.
+    """
+    from transformers import AutoTokenizer
+
+    refuse_adapter_as_model(config.model)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            config.model, trust_remote_code=config.trust_remote_code
+        )
+    except (OSError, ValueError) as error:
+        raise UsageError(f"can't load the tokenizer of {config.model!r}: {error}") from error
+    if config.chat_template_path is not None:
+        try:
+            tokenizer.chat_template = Path(config.chat_template_path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"can't read chat_template_path: {error}") from error
+    return tokenizer
+
+
+def load_model(config: TrainConfig) -> Any:
+    """Return the model to train, in the configured dtype.
+
+    With `load_in_4bit` the linear layers but the head are quantised (nf4, scales quantised too,
+    products in bfloat16); the rest is in the configured dtype.
+
+    Raises:
+        UsageError: there is no such model, it is an adapter, or it can't be quantised.
+    """
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+
+    refuse_adapter_as_model(config.model)
+    quantisation = {"quantization_config": _four_bits(config)} if config.load_in_4bit else {}
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            config.model,
+            dtype=config.dtype,
+            trust_remote_code=config.trust_remote_code,
+            **quantisation,
+        )
+    except (OSError, ValueError, SafetensorError, ImportError) as error:
+        raise UsageError(f"can't load the model {config.model!r}: {error}") from error
+    for layer in filter(is_4bit, model.modules()):
+        # On a CPU with AVX512-BF16, bitsandbytes 0.50 repacks the weights in an evaluation, and
+        # from then on no gradient passes the layer.
+        layer.support_avx512bf16_for_cpu = False
+    return model
+
+
+def refuse_adapter_as_model(model: str) -> None:
+    """Refuse a folder or Hub id that holds an adapter.
+
+    Raises:
+        UsageError: with the base model that the adapter names.
+    """
+    import json
+
+    from transformers.utils.peft_utils import find_adapter_config_file
+
+    try:
+        found = find_adapter_config_file(model)
+        adapter = None if found is None else json.loads(Path(found).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # no such model: the loader says so better
+        return
+    if adapter is not None:
+        base = adapter.get("base_model_name_or_path") or "BASE"
+        raise UsageError(
+            "the model is an adapter",
+            received=model,
+            remedy=f"to train it further, set model: {base} and adapter: {model}",
+        )
+
+
+def is_4bit(module: nn.Module) -> bool:
+    """Whether a module is a linear layer with 4-bit weights of bitsandbytes."""
+    return type(getattr(module, "weight", None)).__name__ == "Params4bit" and isinstance(
+        module, nn.Linear
+    )
+
+
+def is_quantised(model: nn.Module) -> bool:
+    """Whether any layer has 4-bit weights."""
+    return any(is_4bit(module) for module in model.modules())
+
+
+def trainable_counts(model: nn.Module) -> tuple[int, int]:
+    """Return the elements of trainable and of frozen parameters; a 4-bit weight is one element."""
+    counts = {True: 0, False: 0}
+    for parameter in model.parameters():
+        state = getattr(parameter, "quant_state", None)
+        size = parameter.numel() if state is None else math.prod(state.shape)
+        counts[parameter.requires_grad] += size
+    return counts[True], counts[False]
+
+
+def _four_bits(config: TrainConfig) -> Any:
+    from transformers import BitsAndBytesConfig
+
+    if not (config.use_peft or config.adapter):
+        raise UsageError(
+            "load_in_4bit is for adapters: 4-bit weights can't be trained",
+            remedy="set use_peft: true, or adapter: PATH, or load_in_4bit: false",
+        )
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise UsageError(
+            "load_in_4bit needs bitsandbytes", remedy="run pip install 'clairkit[bnb]'"
+        )
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )

@@ -1,0 +1,109 @@
+"""What a run is made of: the Trainer's arguments, its pairs as tokens, a model ready to train."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import TrainingArguments
+
+from clairkit.batching import ChatEncoder, EncodedPair, encode_pairs
+from clairkit.errors import DataError, UsageError
+from clairkit.records import Pair
+from clairkit.training.config import ARGUMENT_DEFAULTS, TrainConfig
+from clairkit.training.data import TrainingPairs
+
+
+def as_training_pairs(
+    pairs: Iterable[Pair] | Iterable[EncodedPair], tokenizer: Any, config: TrainConfig
+) -> TrainingPairs:
+    """Encode pairs as the configuration says; encoded ones are taken as they are."""
+    items = list(pairs)
+    encoded_already = [item for item in items if isinstance(item, EncodedPair)]
+    if items and len(encoded_already) == len(items):
+        return TrainingPairs(encoded_already)
+    records = [item for item in items if isinstance(item, Pair)]
+    if len(records) < len(items):
+        other = next(item for item in items if not isinstance(item, Pair))
+        raise UsageError(
+            "pairs must be records, or all encoded",
+            received=type(other).__name__,
+            remedy="read them with clairkit.records.read_pairs",
+        )
+    encoder = ChatEncoder(tokenizer, config.chat_template_kwargs)
+    encoded = encode_pairs(
+        records,
+        encoder,
+        max_length=config.max_length,
+        truncation=config.truncation,
+        needs=config.mix.needs,
+    )
+    return TrainingPairs(encoded.pairs)
+
+
+def training_arguments(config: TrainConfig) -> TrainingArguments:
+    """Return the Trainer's arguments.
+
+    Raises:
+        UsageError: transformers refuses a value; its reason is passed on.
+    """
+    # Pinned memory is for copies to a GPU; without one torch warns of it.
+    pin = {"dataloader_pin_memory": torch.cuda.is_available()}
+    values = {**pin, **ARGUMENT_DEFAULTS, **config.arguments}
+    try:
+        return TrainingArguments(
+            output_dir=config.output, remove_unused_columns=False, label_names=[], **values
+        )
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"a training argument was refused: {error}") from error
+
+
+def prepare_model(model: nn.Module, config: TrainConfig) -> None:
+    """Switch dropout off and freeze what the configuration names."""
+    if config.disable_dropout:
+        for module in model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+        _no_attention_dropout(model)
+    names = dict(model.named_parameters())
+    for pattern in config.freeze:
+        matches = fnmatch.filter(names, pattern)
+        if not matches:
+            raise UsageError(
+                "a freeze pattern matches no parameter",
+                received=pattern,
+                remedy=f"the names look like {', '.join(list(names)[:3])}",
+            )
+        for name in matches:
+            names[name].requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in names.values()):
+        raise DataError("nothing is trainable", remedy="freeze fewer parameters")
+
+
+def _no_attention_dropout(model: nn.Module) -> None:
+    """Attention reads its rate from an attribute, not from a Dropout module."""
+    for module in model.modules():
+        for name in ("attention_dropout", "attn_dropout"):
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, 0.0)
+
+
+def pad_id(tokenizer: Any) -> int:
+    """Return the id to pad with; masked everywhere, so that any token will do."""
+    value = tokenizer.pad_token_id
+    return int(tokenizer.eos_token_id if value is None else value)
+
+
+def check_vocabulary(model: Any, data: TrainingPairs) -> None:
+    """Refuse token ids for which the model has no embedding."""
+    size = len(model.get_input_embeddings().weight)
+    for pair in data.pairs:
+        largest = max(pair.prompt_ids + pair.chosen_ids + pair.rejected_ids)
+        if largest >= size:
+            raise DataError(
+                f"the tokenizer makes token id {largest}, and the model has {size} embeddings",
+                remedy="use the model's own tokenizer, or resize its embeddings",
+            )

@@ -1,0 +1,82 @@
+"""The pairs of a run: read and encoded before any weight is loaded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from clairkit.batching import ChatEncoder, EncodedPairs, encode_pairs
+from clairkit.records import read_pairs
+from clairkit.records.leakage import prompt_digest
+from clairkit.training.config import TrainConfig
+from clairkit.training.masks import mask_pairs
+
+# What happened to pairs, in words, in the order in which it is told.
+_WORDS = {
+    "unreadable": "unreadable, skipped",
+    "too_long": "too long, dropped",
+    "identical": "with identical sides, dropped",
+    "identical_after_truncation": "identical once cut, dropped",
+    "unneeded": "without the side that the loss reads, dropped",
+    "truncated": "cut at max_length",
+    "end_dropped": "of these without an end of turn on either side",
+    "edits_cut": "of these with edits cut off",
+    "only_chosen": "with a chosen side alone",
+    "only_rejected": "with a rejected side alone",
+    "no_edit_chosen": "whose chosen side has no edited token",
+    "no_edit_rejected": "whose rejected side has no edited token",
+    "approximate": "too long to be aligned exactly",
+    "realigned": "realigned at the prompt's end",
+    "special_text": "with special tokens as text",
+}
+
+
+def read_run_pairs(
+    config: TrainConfig, tokenizer: Any, say: Callable[[str], None]
+) -> tuple[EncodedPairs, EncodedPairs | None]:
+    """Return the training pairs and the held-out ones, if any.
+
+    Raises:
+        DataError: a row can't be read or encoded, or no pair is left.
+    """
+    encoder = ChatEncoder(tokenizer, config.chat_template_kwargs)
+    prompts: dict[str, set[int]] = {}
+
+    def encode(name: str, source: str) -> EncodedPairs:
+        one_sided = not config.mix.needs_both
+        stream = read_pairs(source, skip_bad=config.skip_bad, one_sided=one_sided)
+        seen = prompts[name] = set()
+
+        def note_prompts() -> Any:
+            for pair in stream:
+                seen.add(prompt_digest(pair))
+                yield pair
+
+        encoded = encode_pairs(
+            note_prompts(),
+            encoder,
+            max_length=config.max_length,
+            truncation=config.truncation,
+            needs=config.mix.needs,
+        )
+        encoded.counts["unreadable"] = sum(stream.skipped.values())
+        if config.loss_mask != "all":
+            encoded.counts.update(mask_pairs(encoded.pairs).counts)
+        say(f"{name}: {described(len(encoded.pairs), encoded.counts)}")
+        return encoded
+
+    train = encode("Training pairs", config.pairs)
+    if config.eval_pairs is None:
+        return train, None
+    evaluation = encode("Evaluation pairs", config.eval_pairs)
+    shared = len(prompts["Training pairs"] & prompts["Evaluation pairs"])
+    if shared:
+        say(f"Warning: {shared} prompts are in the training and in the evaluation pairs.")
+    return train, evaluation
+
+
+def described(kept: int, counts: Counter[str]) -> str:
+    """Return how many pairs there are, and what happened to some, in words."""
+    notes = [f"{counts[key]} {text}" for key, text in _WORDS.items() if counts[key]]
+    return f"{kept} of {counts['rows']}" + (f" ({'; '.join(notes)})" if notes else "")

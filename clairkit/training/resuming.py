@@ -1,0 +1,64 @@
+"""Going on from a checkpoint with today's arguments, and with no step more than they say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import Trainer
+
+from clairkit.errors import UsageError
+
+# Settings of a parameter group that its optimizer's saved state would bring back.
+_SETTINGS = ("weight_decay", "betas", "eps")
+
+
+class ExactResume(Trainer):  # type: ignore[misc]  # transformers is untyped
+    """A Trainer that resumes as it is configured.
+
+    Under the configuration of then, nothing changes by a bit. Under another one transformers'
+    Trainer would keep the checkpoint's learning rate, weight decay and save steps without a word.
+    """
+
+    def _init_training_state(
+        self, max_steps: int, steps_per_epoch: int, epochs: int, checkpoint: str | None, trial: Any
+    ) -> tuple[int, int]:
+        """Return the epochs and batches to skip; all of them when the last step is done."""
+        skipped: tuple[int, int] = super()._init_training_state(
+            max_steps, steps_per_epoch, epochs, checkpoint, trial
+        )
+        self.state.compute_steps(self.args, max_steps)
+        # transformers would train one more step within an epoch that was begun
+        return (epochs, 0) if self.state.global_step >= max_steps else skipped
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Load the optimizer's moments and the schedule's place, not their settings."""
+        if checkpoint is None or self.is_deepspeed_enabled:
+            super()._load_optimizer_and_scheduler(checkpoint)
+            return
+        groups = self.optimizer.param_groups
+        settings = [{key: group[key] for key in _SETTINGS if key in group} for group in groups]
+        base_rates = [group.get("initial_lr", group["lr"]) for group in groups]
+        try:
+            super()._load_optimizer_and_scheduler(checkpoint)
+        except ValueError as error:
+            raise UsageError(
+                f"the optimizer of {checkpoint} is not this run's: {error}",
+                remedy="resume with the parameters and the optimizer of then",
+            ) from error
+        for group, values in zip(self.optimizer.param_groups, settings, strict=True):
+            group.update(values)
+        if isinstance(self.lr_scheduler, LambdaLR):
+            set_base_rates(self.lr_scheduler, base_rates)
+
+
+def set_base_rates(scheduler: LambdaLR, rates: list[float]) -> None:
+    """Put a schedule, where it stands, on other base rates, its optimizer with it."""
+    scheduler.base_lrs = list(rates)
+    now = [
+        rate * factor(scheduler.last_epoch)
+        for rate, factor in zip(rates, scheduler.lr_lambdas, strict=True)
+    ]
+    for group, base, rate in zip(scheduler.optimizer.param_groups, rates, now, strict=True):
+        group["initial_lr"], group["lr"] = base, rate
+    scheduler._last_lr = [*now]

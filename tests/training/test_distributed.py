@@ -1,0 +1,98 @@
+"""Several processes train as one does: data parallel, and sharded by FSDP2."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from many_processes import train_in, uneven_pairs
+from safetensors.torch import load_file
+from tiny import make_llama, make_tokenizer
+
+from clairkit.records import write_pairs
+
+# 13 pairs, 4 in a batch: four batches of which the last holds one pair, in two steps an epoch. Of
+# two processes one has three repeated pairs in it. Pairs of up to 110 tokens, 150 in a part.
+SETTINGS = {
+    "logging_steps": 1, "learning_rate": 1e-3, "gradient_accumulation_steps": 2,
+    "num_train_epochs": 2, "eval_strategy": "steps", "eval_steps": 2, "save_strategy": "no",
+    "use_cpu": True, "tokens_per_step": 150,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("inputs")
+    for name, tied in (("model", False), ("tied", True)):
+        make_llama(tie_word_embeddings=tied).save_pretrained(folder / name)
+        make_tokenizer().save_pretrained(folder / name)
+    write_pairs(folder / "pairs.jsonl", uneven_pairs(13))
+    write_pairs(folder / "eval.jsonl", uneven_pairs(5, seed=1))
+    return {
+        "model": str(folder / "model"), "pairs": str(folder / "pairs.jsonl"),
+        "eval_pairs": str(folder / "eval.jsonl"),
+    }  # fmt: skip
+
+
+def batches(count: int) -> dict[str, int]:
+    return dict.fromkeys(("per_device_train_batch_size", "per_device_eval_batch_size"), 4 // count)
+
+
+def rows(run: Path) -> list[dict[str, Any]]:
+    """Return the rows of metrics.jsonl without what a clock said."""
+    clocks = ("runtime", "per_second", "total_flos")
+    return [
+        {key: value for key, value in json.loads(line).items() if not key.endswith(clocks)}
+        for line in (run / "metrics.jsonl").read_text().splitlines()
+    ]
+
+
+def assert_same_run(run: Path, expected: Path) -> None:
+    """Equal metrics and weights, but for the order in which floats are added up."""
+    found = rows(run)
+    assert len(found) == len(rows(expected))
+    for row, other in zip(found, rows(expected), strict=True):
+        assert row == pytest.approx(other, rel=2e-5, abs=2e-5)
+    (name,) = (path.name for path in expected.glob("*model.safetensors"))
+    weights, others = load_file(run / name), load_file(expected / name)
+    # sharded, transformers writes tied weights under both of their names
+    assert weights.keys() - others.keys() <= {"lm_head.weight"}
+    for key, other in others.items():
+        assert float((weights[key] - other).abs().max()) < 1e-5, key
+
+
+CASES = {
+    "weights": {},
+    "tied": {"model": "tied"},
+    "LoRA": {"use_peft": True, "lora_r": 4},
+    "sft": {"loss": "apo_zero+0.1*sft"},
+    "masked, padded, head frozen": {
+        "loss_mask": "weighted", "padding_free": False, "freeze": ["lm_head*"],
+    },
+    "checkpointed activations": {"gradient_checkpointing": True},
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_train_as_one(case: str, inputs: dict[str, str], tmp_path: Path) -> None:
+    changes = dict(CASES[case])
+    flags = dict(inputs)
+    if "model" in changes:
+        flags["model"] = str(Path(inputs["model"]).with_name(changes.pop("model")))
+    settings = {**SETTINGS, **changes}
+    train_in(1, {**flags, "output": str(tmp_path / "one")}, settings | batches(1))
+    for kind, sharded in (("ddp", ""), ("fsdp", "FULL_STATE_DICT")):
+        run = tmp_path / kind
+        ended = train_in(2, {**flags, "output": str(run)}, settings | batches(2), sharded=sharded)
+        assert not any(one.error for one in ended)
+        assert_same_run(run, tmp_path / "one")
+        # sharded, all must run the same number of parts; else each runs as many as it has
+        same = ended[0].parts == ended[1].parts
+        assert same if sharded else (not same or "padding_free" in settings)
+        assert max(ended[0].parts) > 1
+    assert rows(tmp_path / "one")[0]["loss"] > 0
+    assert math.isfinite(rows(tmp_path / "one")[-1]["train_loss"])

@@ -1,0 +1,106 @@
+"""Edited tokens against a plain alignment, and the weights made of them."""
+
+from __future__ import annotations
+
+import random
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clairkit.batching import EncodedPair
+from clairkit.training.masks import edited_tokens, mask_pairs, token_weights, weights_of
+
+IDS = st.lists(st.integers(0, 5), max_size=25)
+
+
+def common_length(first: list[int], second: list[int]) -> int:
+    """The length of a longest common subsequence, by the textbook table."""
+    row = [0] * (len(second) + 1)
+    for ours in first:
+        before = row
+        row = [0]
+        for place, theirs in enumerate(second):
+            best = before[place] + 1 if ours == theirs else max(before[place + 1], row[-1])
+            row.append(best)
+    return row[-1]
+
+
+@given(IDS, IDS)
+def test_shared_tokens_are_a_longest_common_subsequence(
+    chosen: list[int], rejected: list[int]
+) -> None:
+    marks = edited_tokens(chosen, rejected)
+    shared = [
+        [token for token, edited in zip(ids, side.tolist(), strict=True) if not edited]
+        for ids, side in zip((chosen, rejected), marks, strict=True)
+    ]
+    assert shared[0] == shared[1]
+    assert len(shared[0]) == common_length(chosen, rejected)
+
+
+@given(IDS, IDS)
+def test_the_sides_may_be_exchanged(chosen: list[int], rejected: list[int]) -> None:
+    ours = edited_tokens(chosen, rejected)
+    theirs = edited_tokens(rejected, chosen)
+    assert torch.equal(ours[0], theirs[1])
+    assert torch.equal(ours[1], theirs[0])
+
+
+def test_a_replacement_marks_both_sides_and_a_deletion_one() -> None:
+    chosen, rejected = edited_tokens([1, 2, 3, 4], [1, 7, 8, 3, 9, 4])
+    assert chosen.tolist() == [False, True, False, False]
+    assert rejected.tolist() == [False, True, True, False, True, False]
+    assert chosen.dtype == torch.bool
+
+
+def test_weights_by_mode() -> None:
+    ids = [1, 2, 3], [1, 3]
+    expected = {"all": ([1, 1, 1], [1, 1]), "edits": ([0, 1, 0], [0, 0])}
+    for mode, sides in expected.items():
+        weights = token_weights(mode, 0.25, *ids)  # type: ignore[arg-type]  # from a dict
+        assert tuple(side.tolist() for side in weights) == sides
+        assert {side.dtype for side in weights} == {torch.float32}
+    weighted = token_weights("weighted", 0.25, *ids)
+    assert [side.tolist() for side in weighted] == [[0.25, 1, 0.25], [0.25, 0.25]]
+    marks = edited_tokens(*ids)
+    for ours, theirs in zip(weighted, weights_of("weighted", 0.25, marks), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_of_an_only_side_every_token_is_edited() -> None:
+    chosen, rejected = token_weights("edits", 0.0, [4, 5], [])
+    assert chosen.tolist() == [1, 1]
+    assert rejected.shape == (0,)
+
+
+def test_sides_without_an_edit_are_counted() -> None:
+    pairs = [
+        EncodedPair("insertion", [9], [1, 2, 3], [1, 3]),
+        EncodedPair("deletion", [9], [1, 3], [1, 2, 3]),
+        EncodedPair("replacement", [9], [1, 2], [1, 4]),
+        EncodedPair("one side", [9], [], [1, 4]),
+    ]
+    masks = mask_pairs(pairs)
+    for pair, marks in zip(pairs, masks.edited, strict=True):
+        for ours, theirs in zip(
+            marks, edited_tokens(pair.chosen_ids, pair.rejected_ids), strict=True
+        ):
+            assert torch.equal(ours, theirs)
+    assert masks.counts == {
+        "tokens": 16, "edited": 6, "no_edit_chosen": 1, "no_edit_rejected": 1, "approximate": 0,
+    }  # fmt: skip
+    assert masks.counts["edited"] == sum(int(side.sum()) for pair in masks.edited for side in pair)
+
+
+def test_long_sides_share_all_but_their_edits() -> None:
+    """2 x 24k tokens, as the long recipe has them: beyond what is aligned exactly."""
+    generator = random.Random(3)
+    rejected = [generator.randrange(32_000) for _ in range(24_000)]
+    places = sorted(generator.sample(range(0, 24_000, 10), 30))
+    chosen = list(rejected)
+    for place in places:
+        chosen[place] = 40_000 + place
+    marks = edited_tokens(chosen, rejected)
+    for side in marks:
+        assert side.nonzero().flatten().tolist() == places
