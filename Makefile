@@ -4,16 +4,19 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: quickstart test unit check lint types docs clean
+.PHONY: quickstart test unit long check lint types docs clean
 
 quickstart: $(READY)
 	$(BIN)/clairkit quickstart
 
 test: $(READY)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -m "not long"
 
 unit: $(READY)
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow and not long"
+
+long: $(READY)
+	$(BIN)/python -m pytest -q -m long
 
 check: lint types test
 

@@ -26,20 +26,23 @@ class StepSuite:
     """The cases, how to measure them, and what to measure beside clairkit's trainer.
 
     The first of `peers` is what the others are checked against and their figures set in relation
-    to. `kernels` are measured beside the one that clairkit takes by itself.
+    to. `kernels` are measured beside the one that clairkit takes by itself. `only`, when not empty,
+    names the variants to measure, for machines that can't hold all of a case at once.
     """
 
     cases: Sequence[StepCase]
     settings: Settings
     peers: Sequence[str] = ("plain",)
     kernels: Sequence[str] = ()
+    only: Sequence[str] = ()
 
     @property
     def variants(self) -> tuple[str, ...]:
         """The names of all variants, the base first."""
         peers = [variant for peer in self.peers for variant in PEERS[peer]]
         ours = [f"clairkit {kernel}" for kernel in self.kernels if kernel != "auto"]
-        return tuple(dict.fromkeys((*peers, *FORMS, *ours)))
+        names = tuple(dict.fromkeys((*peers, *FORMS, *ours)))
+        return tuple(name for name in names if name in self.only) if self.only else names
 
     def run(self, say: Callable[[str], None] = lambda text: None) -> Iterator[CaseResult]:
         """Measure case after case; what fails in one leaves the others."""

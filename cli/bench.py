@@ -45,6 +45,13 @@ _STDOUT = "-"
     "kernels trl,liger,cce,torch]",
 )
 @click.option(
+    "--variant",
+    "only",
+    metavar="NAME",
+    multiple=True,
+    help="step: measure these variants alone; repeatable.",
+)
+@click.option(
     "--repeats",
     "--rounds",
     metavar="N",
@@ -94,7 +101,13 @@ def command(suite: str, as_json: str | None, quiet: bool, markdown: bool, **choi
 
 
 # What one suite alone reads.
-_ONLY = {"kernels": "step", "budget_minutes": "kernels", "resume": "kernels", "plot": "kernels"}
+_ONLY = {
+    "kernels": "step",
+    "only": "step",
+    "budget_minutes": "kernels",
+    "resume": "kernels",
+    "plot": "kernels",
+}
 
 
 def _check_suite(suite: str, target: Path | None, **choices: Any) -> None:
@@ -102,7 +115,8 @@ def _check_suite(suite: str, target: Path | None, **choices: Any) -> None:
 
     for name, owner in _ONLY.items():
         if choices[name] and owner != suite:
-            option = "--kernel" if name == "kernels" else f"--{name.replace('_', '-')}"
+            flags = {"kernels": "kernel", "only": "variant"}
+            option = f"--{flags.get(name, name).replace('_', '-')}"
             raise UsageError(f"{option} is an option of --suite {owner}", remedy="leave it out")
     if choices["resume"] and target is None:
         raise UsageError("--resume needs the file of the run before", remedy="add --json FILE")
@@ -159,6 +173,7 @@ def _suite(
     peers: str | None,
     repeats: int | None,
     device: str,
+    only: tuple[str, ...],
     **_: Any,
 ) -> StepSuite:
     import torch
@@ -169,7 +184,21 @@ def _suite(
     cases = _cases(quick, names)
     rounds = repeats or (3 if quick else 5)
     settings = Settings(find_device(device), torch.get_num_threads(), rounds)
-    return StepSuite(cases, settings, _step_peers(peers or "plain"), _known(kernels))
+    suite = StepSuite(cases, settings, _step_peers(peers or "plain"), _known(kernels))
+    return _restricted(suite, only)
+
+
+def _restricted(suite: StepSuite, only: tuple[str, ...]) -> StepSuite:
+    from dataclasses import replace
+
+    from clairkit.errors import UsageError
+
+    for name in only:
+        if name not in suite.variants:
+            raise UsageError(
+                "no such variant", received=name, remedy=f"there are {', '.join(suite.variants)}"
+            )
+    return replace(suite, only=only)
 
 
 def _step_peers(text: str) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ COMMANDS = {
     "build-pairs": ("build_pairs", "Answers and their minimal revisions, as preference pairs."),
     "score": ("score", "What really differs between the two sides of each pair."),
     "train": ("train", "Train a model on pairs with an anchored loss."),
+    "plan": ("plan", "Whether a training run fits, how long it takes, its cost."),
     "evaluate": ("evaluate", "Exactly right answers on held-out prompts, with an interval."),
     "bench": ("bench", "Time and memory, against an independent implementation."),
     "doctor": ("doctor", "What this machine offers, and what is missing."),

@@ -117,4 +117,7 @@ _SHOWN = ("loss", "rewards/", "logps/", "quadrants/", "kl/")
 
 def _resume_command() -> str:
     arguments = [word for word in sys.argv[1:] if word not in ("--resume", "--force")]
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        launched = shlex.join(["-m", "clairkit.cli", *arguments, "--resume"])
+        return f"accelerate launch … {launched}   (with the launcher's options of before)"
     return shlex.join(["clairkit", *arguments, "--resume"])

@@ -39,6 +39,7 @@ ALLOWED = {
     "evaluation": {*_BASE, "batching", "generation", "scoring"},
     "integrations": {"errors", "batching", "losses", "kernels", "training"},
     "doctor": {"errors", "display", "kernels"},
+    "planning": {*_BASE, "batching", "losses", "kernels", "training"},
     "quickstart": {*_BASE, "batching", "generation", "scoring", "losses", "training", "evaluation"},
 }  # fmt: skip
 MAX_LINES = 400

@@ -203,6 +203,15 @@ def changes_of(run: Path) -> list[Any]:
     return changes
 
 
+def reference_file(run: Path) -> Path | None:
+    """Return the reference cache that a run started with, which gives the same bits again."""
+    try:
+        name = json.loads((run / RUN).read_text(encoding="utf-8")).get("reference_file")
+    except (OSError, ValueError, AttributeError) as error:
+        raise UsageError(f"{run / RUN} can't be read: {error}") from error
+    return Path(name) if name else None
+
+
 def trim_metrics(run: Path, step: int) -> None:
     """Drop the rows that a run resumed after `step` writes again, and what was torn by a kill."""
     path = run / METRICS

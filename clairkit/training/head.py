@@ -155,6 +155,7 @@ def attach_logps(
     elif isinstance(head, str):
         compute = _gathered(plain_forward)
     else:
+        _measure_in(head.linear)
         # "auto" stays auto: the model may move to another device after this.
         compute = _tiled(head.options, kernel, memory_budget)
 
@@ -237,22 +238,47 @@ def _tiled(
         else:
             _check_positions(hidden, inputs["position_ids"])
             hidden = hidden[0, scored.to(hidden.device)]
-        measure = linear_token_stats if token_stats else linear_logps
-        found = measure(
-            hidden,
-            head.weight,
-            targets.flatten(),
-            bias=head.bias,
-            softcap=options.softcap,
-            logit_scale=options.logit_scale,
-            backend=backend,
-            memory_budget=memory_budget,
-        )
+
+        def measure(head: nn.Linear, hidden: Tensor) -> Tensor | TokenStats:
+            found: Tensor | TokenStats = (linear_token_stats if token_stats else linear_logps)(
+                hidden,
+                head.weight,
+                targets.flatten(),
+                bias=head.bias,
+                softcap=options.softcap,
+                logit_scale=options.logit_scale,
+                backend=backend,
+                memory_budget=memory_budget,
+            )
+            return found
+
+        found = head(hidden, measure=measure)
         if isinstance(found, Tensor):
-            return found.view_as(targets)
-        return ScoredTokens(TokenStats(*(part.view_as(targets) for part in found)), outputs)
+            return _shaped(found, targets)
+        return ScoredTokens(TokenStats(*(_shaped(part, targets) for part in found)), outputs)
 
     return compute
+
+
+def _measure_in(linear: nn.Linear) -> None:
+    """Teach a head's forward a `measure` argument, which then computes in place of it.
+
+    Only within its own forward does a module of a model that FSDP cut have its whole weights.
+    """
+    plain_forward = unbound_forward(linear)
+
+    @functools.wraps(type(linear).forward)
+    def forward(
+        self: nn.Linear, input: Tensor, measure: Callable[[nn.Linear, Tensor], Any] | None = None
+    ) -> Any:
+        return plain_forward(self, input) if measure is None else measure(self, input)
+
+    linear.forward = types.MethodType(forward, linear)  # type: ignore[method-assign]
+
+
+def _shaped(values: Tensor, targets: Tensor) -> Tensor:
+    """Return the values in the shape of the targets; the same tensor if they have it already."""
+    return values if values.shape == targets.shape else values.view_as(targets)
 
 
 def _gathered(plain_forward: Callable[..., Any]) -> Callable[..., Any]:

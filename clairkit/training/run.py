@@ -89,6 +89,7 @@ def run_training(
     stop = StopOnSignal(say)
     with _memory_errors(config):
         trainer = _trainer(config, tokenizer, train, evaluation, stop, say)
+        trainer.first_reference_file = files.reference_file(run) if resume else None
         trainer.compute_references()
     say(trainer.references.description)
     inputs = _inputs(train, trainer)
@@ -147,6 +148,7 @@ def _inputs(train: EncodedPairs, trainer: Any) -> dict[str, str]:
         "weights_sha256": trainer.weights_sha256,
         "adapter_sha256": adapter_digest(trainer.model),
         "reference_sha256": trainer.references.source.digest,
+        "reference_file": str(trainer.references.file or ""),
     }
 
 

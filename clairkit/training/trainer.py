@@ -6,10 +6,12 @@ import itertools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.fsdp import StateDictType
 from transformers import Trainer
 
 from clairkit.batching import EncodedPair
@@ -48,6 +50,8 @@ from clairkit.training.saving import SafeSaving
 # How far a summed log-prob may stray from the reference before any step, in nats a token.
 _STEP0_NATS = {torch.float32: 1e-4, torch.float64: 1e-6}
 _STEP0_NATS_HALF = 2e-2
+# Pairs among which the collator chooses when a part is bounded by its tokens.
+_PAIRS_TO_FILL_PARTS = 64
 
 
 class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]  # untyped
@@ -104,6 +108,7 @@ class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]
         collator = TrainingCollator(self.pair_collator, config.loss_mask, config.shared_weight)
         self.say = say
         self.references: References | None = None
+        self.first_reference_file: Path | None = None  # of the run that is resumed
         self.weights_sha256 = weights_digest(model)
         self._means = {"train": MetricMeans(), "eval": MetricMeans()}
         self._step = StepSize(1, 1, 1)
@@ -118,6 +123,11 @@ class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]
             processing_class=tokenizer,
             callbacks=[self._finite, *(callbacks or [])],
         )
+        if config.merge_adapter and self.is_fsdp_enabled:
+            raise UsageError(
+                "merge_adapter can't be set when the model is cut by FSDP",
+                remedy="merge afterwards: PeftModel.from_pretrained(…).merge_and_unload()",
+            )
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             self.data_collator = replace(collator, largest=self._largest_pair())
         # `compute_loss` divides by the pairs of a step; the Trainer need not divide again.
@@ -158,11 +168,15 @@ class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]
             form = packing_of(model, self.config.padding_free).form
             return replace(self.pair_collator, form=form)
 
+        size = self.args.per_device_eval_batch_size
+        if self.pair_collator.tokens is not None:
+            size = max(size, _PAIRS_TO_FILL_PARTS)
         return ReferenceSettings(
-            batch_size=self.args.per_device_eval_batch_size,
+            batch_size=size,
             prepare=prepare,
             load=lambda name: load_model(replace(self.config, model=name, load_in_4bit=False)),
             folder=cache_folder(),
+            first=self.first_reference_file,
             name=self.config.model,
             weights_sha256=self.weights_sha256,
             say=self.say,
@@ -242,7 +256,16 @@ class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save as the Trainer does; weights that are not finite are never written."""
         refuse_weights_not_finite(self.model)
-        super().save_model(output_dir, _internal_call)
+        plugin = self.accelerator.state.fsdp_plugin if self.is_fsdp_enabled else None
+        if plugin is None or self._making:
+            super().save_model(output_dir, _internal_call)
+            return
+        # transformers writes no model at all when checkpoints are to be in pieces
+        kind, plugin.state_dict_type = plugin.state_dict_type, StateDictType.FULL_STATE_DICT
+        try:
+            super().save_model(output_dir, _internal_call)
+        finally:
+            plugin.state_dict_type = kind
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """Write as the Trainer does; the final model of an adapter perhaps merged."""

@@ -40,8 +40,8 @@ def uneven_pairs(count: int, seed: int = 0) -> list[Pair]:
     return [
         Pair(
             prompt=({"role": "user", "content": f"{n} {words(30)}"},),
-            chosen=({"role": "assistant", "content": words(25)},),
-            rejected=({"role": "assistant", "content": words(25)},),
+            chosen=({"role": "assistant", "content": f"the {words(25)}"},),
+            rejected=({"role": "assistant", "content": f"here {words(25)}"},),
         )
         for n in range(count)
     ]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
+import time
 from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from safetensors.torch import load_file
 from tiny import make_llama, make_tokenizer
 
 from clairkit.records import write_pairs
+from clairkit.training.checkpoints import fault
 
 # 13 pairs, 4 in a batch: four batches of which the last holds one pair, in two steps an epoch. Of
 # two processes one has three repeated pairs in it. Pairs of up to 110 tokens, 150 in a part.
@@ -42,8 +45,8 @@ def batches(count: int) -> dict[str, int]:
 
 
 def rows(run: Path) -> list[dict[str, Any]]:
-    """Return the rows of metrics.jsonl without what a clock said."""
-    clocks = ("runtime", "per_second", "total_flos")
+    """Return the rows of metrics.jsonl without clocks, and without what a resumed part sums up."""
+    clocks = ("runtime", "per_second", "total_flos", "train_loss")
     return [
         {key: value for key, value in json.loads(line).items() if not key.endswith(clocks)}
         for line in (run / "metrics.jsonl").read_text().splitlines()
@@ -95,4 +98,66 @@ def test_two_processes_train_as_one(case: str, inputs: dict[str, str], tmp_path:
         assert same if sharded else (not same or "padding_free" in settings)
         assert max(ended[0].parts) > 1
     assert rows(tmp_path / "one")[0]["loss"] > 0
-    assert math.isfinite(rows(tmp_path / "one")[-1]["train_loss"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharded", ["", "FULL_STATE_DICT", "SHARDED_STATE_DICT"])
+def test_a_signal_to_one_process_stops_both_and_they_resume_to_the_same_end(
+    sharded: str, inputs: dict[str, str], tmp_path: Path
+) -> None:
+    settings = SETTINGS | batches(2) | {"save_strategy": "steps", "save_steps": 2}
+    runs = {name: {**inputs, "output": str(tmp_path / name)} for name in ("whole", "stopped")}
+    train_in(2, runs["whole"], settings, sharded=sharded)
+    ended = train_in(2, runs["stopped"], settings, sharded=sharded, stop=(1, 3))
+    assert [one.signal for one in ended] == [15, 15]
+    assert fault(tmp_path / "stopped" / "checkpoint-3") is None
+    assert not (tmp_path / "stopped" / "model.safetensors").exists()
+    ended = train_in(2, runs["stopped"], settings, sharded=sharded)
+    assert [one.signal for one in ended] == [None, None]
+    assert_same_run(tmp_path / "stopped", tmp_path / "whole")
+    train_in(1, {**inputs, "output": str(tmp_path / "one")}, SETTINGS | batches(1))
+    assert_same_run(tmp_path / "stopped", tmp_path / "one")
+
+
+def launch(run: Path, inputs: dict[str, str], *options: str, **settings: Any) -> Popen[str]:
+    """Start `clairkit train` in two processes as a user does."""
+    flags = [f"--{key.replace('_', '-')}={value}" for key, value in inputs.items()]
+    sets = [f"--set={key}={value}" for key, value in {**SETTINGS, **batches(2), **settings}.items()]
+    return Popen(
+        [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2",
+         "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0",
+         "-m", "clairkit.cli", "train", *flags, *sets, "-o", str(run), *options],
+        stdout=PIPE, stderr=PIPE, text=True, cwd=run.parent,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_command_under_accelerate_launch(inputs: dict[str, str], tmp_path: Path) -> None:
+    process = launch(tmp_path / "two", inputs, "--json")
+    train_in(1, {**inputs, "output": str(tmp_path / "one")}, SETTINGS | batches(1))
+    stdout, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    assert json.loads(stdout)["steps"] == 4  # one object
+    for line in ("Training pairs: 13 of 13", "Kernel: ", "Reference: ", "step 4/4", "Next: "):
+        assert stderr.count(line) == 1, line
+    assert_same_run(tmp_path / "two", tmp_path / "one")
+    assert {"README.md", "run.json", "training.html"} <= {
+        p.name for p in (tmp_path / "two").iterdir()
+    }
+
+
+@pytest.mark.slow
+def test_sigterm_to_the_launcher_leaves_a_checkpoint(
+    inputs: dict[str, str], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    process = launch(run, inputs, max_steps=100_000, eval_strategy="no")
+    while process.poll() is None and not (run / "metrics.jsonl").exists():
+        time.sleep(0.1)
+    process.terminate()
+    _, stderr = process.communicate()
+    assert process.returncode != 0
+    (checkpoint,) = run.glob("checkpoint-*")
+    assert fault(checkpoint) is None, stderr
+    assert stderr.count("To go on:") == 1
+    assert not (run / "model.safetensors").exists()
