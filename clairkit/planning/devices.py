@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clairkit.errors import UsageError
 
@@ -94,8 +94,15 @@ def _cuda_here(memory: int | None) -> Device:
     if torch.cuda.is_available():
         card = torch.cuda.get_device_properties(0)
         sheet = next((d for name, d in KNOWN.items() if _is(name, card.name)), None)
-        rates = (sheet.half_flops, sheet.single_flops, sheet.bandwidth) if sheet else ()
-        return Device(card.name, "cuda", memory or card.total_memory, *rates, here=True)
+        found = Device(card.name, "cuda", memory or card.total_memory, here=True)
+        if sheet is None:
+            return found
+        return replace(
+            found,
+            half_flops=sheet.half_flops,
+            single_flops=sheet.single_flops,
+            bandwidth=sheet.bandwidth,
+        )
     if memory is None:
         raise UsageError(
             "there is no CUDA device here",

@@ -67,7 +67,7 @@ class _Head(torch.autograd.Function):
         return logps
 
     @staticmethod
-    def backward(ctx: Any, coefficients: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, coefficients: Tensor) -> tuple[Tensor | None, ...]:
         with ctx.plan.trace.kind(HEAD):
             if ctx.frozen:
                 return torch.empty_like(ctx.saved_tensors[0]), None, None

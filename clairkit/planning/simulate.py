@@ -91,7 +91,7 @@ class _Simulation:
         self.model = model
         with trace.kind(WEIGHTS):
             to_fake(model)
-        self.base = base_causal_lm(self.model)
+        self.base: Any = base_causal_lm(self.model)
         if self.arguments.gradient_checkpointing:
             self.model.gradient_checkpointing_enable(
                 gradient_checkpointing_kwargs=self.arguments.gradient_checkpointing_kwargs

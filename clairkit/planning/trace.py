@@ -17,7 +17,7 @@ from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 ACTIVATIONS = "activations"
 
 
-class MemoryTrace(TorchDispatchMode):
+class MemoryTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch is partly untyped
     """Watches every operation under it: storages that come and go, and floating-point operations.
 
     A storage belongs to a kind; new ones to that of `kind`, by default activations. `peak` holds
@@ -25,7 +25,7 @@ class MemoryTrace(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.live: Counter[str] = Counter()
         self.peak: Counter[str] = Counter()
         self.flops = 0
@@ -101,4 +101,4 @@ def _attention(query: Tensor, key: Tensor, value: Tensor) -> int:
     # torch counts heads alike; keys and values of fewer heads cost as if they were repeated
     heads = query.shape[1]
     shapes = [(t.shape[0], heads, *t.shape[2:]) for t in (query, key, value)]
-    return int(sdpa_flop_count(*shapes))
+    return int(sdpa_flop_count(*shapes))  # type: ignore[no-untyped-call]

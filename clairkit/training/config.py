@@ -341,9 +341,7 @@ def _check_adapter(config: TrainConfig) -> None:
     if config.use_peft and config.adapter:
         raise UsageError("adapter goes on with one, use_peft makes a new one", remedy="set one")
     if config.adapter and (own := changed(*_ADAPTER_KEYS)):
-        raise UsageError(
-            f"{', '.join(own)} can't be set: the adapter that is continued has its own"
-        )
+        raise UsageError(f"{', '.join(own)} can't be set: the adapter to go on with has its own")
     if config.freeze:
         raise UsageError(
             "freeze can't be set with an adapter, which freezes all of the model's weights",

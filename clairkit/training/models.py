@@ -118,11 +118,6 @@ def trainable_counts(model: nn.Module) -> tuple[int, int]:
 def _four_bits(config: TrainConfig) -> Any:
     from transformers import BitsAndBytesConfig
 
-    if not (config.use_peft or config.adapter):
-        raise UsageError(
-            "load_in_4bit is for adapters: 4-bit weights can't be trained",
-            remedy="set use_peft: true, or adapter: PATH, or load_in_4bit: false",
-        )
     if importlib.util.find_spec("bitsandbytes") is None:
         raise UsageError(
             "load_in_4bit needs bitsandbytes", remedy="run pip install 'clairkit[bnb]'"

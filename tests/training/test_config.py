@@ -150,7 +150,7 @@ def test_every_key_has_a_docstring() -> None:
         (["use_peft=true", "freeze=[lm_head*]"], "freeze can't be set with an adapter"),
         (["shared_weight=2"], "shared_weight must lie in"),
         (["tokens_per_step=0"], "tokens_per_step must be at least 1"),
-        (["loss=apo_zero+0.1*stf"], "did you mean 'sft'"),
+        (["loss=apo_zero+0.1*stf"], "Did you mean 'sft'"),
         (["f_divergence_type=js_divergence"], "not defined for apo_zero"),
     ],
 )

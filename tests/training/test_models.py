@@ -71,8 +71,8 @@ def test_a_model_that_is_not_there_is_a_usage_error(load: Any) -> None:
 def test_4_bits_without_an_adapter_or_bitsandbytes_are_refused(
     model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(UsageError, match="4-bit weights can't be trained"):
-        load_model(config(model_folder, load_in_4bit=True))
+    with pytest.raises(UsageError, match="load_in_4bit can't be set without an adapter"):
+        config(model_folder, load_in_4bit=True)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"needs bitsandbytes.*'clairkit\[bnb\]'"):
         load_model(config(model_folder, load_in_4bit=True, use_peft=True))
