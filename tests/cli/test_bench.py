@@ -126,7 +126,7 @@ def test_markdown(capsys: pytest.CaptureFixture[str]) -> None:
     captured = capsys.readouterr()
     assert captured.err == ""
     assert captured.out.count("| `") == 3
-    assert captured.out.count("- `small`: clairkit over ") == 4
+    assert captured.out.count("- `small`: clairkit over ") == 5
 
 
 @pytest.mark.parametrize(

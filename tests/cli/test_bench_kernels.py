@@ -90,7 +90,7 @@ def test_markdown_and_resuming(capsys: pytest.CaptureFixture[str]) -> None:
         (["--suite", "kernels", "--kernel", "torch"], "--kernel is an option of --suite step"),
         (["--suite", "kernels", "--resume"], "Add --json FILE"),
         (["--suite", "kernels", "--plot", "../k.svg"], "leads out of the current directory"),
-        (["--peers", "trl"], "--peers is an option of --suite kernels"),
+        (["--suite", "kernels", "--variant", "trl"], "--variant is an option of --suite step"),
         (["--budget-minutes", "3"], "--budget-minutes is an option of --suite kernels"),
         (["--kernel", "fortran"], "There are auto, "),
     ],
