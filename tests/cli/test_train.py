@@ -117,7 +117,7 @@ def test_out_of_memory_is_exit_5_with_remedies(
 
     monkeypatch.setattr("clairkit.training.trainer.PreferenceTrainer.pair_losses", full)
     assert train(model_folder, pairs_file, tmp_path / "run") == 5
-    assert "halve per_device_train_batch_size" in capfd.readouterr().err
+    assert "halve tokens_per_step" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
