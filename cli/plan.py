@@ -124,6 +124,8 @@ def _show_remedies(console: Console, found: list[Remedy], capacity: int | None) 
 
 
 def _size(count: float) -> str:
+    if count < 1e9:
+        return f"{count / 1e6:.1f} MB" if count < 1e7 else f"{count / 1e6:.0f} MB"
     return f"{count / 1e9:.2f} GB" if count < 1e10 else f"{count / 1e9:.1f} GB"
 
 

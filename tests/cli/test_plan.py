@@ -1,0 +1,43 @@
+"""`clairkit plan` as a command: what it prints, its JSON, its exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clairkit.cli.main import run
+
+
+def plan(model_folder: Path, *options: str) -> int:
+    line = ["plan", "--model", str(model_folder), "--lengths", "40,30,20", "--rows", "16"]
+    return run([*line, "--set", "max_steps=2", "--set", "use_cpu=true", *options])
+
+
+def test_what_fits_exits_with_0(model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert plan(model_folder, "--memory", str(64 * 10**9), "--flops", "1e11") == 0
+    out = capsys.readouterr().out
+    assert "Fits cpu (64.0 GB)." in out
+    assert "Time:" in out
+
+
+def test_what_does_not_fit_exits_with_7_and_shows_what_helps(
+    model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert plan(model_folder, "--memory", "1000000", "--json") == 7
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert found["fits"] is False
+    assert found["peak"] == sum(found["parts"].values())
+    assert found["parts"]["weights"] >= 4 * found["parameters"]
+    assert found["remedies"]
+    for remedy in found["remedies"]:
+        assert remedy["total"] == found["peak"] - remedy["saved"] < found["peak"]
+
+
+def test_a_model_that_is_not_there_is_exit_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert plan(tmp_path / "nowhere") == 2
+    assert "nowhere" in capsys.readouterr().err
