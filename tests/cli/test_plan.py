@@ -12,7 +12,7 @@ from clairkit.cli.main import run
 
 
 def plan(model_folder: Path, *options: str) -> int:
-    line = ["plan", "--model", str(model_folder), "--lengths", "40,30,20", "--rows", "16"]
+    line = ["plan", "--model", str(model_folder), "--lengths", "200,150,100", "--rows", "16"]
     return run([*line, "--set", "max_steps=2", "--set", "use_cpu=true", *options])
 
 
