@@ -10,10 +10,10 @@ quickstart: $(READY)
 	$(BIN)/clairkit quickstart
 
 test: $(READY)
-	$(BIN)/python -m pytest -q -m "not long"
+	$(BIN)/python -m pytest -q -n logical --maxprocesses 4 -m "not long"
 
 unit: $(READY)
-	$(BIN)/python -m pytest -q -m "not slow and not long"
+	$(BIN)/python -m pytest -q -n logical --maxprocesses 4 -m "not slow and not long"
 
 long: $(READY)
 	$(BIN)/python -m pytest -q -m long

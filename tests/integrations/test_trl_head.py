@@ -54,8 +54,14 @@ def longest_row_of_a_run(trainer: Any) -> int:
 def test_no_logits_of_the_vocabulary_are_ever_made(
     make_trainer: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_args: Any, **_kwargs: Any) -> None:
-        raise AssertionError("the head was called")
+    def refuse_logits(head: Any) -> Any:
+        inner = head.forward
+
+        def forward(hidden: Any, measure: Any = None) -> Any:
+            assert measure is not None, "the head was called for logits"
+            return inner(hidden, measure=measure)
+
+        return forward
 
     longest = {}
     for kernel in ("native", "torch", "eager"):
@@ -64,7 +70,8 @@ def test_no_logits_of_the_vocabulary_are_ever_made(
             ClairDPOTrainer, "wide", named, max_steps=2, eval_strategy="steps", eval_steps=2
         )
         if kernel != "eager":
-            monkeypatch.setattr(trainer.model.get_output_embeddings(), "forward", refuse)
+            head = trainer.model.get_output_embeddings()
+            monkeypatch.setattr(head, "forward", refuse_logits(head))
         longest[kernel] = longest_row_of_a_run(trainer)
     vocabulary = trainer.model.config.vocab_size
     assert longest["native"] < vocabulary
@@ -72,16 +79,25 @@ def test_no_logits_of_the_vocabulary_are_ever_made(
     assert longest["eager"] == vocabulary  # so they would be noticed
 
 
-def test_a_trained_head_is_not_called_either(
+def test_a_trained_head_makes_no_logits_either(
     make_trainer: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = make_trainer(ClairDPOTrainer)
-    calls: list[Any] = []
+    measured: list[bool] = []
+
+    def recorded(inner: Any) -> Any:
+        def forward(hidden: Any, measure: Any = None) -> Any:
+            measured.append(measure is not None)
+            return inner(hidden, measure=measure)
+
+        return forward
+
     for model in (trainer.model, trainer.ref_model):
-        monkeypatch.setattr(model.lm_head, "forward", calls.append)
+        monkeypatch.setattr(model.lm_head, "forward", recorded(model.lm_head.forward))
     before = trainer.model.lm_head.weight.detach().clone()
     trainer.train()
-    assert not calls
+    assert measured
+    assert all(measured)
     assert not torch.equal(trainer.model.lm_head.weight, before)
 
 
