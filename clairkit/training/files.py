@@ -268,10 +268,11 @@ def model_card(config: TrainConfig, facts: Mapping[str, Any]) -> str:
         for name, value in facts["metrics"].items()
         if isinstance(value, float)
     )
+    library = "peft" if config.trains_adapter and not config.merge_adapter else "transformers"
     findings = "\n".join(f"- {item['text']}" for item in facts["diagnosis"]["findings"])
     return f"""---
 base_model: {config.model}
-library_name: transformers
+library_name: {library}
 tags: [clairkit, preference-optimization, {config.loss}]
 ---
 

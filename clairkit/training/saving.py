@@ -25,6 +25,8 @@ from clairkit.training.checkpoints import (
 )
 from clairkit.training.files import METRICS
 from clairkit.training.interrupt import EvaluationStopped, held_back
+from clairkit.training.merge import remove_stale
+from clairkit.training.models import ADAPTER_CONFIG
 
 _WEIGHTS = re.compile(r"(\w+?)(-\d+-of-\d+)?\.(safetensors|bin)(\.index\.json)?")
 # By these a folder is known for a model: they come after the weights.
@@ -94,7 +96,10 @@ class SafeSaving(Trainer):  # type: ignore[misc]  # transformers is untyped
             super().save_model(str(target / PARTIAL / "model"), _internal_call=True)
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
-                replace_files(target / PARTIAL / "model", target)
+                fresh = target / PARTIAL / "model"
+                adapter = (fresh / ADAPTER_CONFIG).exists()
+                replace_files(fresh, target)
+                remove_stale(target, adapter=adapter)
             self.accelerator.wait_for_everyone()
         if self.args.push_to_hub and not _internal_call:
             self.push_to_hub(commit_message="Model save", revision=self.args.hub_revision)

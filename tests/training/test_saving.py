@@ -153,12 +153,11 @@ def test_the_final_model_takes_the_place_of_an_earlier_one(tmp_path: Path) -> No
     run = tmp_path / "run"
     trainer = make_trainer(run, max_steps=1)
     run.mkdir(exist_ok=True)
-    for name in ("model-00001-of-00002.safetensors", "model.safetensors.index.json", "mine.txt",
-                 "adapter_model.safetensors"):  # fmt: skip
+    for name in ("model-00001-of-00002.safetensors", "model.safetensors.index.json", "mine.txt"):
         (run / name).write_text("of before")
     trainer.save_model()
     found = names(run)
-    assert {"model.safetensors", "config.json", "mine.txt", "adapter_model.safetensors"} <= found
+    assert {"model.safetensors", "config.json", "mine.txt"} <= found
     assert not {PARTIAL, "model-00001-of-00002.safetensors", "model.safetensors.index.json"} & found
     from transformers import AutoModelForCausalLM
 
@@ -202,3 +201,21 @@ def test_two_processes_save_one_checkpoint_and_resume_to_the_same_bits(tmp_path:
     weights = [folder / "model.safetensors" for folder in (run, tmp_path / "undisturbed")]
     assert weights[0].read_bytes() == weights[1].read_bytes()
     assert PARTIAL not in names(run)
+
+
+def test_an_adapter_takes_the_place_of_a_whole_model_and_the_other_way_round(
+    tmp_path: Path,
+) -> None:
+    """With both in one folder, transformers would put the adapter on the trained model."""
+    files = make_inputs(tmp_path)
+    run = tmp_path / "run"
+    given = {**files, **SETTINGS, "max_steps": 1, "output": str(run)}
+    run_training(resolve(given))
+    assert "model.safetensors" in names(run)
+    run_training(resolve({**given, "use_peft": True}), force=True)
+    assert "adapter_model.safetensors" in names(run)
+    assert not {"model.safetensors", "config.json"} & names(run)
+    assert "library_name: peft" in (run / "README.md").read_text(encoding="utf-8")
+    run_training(resolve({**given, "use_peft": True, "merge_adapter": True}), force=True)
+    assert {"model.safetensors", "config.json"} <= names(run)
+    assert not {"adapter_model.safetensors", "adapter_config.json"} & names(run)
