@@ -271,7 +271,7 @@ def model_card(config: TrainConfig, facts: Mapping[str, Any]) -> str:
     library = "peft" if config.trains_adapter and not config.merge_adapter else "transformers"
     findings = "\n".join(f"- {item['text']}" for item in facts["diagnosis"]["findings"])
     return f"""---
-base_model: {config.model}
+base_model: {json.dumps(config.model)}
 library_name: {library}
 tags: [clairkit, preference-optimization, {config.loss}]
 ---

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from clairkit.batching import EncodedPairs
-from clairkit.errors import ResourceError
+from clairkit.errors import ResourceError, UsageError
 from clairkit.records.output import atomic_write, check_folder
 from clairkit.training import files
 from clairkit.training.checkpoints import PARTIAL, resume_point, step_of
 from clairkit.training.config import Resolved, TrainConfig
 from clairkit.training.diagnosis import Diagnosis, RunFacts, diagnose, variant_alarm
 from clairkit.training.interrupt import StopOnSignal
+from clairkit.training.merge import remove_stale
 from clairkit.training.models import load_model, load_tokenizer
 from clairkit.training.plots import training_page
 from clairkit.training.reading import read_run_pairs
@@ -77,11 +78,15 @@ def run_training(
     run = Path(config.output)
     files.check_allowed(allowed, resume=resume)
     changes = files.check_same_run(config, run, allowed) if resume else []
+    _check_apart(config)
     if not resume:
         remedy = "go on with --resume, write into it with --force, or name another"
         check_folder(run, "run directory", force=force, remedy=remedy)
     tokenizer = load_tokenizer(config)
     train, evaluation = read_run_pairs(config, tokenizer, say)
+    asked = config.arguments.get("eval_strategy", "no") != "no"
+    if evaluation is not None and not (asked or config.arguments.get("eval_on_start")):
+        say("Warning: eval_pairs are not evaluated; set eval_strategy to epoch or steps.")
     alarm = variant_alarm(config.loss, train.sources)
     if alarm:
         say(f"Warning: {alarm}.")
@@ -140,6 +145,23 @@ def run_training(
     return result
 
 
+def _check_apart(config: TrainConfig) -> None:
+    """Refuse to write over what the run starts from: it could not be resumed.
+
+    Raises:
+        UsageError: the run directory is the model's, the adapter's or the reference's.
+    """
+    run = Path(config.output).resolve()
+    reference = config.ref.partition(":")[2]
+    for key, name in (("model", config.model), ("adapter", config.adapter), ("ref", reference)):
+        if name and Path(name).resolve() == run:
+            raise UsageError(
+                f"the run directory is the {key} that the run starts from",
+                received=config.output,
+                remedy="name another with --output",
+            )
+
+
 def _inputs(train: EncodedPairs, trainer: Any) -> dict[str, str]:
     from clairkit.training.identity import adapter_digest, data_digest
 
@@ -161,7 +183,10 @@ def _start(resolved: Resolved, inputs: Mapping[str, str], say: Say) -> None:
         shutil.rmtree(folder)
     if stale:
         say(f"Removed {len(stale)} checkpoints of the run that was in {run}")
-    (run / files.METRICS).unlink(missing_ok=True)
+    for name in (files.METRICS, files.CARD, files.PAGE):
+        (run / name).unlink(missing_ok=True)
+    for adapter in (True, False):  # the model of the run before
+        remove_stale(run, adapter=adapter)
     _write(run / files.RUN, json.dumps(files.run_facts(resolved.config, inputs), indent=1) + "\n")
     _write(run / files.CONFIG, files.config_text(resolved))
 

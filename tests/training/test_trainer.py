@@ -253,3 +253,8 @@ def test_nothing_left_stops_before_weights_are_loaded(
 def test_a_model_that_is_not_there_is_one_line(files: dict[str, str]) -> None:
     with pytest.raises(UsageError, match="can't load the tokenizer"):
         run_training(resolve({**files, "model": "/nowhere/model"}, SETTINGS))
+
+
+def test_what_a_run_starts_from_is_not_written_over(files: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match="the run directory is the model"):
+        run_training(resolve({**files, "output": files["model"]}, SETTINGS), force=True)
