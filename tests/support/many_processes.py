@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import random
 import signal
-import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from killed_runs import CONTEXT
+from two_processes import free_port
 
 from clairkit.records import Pair
 
@@ -138,9 +138,7 @@ def train_in(
         sharded: FSDP2's state dict type; "" for data parallel.
         stop: (rank, step) in which a process gets SIGTERM.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     answers = CONTEXT.SimpleQueue()
     processes = [
         CONTEXT.Process(

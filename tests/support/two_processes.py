@@ -59,6 +59,14 @@ def _train(
     torch.distributed.destroy_process_group()
 
 
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
 def train_two(run: Path, *, max_steps: int, stop: tuple[int, int] | None = None) -> list[int]:
     """Begin or resume a training of two processes; return the step at which each ended.
 
@@ -67,9 +75,7 @@ def train_two(run: Path, *, max_steps: int, stop: tuple[int, int] | None = None)
         max_steps: its length; a checkpoint every other step, the newest is kept.
         stop: (rank, step) in which a process gets SIGTERM.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     answers = CONTEXT.SimpleQueue()
     processes = [
         CONTEXT.Process(target=_train, args=(rank, port, run, max_steps, stop, answers))

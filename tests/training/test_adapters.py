@@ -10,11 +10,11 @@ import peft
 import pytest
 import torch
 from safetensors.torch import load_file
+from some_pairs import some_pairs
 from tiny import make_llama, make_tokenizer
 from torch import Tensor, nn
 
 from clairkit.errors import UsageError
-from clairkit.records import Pair
 from clairkit.training import PreferenceTrainer, TrainConfig
 from clairkit.training.adapters import add_adapter
 from clairkit.training.head import attach_logps, find_head
@@ -247,17 +247,6 @@ def test_gradient_checkpointing_leaves_the_gradients_as_they_are(changes: dict[s
         assert torch.equal(found[1][name], gradient), name
 
 
-def some_pairs() -> list[Pair]:
-    def said(role: str, text: str) -> tuple[Any, ...]:
-        return ({"role": role, "content": text},)
-
-    return [
-        Pair(prompt=said("user", f"say {n}"), chosen=said("assistant", f"the {n} fox"),
-             rejected=said("assistant", f"a {n} dog is here"))
-        for n in range(12)
-    ]  # fmt: skip
-
-
 def trainer(folder: Path, base: Path, **arguments: Any) -> PreferenceTrainer:
     settings = config(
         base, output=str(folder), lora_r=4,
@@ -267,7 +256,7 @@ def trainer(folder: Path, base: Path, **arguments: Any) -> PreferenceTrainer:
         },
     )  # fmt: skip
     model = add_adapter(make_llama(), settings)
-    return PreferenceTrainer(model, make_tokenizer(), settings, some_pairs())
+    return PreferenceTrainer(model, make_tokenizer(), settings, some_pairs(12))
 
 
 def weights(run: PreferenceTrainer) -> dict[str, Tensor]:

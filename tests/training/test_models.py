@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from some_pairs import some_pairs
 from tiny import make_llama, make_tokenizer
 from torch import nn
 
 from clairkit.errors import UsageError
-from clairkit.records import Pair
 from clairkit.training import PreferenceTrainer, TrainConfig
 from clairkit.training.adapters import add_adapter
 from clairkit.training.merge import save_final
@@ -117,17 +117,6 @@ def dequantised(folder: Path, quantised: Any) -> Any:
     return plain
 
 
-def some_pairs() -> list[Pair]:
-    def said(role: str, text: str) -> tuple[Any, ...]:
-        return ({"role": role, "content": text},)
-
-    return [
-        Pair(prompt=said("user", f"say {n}"), chosen=said("assistant", f"the {n} fox"),
-             rejected=said("assistant", f"a {n} dog is here"))
-        for n in range(4)
-    ]  # fmt: skip
-
-
 @with_bitsandbytes
 def test_4_bit_weights_mean_what_they_dequantise_to_and_gradients_pass_them(
     tmp_path: Path,
@@ -175,7 +164,7 @@ def test_qlora_trains_and_merges_into_dequantised_weights(tmp_path: Path) -> Non
     tokenizer = load_tokenizer(settings)
     model = add_adapter(load_model(settings), settings)
     before = {n: p.detach().clone() for n, p in model.named_parameters()}
-    trainer = PreferenceTrainer(model, tokenizer, settings, some_pairs())
+    trainer = PreferenceTrainer(model, tokenizer, settings, some_pairs(4))
     trainer.train()
     moved = {n for n, p in model.named_parameters() if not torch.equal(p, before[n])}
     assert moved == {n for n in before if ".lora_A." in n or ".lora_B." in n}
