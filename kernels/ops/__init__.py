@@ -18,7 +18,13 @@ from clairkit.kernels.backends import (
     choose_backend,
 )
 from clairkit.kernels.gather import gather_logps
-from clairkit.kernels.options import IGNORED, HeadOptions, budget_bytes, check_targets
+from clairkit.kernels.options import (
+    IGNORED,
+    HeadOptions,
+    all_counted,
+    budget_bytes,
+    check_targets,
+)
 from clairkit.kernels.preference import FusedPreference, fused_preference
 
 __all__ = ["IGNORED", "Availability", "FusedPreference", "TokenStats", "available_backends",
@@ -104,14 +110,14 @@ def _run(
         raise ValueError(f"unknown backend {backend!r}: known are auto, {', '.join(BACKENDS)}")
     elif not (state := backend_state(backend)).available:
         raise RuntimeError(f"backend {backend!r} can't run here: {state.reason}")
-    mask = targets != IGNORED
-    valid = targets[mask]
-    check_targets(valid, len(weight))
+    compute = BACKENDS[backend]
     with torch.autocast(hidden.device.type, enabled=False):
-        compact = hidden if len(valid) == len(targets) else hidden[mask]
-        found = BACKENDS[backend](compact.to(dtype), weight, valid, bias, options)
-    if len(valid) == len(targets):
-        return found
+        if all_counted(targets, len(weight)):
+            return compute(hidden.to(dtype), weight, targets, bias, options)
+        mask = targets != IGNORED
+        valid = targets[mask]
+        check_targets(valid, len(weight))
+        found = compute(hidden[mask].to(dtype), weight, valid, bias, options)
     return tuple(values.new_zeros(len(targets)).masked_scatter(mask, values) for values in found)
 
 

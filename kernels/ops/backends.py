@@ -12,7 +12,7 @@ from torch import Tensor
 from clairkit.kernels.function import tiled_logps
 from clairkit.kernels.options import HeadOptions
 from clairkit.kernels.reference import eager_logps
-from clairkit.kernels.tiles import TorchTiles
+from clairkit.kernels.tiles import TorchTiles, WideTorchTiles
 
 # (hidden [N, D], weight [V, D], targets [N], bias [V] or None, options) -> (log-probs [N],), or
 # with options.statistics (log-probs, entropy, hits, mean logits), each [N]
@@ -31,7 +31,8 @@ def torch_logps(
     hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None, options: HeadOptions
 ) -> tuple[Tensor, ...]:
     """The tiled pass in torch ops, on any device."""
-    return tiled_logps(TorchTiles, hidden, weight, targets, bias, options)
+    tiles = WideTorchTiles if hidden.is_cuda else TorchTiles
+    return tiled_logps(tiles, hidden, weight, targets, bias, options)
 
 
 def native_logps(

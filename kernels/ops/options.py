@@ -62,6 +62,14 @@ def free_memory(device: torch.device) -> int:
     return 0
 
 
+def all_counted(targets: Tensor, vocabulary: int) -> bool:
+    """Return whether every target lies in the vocabulary: none is ignored, none wrong."""
+    if not len(targets):
+        return True
+    smallest, largest = torch.stack(torch.aminmax(targets)).tolist()  # a GPU is waited for once
+    return bool(smallest >= 0 and largest < vocabulary)
+
+
 def check_targets(targets: Tensor, vocabulary: int) -> None:
     """Raise ValueError unless all targets, ignored ones apart, lie in the vocabulary."""
     bad = targets[(targets != IGNORED) & ((targets < 0) | (targets >= vocabulary))]

@@ -11,6 +11,7 @@ is 2*N*V*D operations, "one NVD" below being half of that. What is spent:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -172,7 +173,7 @@ def _anchor_at_maximum(
     kept: Kept | None,
 ) -> None:  # fmt: skip
     """Redo, in place, the rare rows whose exponentials were cut or overflowed."""
-    redo = (~(found.logps > -torch.log(found.logps.new_tensor(_OVERFLOW)))).nonzero()[:, 0]
+    redo = (~(found.logps > -math.log(_OVERFLOW))).nonzero()[:, 0]
     for chunk in blocks(len(redo), shape[0]):
         index = redo[chunk]
         part = rows.part(index)

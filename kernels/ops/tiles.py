@@ -130,7 +130,7 @@ class TorchTiles:
         """
         del dtype, write  # a GPU goes by them
         rows = min(tokens, self.tile_elements // 256 if all_tokens else self.token_tile)
-        most = 1024 if all_tokens else 8192
+        most = self.tile_elements >> (11 if all_tokens else 8)
         return max(rows, 1), min(self.tile_elements // max(rows, 1), most)
 
     def target_products(self, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
@@ -229,6 +229,13 @@ class TorchTiles:
             torch.addmm(total, left.to(right.dtype), right, out_dtype=total.dtype, out=total)
         else:
             total += left.to(right.dtype) @ right
+
+
+class WideTorchTiles(TorchTiles):
+    """As `TorchTiles` for a GPU, which a launch costs as much as a small tile."""
+
+    tile_elements = 1 << 25
+    token_tile = 4096
 
 
 def _without_targets(logits: Tensor, tile: Tile, value: float) -> Tensor:

@@ -119,7 +119,8 @@ def test_no_log_prob_is_above_zero(backend: str, dtype: torch.dtype) -> None:
         others = logits.detach().double().scatter(1, targets[:, None], -torch.inf)
         own = logits.detach().double().gather(1, targets[:, None])[:, 0]
         sums = (others - own[:, None]).exp().sum(1)
-        torch.testing.assert_close(logps.double(), -sums.log1p(), rtol=2e-6, atol=1e-30)
+        # a GPU's exp(x) is off by the rounding of x / ln 2: 60 * 2^-23
+        torch.testing.assert_close(logps.double(), -sums.log1p(), rtol=1e-5, atol=1e-30)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -16,13 +16,14 @@ from torch import Tensor
 from clairkit.kernels.options import HeadOptions
 from clairkit.kernels.tiles import MAX_EXPONENT, Sums, Tile, TileHead, TorchTiles
 from clairkit.kernels.triton import configs, unavailable_reason
+from clairkit.kernels.triton import tiles as tiles_module
 from clairkit.kernels.triton.configs import HeadLaunch, RowLaunch
 from clairkit.kernels.triton.tiles import TritonTiles
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 # Smaller than the shapes below in each direction, so that tiles have several blocks and parts.
-SMALL = HeadLaunch(16, 32, 16, parts=2, num_warps=4, num_stages=2, group=2)
+SMALL = HeadLaunch(16, 32, 16, parts=2, num_warps=4, num_stages=2, persistent=True, group=2)
 ROWS = RowLaunch(16, 64, num_warps=4)
 # Tokens, columns, hidden size: single elements, and no multiple of a block.
 SHAPES = ((1, 1, 16), (1, 63, 7), (63, 123, 48), (50, 1021, 33))
@@ -64,23 +65,29 @@ class Given:
         return Given(wide, self.anchor.double(), self.factors.double(), self.own.double())
 
 
-def amid_nan(values: Tensor) -> Tensor:
-    """Return the values as a part of a matrix that is NaN around them."""
+def amid_nan(values: Tensor, *, aligned: bool = False) -> Tensor:
+    """Return the values as a part of a matrix that is NaN around them.
+
+    Rows `aligned` to 16 bytes can be read by a tensor descriptor.
+    """
     rows, columns = values.shape
-    matrix = torch.full((rows + 3, columns + 5), torch.nan, dtype=values.dtype)
+    width = -(-(columns + 5) // 16) * 16 if aligned else columns + 5
+    matrix = torch.full((rows + 3, width), torch.nan, dtype=values.dtype)
     matrix[1 : rows + 1, :columns] = values
     return matrix.to(DEVICE)[1 : rows + 1, :columns]
 
 
 def given(
-    shape: tuple[int, int, int], dtype: torch.dtype, *, kept: bool = False, **head: Any
-) -> Given:
+    shape: tuple[int, int, int], dtype: torch.dtype, *, kept: bool = False, aligned: bool = False,
+    **head: Any,
+) -> Given:  # fmt: skip
     tokens, columns, size = shape
     hidden, weight = torch.randn(tokens, size), 3 * torch.randn(columns, size) / size**0.5
     bias = torch.randn(1300, device=DEVICE) if head.pop("bias", False) else None
     targets = torch.randint(FIRST - 50, FIRST + columns + 50, (tokens,), device=DEVICE)
     tile = Tile(
-        amid_nan(hidden.to(dtype)), amid_nan(weight.to(dtype)), targets,
+        amid_nan(hidden.to(dtype), aligned=aligned), amid_nan(weight.to(dtype), aligned=aligned),
+        targets,
         slice(FIRST, FIRST + columns), TileHead(bias, HeadOptions(**head), torch.float32),
         amid_nan((hidden @ weight.T).to(dtype)) if kept else None,
     )  # fmt: skip
@@ -136,6 +143,54 @@ def test_a_forward_tile_equals_that_of_torch_in_float64(
         case = given(shape, dtype, **head)
         exact = run(TorchTiles(), case.exact(), statistics=True)
         assert_near(run(small(), case, statistics=True), exact)
+
+
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+@pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
+def test_descriptors_read_what_pointers_do(
+    dtype: torch.dtype, head: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Programs go through several blocks each, and NaN lies past every edge."""
+    made: list[Any] = []
+    described = tiles_module._described
+
+    def counted(*arguments: Any) -> Any:
+        made.append(arguments)
+        return described(*arguments)
+
+    monkeypatch.setattr(tiles_module, "_described", counted)
+    for shape in SHAPES:
+        case = given(shape, dtype, aligned=True, **head)
+        for backward in (False, True):
+            exact = run(TorchTiles(), case.exact(), statistics=not backward, backward=backward)
+            ours = run(small(), case, statistics=not backward, backward=backward)
+            assert_near(ours, exact)
+            pointers = TritonTiles(replace(SMALL, persistent=False), ROWS)
+            theirs = run(pointers, case, statistics=not backward, backward=backward)
+            assert ours[1] is not None
+            assert torch.equal(ours[1], theirs[1])
+    assert len(made) == 2 * 2 * len(SHAPES)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_products_of_targets_and_combined_rows_equal_those_of_torch(dtype: torch.dtype) -> None:
+    hidden, weight = amid_nan(torch.randn(37, 1100).to(dtype)), torch.randn(90, 1100).to(dtype)
+    weight, index = amid_nan(weight), torch.randint(90, (37,), device=DEVICE)
+    factors, shares = torch.randn(2, 37, device=DEVICE).unbind()
+    other = amid_nan(torch.randn(37, 1100))
+    found = small().target_products(hidden, weight, index)
+    exact = TorchTiles().target_products(hidden.double(), weight.double(), index)
+    torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=1e-4)
+    for more in ((), (index,), (index, shares, other), (None, shares, other)):
+        matrix = hidden if not more or more[0] is None else weight
+        ours, torchs = torch.full_like(hidden, torch.nan), torch.full_like(hidden, torch.nan)
+        ours = ours.contiguous()
+        small().combine(ours, factors, matrix, *more)
+        copies = (*more[:2], more[2].clone()) if len(more) == 3 else more
+        TorchTiles().combine(torchs, factors, matrix, *copies)
+        # the interpreter cuts bfloat16 off where a GPU rounds
+        torch.testing.assert_close(ours, torchs, rtol=2**-7 if dtype != torch.float32 else 1e-6,
+                                   atol=1e-6)  # fmt: skip
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -296,6 +351,15 @@ def test_every_family_of_gpus_has_its_launches() -> None:
              (12, 0): 80}  # fmt: skip
     for capability, family in known.items():
         assert configs.family(capability) == family
-    assert set(configs.HEAD) == {(f, s) for f in known.values() for s in (False, True)}
+    kinds = ("plain", "options", "statistics")
+    assert set(configs.HEAD) == {(family, kind) for family in known.values() for kind in kinds}
+    for family in (80, 90, 100):
+        for options in (False, True):
+            launch = configs.head_launch(family, statistics=True, options=options)
+            assert launch is configs.HEAD[family, "statistics"]
+        assert (
+            configs.head_launch(family, statistics=False, options=True)
+            is (configs.HEAD[family, "options"])
+        )
     for launch in configs.HEAD.values():
         assert launch.block_v % launch.parts == 0

@@ -28,18 +28,19 @@ from clairkit.kernels.triton.configs import CompileCase, HeadLaunch
 SHARED_LIMIT = {80: 163 << 10, 90: 227 << 10, 100: 227 << 10}
 # Instructions by which a product is made, and its factors are fetched ahead.
 _TENSOR_CORES = {80: "HMMA", 90: "HGMMA", 100: "UTCHMMA"}
-_COPIES = "LDGSTS"
+_COPIES = {False: "LDGSTS", True: "UTMALDG"}  # by pointers, or by descriptors
 
 _STATISTICS = ("weighted", "total", "largest")
+_OPTIONS = ("bias", "softcap", "logit_scale")
 # What a launch of the tile operations passes beside its tensors [T, D], [C, D] and numbers.
 _HEAD_LAUNCHES: dict[str, tuple[str, ...]] = {
     "forward": ("tile", "sums"),
-    "forward, all options": ("tile", "sums", "bias", "softcap"),
-    "forward, statistics": ("tile", "sums", "bias", "softcap", *_STATISTICS),
+    "forward, all options": ("tile", "sums", *_OPTIONS),
+    "forward, statistics": ("tile", "sums", *_OPTIONS, *_STATISTICS),
     "no gradient": ("sums",),
-    "no gradient, statistics": ("sums", "bias", "softcap", *_STATISTICS),
+    "no gradient, statistics": ("sums", *_OPTIONS, *_STATISTICS),
     "backward": ("tile", "factors", "own"),
-    "backward, all options": ("tile", "factors", "own", "bias", "softcap"),
+    "backward, all options": ("tile", "factors", "own", *_OPTIONS),
 }
 
 
@@ -83,23 +84,33 @@ def head_cases() -> Iterator[CompileCase]:
     from clairkit.kernels.triton.head import head_kernel
 
     numbers = ("tokens", "columns", "size", "first_column", "hidden_stride", "weight_stride",
-               "tile_stride", "splits")  # fmt: skip
+               "tile_stride", "programs")  # fmt: skip
     for capability, (launch, given) in itertools.product(SHARED_LIMIT, _HEAD_LAUNCHES.items()):
-        config = configs.HEAD[capability, "weighted" in given]
-        signature = {"hidden": "*bf16", "weight": "*bf16", **_tile_signature(given)}
-        signature |= dict.fromkeys(numbers, "i32")
-        constexprs = _absent(given) | _blocks(config)
-        constexprs |= {"EVEN_D": "softcap" not in given, "WIDEN": False, "MAX_EXPONENT": 76.0}
-        yield CompileCase(
-            f"head, {launch}", head_kernel, signature, constexprs, config.num_warps,
-            config.num_stages, ("columns", "size", "hidden_stride", "weight_stride", "tile_stride"),
-            (capability,),
-        )  # fmt: skip
+        config = configs.head_launch(
+            capability, statistics="weighted" in given, options="softcap" in given
+        )
+        # with pointers where strides admit no descriptor, and D may be no multiple of the block
+        for described in dict.fromkeys((config.persistent, False)):
+            constexprs = _absent(given) | _blocks(config) | {"WIDEN": False, "MAX_EXPONENT": 76.0}
+            constexprs |= {"DESCRIPTORS": described, "FLATTEN": described}
+            constexprs["EVEN_D"] = described or "softcap" not in given
+            factors = _factors(config) if described else {"hidden": "*bf16", "weight": "*bf16"}
+            signature = factors | _tile_signature(given) | dict.fromkeys(numbers, "i32")
+            yield CompileCase(
+                f"head, {launch}" + ("" if described or not config.persistent else ", pointers"),
+                head_kernel, signature, constexprs, config.num_warps, config.num_stages,
+                ("columns", "size", "hidden_stride", "weight_stride", "tile_stride"), (capability,),
+            )  # fmt: skip
 
 
 def _blocks(config: HeadLaunch) -> dict[str, object]:
     return {"BLOCK_T": config.block_t, "BLOCK_V": config.block_v, "BLOCK_D": config.block_d,
             "PARTS": config.parts, "GROUP": config.group}  # fmt: skip
+
+
+def _factors(config: HeadLaunch) -> dict[str, str]:
+    return {"hidden": f"tensordesc<bf16[{config.block_t}, {config.block_d}]>",
+            "weight": f"tensordesc<bf16[{config.block_v}, {config.block_d}]>"}  # fmt: skip
 
 
 def row_cases() -> Iterator[CompileCase]:
@@ -134,14 +145,12 @@ def row_cases() -> Iterator[CompileCase]:
 
 def _tile_signature(given: tuple[str, ...]) -> dict[str, str]:
     types = dict.fromkeys(("sums", *_STATISTICS, "bias", "factors", "own"), "*fp32")
-    types |= {"tile": "*bf16", "softcap": "fp32"}
-    return {"targets": "*i64", "anchor": "*fp32", "logit_scale": "fp32"} | {
-        name: types[name] for name in given
-    }
+    types |= {"tile": "*bf16", "softcap": "fp32", "logit_scale": "fp32"}
+    return {"targets": "*i64", "anchor": "*fp32"} | {name: types[name] for name in given}
 
 
 def _absent(given: tuple[str, ...]) -> dict[str, object]:
-    optional = ("tile", "sums", *_STATISTICS, "bias", "softcap", "factors", "own")
+    optional = ("tile", "sums", *_STATISTICS, *_OPTIONS, "factors", "own")
     return {name: None for name in optional if name not in given}
 
 
@@ -164,7 +173,10 @@ def compile_case(case: CompileCase, capability: int) -> Compiled:
                "enable_fp_fusion": configs.FUSE_MULTIPLY_ADD}  # fmt: skip
     kernel = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
     usage, assembly = _disassemble(kernel.asm["cubin"])
-    expected = (_TENSOR_CORES[capability], _COPIES) if "BLOCK_D" in case.constexprs else ()
+    expected: tuple[str, ...] = ()
+    if "BLOCK_D" in case.constexprs:
+        copies = _COPIES[bool(case.constexprs["DESCRIPTORS"])]
+        expected = (_TENSOR_CORES[capability], copies)
     return Compiled(
         case.name, _described(case.constexprs), case.num_warps, case.num_stages, capability,
         _number("REG", usage), kernel.metadata.shared, _number("STACK", usage),

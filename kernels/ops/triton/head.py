@@ -30,9 +30,13 @@ def _logits(z, bias, place, softcap, logit_scale):
         z += tl.load(bias + place)[None, :]
     if softcap is not None:
         capped, slope = _tanh(z / softcap)
-        logits, slope = capped * (softcap * logit_scale), slope * logit_scale
-    else:
+        logits = capped * softcap
+        if logit_scale is not None:
+            logits, slope = logits * logit_scale, slope * logit_scale
+    elif logit_scale is not None:
         logits, slope = z * logit_scale, logit_scale
+    else:
+        logits, slope = z, 1.0
     return logits, slope
 
 
@@ -88,16 +92,18 @@ def _store_sums(state, offsets, valid, sums, weighted, total, largest):
 def _epilogue(
     z,  # [t, c] float32 products
     state,  # the sums so far
-    lane,  # [t], from the first token of the block
+    first_row,  # int64
+    lane,  # [t], from there
     valid,  # [t] bool
     place,  # [c], from the first column of the block
     columns,  # how many there are from there on
-    bias,  # at the first column; or None
+    begin,  # the first column, int64
+    bias,  # at column 0; or None
     anchor,  # [t]
     target,  # [t], from the first column
-    factors,  # at the first token; or None
+    factors,  # at token 0; or None
     own,  # likewise
-    tile,  # at the first element; or None
+    tile,  # at token 0, column 0; or None
     tile_stride,
     softcap,
     logit_scale,
@@ -105,44 +111,38 @@ def _epilogue(
     MAX_EXPONENT: tl.constexpr,
 ):
     """Write a block of the tile and return the sums with it."""
-    logits, slope = _logits(z, bias, tl.minimum(place, columns - 1), softcap, logit_scale)
+    logits, slope = _logits(z, bias, begin + tl.minimum(place, columns - 1), softcap, logit_scale)
     inside = place < columns
     at_target = place[None, :] == target[:, None]
     counted = inside[None, :] & ~at_target
     x = logits - anchor[:, None]
-    x = tl.where(x > MAX_EXPONENT, MAX_EXPONENT, x)  # NaN stays NaN
+    x = tl.minimum(x, MAX_EXPONENT, propagate_nan=tl.PropagateNan.ALL)
     x = tl.where(counted, x, float("-inf"))
     e = tl.exp(x)
     state = _add(state, logits, x, e, counted, STATISTICS)
     if tile is not None:
         if factors is not None:
-            e *= tl.load(factors + lane, mask=valid, other=0.0)[:, None]
+            e *= tl.load(factors + first_row + lane, mask=valid, other=0.0)[:, None]
         if own is not None:
-            e = tl.where(at_target, tl.load(own + lane, mask=valid, other=0.0)[:, None], e)
+            at = tl.load(own + first_row + lane, mask=valid, other=0.0)
+            e = tl.where(at_target, at[:, None], e)
         values = (e * slope).to(tile.dtype.element_ty)
         offsets = lane[:, None] * tile_stride + place[None, :]
-        tl.store(tile + offsets, values, mask=valid[:, None] & inside[None, :])
+        inside = valid[:, None] & inside[None, :]
+        tl.store(tile + first_row * tile_stride + begin + offsets, values, mask=inside)
     return state
 
 
 @triton.jit
-def _place(program, token_blocks, splits, GROUP: tl.constexpr):
-    """Return (block of tokens, split): GROUP blocks of tokens go through the columns together.
+def _place(number, token_blocks, column_blocks, GROUP: tl.constexpr):
+    """Return (block of tokens, of columns): GROUP blocks of tokens go through these together.
 
     Programs that run at the same time then share both their rows of hidden and of weight in L2.
     """
-    first = program // (GROUP * splits) * GROUP
+    first = number // (GROUP * column_blocks) * GROUP
     height = tl.minimum(token_blocks - first, GROUP)
-    inside = program - first * splits
+    inside = number - first * column_blocks
     return first + inside % height, inside // height
-
-
-@triton.jit
-def _shift(vector, first_row):
-    """Return a pointer moved on to a block's first row; None for none."""
-    if vector is not None:
-        vector += first_row
-    return vector
 
 
 @triton.jit
@@ -177,22 +177,47 @@ def _product(
     return z
 
 
+@triton.jit
+def _described_product(
+    hidden,  # descriptor of blocks [t, d]
+    weight,  # of blocks [c, d]
+    first_row,
+    first_column,
+    size,  # D
+    BLOCK_T: tl.constexpr,
+    BLOCK_V: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+    WIDEN: tl.constexpr,
+):
+    """Return hidden @ weight.T [t, c], float32; what lies past the end counts as 0."""
+    z = tl.zeros((BLOCK_T, BLOCK_V), tl.float32)
+    for start in range(0, size, BLOCK_D):
+        h, w = hidden.load([first_row, start]), weight.load([first_column, start])
+        if WIDEN:
+            h, w = h.to(tl.float32), w.to(tl.float32)
+        z = tl.dot(h, w.T, z)
+    return z
+
+
 # Alignment of the vectors changes nothing worth another compilation; nor do the numbers named.
 _VECTORS = ("bias", "targets", "anchor", "factors", "own")
 _NUMBERS = ("tokens", "first_column", "splits")
 
 
-@triton.jit(do_not_specialize=_NUMBERS, do_not_specialize_on_alignment=_VECTORS)
+@triton.jit(
+    do_not_specialize=("tokens", "first_column", "programs"),
+    do_not_specialize_on_alignment=_VECTORS,
+)
 def head_kernel(
-    hidden,  # [T, D] bfloat16 or float16
-    weight,  # [C, D]
+    hidden,  # [T, D] bfloat16 or float16, or its descriptor
+    weight,  # [C, D], or its descriptor
     bias,  # [C] float32, or None
     targets,  # [T] int64, over the whole vocabulary
     anchor,  # [T] float32
     factors,  # [T] float32, or None: 1
     own,  # [T] float32, or None: 0
     tile,  # [T, C] out, or None
-    sums,  # [S, T] float32, out, or None
+    sums,  # [S, T] float32, out, or None; S = blocks of columns
     weighted,  # [S, T] float32, out, or None; so are the next two
     total,
     largest,
@@ -204,50 +229,52 @@ def head_kernel(
     weight_stride,
     tile_stride,
     softcap,  # or None
-    logit_scale,
-    splits,  # S, at most the number of blocks of columns
+    logit_scale,  # or None: 1
+    programs,
     BLOCK_T: tl.constexpr,
     BLOCK_V: tl.constexpr,
     BLOCK_D: tl.constexpr,
     PARTS: tl.constexpr,  # a block is finished in so many parts: fewer registers at a time
     GROUP: tl.constexpr,
+    DESCRIPTORS: tl.constexpr,  # whether hidden and weight are
+    FLATTEN: tl.constexpr,  # a block's factors are fetched while the one before is finished
     EVEN_D: tl.constexpr,  # D is a multiple of BLOCK_D
     WIDEN: tl.constexpr,  # for the interpreter, whose product takes bfloat16 for integers
     MAX_EXPONENT: tl.constexpr,
 ):
-    """A block of tokens by a block of columns, or by several in turn; grid (token blocks * S,)."""
-    token_block, split = _place(tl.program_id(0), tl.cdiv(tokens, BLOCK_T), splits, GROUP)
-    first_row = token_block.to(tl.int64) * BLOCK_T
+    """Blocks of tokens by blocks of columns, one after the other; grid (programs,)."""
+    token_blocks, column_blocks = tl.cdiv(tokens, BLOCK_T), tl.cdiv(columns, BLOCK_V)
     lane = tl.arange(0, BLOCK_T)
-    valid = lane < tokens - first_row
-    # rows and columns past the end repeat the last one: no mask in the inner loop
-    row = tl.minimum(lane, (tokens - first_row - 1).to(tl.int32))
-    hidden += first_row * hidden_stride
-    tile, factors = _shift(tile, first_row * tile_stride), _shift(factors, first_row)
-    own = _shift(own, first_row)
-    shift = tl.load(anchor + first_row + lane, mask=valid, other=0.0)
-    target = tl.load(targets + first_row + lane, mask=valid, other=-1) - first_column
-    state = _zeros(BLOCK_T)
-    blocks = tl.cdiv(columns, BLOCK_V)
-    each = tl.cdiv(blocks, splits)
-    first = split.to(tl.int64) * each * BLOCK_V
-    for _ in range(0, tl.minimum(each, blocks - split * each)):
-        column = tl.minimum(tl.arange(0, BLOCK_V), (columns - first - 1).to(tl.int32))
-        z = _product(hidden, weight + first * weight_stride, row, column, size, hidden_stride,
-                     weight_stride, BLOCK_D, EVEN_D, WIDEN)  # fmt: skip
+    for number in tl.range(
+        tl.program_id(0), token_blocks * column_blocks, programs, flatten=FLATTEN
+    ):
+        token_block, block = _place(number, token_blocks, column_blocks, GROUP)
+        first_row, first = token_block.to(tl.int64) * BLOCK_T, block.to(tl.int64) * BLOCK_V
+        valid = lane < tokens - first_row
+        if DESCRIPTORS:
+            z = _described_product(hidden, weight, token_block * BLOCK_T, block * BLOCK_V, size,
+                                   BLOCK_T, BLOCK_V, BLOCK_D, WIDEN)  # fmt: skip
+        else:
+            # rows and columns past the end repeat the last one: no mask in the inner loop
+            row = tl.minimum(lane, (tokens - first_row - 1).to(tl.int32))
+            column = tl.minimum(tl.arange(0, BLOCK_V), (columns - first - 1).to(tl.int32))
+            z = _product(hidden + first_row * hidden_stride, weight + first * weight_stride, row,
+                         column, size, hidden_stride, weight_stride, BLOCK_D, EVEN_D,
+                         WIDEN)  # fmt: skip
+        shift = tl.load(anchor + first_row + lane, mask=valid, other=0.0)
+        target = tl.load(targets + first_row + lane, mask=valid, other=-1) - first_column
+        state = _zeros(BLOCK_T)
         parts = _parts(z, PARTS)
         place = tl.arange(0, BLOCK_V // PARTS)
         for part in tl.static_range(PARTS):
             begin = first + part * (BLOCK_V // PARTS)
             state = _epilogue(
-                parts[part], state, lane, valid, place, (columns - begin).to(tl.int32),
-                _shift(bias, begin), shift, (target - begin).to(tl.int32), factors, own,
-                _shift(tile, begin), tile_stride, softcap, logit_scale, weighted is not None,
-                MAX_EXPONENT,
+                parts[part], state, first_row, lane, valid, place, (columns - begin).to(tl.int32),
+                begin, bias, shift, (target - begin).to(tl.int32), factors, own, tile, tile_stride,
+                softcap, logit_scale, weighted is not None, MAX_EXPONENT,
             )  # fmt: skip
-        first += BLOCK_V
-    offsets = split.to(tl.int64) * tokens + first_row + lane
-    _store_sums(state, offsets, valid, sums, weighted, total, largest)
+        offsets = block.to(tl.int64) * tokens + first_row + lane
+        _store_sums(state, offsets, valid, sums, weighted, total, largest)
 
 
 @triton.jit(do_not_specialize=_NUMBERS, do_not_specialize_on_alignment=_VECTORS)
@@ -282,8 +309,6 @@ def products_kernel(
     valid = lane < tokens - first_row
     place = tl.arange(0, BLOCK_V)
     products += first_row * products_stride
-    tile, factors = _shift(tile, first_row * tile_stride), _shift(factors, first_row)
-    own = _shift(own, first_row)
     shift = tl.load(anchor + first_row + lane, mask=valid, other=0.0)
     target = tl.load(targets + first_row + lane, mask=valid, other=-1) - first_column
     state = _zeros(BLOCK_T)
@@ -296,9 +321,9 @@ def products_kernel(
         offsets = lane[:, None] * products_stride + place[None, :]
         z = tl.load(products + first + offsets, mask=mask, other=0.0).to(tl.float32)
         state = _epilogue(
-            z, state, lane, valid, place, left, _shift(bias, first), shift,
-            (target - first).to(tl.int32), factors, own, _shift(tile, first), tile_stride,
-            softcap, logit_scale, weighted is not None, MAX_EXPONENT,
+            z, state, first_row, lane, valid, place, left, first, bias, shift,
+            (target - first).to(tl.int32), factors, own, tile, tile_stride, softcap, logit_scale,
+            weighted is not None, MAX_EXPONENT,
         )  # fmt: skip
         first += BLOCK_V
     offsets = split.to(tl.int64) * tokens + first_row + lane

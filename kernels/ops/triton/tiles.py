@@ -7,6 +7,7 @@ rate, while the pass is 1 % of it (a float32 product has 1/15 of the rate of a b
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -74,6 +75,43 @@ class TritonTiles(TorchTiles):
                 self._run_products(tile, products, sums, arguments)
         return out
 
+    def target_products(self, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+        """As `TorchTiles.target_products`."""
+        if torch.float64 in (hidden.dtype, weight.dtype):
+            return super().target_products(hidden, weight, targets)
+        from clairkit.kernels.triton.rows import target_kernel
+
+        hidden, weight = _rows(hidden), _rows(weight)
+        products = hidden.new_empty(len(hidden), dtype=torch.float32)
+        with torch.cuda.device_of(hidden):
+            target_kernel[(len(hidden),)](
+                hidden, weight, targets.contiguous(), products, hidden.shape[1], hidden.stride(0),
+                weight.stride(0), BLOCK_D=configs.ROW_BLOCK, num_warps=configs.ROW_WARPS,
+                enable_fp_fusion=configs.FUSE_MULTIPLY_ADD,
+            )  # fmt: skip
+        return products
+
+    def combine(
+        self, result: Tensor, factors: Tensor, matrix: Tensor, index: Tensor | None = None,
+        shares: Tensor | None = None, other: Tensor | None = None,
+    ) -> None:  # fmt: skip
+        """As `TorchTiles.combine`."""
+        if factors.dtype != torch.float32 or matrix.dtype == torch.float64:
+            super().combine(result, factors, matrix, index, shares, other)
+            return
+        from clairkit.kernels.triton.rows import combine_kernel
+
+        matrix = _rows(matrix)
+        if other is not None:
+            other = _rows(other)
+        with torch.cuda.device_of(result):
+            combine_kernel[(len(result),)](
+                result, factors.contiguous(), matrix, _contiguous(index), _contiguous(shares),
+                other, result.shape[1], result.stride(0), matrix.stride(0),
+                0 if other is None else other.stride(0), BLOCK_D=configs.ROW_BLOCK,
+                num_warps=configs.ROW_WARPS, enable_fp_fusion=configs.FUSE_MULTIPLY_ADD,
+            )  # fmt: skip
+
     def accumulate(self, total: Tensor, left: Tensor, right: Tensor) -> None:
         """total += left @ right, the sum in total's dtype; on a CPU the product, too."""
         if total.device.type == "cuda":
@@ -93,17 +131,22 @@ class TritonTiles(TorchTiles):
     def _run_head(self, tile: Tile, sums: Sums | None, arguments: dict[str, Any]) -> None:
         from clairkit.kernels.triton.head import head_kernel
 
-        launch = self._head or _table(tile.hidden.device, sums)
+        launch = self._head or _table(tile, sums)
         hidden, weight = _rows(tile.hidden), _rows(tile.weight)
-        token_blocks = -(-len(hidden) // launch.block_t)
-        blocks = -(-len(weight) // launch.block_v)
-        splits = blocks if arguments["tile"] is not None else _splits(blocks, token_blocks)
-        partial = _partial(sums, splits)
-        head_kernel[(token_blocks * splits,)](
-            hidden=hidden, weight=weight, size=hidden.shape[1], hidden_stride=hidden.stride(0),
-            weight_stride=weight.stride(0), splits=splits, **arguments, **partial, **_head(tile),
+        column_blocks = -(-len(weight) // launch.block_v)
+        blocks = programs = -(-len(hidden) // launch.block_t) * column_blocks
+        described = launch.persistent and _describable(hidden) and _describable(weight)
+        if described:
+            programs = min(blocks, _processors(hidden.device))
+        partial = _partial(sums, column_blocks)
+        head_kernel[(programs,)](
+            hidden=_described(hidden, launch.block_t, launch.block_d) if described else hidden,
+            weight=_described(weight, launch.block_v, launch.block_d) if described else weight,
+            size=hidden.shape[1], hidden_stride=hidden.stride(0), weight_stride=weight.stride(0),
+            programs=programs, **arguments, **partial, **_head(tile),
             BLOCK_T=launch.block_t, BLOCK_V=launch.block_v, BLOCK_D=launch.block_d,
-            PARTS=launch.parts, GROUP=launch.group, EVEN_D=hidden.shape[1] % launch.block_d == 0,
+            PARTS=launch.parts, GROUP=launch.group, DESCRIPTORS=described,
+            FLATTEN=described, EVEN_D=hidden.shape[1] % launch.block_d == 0,
             WIDEN=interpreted(), MAX_EXPONENT=MAX_EXPONENT, num_warps=launch.num_warps,
             num_stages=launch.num_stages, enable_fp_fusion=configs.FUSE_MULTIPLY_ADD,
         )  # fmt: skip
@@ -127,11 +170,34 @@ class TritonTiles(TorchTiles):
         _add(sums, partial)
 
 
-def _table(device: torch.device, sums: Sums | None) -> HeadLaunch:
-    family = 80
+def _table(tile: Tile, sums: Sums | None) -> HeadLaunch:
+    family, device, options = 80, tile.hidden.device, tile.head.options
     if device.type == "cuda":
         family = configs.family(torch.cuda.get_device_capability(device))
-    return configs.HEAD[family, sums is not None and sums.weighted is not None]
+    has_options = not (tile.head.bias is None and options.softcap is None)
+    return configs.head_launch(
+        family, statistics=sums is not None and sums.weighted is not None,
+        options=has_options or options.logit_scale != 1,
+    )  # fmt: skip
+
+
+def _describable(matrix: Tensor) -> bool:
+    """Tell whether a tensor descriptor can read a matrix: all its rows start at 16 bytes."""
+    places = (matrix.data_ptr(), matrix.stride(0) * matrix.element_size())
+    return all(place % 16 == 0 for place in places)
+
+
+def _described(matrix: Tensor, rows: int, columns: int) -> Any:
+    from triton.tools.tensor_descriptor import TensorDescriptor
+
+    return TensorDescriptor.from_tensor(matrix, [rows, columns])
+
+
+@functools.cache
+def _processors(device: torch.device) -> int:
+    if device.type != "cuda":
+        return 4  # in the interpreter: fewer than blocks, so that each goes through several
+    return int(torch.cuda.get_device_properties(device).multi_processor_count)
 
 
 def _splits(blocks: int, token_blocks: int) -> int:
@@ -154,7 +220,7 @@ def _head(tile: Tile) -> dict[str, Any]:
         "bias": None if bias is None else bias[tile.columns].contiguous(),
         "first_column": tile.columns.start, "tokens": len(tile.hidden),
         "columns": len(tile.weight), "softcap": options.softcap,
-        "logit_scale": options.logit_scale,
+        "logit_scale": None if options.logit_scale == 1 else options.logit_scale,
     }  # fmt: skip
 
 
