@@ -99,8 +99,11 @@ if [[ -n $QUICK ]]; then
 else
   part "own kernels against float64" 60 "$PYTHON" -m clairkit.bench.kernels --device "$DEVICE" \
     --peers '' --rounds 1 --case 'quick-*-130' --json "$result-parity.json"
-  if "$PYTHON" -c 'import pytest, hypothesis, transformers' 2> /dev/null; then
-    part "parity tests" 60 "$PYTHON" -m pytest -q -x -p no:cacheprovider tests/kernels -k triton
+  if "$PYTHON" -c 'import pytest, hypothesis, transformers, rapidfuzz, regex' 2> /dev/null; then
+    workers=()
+    if "$PYTHON" -c 'import xdist' 2> /dev/null; then workers=(-n 8); fi
+    part "parity tests" 60 "$PYTHON" -m pytest -q -x -p no:cacheprovider tests/kernels -k triton \
+      ${workers[@]+"${workers[@]}"}
   fi
   measure "D=896, 2048 tokens" 100 'v152k-d896-*-bf16-2048'
   measure "24,576 tokens" 90 'v128k-frozen-bf16-24576'
