@@ -277,6 +277,8 @@ class WeightPart:
 
 def room_to_keep(hidden: Tensor, head: Head) -> Kept | None:
     """Return room for the products of as many columns as the memory budget admits."""
+    if not head.tiles.keeps(head.dtype):
+        return None
     width = head.tiles.shape(len(hidden), head.dtype, all_tokens=True)[1]
     columns = min(
         head.options.memory_budget // max(len(hidden) * hidden.element_size(), 1), len(head.weight)

@@ -133,6 +133,11 @@ class TorchTiles:
         most = self.tile_elements >> (11 if all_tokens else 8)
         return max(rows, 1), min(self.tile_elements // max(rows, 1), most)
 
+    def keeps(self, dtype: torch.dtype) -> bool:
+        """Tell whether products of this dtype may be kept for the backward pass."""
+        del dtype
+        return True
+
     def target_products(self, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
         """Return hidden[n] . weight[targets[n]], [N], products and sums at least float32."""
         dtype = torch.promote_types(hidden.dtype, torch.float32)

@@ -7,11 +7,19 @@ from __future__ import annotations
 
 import importlib.util
 
+# The first that compiles all of it (3.4 does not), and the one that has run on a GPU.
+LEAST_TRITON = (3, 6)
+
 
 def unavailable_reason() -> str | None:
     """Return why the kernels of this package can't run here; None when they can."""
     if importlib.util.find_spec("triton") is None:
         return "triton is not installed (it comes with clairkit on Linux)"
+    import triton
+
+    if tuple(map(int, triton.__version__.split(".")[:2])) < LEAST_TRITON:
+        needed = ".".join(map(str, LEAST_TRITON))
+        return f"Triton {needed} or later is needed: this is {triton.__version__} (update torch)"
     if interpreted():
         return None
     import torch

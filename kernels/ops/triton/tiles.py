@@ -51,6 +51,10 @@ class TritonTiles(TorchTiles):
             columns = max(columns, configs.LEAST_COLUMNS)
         return rows, columns - columns % 256
 
+    def keeps(self, dtype: torch.dtype) -> bool:
+        """Not where they would be rounded: no product is here, and a budget changes no result."""
+        return dtype not in _FUSED
+
     def exponentials(
         self, tile: Tile, anchor: Tensor, *, sums: Sums | None = None, write: bool = True,
         factors: Tensor | None = None, own: Tensor | None = None, totals: Tensor | None = None,
