@@ -96,15 +96,16 @@ class Console:
         if self.silent:
             return
         safe = redact(printable(text))
-        emit((_wrapped(safe) if stream.isatty() else safe) + "\n", stream)
+        # In a file or a pipe lines stay whole, for grep, unless COLUMNS asks for a width.
+        narrow = stream.isatty() or "COLUMNS" in os.environ
+        emit((_wrapped(safe, width_of(stream)) if narrow else safe) + "\n", stream)
 
 
-def _wrapped(text: str) -> str:
-    """Break lines between words for a terminal; commands stay whole, so that they can be copied."""
-    import shutil
+def _wrapped(text: str, columns: int) -> str:
+    """Break lines between words; commands stay whole, so that they can be copied."""
     import textwrap
 
-    width = max(shutil.get_terminal_size().columns, 20)
+    width = max(columns, 20)
     lines = []
     for line in text.split("\n"):
         if len(line) <= width or line.lstrip().startswith("clairkit "):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--rows", type=int, default=1000, show_default=True, help="Pairs of --lengths.")
 @click.option("--loss", help="As in train.")
 @click.option("--ref", help="As in train.")
-@click.option("--tokens-per-step", type=int, help="Most tokens in one forward; 8192 by default.")
+@click.option("--tokens-per-step", type=int, help="As in train.")
 @click.option("--adapter", help="A LoRA adapter to go on training.")
 @click.option("--use-peft", is_flag=True, default=None, help="Train a new LoRA adapter.")
 @click.option("--config", "file", metavar="FILE", help="A YAML file of configuration keys.")

@@ -36,7 +36,11 @@ from clairkit.cli.console import Console, output_options
     type=click.Choice(["error", "drop", "keep_start", "edit_window"]),
     help="What a pair longer than max_length gets.",
 )
-@click.option("--tokens-per-step", type=int, help="Most tokens in one forward; 8192 by default.")
+@click.option(
+    "--tokens-per-step",
+    type=int,
+    help="Most tokens in one forward; by default 1024 on a CPU, else 8192.",
+)
 @click.option("--adapter", help="A LoRA adapter to go on training.")
 @click.option("--use-peft", is_flag=True, default=None, help="Train a new LoRA adapter.")
 @click.option("--config", "file", metavar="FILE", help="A YAML file of configuration keys.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from clairkit.errors import UsageError
@@ -91,10 +91,10 @@ def make_plan(request: Request, say: Callable[[str], None] = lambda text: None) 
         UsageError: the configuration, model, lengths or device.
         DataError: no pair can be used.
     """
-    from clairkit.planning.model import load_settings
     from clairkit.planning.work import pairs_of_lengths
     from clairkit.training.config import resolve
-    from clairkit.training.models import load_tokenizer
+    from clairkit.training.early import check_early
+    from clairkit.training.models import load_settings, load_tokenizer
     from clairkit.training.reading import read_run_pairs
 
     flags = {"output": "run", **request.flags}  # nothing is written
@@ -108,7 +108,9 @@ def make_plan(request: Request, say: Callable[[str], None] = lambda text: None) 
         raise UsageError(
             f"{device.name} is not here, so it can't be probed", remedy="leave --probe out"
         )
-    settings = load_settings(config)
+    # bfloat16 and the like must be there where the run is, which need not be here
+    check_early(replace(config, arguments={**config.arguments, "use_cpu": True}))
+    settings = load_settings(config.model, trust_remote_code=config.trust_remote_code)
     if request.lengths is None:
         pairs = read_run_pairs(config, load_tokenizer(config), say)[0].pairs
     else:

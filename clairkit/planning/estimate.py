@@ -104,7 +104,7 @@ def plan_run(
         UsageError: a model, adapter or optimizer that can't be made.
     """
     form = form_of(config, settings)
-    work = work_of(pairs, config, form)
+    work = work_of(pairs, config, form, device.kind)
     step = simulate_step(settings, config, work)
     rate = rate or sheet_rate(device, config)
     reference = (
@@ -144,10 +144,9 @@ def runtime_bytes(device: Device) -> int:
     """Return what the libraries take: on a CPU this process's own, which has imported them."""
     if device.kind == "cuda":
         return CUDA_RUNTIME
-    import clairkit.training.trainer  # noqa: F401 - a run has it in memory
-    from clairkit.planning.resident import resident_bytes
+    from clairkit.planning.resident import ready_bytes
 
-    return resident_bytes()
+    return ready_bytes()
 
 
 def _memory(step: Step, pairs: Sequence[EncodedPair], device: Device, runtime: int) -> Memory:

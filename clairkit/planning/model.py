@@ -9,32 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from clairkit.errors import UsageError
-from clairkit.training.adapters import add_adapter
+from clairkit.training.adapters import add_adapter, load_adapter_settings, quiet_peft
 from clairkit.training.config import TrainConfig
-from clairkit.training.models import refuse_adapter_as_model
 from clairkit.training.preparation import prepare_model
 
 # nf4 with scales that are quantised too: 4 bits, a byte for 64 weights, a float32 for 64 * 256.
 _FOUR_BITS = 0.5 + 1 / 64 + 4 / (64 * 256)
 _BLOCK = 256  # weights that share a float32 scale in 8-bit optimizers
-
-
-def load_settings(config: TrainConfig) -> Any:
-    """Return the model's configuration; no weight is read.
-
-    Raises:
-        UsageError: there is none, or it is of an adapter.
-    """
-    from transformers import AutoConfig
-
-    refuse_adapter_as_model(config.model)
-    try:
-        return AutoConfig.from_pretrained(config.model, trust_remote_code=config.trust_remote_code)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        remedy = "give a folder with config.json, or a Hub id"
-        problem = f"can't read the configuration of {config.model!r}: {reason}"
-        raise UsageError(problem, remedy=remedy) from error
 
 
 def build_model(settings: Any, config: TrainConfig) -> Any:
@@ -82,14 +63,12 @@ def to_fake(model: nn.Module) -> None:
 
 def _with_adapter_of(model: Any, name: str) -> Any:
     """Return the model under a new adapter of the same settings: its weights are not needed."""
-    from peft import PeftConfig, get_peft_model
+    from peft import get_peft_model
 
-    try:
-        settings = PeftConfig.from_pretrained(name)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"can't read the adapter's settings: {error}", received=name) from error
+    settings = load_adapter_settings(name)
     settings.inference_mode = False
-    return get_peft_model(model, settings)
+    with quiet_peft():
+        return get_peft_model(model, settings)
 
 
 def four_bit_saving(model: nn.Module) -> int:

@@ -44,7 +44,7 @@ def probe_rate(settings: Any, config: TrainConfig, work: Work, device: torch.dev
     plain = replace(config, use_peft=False, adapter=None, load_in_4bit=False, merge_adapter=False,
                     freeze=(), arguments={})  # fmt: skip
     length = max(min(work.part_tokens, _TOKENS) // 3, 1)
-    tiny = work_of(pairs_of_lengths(f"{length},{length},{length}", 1), plain, "packed")
+    tiny = work_of(pairs_of_lengths(f"{length},{length},{length}", 1), plain, "packed", device.type)
     step = simulate_step(small, plain, tiny)
     model = AutoModelForCausalLM.from_config(small, dtype=torch.float32).to(device).train()
     prepare_model(model, plain)

@@ -66,13 +66,13 @@ def candidates(config: TrainConfig, plan: Plan) -> Iterator[tuple[dict[str, Any]
     """Yield changes of the configuration with what they cost, in the order of their harm."""
     get = config.arguments.get
     largest = plan.work.largest_pair
-    tokens = min(config.tokens_per_step or plan.work.part_tokens, plan.work.part_tokens)
+    tokens = min(plan.work.limit or plan.work.part_tokens, plan.work.part_tokens)
     for divisor in (2, 4, 8):
         if tokens // divisor >= largest and not config.mix.coupled:
             yield {"tokens_per_step": tokens // divisor}, "same loss, more and smaller forwards"
     if largest < tokens // 8:
         yield {"tokens_per_step": largest}, "same loss, a pair at a time"
-    if not get("gradient_checkpointing"):
+    if not (get("gradient_checkpointing") or get("activation_checkpointing")):
         yield {"gradient_checkpointing": True}, "same loss, forwards are made again"
     if not config.trains_adapter and "8bit" not in str(get("optim", "")):
         yield {"optim": "adamw_bnb_8bit"}, "rounded optimizer state; needs bitsandbytes"

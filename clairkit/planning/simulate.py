@@ -93,9 +93,10 @@ class _Simulation:
             to_fake(model)
         self.base: Any = base_causal_lm(self.model)
         if self.arguments.gradient_checkpointing:
-            self.model.gradient_checkpointing_enable(
-                gradient_checkpointing_kwargs=self.arguments.gradient_checkpointing_kwargs
-            )
+            # transformers' names of today, or those of before
+            enable = getattr(model, "activation_checkpointing_enable", None)
+            enable = enable or model.gradient_checkpointing_enable
+            enable(self.arguments.gradient_checkpointing_kwargs)
             if config.trains_adapter:
                 self.model.enable_input_require_grads()
         self.trained = [p for p in self.model.parameters() if p.requires_grad]

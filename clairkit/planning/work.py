@@ -12,6 +12,7 @@ from clairkit.batching import EncodedPair
 from clairkit.batching.collate import Form, PairCollator, Part
 from clairkit.errors import UsageError
 from clairkit.training.config import TrainConfig
+from clairkit.training.early import step_tokens
 
 # Batches that are looked at for the largest part; a longer run sees no much larger one.
 _BATCHES = 2000
@@ -28,6 +29,8 @@ class Work:
     """Up to two parts that come with it in a batch."""
     reference_part: Part
     """The largest part of the reference's forwards."""
+    limit: int | None
+    """Most tokens of a part that holds more than a pair."""
     largest_pair: int
     """Tokens of the largest pair."""
     single: bool
@@ -58,13 +61,13 @@ def scored_of(part: Part) -> int:
     return len(model["scored"]) if "scored" in model else len(part["side_index"])
 
 
-def work_of(pairs: Sequence[EncodedPair], config: TrainConfig, form: Form) -> Work:
-    """Return what a run over these pairs computes.
+def work_of(pairs: Sequence[EncodedPair], config: TrainConfig, form: Form, device: str) -> Work:
+    """Return what a run over these pairs computes, on a kind of device.
 
     The order of a run depends on its seed. The largest part is the largest of as many batches as
     the run has, drawn at random, and of the batch of the longest pairs.
     """
-    tokens = None if config.mix.coupled else config.tokens_per_step
+    tokens = step_tokens(config, device)
     collate = PairCollator(0, form, config.share_prompt, tokens)
     get = config.arguments.get
     size = int(get("per_device_train_batch_size", _DEFAULT_BATCH))
@@ -94,6 +97,7 @@ def work_of(pairs: Sequence[EncodedPair], config: TrainConfig, form: Form) -> Wo
         part=part,
         others=tuple(made),
         reference_part=_reference_part(pairs, collate, config),
+        limit=tokens,
         largest_pair=max(map(collate.size, pairs)),
         single=accumulation == 1 and count == counted,
         pairs=len(pairs),

@@ -69,7 +69,7 @@ def _new(model: Any, config: TrainConfig) -> Any:
     mamba = model.config.model_type in _MAMBA_TYPES
     hint = _hint(model)
     try:
-        with _seeded(config), warnings.catch_warnings():
+        with _seeded(config), quiet_peft():
             # Both are honoured: the trainer uses the model's own logits, merging unties.
             warnings.filterwarnings("ignore", message="Model with `tie_word_embeddings=True`")
             warnings.filterwarnings("ignore", message="Model has `tie_word_embeddings=True`")
@@ -94,24 +94,16 @@ def _new(model: Any, config: TrainConfig) -> Any:
 
 
 def _continued(model: Any, config: TrainConfig, say: Say) -> Any:
-    from peft import PeftConfig, PeftModel
+    from peft import PeftModel
     from safetensors import SafetensorError
 
     name = str(config.adapter)
-    try:
-        settings = PeftConfig.from_pretrained(name)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(
-            f"can't load the adapter: {_first_line(error)}",
-            received=name,
-            remedy="give a folder with adapter_config.json and adapter_model.safetensors",
-        ) from error
-    _check_kind(settings, name)
+    settings = load_adapter_settings(name)
     base = settings.base_model_name_or_path
     if base and _full_name(base) != _full_name(config.model):
         say(f"Warning: {name} was trained on {base}, and goes on with {config.model}.")
     try:
-        with warnings.catch_warnings():
+        with quiet_peft():
             warnings.filterwarnings("error", message="Found missing adapter keys")
             adapted = PeftModel.from_pretrained(model, name, config=settings, is_trainable=True)
     except (OSError, ValueError, RuntimeError, SafetensorError, UserWarning) as error:
@@ -122,6 +114,30 @@ def _continued(model: Any, config: TrainConfig, say: Say) -> Any:
         ) from error
     settings.base_model_name_or_path = _full_name(config.model)
     return adapted
+
+
+def load_adapter_settings(name: str) -> Any:
+    """Return the settings of an adapter; its weights are not read.
+
+    Args:
+        name: its folder or Hub id.
+
+    Raises:
+        UsageError: PEFT is missing, there are none, or its kind can't be trained here.
+    """
+    _check_peft()
+    from peft import PeftConfig
+
+    try:
+        settings = PeftConfig.from_pretrained(name)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"can't load the adapter: {_first_line(error)}",
+            received=name,
+            remedy="give a folder with adapter_config.json and adapter_model.safetensors",
+        ) from error
+    _check_kind(settings, name)
+    return settings
 
 
 def _check_kind(settings: Any, name: str) -> None:
@@ -177,6 +193,15 @@ def _full_name(model: str) -> str:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0]
+
+
+@contextmanager
+def quiet_peft() -> Iterator[None]:
+    """PEFT asks a model by a name that transformers deprecates: nothing that a user could mend."""
+    with warnings.catch_warnings():
+        message = "`is_gradient_checkpointing` is deprecated"
+        warnings.filterwarnings("ignore", message=message, category=FutureWarning)
+        yield
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from clairkit.batching.encode import TRUNCATIONS, Truncation
 from clairkit.errors import UsageError
 from clairkit.losses import LossMix, loss_options, parse_loss
+from clairkit.training.refs import parse_ref
 
 KERNELS = ("auto", "triton", "native", "torch", "eager")
 
@@ -85,9 +86,9 @@ class TrainConfig:
     """Response tokens that count: all, those in edit spans, or the shared ones at shared_weight."""
     shared_weight: float = 0.1
     """Weight of tokens outside of edit spans, for loss_mask weighted."""
-    tokens_per_step: int | None = 8192
-    """Tokens in one forward pass; a batch of more is run in parts, with the same loss. None for no
-    limit."""
+    tokens_per_step: int | Literal["auto"] | None = "auto"
+    """Tokens in one forward pass; a batch of more is run in parts, with the same loss. auto: 1024
+    on a CPU, else 8192. None for no limit."""
     padding_free: bool | Literal["auto"] = "auto"
     """Sequences packed without padding; auto: where the model's attention admits it."""
     share_prompt: bool | Literal["auto"] = "auto"
@@ -141,12 +142,14 @@ class TrainConfig:
         budget = self.memory_budget
         if not (budget in (None, "auto") or (isinstance(budget, int) and budget >= 0)):
             raise UsageError('memory_budget must be bytes, "auto" or null', received=budget)
+        parse_ref(self.ref)
         _check_adapter(self)
         _check_arguments(self.arguments)
         if self.max_length is not None and self.max_length < 2:
             raise UsageError("max_length must be at least 2 tokens", received=self.max_length)
-        if self.tokens_per_step is not None and self.tokens_per_step < 1:
-            raise UsageError("tokens_per_step must be at least 1", received=self.tokens_per_step)
+        tokens = self.tokens_per_step
+        if not (tokens in (None, "auto") or (isinstance(tokens, int) and tokens >= 1)):
+            raise UsageError('tokens_per_step must be at least 1, "auto" or null', received=tokens)
         if not 0 <= self.shared_weight <= 1:
             raise UsageError("shared_weight must lie in [0, 1]", received=self.shared_weight)
 

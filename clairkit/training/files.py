@@ -123,7 +123,7 @@ def check_same_run(config: TrainConfig, run: Path, allowed: Sequence[str] = ()) 
         UsageError: with each other key that differs; an unknown key in `allowed`.
     """
     check_allowed(allowed, resume=True)
-    before, now = _saved_values(run), _values(config.to_dict())
+    before, now = saved_values(run), _values(config.to_dict())
     differences = {
         key: f"{key}: {before.get(key)!r} then, {now.get(key)!r} now"
         for key in sorted((before.keys() | now.keys()) - {"output"})
@@ -156,7 +156,12 @@ _FOLLOWS = {
 }
 
 
-def _saved_values(run: Path) -> dict[str, Any]:
+def saved_values(run: Path) -> dict[str, Any]:
+    """Return the configuration of a run, keys that it lacks at their defaults.
+
+    Raises:
+        UsageError: the folder is no run directory, or its configuration can't be read.
+    """
     import yaml
 
     try:
@@ -269,6 +274,7 @@ def model_card(config: TrainConfig, facts: Mapping[str, Any]) -> str:
         if isinstance(value, float)
     )
     library = "peft" if config.trains_adapter and not config.merge_adapter else "transformers"
+    goes_on = f", going on with the adapter `{config.adapter}`," if config.adapter else ""
     findings = "\n".join(f"- {item['text']}" for item in facts["diagnosis"]["findings"])
     return f"""---
 base_model: {json.dumps(config.model)}
@@ -278,8 +284,8 @@ tags: [clairkit, preference-optimization, {config.loss}]
 
 # {Path(config.output).name}
 
-`{config.model}` trained with clairkit {clairkit.__version__} on {facts["pairs"]} preference pairs
-of `{Path(config.pairs).name}`.
+`{config.model}`{goes_on} trained with clairkit {clairkit.__version__} on {facts["pairs"]}
+preference pairs of `{Path(config.pairs).name}`.
 
 - loss `{config.loss}`, beta {config.beta}, {facts["steps"]} steps,
   learning rate {facts["learning_rate"]:g}

@@ -145,11 +145,11 @@ def base_module(module: nn.Module) -> nn.Module:
 
 
 def check_same_inputs(run: Path, now: Mapping[str, Any], allowed: Sequence[str] = ()) -> None:
-    """Refuse to resume from other pairs, weights or reference, even under the same paths.
+    """Refuse to resume from other pairs, weights or reference, or in other processes.
 
     Args:
         run: the run directory.
-        now: today's digests.
+        now: today's digests, and the number of `processes`.
         allowed: configuration keys whose change is allowed; the reference goes with the model.
 
     Raises:
@@ -164,8 +164,16 @@ def check_same_inputs(run: Path, now: Mapping[str, Any], allowed: Sequence[str] 
             for key, (what, name) in _INPUTS.items()
             if before.get(key) != now.get(key) and name not in allowed
         ]
+        processes = before.get("processes", now.get("processes"))
     except (OSError, ValueError, AttributeError) as error:
         raise UsageError(f"{run / RUN} can't be read: {error}") from error
+    if processes != now.get("processes"):
+        raise UsageError(
+            f"{run} was started in another number of processes: {processes} then, "
+            f"{now.get('processes')} now",
+            remedy="launch as many as then: random states are saved by process, and a step holds "
+            "so many pairs for each; or start a new run with another --output",
+        )
     if changed:
         raise UsageError(
             f"{' and '.join(changed)} changed since {run} was started",

@@ -91,15 +91,3 @@ def weights_of(
     shared = {"all": 1.0, "edits": 0.0, "weighted": shared_weight}[mode]
     chosen, rejected = (torch.where(marks, 1.0, shared) for marks in edited)
     return chosen, rejected
-
-
-def token_weights(
-    mode: LossMask,
-    shared_weight: float,
-    chosen_ids: Sequence[int],
-    rejected_ids: Sequence[int],
-) -> tuple[Tensor, Tensor]:
-    """Return the weight of each token of chosen and of rejected, see `weights_of`."""
-    if mode == "all":
-        return torch.ones(len(chosen_ids)), torch.ones(len(rejected_ids))
-    return weights_of(mode, shared_weight, edited_tokens(chosen_ids, rejected_ids))

@@ -1,4 +1,4 @@
-"""Writing what was trained: the adapter, or the model with its adapter merged into the weights."""
+"""The model with its adapter merged into the weights, for writing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from clairkit.errors import UsageError
-from clairkit.training.finite import refuse_weights_not_finite
 from clairkit.training.models import is_4bit, is_quantised
 
 # What PEFT and transformers write.
@@ -19,28 +18,6 @@ _MODEL_FILES = (
     "config.json", "generation_config.json", "model.safetensors", "model-*-of-*.safetensors",
     "model.safetensors.index.json",
 )  # fmt: skip
-
-
-def save_final(model: Any, tokenizer: Any, folder: str | Path, *, merge: bool = False) -> None:
-    """Write the adapter, or the merged model, with the tokenizer; the model stays as it is.
-
-    Args:
-        model: under PEFT.
-        tokenizer: of the model.
-        folder: where to; weights of the other kind that lie there are removed.
-        merge: write the merged model in transformers' format.
-
-    Raises:
-        ResourceError: a number is not finite.
-        UsageError: the adapter can't be merged.
-    """
-    refuse_weights_not_finite(model)
-    if merge:
-        merged_model(model).save_pretrained(folder)
-    else:
-        model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    remove_stale(Path(folder), adapter=not merge)
 
 
 def remove_stale(folder: Path, *, adapter: bool) -> None:

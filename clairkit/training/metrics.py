@@ -80,6 +80,7 @@ def step_metrics(pairs: PairLogps, result: PreferenceLoss, tokens: TokenView) ->
       with margin > 2.944; there the gradient of APO's, and of DPO's, sigmoid is below a tenth of
       that at step 0. `lengths/*`: response tokens; `_edited` and `_shared`: those inside and
       outside of edit spans. `logratio/*_end`: log-ratio of a side's last token, the end of turn.
+      `loss/*`: the terms of a sum of losses, each without its weight.
 
     Means over tokens:
       `logratio/*`: log pi(token) - log pi_ref(token), of a side; with `_edited` or `_shared` of
@@ -104,6 +105,7 @@ def step_metrics(pairs: PairLogps, result: PreferenceLoss, tokens: TokenView) ->
         "lengths/chosen": (lengths[:count], sides.chosen),
         "lengths/rejected": (lengths[count:], sides.rejected),
         **_end_metrics(ratio, lengths, sides),
+        **_term_metrics(result),
     }
     found = (
         _masked_sums({k: (v.to(dtype), mask) for k, (v, mask) in values.items()}),
@@ -131,6 +133,14 @@ def _reward_metrics(result: PreferenceLoss, sides: _Sides) -> dict[str, tuple[Te
         "saturation/rejected": (rejected.abs() > _SATURATED_SIDE, sides.rejected),
         "saturation/margin": (margin > _SATURATED_MARGIN, sides.both),
     }
+
+
+def _term_metrics(result: PreferenceLoss) -> dict[str, tuple[Tensor, Tensor]]:
+    """The terms of a sum of losses; a term is known by its mean over the part's pairs."""
+    if len(result.terms) < 2:
+        return {}
+    every = torch.ones_like(result.losses, dtype=torch.bool)
+    return {f"loss/{name}": (mean.expand_as(every), every) for name, mean in result.terms.items()}
 
 
 def _end_metrics(ratio: Tensor, lengths: Tensor, sides: _Sides) -> dict[str, tuple[Tensor, Tensor]]:

@@ -39,6 +39,24 @@ def load_tokenizer(config: TrainConfig) -> Any:
     return tokenizer
 
 
+def load_settings(model: str, *, trust_remote_code: bool = False) -> Any:
+    """Return a model's configuration; no weight is read.
+
+    Raises:
+        UsageError: there is none, or it is an adapter.
+    """
+    from transformers import AutoConfig
+
+    refuse_adapter_as_model(model)
+    try:
+        return AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        remedy = "give a folder with config.json, or a Hub id"
+        problem = f"can't read the configuration of {model!r}: {reason}"
+        raise UsageError(problem, remedy=remedy) from error
+
+
 def load_model(config: TrainConfig) -> Any:
     """Return the model to train, in the configured dtype.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.dropout import _DropoutNd
 from transformers import TrainingArguments
 
 from clairkit.batching import ChatEncoder, EncodedPair, encode_pairs
@@ -52,7 +54,7 @@ def training_arguments(config: TrainConfig) -> TrainingArguments:
     """
     # Pinned memory is for copies to a GPU; without one torch warns of it.
     pin = {"dataloader_pin_memory": torch.cuda.is_available()}
-    values = {**pin, **ARGUMENT_DEFAULTS, **config.arguments}
+    values = {**pin, **ARGUMENT_DEFAULTS, **_by_names_of_today(config.arguments)}
     try:
         return TrainingArguments(
             output_dir=config.output, remove_unused_columns=False, label_names=[], **values
@@ -61,13 +63,24 @@ def training_arguments(config: TrainConfig) -> TrainingArguments:
         raise UsageError(f"a training argument was refused: {error}") from error
 
 
+# Keys that a later transformers knows by another name, and warns of under the one of before.
+_RENAMED = {
+    "gradient_checkpointing": "activation_checkpointing",
+    "gradient_checkpointing_kwargs": "activation_checkpointing_kwargs",
+}
+
+
+def _by_names_of_today(values: Mapping[str, Any]) -> dict[str, Any]:
+    known = {field.name for field in dataclasses.fields(TrainingArguments)}
+    renamed = {old: new for old, new in _RENAMED.items() if new in known - values.keys()}
+    return {renamed.get(key, key): value for key, value in values.items()}
+
+
 def prepare_model(model: nn.Module, config: TrainConfig) -> None:
     """Switch dropout off and freeze what the configuration names."""
     if config.disable_dropout:
-        for module in model.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = 0.0
-        _no_attention_dropout(model)
+        for module, name in _dropout_rates(model):
+            setattr(module, name, 0.0)
     names = dict(model.named_parameters())
     for pattern in config.freeze:
         matches = fnmatch.filter(names, pattern)
@@ -83,12 +96,22 @@ def prepare_model(model: nn.Module, config: TrainConfig) -> None:
         raise DataError("nothing is trainable", remedy="freeze fewer parameters")
 
 
-def _no_attention_dropout(model: nn.Module) -> None:
-    """Attention reads its rate from an attribute, not from a Dropout module."""
+def has_dropout(model: nn.Module) -> bool:
+    """Tell whether anything is left out at random when the model is trained."""
+    return any(getattr(module, name) for module, name in _dropout_rates(model))
+
+
+def _dropout_rates(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
+    """Yield modules with the attribute that holds a rate of dropout.
+
+    Beside Dropout modules there are layers that hand a rate of their own to a function
+    (`attention_dropout`, OPT's `dropout`) or skip themselves (`layerdrop`).
+    """
     for module in model.modules():
-        for name in ("attention_dropout", "attn_dropout"):
-            if isinstance(getattr(module, name, None), float):
-                setattr(module, name, 0.0)
+        if isinstance(module, _DropoutNd):
+            yield module, "p"
+        held = [key for key, value in vars(module).items() if isinstance(value, float)]
+        yield from ((module, name) for name in held if "drop" in name)
 
 
 def pad_id(tokenizer: Any) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from clairkit.batching import ChatEncoder, EncodedPairs, encode_pairs
+from clairkit.errors import DataError
 from clairkit.records import read_pairs
 from clairkit.records.leakage import prompt_digest
 from clairkit.training.config import TrainConfig
@@ -38,7 +39,7 @@ def read_run_pairs(
     """Return the training pairs and the held-out ones, if any.
 
     Raises:
-        DataError: a row can't be read or encoded, or no pair is left.
+        DataError: a row can't be read or encoded, or no pair is left that trains anything.
     """
     encoder = ChatEncoder(tokenizer, config.chat_template_kwargs)
     prompts: dict[str, set[int]] = {}
@@ -64,6 +65,7 @@ def read_run_pairs(
         if config.loss_mask != "all":
             encoded.counts.update(mask_pairs(encoded.pairs).counts)
         say(f"{name}: {described(len(encoded.pairs), encoded.counts)}")
+        _check_edits(config, encoded, say)
         return encoded
 
     train = encode("Training pairs", config.pairs)
@@ -74,6 +76,26 @@ def read_run_pairs(
     if shared:
         say(f"Warning: {shared} prompts are in the training and in the evaluation pairs.")
     return train, evaluation
+
+
+def _check_edits(config: TrainConfig, encoded: EncodedPairs, say: Callable[[str], None]) -> None:
+    """Tell of pairs whose only side that the loss reads has no token that counts.
+
+    Raises:
+        DataError: there are no others.
+    """
+    shared = config.shared_weight if config.loss_mask == "weighted" else 0.0
+    idle = encoded.counts["no_edit_chosen"]  # counted under a mask alone
+    if shared or not idle or set(config.mix.needs) != {"chosen"}:
+        return
+    if idle == len(encoded.pairs):
+        raise DataError(
+            f"no chosen side has an edited token, and {config.loss} reads nothing else",
+            received=f"loss_mask {config.loss_mask}",
+            remedy="set loss_mask to all, or add a loss that reads the rejected side",
+        )
+    say(f"Warning: {idle} pairs train nothing: {config.loss} reads the chosen side alone, and "
+        "theirs has no edited token.")  # fmt: skip
 
 
 def described(kept: int, counts: Counter[str]) -> str:

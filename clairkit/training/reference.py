@@ -26,7 +26,6 @@ from clairkit.training.reference_cache import (
 )
 from clairkit.training.reference_models import (
     Collate,
-    Ref,
     ReferenceModel,
     ReferenceSettings,
     precision_of,
@@ -34,9 +33,7 @@ from clairkit.training.reference_models import (
 )
 from clairkit.training.reference_sequences import NeededSequences
 from clairkit.training.reference_shared import is_first_process, share_missing, share_out
-
-_KINDS = ("adapter", "model", "cache")
-_FORMS = "base, adapter:PATH, model:ID or cache:FILE"
+from clairkit.training.refs import Ref
 
 
 @dataclass(frozen=True)
@@ -53,20 +50,6 @@ class References:
     """Whether the reference is the policy as it was given, so that its rewards are 0."""
     file: Path | None
     """A file that holds all of them; None when none could be written."""
-
-
-def parse_ref(text: str) -> Ref:
-    """Return what a `--ref` means.
-
-    Raises:
-        UsageError: it has none of the accepted forms.
-    """
-    kind, colon, value = text.partition(":")
-    if text == "base":
-        return Ref("base")
-    if colon and value.strip() and kind in _KINDS:
-        return Ref(kind, value.strip())
-    raise UsageError("ref names no reference", received=text, remedy=f"pass {_FORMS}")
 
 
 def cache_folder() -> Path:

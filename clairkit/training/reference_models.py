@@ -16,25 +16,17 @@ from torch import nn
 from clairkit.batching import EncodedPair
 from clairkit.batching.collate import Part
 from clairkit.errors import UsageError
+from clairkit.training.adapters import quiet_peft
 from clairkit.training.head import base_causal_lm
 from clairkit.training.identity import adapter_digest, base_module, weights_digest
 from clairkit.training.reference_cache import Source
+from clairkit.training.refs import Ref
 
 Collate = Callable[[Sequence[EncodedPair]], Sequence[Part]]
 
 # Ways to begin an adapter that leave the base weights alone; PiSSA and its like move a part of them
 # into the adapter, so that the base without it is not the model before training.
 _PLAIN_BEGINNINGS = (True, False, "gaussian", "eva", "orthogonal")
-
-
-@dataclass(frozen=True)
-class Ref:
-    """A parsed `--ref`."""
-
-    kind: str
-    """base, adapter, model or cache."""
-    value: str = ""
-    """The path or id."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +149,8 @@ def _with_adapter(
         remedy = "run pip install 'clairkit[peft]'"
         raise UsageError("ref adapter:PATH needs peft", remedy=remedy) from error
     try:
-        model: Any = PeftModel.from_pretrained(shared_base(policy), path)
+        with quiet_peft():
+            model: Any = PeftModel.from_pretrained(shared_base(policy), path)
     except Exception as error:  # whatever PEFT, safetensors or the Hub's client raise
         raise UsageError(
             f"can't load the adapter of the reference: {error}",

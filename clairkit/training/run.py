@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from clairkit.batching import EncodedPairs
-from clairkit.errors import ResourceError, UsageError
+from clairkit.errors import ResourceError
 from clairkit.records.output import atomic_write, check_folder
 from clairkit.training import files
 from clairkit.training.checkpoints import PARTIAL, resume_point, step_of
 from clairkit.training.config import Resolved, TrainConfig
 from clairkit.training.diagnosis import Diagnosis, RunFacts, diagnose, variant_alarm
+from clairkit.training.early import check_apart, check_early, settled
 from clairkit.training.interrupt import StopOnSignal
 from clairkit.training.merge import remove_stale
 from clairkit.training.models import load_model, load_tokenizer
@@ -74,18 +75,20 @@ def run_training(
         ResourceError: no memory, no checkpoint to resume, a loss that is not finite.
     """
     started = time.monotonic()
-    config = resolved.config
-    run = Path(config.output)
+    run = Path(resolved.config.output)
     files.check_allowed(allowed, resume=resume)
+    arguments = check_early(resolved.config)
+    saved = files.saved_values(run) if resume else None
+    resolved = settled(resolved, arguments.device.type, saved)
+    config = resolved.config
     changes = files.check_same_run(config, run, allowed) if resume else []
-    _check_apart(config)
+    check_apart(config)
     if not resume:
         remedy = "go on with --resume, write into it with --force, or name another"
         check_folder(run, "run directory", force=force, remedy=remedy)
     tokenizer = load_tokenizer(config)
     train, evaluation = read_run_pairs(config, tokenizer, say)
-    asked = config.arguments.get("eval_strategy", "no") != "no"
-    if evaluation is not None and not (asked or config.arguments.get("eval_on_start")):
+    if evaluation is not None and arguments.eval_strategy == "no" and not arguments.eval_on_start:
         say("Warning: eval_pairs are not evaluated; set eval_strategy to epoch or steps.")
     alarm = variant_alarm(config.loss, train.sources)
     if alarm:
@@ -145,24 +148,7 @@ def run_training(
     return result
 
 
-def _check_apart(config: TrainConfig) -> None:
-    """Refuse to write over what the run starts from: it could not be resumed.
-
-    Raises:
-        UsageError: the run directory is the model's, the adapter's or the reference's.
-    """
-    run = Path(config.output).resolve()
-    reference = config.ref.partition(":")[2]
-    for key, name in (("model", config.model), ("adapter", config.adapter), ("ref", reference)):
-        if name and Path(name).resolve() == run:
-            raise UsageError(
-                f"the run directory is the {key} that the run starts from",
-                received=config.output,
-                remedy="name another with --output",
-            )
-
-
-def _inputs(train: EncodedPairs, trainer: Any) -> dict[str, str]:
+def _inputs(train: EncodedPairs, trainer: Any) -> dict[str, Any]:
     from clairkit.training.identity import adapter_digest, data_digest
 
     return {
@@ -171,10 +157,11 @@ def _inputs(train: EncodedPairs, trainer: Any) -> dict[str, str]:
         "adapter_sha256": adapter_digest(trainer.model),
         "reference_sha256": trainer.references.source.digest,
         "reference_file": str(trainer.references.file or ""),
+        "processes": trainer.accelerator.num_processes,
     }
 
 
-def _start(resolved: Resolved, inputs: Mapping[str, str], say: Say) -> None:
+def _start(resolved: Resolved, inputs: Mapping[str, Any], say: Say) -> None:
     """Write what the run starts from; what is left of an earlier run must not be resumed."""
     run = Path(resolved.config.output)
     shutil.rmtree(run / PARTIAL, ignore_errors=True)
@@ -193,7 +180,7 @@ def _start(resolved: Resolved, inputs: Mapping[str, str], say: Say) -> None:
 
 def _finish(
     config: TrainConfig,
-    inputs: Mapping[str, str],
+    inputs: Mapping[str, Any],
     result: TrainResult,
     learning_rate: float,
     page: str,
@@ -270,7 +257,7 @@ def _trainer(
     return trainer
 
 
-def _checkpoint(trainer: Any, inputs: Mapping[str, str], allowed: Sequence[str], say: Say) -> Path:
+def _checkpoint(trainer: Any, inputs: Mapping[str, Any], allowed: Sequence[str], say: Say) -> Path:
     from clairkit.training.identity import check_same_inputs
 
     run = Path(trainer.config.output)

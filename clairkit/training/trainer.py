@@ -16,23 +16,25 @@ from transformers import Trainer
 
 from clairkit.batching import EncodedPair
 from clairkit.batching.collate import PairCollator
-from clairkit.errors import GateError, ResourceError, UsageError
+from clairkit.errors import ResourceError, UsageError
 from clairkit.kernels import fused_preference
 from clairkit.kernels.preference import fits_one_launch
 from clairkit.losses import PairLogps, PreferenceLoss, fusable, loss_options, preference_loss
 from clairkit.records import Pair
 from clairkit.training.config import TrainConfig
 from clairkit.training.data import Part, StepSize, TrainingCollator, without_repeats
+from clairkit.training.early import check_evaluation, step_tokens
 from clairkit.training.finite import FiniteGradients, not_finite, refuse_weights_not_finite
 from clairkit.training.head import LogpsPath, attach_logps
 from clairkit.training.identity import weights_digest
-from clairkit.training.merge import save_final
+from clairkit.training.merge import merged_model
 from clairkit.training.metrics import MetricMeans, TokenView, step_metrics
 from clairkit.training.models import is_quantised, load_model
 from clairkit.training.packing import Packing, packing_of
 from clairkit.training.preparation import (
     as_training_pairs,
     check_vocabulary,
+    has_dropout,
     pad_id,
     prepare_model,
     training_arguments,
@@ -41,15 +43,13 @@ from clairkit.training.reference import (
     References,
     cache_folder,
     compute_references,
-    parse_ref,
 )
 from clairkit.training.reference_models import ReferenceSettings
+from clairkit.training.refs import parse_ref
 from clairkit.training.resuming import ExactResume
 from clairkit.training.saving import SafeSaving
+from clairkit.training.step_zero import allowed_gap, check_step_zero
 
-# How far a summed log-prob may stray from the reference before any step, in nats a token.
-_STEP0_NATS = {torch.float32: 1e-4, torch.float64: 1e-6}
-_STEP0_NATS_HALF = 2e-2
 # Pairs among which the collator chooses when a part is bounded by its tokens.
 _PAIRS_TO_FILL_PARTS = 64
 
@@ -84,12 +84,7 @@ class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]
     ) -> None:
         self.config = config
         arguments = training_arguments(config)
-        if eval_pairs is None and arguments.eval_strategy != "no":
-            raise UsageError(
-                "there is nothing to evaluate on",
-                received=f"eval_strategy {arguments.eval_strategy.value}",
-                remedy="pass --eval-pairs",
-            )
+        check_evaluation(arguments, has_pairs=eval_pairs is not None)
         train_data = as_training_pairs(pairs, tokenizer, config)
         eval_data = None
         if eval_pairs is not None:
@@ -101,7 +96,7 @@ class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]
             model, config.kernel, config.memory_budget, arguments.device
         )
         self.packing: Packing = packing_of(model, config.padding_free)
-        tokens = None if config.mix.coupled else config.tokens_per_step
+        tokens = step_tokens(config, arguments.device.type)
         self.pair_collator = PairCollator(
             pad_id(tokenizer), self.packing.form, config.share_prompt, tokens
         )
@@ -244,7 +239,7 @@ class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]
             self._finite.ids += inputs["ids"]
             at_start = not self._guarded and self.state.global_step == 0
             if at_start and self.references is not None and self.references.is_policy:
-                self._check_step_0(pairs, result)
+                self._check_step_0(model, pairs, result, inputs)
         view = TokenView(tokens.detach(), inputs["ref_logps"], inputs["edited"], inputs["lengths"])
         counts = float(inputs["counts"])
         means = self._means["train" if model.training else "eval"]
@@ -271,7 +266,8 @@ class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]
         """Write as the Trainer does; the final model of an adapter perhaps merged."""
         if self.config.merge_adapter and not self._making:
             folder = output_dir or self.args.output_dir
-            save_final(self.model, self.processing_class, folder, merge=True)
+            merged_model(self.model).save_pretrained(folder)
+            self.processing_class.save_pretrained(folder)
         else:
             super()._save(output_dir, state_dict)
 
@@ -369,24 +365,22 @@ class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]
         total: Tensor = self.accelerator.reduce(values, reduction="sum")
         return total
 
-    def _check_step_0(self, pairs: PairLogps, result: PreferenceLoss) -> None:
-        """Before any step the policy is the reference: rewards are 0 and the loss is known."""
-        dtype = next(p.dtype for p in self.model.parameters() if p.is_floating_point())
+    def _check_step_0(
+        self, model: nn.Module, pairs: PairLogps, result: PreferenceLoss, inputs: Part
+    ) -> None:
+        """Compare the first batch with the reference, both without dropout."""
+        if has_dropout(self.model):
+            model.eval()
+            try:
+                with torch.no_grad():
+                    tokens = self.token_logps(model, inputs)
+                    pairs, result = self.pair_losses(tokens, inputs)
+            finally:
+                model.train()
         half = self.args.bf16 or self.args.fp16 or is_quantised(self.model)
-        nats = _STEP0_NATS_HALF if half else _STEP0_NATS.get(dtype, _STEP0_NATS_HALF)
-        gaps = torch.stack([pairs.chosen_ratio.abs(), pairs.rejected_ratio.abs()])
-        lengths = torch.stack([size for size in (pairs.chosen_lengths, pairs.rejected_lengths)
-                               if size is not None])  # fmt: skip
         expected = self._loss(replace(pairs, chosen=pairs.ref_chosen, rejected=pairs.ref_rejected))
-        if bool((gaps > 1e-3 + nats * lengths).any()):
-            raise GateError(
-                f"at step 0 the loss is {result.loss.item():.6f} and should be "
-                f"{expected.loss.item():.6f}; a log-prob is {gaps.max().item():.4f} nats away from "
-                "the reference's",
-                remedy="check that the reference is the model you train, that dropout is off and "
-                "that both run in the same precision; `--kernel eager` rules out the kernel, "
-                "`--set padding_free=false` the packing",
-            )
+        nats = allowed_gap(self.model, half=half)
+        check_step_zero(pairs, result.loss.item(), expected.loss.item(), nats)
 
 
 def _loss_not_finite(result: PreferenceLoss, ids: list[str]) -> ResourceError:

@@ -132,3 +132,15 @@ def test_prose_breaks_between_words_on_a_terminal_and_commands_stay_whole(
     Console().show(f"one two three four five six\n{command}\n    > quoted words that go on")
     assert stream.getvalue().split("\n")[:3] == ["one two three four five", "six", command]
     assert all(line.startswith("    ") for line in stream.getvalue().split("\n")[3:-1])
+
+
+def test_lines_of_a_file_stay_whole_unless_columns_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    line = "one two three four five six " * 8
+    Console().show(line)
+    assert capsys.readouterr().out == line + "\n"
+    monkeypatch.setenv("COLUMNS", "24")
+    Console().show(line)
+    assert all(len(part) <= 24 for part in capsys.readouterr().out.split("\n"))

@@ -26,7 +26,7 @@ def test_what_fits_exits_with_0(model_folder: Path, capsys: pytest.CaptureFixtur
 def test_what_does_not_fit_exits_with_7_and_shows_what_helps(
     model_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert plan(model_folder, "--memory", "1000000", "--json") == 7
+    assert plan(model_folder, "--memory", "1000000", "--tokens-per-step", "8192", "--json") == 7
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert found["fits"] is False
     assert found["peak"] == sum(found["parts"].values())
@@ -41,3 +41,17 @@ def test_a_model_that_is_not_there_is_exit_2(
 ) -> None:
     assert plan(tmp_path / "nowhere") == 2
     assert "nowhere" in capsys.readouterr().err
+
+
+def test_what_train_refuses_is_refused(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import peft
+    from tiny import make_llama
+
+    settings = peft.LoraConfig(task_type="CAUSAL_LM", target_modules=["q_proj"])
+    peft.get_peft_model(make_llama(), settings).save_pretrained(tmp_path)
+    assert plan(model_folder, "--ref", f"model:{tmp_path}") == 2
+    assert "the model is an adapter" in capsys.readouterr().err
+    assert plan(model_folder, "--set", "eval_strategy=epoch") == 2
+    assert "nothing to evaluate on" in capsys.readouterr().err

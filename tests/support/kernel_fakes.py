@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from clairkit.bench import kernel_suite, peers
-from clairkit.bench.isolate import Outcome
+from clairkit.bench.isolate import Outcome, attempt
 from clairkit.bench.kernel_variants import Variant, from_logps, plain_logps
-from clairkit.bench.measure import is_out_of_memory
 
 
 def right(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
@@ -52,9 +51,6 @@ def add_fakes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(kernel_suite, "PEERS", peers.PEERS)
 
 
-def run_here(task: Any, *arguments: Any, preload: Any = ()) -> Outcome:
+def run_here(task: Any, *arguments: Any, preload: Any = (), seconds: Any = None) -> Outcome:
     """Do in this process what the suite does in one of its own."""
-    try:
-        return Outcome(task(*arguments))
-    except Exception as error:
-        return Outcome(problem=str(error), out_of_memory=is_out_of_memory(error))
+    return attempt(task, *arguments)

@@ -18,7 +18,8 @@ from clairkit.batching.collate import PairCollator, Part
 from clairkit.training.head import attach_logps
 from clairkit.training.packing import packing_of
 from clairkit.training.reference import References
-from clairkit.training.reference_models import Ref, ReferenceSettings
+from clairkit.training.reference_models import ReferenceSettings
+from clairkit.training.refs import Ref
 
 BASE = Ref("base")
 

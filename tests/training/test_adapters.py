@@ -18,7 +18,6 @@ from clairkit.errors import UsageError
 from clairkit.training import PreferenceTrainer, TrainConfig
 from clairkit.training.adapters import add_adapter
 from clairkit.training.head import attach_logps, find_head
-from clairkit.training.merge import save_final
 
 LINEAR = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 
@@ -302,7 +301,8 @@ def test_a_saved_run_names_its_base_in_full_and_generates(
     monkeypatch.chdir(model_folder.parent)  # the base is given relative to it
     settings = config(model_folder.name, lora_r=4)
     adapted = lively(add_adapter(make_llama(), settings)).eval()
-    save_final(adapted, make_tokenizer(), tmp_path / "run")
+    for part in (adapted, make_tokenizer()):
+        part.save_pretrained(tmp_path / "run")
     monkeypatch.chdir(tmp_path)
     made = peft.PeftConfig.from_pretrained(tmp_path / "run")
     assert made.base_model_name_or_path == str(model_folder.resolve())

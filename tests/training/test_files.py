@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from clairkit.errors import UsageError
-from clairkit.training.config import Resolved, resolve
+from clairkit.training.config import Resolved, TrainConfig, resolve
 from clairkit.training.files import (
     CONFIG,
     METRICS,
@@ -19,6 +19,7 @@ from clairkit.training.files import (
     check_allowed,
     check_same_run,
     config_text,
+    model_card,
     note_changes,
     trim_metrics,
 )
@@ -124,3 +125,16 @@ def test_trimming_is_done_in_one_step(run: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(KeyboardInterrupt):
         trim_metrics(run, 1)
     assert (run / METRICS).read_text() == '{"step": 1}\n{"step": 2}\n'
+
+
+@pytest.mark.parametrize("adapter", [None, "runs/a"])
+def test_the_card_names_the_adapter_that_was_gone_on_with(adapter: str | None) -> None:
+    config = TrainConfig(model="base", pairs="p.jsonl", output="o", adapter=adapter)
+    facts = {
+        "pairs": 3, "steps": 2, "learning_rate": 1e-6, "reference": "the reference", "form":
+        "packed", "kernel": "native", "metrics": {},
+        "diagnosis": {"headline": "It learnt.", "findings": []},
+    }  # fmt: skip
+    text = model_card(config, facts)
+    assert ("with the adapter `runs/a`" in text) == (adapter is not None)
+    assert ("library_name: peft" in text) == (adapter is not None)

@@ -299,3 +299,27 @@ def test_another_reference_or_adapter_is_not_resumed_with(tmp_path: Path) -> Non
         check_same_inputs(tmp_path, {**now, "adapter_sha256": "b"})
     with pytest.raises(UsageError, match="the reference changed"):
         check_same_inputs(tmp_path, {**now, "reference_sha256": "r"})
+
+
+def test_a_run_goes_on_in_as_many_processes(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps({"processes": 2}))
+    check_same_inputs(tmp_path, {"processes": 2})
+    with pytest.raises(UsageError, match="another number of processes: 2 then, 1 now"):
+        check_same_inputs(tmp_path, {"processes": 1})
+    (tmp_path / "run.json").write_text("{}")  # of a run before this was written down
+    check_same_inputs(tmp_path, {"processes": 1})
+
+
+def test_a_run_says_in_how_many_processes_it_was_started(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    write(tmp_path / "pairs.jsonl")
+    flags = {"model": str(model_folder), "pairs": str(tmp_path / "pairs.jsonl"),
+             "output": str(tmp_path / "run")}  # fmt: skip
+    run_training(resolve(flags, (*SETTINGS, "max_steps=2")))
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert facts["processes"] == 1
+    facts["processes"] = 2
+    (tmp_path / "run" / "run.json").write_text(json.dumps(facts))
+    with pytest.raises(UsageError, match="2 then, 1 now"):
+        run_training(resolve(flags, (*SETTINGS, "max_steps=2")), resume=True)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clairkit.batching import EncodedPair
-from clairkit.training.masks import edited_tokens, mask_pairs, token_weights, weights_of
+from clairkit.training.masks import LossMask, edited_tokens, mask_pairs, weights_of
 
 IDS = st.lists(st.integers(0, 5), max_size=25)
 
@@ -55,22 +55,21 @@ def test_a_replacement_marks_both_sides_and_a_deletion_one() -> None:
 
 
 def test_weights_by_mode() -> None:
-    ids = [1, 2, 3], [1, 3]
-    expected = {"all": ([1, 1, 1], [1, 1]), "edits": ([0, 1, 0], [0, 0])}
+    marks = edited_tokens([1, 2, 3], [1, 3])
+    expected: dict[LossMask, tuple[list[float], list[float]]] = {
+        "all": ([1, 1, 1], [1, 1]),
+        "edits": ([0, 1, 0], [0, 0]),
+        "weighted": ([0.25, 1, 0.25], [0.25, 0.25]),
+    }
     for mode, sides in expected.items():
-        weights = token_weights(mode, 0.25, *ids)  # type: ignore[arg-type]  # from a dict
+        weights = weights_of(mode, 0.25, marks)
         assert tuple(side.tolist() for side in weights) == sides
         assert {side.dtype for side in weights} == {torch.float32}
-    weighted = token_weights("weighted", 0.25, *ids)
-    assert [side.tolist() for side in weighted] == [[0.25, 1, 0.25], [0.25, 0.25]]
-    marks = edited_tokens(*ids)
-    for ours, theirs in zip(weighted, weights_of("weighted", 0.25, marks), strict=True):
-        assert torch.equal(ours, theirs)
 
 
 def test_of_an_only_side_every_token_is_edited() -> None:
-    chosen, rejected = token_weights("edits", 0.0, [4, 5], [])
-    assert chosen.tolist() == [1, 1]
+    chosen, rejected = edited_tokens([4, 5], [])
+    assert chosen.tolist() == [True, True]
     assert rejected.shape == (0,)
 
 

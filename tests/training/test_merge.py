@@ -9,13 +9,13 @@ import peft
 import pytest
 import torch
 import transformers
-from tiny import make_llama, make_tokenizer
+from tiny import make_llama
 from torch import Tensor, nn
 
-from clairkit.errors import ResourceError, UsageError
+from clairkit.errors import UsageError
 from clairkit.training import TrainConfig
 from clairkit.training.adapters import add_adapter
-from clairkit.training.merge import check_mergeable, merged_state, save_final
+from clairkit.training.merge import check_mergeable, merged_model, merged_state
 
 SIZES = {
     "vocab_size": 512, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
@@ -80,13 +80,12 @@ def test_the_merged_model_says_what_base_and_adapter_said(
 ) -> None:
     model = adapted(llama(tie_word_embeddings=tied), tmp_path, **settings)
     expected = logps(model)
-    save_final(model, make_tokenizer(), tmp_path / "run", merge=True)
+    merged_model(model).save_pretrained(tmp_path / "run")
     run = loaded(tmp_path / "run")
     torch.testing.assert_close(logps(run), expected, rtol=1e-5, atol=2e-5)
     assert type(run.lm_head) is nn.Linear
     assert float((logps(loaded(tmp_path / "base")) - expected).abs().max()) > 0.1
     assert run.config.tie_word_embeddings == (tied and not _apart(settings))
-    assert transformers.AutoTokenizer.from_pretrained(tmp_path / "run").chat_template
 
 
 def _apart(settings: dict[str, Any]) -> bool:
@@ -97,7 +96,7 @@ def _apart(settings: dict[str, Any]) -> bool:
 @pytest.mark.parametrize("settings", [HEADS[0], HEADS[1], HEADS[4]], ids=str)
 def test_in_bfloat16_merging_costs_one_rounding(settings: dict[str, Any], tmp_path: Path) -> None:
     model = adapted(llama().bfloat16(), tmp_path, **settings)
-    save_final(model, make_tokenizer(), tmp_path / "run", merge=True)
+    merged_model(model).save_pretrained(tmp_path / "run")
     run = loaded(tmp_path / "run", torch.bfloat16)
     assert {p.dtype for p in run.parameters()} == {torch.bfloat16}
     # The yardstick: rounding the base's own weights costs as much.
@@ -133,7 +132,7 @@ def test_other_architectures_merge_too(settings: Any, tmp_path: Path) -> None:
     config = TrainConfig(model=str(tmp_path / "base"), pairs="p", output="run", use_peft=True)
     wrapped = randomised(add_adapter(base, config))
     expected = logps(wrapped)
-    save_final(wrapped, make_tokenizer(), tmp_path / "run", merge=True)
+    merged_model(wrapped).save_pretrained(tmp_path / "run")
     torch.testing.assert_close(logps(loaded(tmp_path / "run")), expected, rtol=1e-5, atol=2e-5)
     assert float((logps(loaded(tmp_path / "base")) - expected).abs().max()) > 0.1
 
@@ -143,7 +142,7 @@ def test_the_trained_object_is_left_bit_for_bit(settings: dict[str, Any], tmp_pa
     model = adapted(llama(), tmp_path, **settings)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     ids, said = {name: id(p) for name, p in model.named_parameters()}, logps(model)
-    save_final(model, make_tokenizer(), tmp_path / "run", merge=True)
+    merged_model(model).save_pretrained(tmp_path / "run")
     after = model.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(after[name], value) for name, value in before.items())
@@ -154,33 +153,7 @@ def test_the_trained_object_is_left_bit_for_bit(settings: dict[str, Any], tmp_pa
         assert torch.equal(logps(model), logps(loaded(tmp_path / "base")))
 
 
-def test_without_merging_the_adapter_is_written_and_loads(tmp_path: Path) -> None:
-    model = adapted(llama(), tmp_path)
-    save_final(model, make_tokenizer(), tmp_path / "run")
-    assert (tmp_path / "run" / "adapter_model.safetensors").stat().st_size < 50_000
-    assert not (tmp_path / "run" / "config.json").exists()
-    again = peft.PeftModel.from_pretrained(loaded(tmp_path / "base"), tmp_path / "run")
-    torch.testing.assert_close(logps(again.eval()), logps(model), rtol=1e-6, atol=1e-6)
-    torch.testing.assert_close(logps(loaded(tmp_path / "run")), logps(model), rtol=1e-6, atol=1e-6)
-
-
-def test_a_folder_never_holds_both_kinds(tmp_path: Path) -> None:
-    """transformers would load the old model and put the new adapter on it."""
-    model = adapted(llama(), tmp_path)
-    for merge in (True, False, True):
-        save_final(model, make_tokenizer(), tmp_path / "run", merge=merge)
-        names = {path.name for path in (tmp_path / "run").iterdir()}
-        assert ("model.safetensors" in names, "adapter_config.json" in names) == (merge, not merge)
-        torch.testing.assert_close(logps(loaded(tmp_path / "run")), logps(model), rtol=0, atol=1e-4)
-
-
-def test_what_is_not_finite_or_ambiguous_is_not_written(tmp_path: Path) -> None:
-    model = adapted(llama(), tmp_path)
+def test_what_is_ambiguous_is_refused(tmp_path: Path) -> None:
     tokens = adapted(llama(), tmp_path / "tokens", trainable_token_indices={"embed_tokens": [3]})
     with pytest.raises(UsageError, match=r"can't be merged: it trains single tokens"):
         check_mergeable(tokens)
-    with torch.no_grad():
-        next(p for p in model.parameters() if p.requires_grad).fill_(float("nan"))
-    with pytest.raises(ResourceError, match="not finite"):
-        save_final(model, make_tokenizer(), tmp_path / "run", merge=True)
-    assert not (tmp_path / "run").exists()

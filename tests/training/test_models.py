@@ -15,7 +15,7 @@ from torch import nn
 from clairkit.errors import UsageError
 from clairkit.training import PreferenceTrainer, TrainConfig
 from clairkit.training.adapters import add_adapter
-from clairkit.training.merge import save_final
+from clairkit.training.merge import merged_model
 from clairkit.training.models import (
     is_4bit,
     is_quantised,
@@ -168,7 +168,7 @@ def test_qlora_trains_and_merges_into_dequantised_weights(tmp_path: Path) -> Non
     trainer.train()
     moved = {n for n, p in model.named_parameters() if not torch.equal(p, before[n])}
     assert moved == {n for n in before if ".lora_A." in n or ".lora_B." in n}
-    save_final(model, tokenizer, tmp_path / "merged", merge=True)
+    merged_model(model).save_pretrained(tmp_path / "merged")
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
     assert not hasattr(merged.config, "quantization_config")
     ids = torch.arange(24).view(2, 12) * 17 % 512

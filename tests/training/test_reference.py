@@ -14,7 +14,6 @@ from references import (
     check,
     lora,
     make_pairs,
-    make_settings,
     prepare,
     said,
     state,
@@ -26,14 +25,10 @@ from clairkit.batching.collate import PairCollator
 from clairkit.errors import DataError, ResourceError, UsageError
 from clairkit.training.head import attach_logps
 from clairkit.training.packing import packing_of
-from clairkit.training.reference import cache_folder, compute_references, parse_ref, reference_logps
+from clairkit.training.reference import cache_folder, compute_references, reference_logps
 from clairkit.training.reference_cache import Entry, write_cache
-from clairkit.training.reference_models import Ref, ReferenceSettings
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> ReferenceSettings:
-    return make_settings(tmp_path / "cache")
+from clairkit.training.reference_models import ReferenceSettings
+from clairkit.training.refs import Ref, parse_ref
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from references import (
     check,
     lora,
     make_pairs,
-    make_settings,
     prepare,
     said,
     state,
@@ -23,12 +22,8 @@ from tiny import make_llama
 
 from clairkit.errors import UsageError
 from clairkit.training.reference import compute_references
-from clairkit.training.reference_models import Ref, ReferenceSettings, shared_base
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> ReferenceSettings:
-    return make_settings(tmp_path / "cache")
+from clairkit.training.reference_models import ReferenceSettings, shared_base
+from clairkit.training.refs import Ref
 
 
 def test_the_same_base_with_and_without_an_adapter(settings: ReferenceSettings) -> None:

@@ -17,6 +17,7 @@ from clairkit.errors import DataError, GateError, ResourceError, UsageError
 from clairkit.losses import LOSSES, preference_loss
 from clairkit.records import Pair, write_pairs
 from clairkit.training import PreferenceTrainer, TrainConfig, resolve, run_training
+from clairkit.training.preparation import has_dropout, prepare_model
 
 ARGUMENTS = {
     "per_device_train_batch_size": 4, "per_device_eval_batch_size": 4, "learning_rate": 1e-3,
@@ -142,6 +143,20 @@ def test_accumulated_metrics_and_loss_equal_those_of_one_batch(tmp_path: Path) -
         assert rows[0][name] == pytest.approx(rows[1][name], rel=1e-4, abs=1e-6)
 
 
+def test_terms_of_a_sum_of_losses_are_logged_apart(tmp_path: Path) -> None:
+    arguments = {"per_device_train_batch_size": 4, "train_sampling_strategy": "sequential"}
+    rows = {}
+    for loss in ("apo_zero+0.1*sft", "apo_zero", "sft"):
+        run = trainer(tmp_path, make_llama(), loss=loss, tokens_per_step=40, arguments=arguments)
+        run.train()
+        rows[loss] = run.state.log_history[0]
+    row = rows.pop("apo_zero+0.1*sft")
+    for name, alone in rows.items():
+        assert row[f"loss/{name}"] == pytest.approx(alone["loss"], rel=1e-4)
+        assert not any(key.startswith("loss/") for key in alone)
+    assert row["loss"] == pytest.approx(row["loss/apo_zero"] + 0.1 * row["loss/sft"], rel=1e-4)
+
+
 def test_a_reference_that_is_not_the_policy_stops_at_step_0(tmp_path: Path) -> None:
     run = trainer(tmp_path, make_llama())
     run.compute_references()
@@ -157,10 +172,34 @@ def test_dropout_is_switched_off_so_that_policy_and_reference_agree(tmp_path: Pa
     assert run.state.log_history[0]["loss"] == pytest.approx(1.0, abs=1e-5)
 
 
-def test_dropout_left_on_is_what_the_guard_finds(tmp_path: Path) -> None:
+def test_dropout_left_on_acts_in_training_alone(tmp_path: Path) -> None:
     run = trainer(tmp_path, make_llama(attention_dropout=0.5), disable_dropout=False)
-    with pytest.raises(GateError, match="dropout"):
+    run.train()
+    assert run.state.log_history[0]["kl/rejected"] > 1e-5
+
+
+def test_with_dropout_a_reference_that_is_not_the_policy_stops_at_step_0(tmp_path: Path) -> None:
+    run = trainer(tmp_path, make_llama(attention_dropout=0.5), disable_dropout=False)
+    run.compute_references()
+    with torch.no_grad():
+        run.model.model.norm.weight.mul_(1.5)
+    with pytest.raises(GateError, match=r"at step 0 the loss is .* and should be 1\.000000"):
         run.train()
+
+
+def test_rates_of_dropout_are_found_in_modules_and_attributes() -> None:
+    from transformers import OPTConfig, OPTForCausalLM
+
+    model = OPTForCausalLM(OPTConfig(
+        vocab_size=16, hidden_size=8, ffn_dim=8, num_hidden_layers=1, num_attention_heads=1,
+        word_embed_proj_dim=8, dropout=0.3, layerdrop=0.2,
+    )).train()  # fmt: skip
+    assert has_dropout(model)
+    config = TrainConfig(model="m", pairs="p", output="o")
+    prepare_model(model, config)
+    assert not has_dropout(model)
+    ids = torch.arange(8)[None]
+    assert torch.equal(model(ids).logits, model.eval()(ids).logits)
 
 
 def test_a_loss_that_is_not_finite_names_the_pairs(tmp_path: Path) -> None:
