@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import unicodedata
+from urllib.parse import quote, unquote
 
 REDACTED = "[redacted]"
 
 # Variables whose values must never be shown, by the words in their names.
-_SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL)S?$", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"(?:(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL)S?|_(?:PASS|PASSPHRASE|PAT|AUTH))_?\d*$",
+    re.IGNORECASE,
+)
+_URL_PASSWORD = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")  # as in HTTPS_PROXY or DATABASE_URL
 _SECRET_SHAPES = (
     re.compile(r"(?i)(?<=bearer )[^\s\"',;]{6,}"),
     re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"),
@@ -17,19 +23,38 @@ _SECRET_SHAPES = (
     re.compile(r"\b(?:sk|hf|gsk|xai)[-_][A-Za-z0-9_-]{16,}"),
 )
 _MIN_SECRET = 6  # shorter values would blank ordinary words
+_AHEAD = 4096  # characters behind an excerpt in which a secret that begins in it may end
 
 
 def redact(text: str) -> str:
     """Return `text` without the secrets of the environment and of well-known shapes."""
-    values = {
-        value
-        for name, value in os.environ.items()
-        if _SECRET_NAME.search(name) and len(value) >= _MIN_SECRET
-    }
-    for value in sorted(values, key=len, reverse=True):
-        text = text.replace(value, REDACTED)
+    for secret in _secrets():
+        text = re.sub(re.escape(secret), REDACTED, text, flags=re.IGNORECASE)
     for shape in _SECRET_SHAPES:
         text = shape.sub(REDACTED, text)
+    return text
+
+
+def _secrets() -> list[str]:
+    """The secrets of the environment, as they are and as a URL or JSON spells them."""
+    values: set[str] = set()
+    for name, value in os.environ.items():
+        values.update([value] if _SECRET_NAME.search(name) else _URL_PASSWORD.findall(value))
+    spellings = {
+        spelling
+        for value in values
+        for spelling in (value, quote(value, safe=""), unquote(value), json.dumps(value)[1:-1])
+        if len(spelling) >= _MIN_SECRET
+    }
+    return sorted(spellings, key=len, reverse=True)  # one may hold another
+
+
+def _without_cut_secret(text: str) -> str:
+    """Return the beginning of a longer text without a secret that goes on where it was cut."""
+    for secret in _secrets():
+        for size in range(min(len(secret), len(text)), _MIN_SECRET - 1, -1):
+            if text[-size:].lower() == secret[:size].lower():
+                return text[:-size] + REDACTED
     return text
 
 
@@ -43,7 +68,9 @@ def printable(text: str, *, keep: str = "\n\t") -> str:
 
 def excerpt(text: str, limit: int = 80) -> str:
     """Return at most `limit` safe characters of `text` on one line."""
-    line = printable(redact(text[: limit + 4096]), keep="")
+    head = text[: limit + _AHEAD]
+    safe = redact(head)
+    line = printable(safe if head == text else _without_cut_secret(safe), keep="")
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

@@ -20,7 +20,12 @@ from clairkit.errors import ClairError
 # Command -> (module, one-line help). The help stands here so that `clairkit --help` imports none.
 COMMANDS = {
     "build-pairs": ("build_pairs", "Answers and their minimal revisions, as preference pairs."),
+    "explain": ("explain", "From a pair back to its prompt, replies and edits."),
+    "verify": ("verify", "Whether pairs, replies and manifest are as they were made."),
+    "merge": ("merge", "Pairs of several shards, with their journals, in one."),
+    "remove": ("remove", "Remove one person's rows, and what was made of them."),
     "score": ("score", "What really differs between the two sides of each pair."),
+    "calibrate": ("calibrate", "Which rubric or template agrees with your labels."),
     "train": ("train", "Train a model on pairs with an anchored loss."),
     "plan": ("plan", "Whether a training run fits, how long it takes, its cost."),
     "evaluate": ("evaluate", "Exactly right answers on held-out prompts, with an interval."),

@@ -17,7 +17,8 @@ _COUNTS = ("edit_spans", "span_length_mean", "span_length_max")
 
 
 @click.command("score", short_help="What really differs between the two sides of each pair.")
-@click.argument("pairs")
+@click.argument("pairs", nargs=-1, required=True)
+@click.option("--compare", is_flag=True, help="Two sets of pairs or more, side by side.")
 @click.option("-o", "--output", help="Write the pairs here, `scores` filled, sorted by id.")
 @click.option("--tokenizer", metavar="ID", help="Folder or Hub id; counts its tokens.")
 @click.option(
@@ -30,16 +31,19 @@ _COUNTS = ("edit_spans", "span_length_mean", "span_length_max")
 @click.option("--force", is_flag=True, help="Replace the output if it exists.")
 @output_options
 def command(
-    pairs: str,
+    pairs: tuple[str, ...],
+    compare: bool,
     output: str | None,
     tokenizer: str | None,
     drop: str | None,
-    skip_bad: bool,
-    force: bool,
     as_json: bool,
     quiet: bool,
+    **flags: bool,
 ) -> None:
     """Show what really differs between the two sides of each pair of PAIRS.
+
+    With --compare, several PAIRS are set side by side: clairkit score --compare A B C. Each mean
+    has a 95 % bootstrap interval; the prompts are drawn, each with all its pairs.
 
     PAIRS is a JSONL, JSON, CSV or Parquet file, a datasets folder or a Hub id. Without
     --tokenizer, grapheme clusters (characters as a reader sees them) are counted, never words.
@@ -52,20 +56,39 @@ def command(
 
     console = Console(as_json=as_json, quiet=quiet)
     reasons = parse_reasons(drop) if drop is not None else ()
+    _check_use(pairs, output, is_comparison=compare)
     if output is not None:
-        check_output(output, force=force)
+        check_output(output, force=flags["force"])
     loaded = load_tokenizer(tokenizer) if tokenizer is not None else None
-    stream = read_pairs(pairs, skip_bad=skip_bad)
+    if compare:
+        from clairkit.cli import score_compare
+
+        score_compare.compare(
+            console, pairs, loaded, drop=reasons, skip_bad=flags["skip_bad"], number=_number
+        )
+        return
+    (source,) = pairs
+    stream = read_pairs(source, skip_bad=flags["skip_bad"])
     scored = score_pairs(stream, loaded, drop=reasons, keep_pairs=output is not None)
-    _check_left(scored, pairs)
+    _check_left(scored, source)
     if output is not None:
-        write_pairs(output, scored.pairs, force=force)
+        write_pairs(output, scored.pairs, force=flags["force"])
     rows = summarise(scored.scores)
     _show(console, rows, scored, stream.skipped)
     if output is not None:
         console.show(f"Pairs with scores: {output}")
         console.note(f"Next: clairkit train --model ID --pairs {output} -o RUN")
     console.result(_result(rows, scored, stream.skipped, output))
+
+
+def _check_use(pairs: tuple[str, ...], output: str | None, *, is_comparison: bool) -> None:
+    from clairkit.errors import UsageError
+
+    if is_comparison and output is not None:
+        raise UsageError("--compare writes no pairs", received=output, remedy="leave out -o")
+    if not is_comparison and len(pairs) > 1:
+        raise UsageError("one set of pairs is scored at a time", received=" ".join(pairs),
+                         remedy="name one, or set them side by side with --compare")  # fmt: skip
 
 
 def _check_left(scored: ScoredPairs, source: str) -> None:

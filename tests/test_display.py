@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
 import pytest
@@ -64,12 +65,50 @@ def test_an_excerpt_says_that_it_was_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["OPENAI_API_KEY", "HF_TOKEN", "DB_PASSWORD", "MY_SECRETS", "aws_credentials"]
+    "name",
+    [
+        "OPENAI_API_KEY",
+        "OPENAI_API_KEY_2",
+        "HF_TOKEN",
+        "DB_PASSWORD",
+        "MY_SECRETS",
+        "aws_credentials",
+        "GITHUB_PAT",
+        "NPM_AUTH",
+        "KEY_PASSPHRASE",
+    ],
 )
 def test_secrets_of_the_environment_are_removed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "plain-words-42")
     assert redact("a plain-words-42 b") == f"a {REDACTED} b"
     assert "plain-words" not in excerpt("x" * 70 + "plain-words-42")
+
+
+@pytest.mark.parametrize(
+    "shown",
+    ["Plain+Words/42", "plain+words/42", "Plain%2BWords%2F42", 'in JSON: "Plain+Words/42"'],
+)
+def test_a_secret_is_known_however_it_is_spelt(monkeypatch: pytest.MonkeyPatch, shown: str) -> None:
+    monkeypatch.setenv("A_KEY", "Plain+Words/42")
+    assert "words" not in redact(shown).lower()
+
+
+def test_a_secret_that_json_escapes_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_KEY", 'plain"words\\42')
+    assert "words" not in redact(json.dumps({"key": 'plain"words\\42'}))
+
+
+def test_a_password_in_a_variable_that_holds_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://ann:plain%40words@proxy:3128")
+    assert redact("407: plain@words and plain%40words") == f"407: {REDACTED} and {REDACTED}"
+
+
+def test_a_long_secret_at_the_end_of_what_an_excerpt_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    secret = ".".join(f"part-{number}" for number in range(300))
+    monkeypatch.setenv("A_TOKEN", secret)
+    assert "part" not in excerpt(secret * 2)
 
 
 def test_a_secret_within_a_longer_one_leaves_no_rest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,9 @@
 
 from clairkit.evaluation.asking import Answerer
 from clairkit.evaluation.checks import Check, load_check, score_answer
-from clairkit.evaluation.intervals import Difference, Interval, paired_difference, wilson
 from clairkit.evaluation.station import AnswerRow, Evaluation, compare, evaluate
 from clairkit.evaluation.wording import sentence
+from clairkit.intervals import Difference, Interval, paired_difference, wilson
 
 __all__ = [
     "AnswerRow",

@@ -10,9 +10,9 @@ from typing import Any
 from clairkit.errors import DataError, UsageError
 from clairkit.evaluation.asking import Answerer, make_asker
 from clairkit.evaluation.checks import Check, score_answer
-from clairkit.evaluation.intervals import Difference, Interval, paired_difference, wilson
 from clairkit.generation.sampling import Failure, Outcome, Sampling
 from clairkit.generation.specs import ModelOptions
+from clairkit.intervals import Difference, Interval, paired_difference, wilson
 from clairkit.records import PromptRow
 
 _CHUNK = 64  # prompts between two reports of progress

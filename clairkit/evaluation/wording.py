@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from clairkit.evaluation.intervals import Difference
 from clairkit.evaluation.station import Evaluation
+from clairkit.intervals import Difference
 
 _VERDICTS = {
     "better": "That is a gain beyond chance.",

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from itertools import cycle
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
-
+from clairkit import __version__
 from clairkit.display import excerpt
 from clairkit.errors import RemoteError
 from clairkit.generation.chat_response import error_code, error_text, read_completion
-from clairkit.generation.endpoint import KEY_VARIABLE, Endpoint
+from clairkit.generation.endpoint import Endpoint
+from clairkit.generation.http_client import HttpClient, HttpFault, HttpResponse
+from clairkit.generation.pace import Allowance
 from clairkit.generation.reasons import HALTED
 from clairkit.generation.requests import Control
 from clairkit.generation.retry import Breaker, Limiter, RetryPolicy, next_wait, retry_after
@@ -25,8 +24,8 @@ from clairkit.generation.sampling import Failure, Outcome
 BODY_CAP = 2_000_000
 """The most bytes of a response that are read."""
 
-_POOL = 8  # the work of one httpx pool grows with the square of its connections
 _LOST = frozenset(("request_failed", "content_type", "bad_response"))
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _AGAIN = frozenset((408, 409, 425, 429))
 # Words of a 400 that concern a setting of the run, not the row.
 _SETTING_CODES = frozenset(("unsupported_parameter", "unsupported_value", "model_not_found"))
@@ -52,36 +51,33 @@ class ChatClient:
         concurrency: the most requests at once.
         timeout: seconds that one request may take as a whole.
         policy: how failed requests are tried again.
+        pace: the most requests, and the most tokens, a minute; None is no limit.
     """
 
     def __init__(
-        self, endpoint: Endpoint, *, concurrency: int, timeout: float, policy: RetryPolicy
+        self,
+        endpoint: Endpoint,
+        *,
+        concurrency: int,
+        timeout: float,
+        policy: RetryPolicy,
+        pace: tuple[float | None, float | None] = (None, None),
     ) -> None:
         self._endpoint = endpoint
         self._policy = policy
         self._timeout = timeout
         self._limiter = Limiter(concurrency)
         self._breaker = Breaker(policy.consecutive)
-        headers = {"Accept-Encoding": "identity", "Accept": "application/json"}
-        if endpoint.key is not None:
-            headers["Authorization"] = f"Bearer {endpoint.key}"
-        context = httpx.create_ssl_context()
-        self._pools = [
-            httpx.AsyncClient(
-                headers=headers,
-                verify=context,
-                timeout=httpx.Timeout(timeout, connect=min(10.0, timeout)),
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=concurrency),
-                follow_redirects=False,  # the key stays with the first host
-                trust_env=not endpoint.is_loopback,  # no proxy between us and this machine
-            )
-            for _ in range(math.ceil(concurrency / _POOL))
-        ]
-        self._turns = cycle(self._pools)
+        self._allowance = Allowance(*pace)
+        self._http = HttpClient(
+            endpoint.base_url,
+            _headers(endpoint),
+            body_cap=BODY_CAP,
+            use_proxy=not endpoint.is_loopback,  # no proxy between us and this machine
+        )
 
     async def close(self) -> None:
-        for pool in self._pools:
-            await pool.aclose()
+        await self._http.close()
 
     async def post(self, body: Mapping[str, Any], control: Control) -> Outcome:
         """Return what the server made of `body`, after as many tries as the policy allows.
@@ -91,11 +87,17 @@ class ChatClient:
         """
         wait = self._policy.base
         problems: list[str] = []
+        content = json.dumps(body, separators=(",", ":")).encode()
         for tries in range(1, self._policy.tries + 1):
-            async with self._limiter.place():
-                if not control.take():
+            await self._limiter.enter()
+            try:
+                claimed = await self._allowance.claim(len(content), _longest(body), control)
+                if claimed is None or not control.take():
                     return Failure(HALTED)
-                outcome = await self._try(body, tries)
+                outcome = await self._try(content, tries)
+            finally:
+                self._limiter.leave()
+            self._count(outcome, claimed)
             if not isinstance(outcome, _Again):
                 return self._settled(outcome)
             problems.append(outcome.problem)
@@ -105,15 +107,21 @@ class ChatClient:
                 return Failure(HALTED)
         return self._settled(_exhausted(problems))
 
-    async def _try(self, body: Mapping[str, Any], tries: int) -> Outcome | _Again:
+    async def _try(self, content: bytes, tries: int) -> Outcome | _Again:
         try:
-            outcome = await self._once(body, tries)
+            outcome = await self._once(content, tries)
         except _Again as again:
             if again.overloaded:
                 self._limiter.slow_down()
             return again
         self._limiter.succeed()
         return outcome
+
+    def _count(self, outcome: Outcome | _Again, claimed: float) -> None:
+        if isinstance(outcome, _Again):
+            self._allowance.settle(claimed, 0, 0)
+        elif outcome.prompt_tokens or outcome.completion_tokens:  # else the server does not say
+            self._allowance.settle(claimed, outcome.prompt_tokens, outcome.completion_tokens)
 
     def _settled(self, outcome: Outcome) -> Outcome:
         """Count the row; too many lost ones in a row end the run."""
@@ -125,40 +133,40 @@ class ChatClient:
             )
         return outcome
 
-    async def _once(self, body: Mapping[str, Any], tries: int) -> Outcome:
+    async def _once(self, content: bytes, tries: int) -> Outcome:
         try:
             async with asyncio.timeout(self._timeout):
-                url = f"{self._endpoint.base_url}/chat/completions"
-                async with next(self._turns).stream("POST", url, json=body) as response:
-                    content = await _read(response)
-        except (httpx.TimeoutException, TimeoutError):
+                response = await self._http.post("/chat/completions", content)
+        except TimeoutError:
             raise _Again(f"no whole response within {self._timeout:g} s") from None
-        except httpx.HTTPError as error:
-            raise _Again(excerpt(f"{type(error).__name__}: {error}", 200)) from None
-        if content is None:
+        except HttpFault as error:
+            raise _Again(excerpt(str(error), 200)) from None
+        if response.content is None:
             return Failure("too_large", f"more than {BODY_CAP} bytes", tries=tries)
-        if response.status_code == httpx.codes.OK:
-            return _completion(response, content, tries)
-        return self._refused(response, _decoded(content), tries)
+        if response.status == 200:
+            return _completion(response, response.content, tries)
+        return self._refused(response, _decoded(response.content), tries)
 
-    def _refused(self, response: httpx.Response, body: Any, tries: int) -> Outcome:
+    def _refused(self, response: HttpResponse, body: Any, tries: int) -> Outcome:
         """What an unsuccessful status means: again, this row, or the run."""
-        status = response.status_code
+        status = response.status
         said = f"HTTP {status}: {error_text(body)}" if body is not None else f"HTTP {status}"
-        if response.is_redirect:
+        if status in _REDIRECTS:
             raise self._redirected(response)
         if error_code(body) == "insufficient_quota" or status == 402:
-            raise RemoteError(f"the account has no quota left ({said})",
-                              remedy=f"top it up, or set another {KEY_VARIABLE}")  # fmt: skip
+            remedy = f"top it up, or set another {self._endpoint.key_variable}"
+            raise RemoteError(f"the account has no quota left ({said})", remedy=remedy)
         if status in _AGAIN or status >= 500:
             raise _Again(said, self._asked_wait(response), overloaded=status in (429, 503))
         if status in _FATAL or error_code(body) in _SETTING_CODES:
             remedy = _FATAL.get(status, "change that setting of the run")
-            raise RemoteError(f"the server at {self._endpoint.host} refused ({said})",
-                              remedy=remedy)  # fmt: skip
+            raise RemoteError(
+                f"the server at {self._endpoint.host} refused ({said})",
+                remedy=remedy.format(key=self._endpoint.key_variable),
+            )
         return Failure("bad_request", said, tries=tries)
 
-    def _asked_wait(self, response: httpx.Response) -> float | None:
+    def _asked_wait(self, response: HttpResponse) -> float | None:
         seconds = retry_after(response.headers.get("retry-after"))
         if seconds is None or seconds <= self._policy.longest_wait:
             return seconds
@@ -168,34 +176,39 @@ class ChatClient:
             remedy="run the command again then; what is done is kept",
         )
 
-    def _redirected(self, response: httpx.Response) -> RemoteError:
+    def _redirected(self, response: HttpResponse) -> RemoteError:
         there = urlsplit(response.headers.get("location", "")).hostname or "another path"
         return RemoteError(
-            f"the server at {self._endpoint.host} redirects (HTTP {response.status_code}) to "
+            f"the server at {self._endpoint.host} redirects (HTTP {response.status}) to "
             f"{excerpt(there)}; the key is not sent there",
             remedy="give the final address with --base-url if you trust it",
         )
 
 
 _FATAL = {
-    401: f"check {KEY_VARIABLE}",
-    403: f"check what {KEY_VARIABLE} is allowed to do",
+    401: "check {key}",
+    403: "check what {key} is allowed to do",
     404: "check the model's name and --base-url, which often ends with /v1",
     405: "check --base-url, which often ends with /v1",
     422: "check the model's name and the sampling settings",
 }
 
 
-async def _read(response: httpx.Response) -> bytes | None:
-    """The body; None when it is larger than allowed. Nothing is decompressed unasked."""
-    pieces: list[bytes] = []
-    size = 0
-    async for piece in response.aiter_raw():
-        size += len(piece)
-        if size > BODY_CAP:
-            return None
-        pieces.append(piece)
-    return b"".join(pieces)
+def _headers(endpoint: Endpoint) -> dict[str, str]:
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": f"clairkit/{__version__}",
+    }
+    if endpoint.key is not None:
+        headers["Authorization"] = f"Bearer {endpoint.key}"
+    return headers
+
+
+def _longest(body: Mapping[str, Any]) -> int:
+    """The most tokens that the reply to a request may have."""
+    return int(body.get("max_tokens") or body.get("max_completion_tokens") or 0)
 
 
 def _decoded(content: bytes) -> Any:
@@ -206,7 +219,7 @@ def _decoded(content: bytes) -> Any:
         return None
 
 
-def _completion(response: httpx.Response, content: bytes, tries: int) -> Outcome:
+def _completion(response: HttpResponse, content: bytes, tries: int) -> Outcome:
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     encoding = response.headers.get("content-encoding", "identity").lower()
     if encoding != "identity":

@@ -9,6 +9,11 @@ from urllib.parse import urlsplit
 from clairkit.errors import RemoteError, UsageError
 
 KEY_VARIABLE = "OPENAI_API_KEY"
+KEY_VARIABLES = {
+    "target": "TARGET_API_KEY",
+    "reviser": "REVISER_API_KEY",
+    "judge": "JUDGE_API_KEY",
+}
 URL_VARIABLE = "OPENAI_BASE_URL"
 DEFAULT_URL = "https://api.openai.com/v1"
 _LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
@@ -20,6 +25,8 @@ class Endpoint:
 
     base_url: str
     key: str | None = field(default=None, repr=False)
+    key_variable: str = KEY_VARIABLE
+    """Where the key came from, or is to be put."""
 
     @property
     def host(self) -> str:
@@ -34,21 +41,36 @@ class Endpoint:
         return self.host == "api.openai.com"
 
 
-def find_endpoint(base_url: str | None = None) -> Endpoint:
-    """Return the endpoint by argument, `OPENAI_BASE_URL` or default, with `OPENAI_API_KEY`.
+def find_endpoint(
+    base_url: str | None = None, role: str | None = None, *, needs_key: bool = True
+) -> Endpoint:
+    """Return the endpoint of a role.
+
+    Args:
+        base_url: its address; else `OPENAI_BASE_URL`, else OpenAI's own.
+        role: `target`, `reviser` or `judge`: its key is in `TARGET_API_KEY`, …, else in
+            `OPENAI_API_KEY`.
+        needs_key: whether requests will be made.
 
     Raises:
         UsageError: the URL is none, or holds credentials.
         RemoteError: OpenAI's own server is meant and there is no key.
     """
     given = base_url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
-    endpoint = Endpoint(_checked(given), _key())
-    if endpoint.is_openai and endpoint.key is None:
+    variable = key_variable(role)
+    endpoint = Endpoint(_checked(given), _key(variable), variable)
+    if needs_key and endpoint.is_openai and endpoint.key is None:
         raise RemoteError(
-            f"{KEY_VARIABLE} is not set",
+            f"{variable} is not set",
             remedy=f"set it, or name another server with --base-url or {URL_VARIABLE}",
         )
     return endpoint
+
+
+def key_variable(role: str | None) -> str:
+    """Return the variable that holds a role's key: its own if it is set, else the common one."""
+    own = KEY_VARIABLES.get(role or "", KEY_VARIABLE)
+    return own if os.environ.get(own, "").strip() else KEY_VARIABLE
 
 
 def _checked(url: str) -> str:
@@ -57,7 +79,8 @@ def _checked(url: str) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError:
         host = None
-    if not host or parts.scheme not in ("http", "https"):
+    is_sendable = url.isascii() and not any(map(str.isspace, url.strip()))
+    if not host or not is_sendable or parts.scheme not in ("http", "https"):
         # The URL is not shown: it may hold a password.
         raise UsageError("the base URL is no http or https address",
                          remedy="write it as http://127.0.0.1:8000/v1")  # fmt: skip
@@ -70,9 +93,9 @@ def _checked(url: str) -> str:
     return url.strip().rstrip("/")
 
 
-def _key() -> str | None:
-    key = os.environ.get(KEY_VARIABLE, "").strip()
+def _key(variable: str) -> str | None:
+    key = os.environ.get(variable, "").strip()
     if not key.isascii() or not key.isprintable():
-        raise UsageError(f"{KEY_VARIABLE} holds characters that no header can carry",
+        raise UsageError(f"{variable} holds characters that no header can carry",
                          remedy="copy the key again")  # fmt: skip
     return key or None

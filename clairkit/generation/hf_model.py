@@ -32,6 +32,7 @@ class HfModel:
     """
 
     is_function = False
+    is_local = True  # in this process's memory, which the next model may need
     concurrency = 1
 
     def __init__(self, id_or_path: str, *, batch_size: int = 16) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from typing import Any
 
 from clairkit.display import excerpt
 from clairkit.errors import DataError, ResourceError, UsageError
+from clairkit.generation.commits import GroupCommit, OnDisk
 from clairkit.generation.lock import FileLock
 from clairkit.generation.reasons import reason
 from clairkit.generation.sampling import Failure, Outcome, Reply
@@ -68,8 +69,18 @@ class Usage:
     """What all recorded results took."""
 
     calls: int = 0
+    """Requests, those that were made again included."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    results: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.calls + other.calls,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.results + other.results,
+        )
 
 
 class Journal:
@@ -91,8 +102,9 @@ class Journal:
         except OSError as error:
             raise ResourceError(f"{output.parent}: can't be made ({error.strerror})") from None
         self._lock = FileLock(output.with_name(f"{output.name}.journal.lock"))
-        self._waiting: list[Entry] = []
-        self._flushed: asyncio.Future[None] | None = None
+        self._commits: GroupCommit[Entry] = GroupCommit(
+            lambda entries: self._insert(entries), lambda: self._commit()
+        )
         try:
             with self._faults():
                 # Used by one thread after another, never by two at once.
@@ -100,6 +112,10 @@ class Journal:
                     self.path, isolation_level=None, check_same_thread=False
                 )
                 self._open()
+                # Reads do not wait for a commit that is under way.
+                self._reader = sqlite3.connect(
+                    self.path, isolation_level=None, check_same_thread=False
+                )
         except BaseException:
             self._lock.release()
             raise
@@ -117,6 +133,8 @@ class Journal:
 
     def close(self) -> None:
         """Close the file and let go of the lock."""
+        self._commits.close()
+        self._reader.close()
         self._database.close()
         self._lock.release()
 
@@ -157,7 +175,7 @@ class Journal:
 
     def latest(self, key: str, step: str) -> Recorded | None:
         """Return the newest result of a row's step."""
-        row = self._database.execute(_LATEST, (key, step)).fetchone()
+        row = self._reader.execute(_LATEST, (key, step)).fetchone()
         if row is None:
             return None
         attempt, code, detail, text, rationale, finish, prompt, completion, tries = row
@@ -169,40 +187,42 @@ class Journal:
 
     def usage(self) -> Usage:
         """Return what all results so far took."""
-        row = self._database.execute(
-            "SELECT COALESCE(SUM(tries), 0), COALESCE(SUM(prompt_tokens), 0), "
-            "COALESCE(SUM(completion_tokens), 0) FROM results"
-        ).fetchone()
-        return Usage(*row)
+        return sum(self.usage_by_model().values(), Usage())
 
-    async def record(self, entries: Iterable[Entry]) -> None:
-        """Bring results to the disk. What arrives in one turn of the loop shares a transaction."""
-        self._waiting += entries
-        if self._flushed is None:
-            loop = asyncio.get_running_loop()
-            self._flushed = loop.create_future()
-            loop.call_soon(self._flush)
-        await asyncio.shield(self._flushed)
+    def usage_by_model(self) -> dict[str, Usage]:
+        """Return what all results so far took, by the model's spec; a fork's first ones are not
+        its own.
+        """
+        rows = self._database.execute(
+            "SELECT model, SUM(tries), SUM(prompt_tokens), SUM(completion_tokens), COUNT(*) "
+            "FROM (SELECT model, tries, prompt_tokens, completion_tokens FROM results "
+            "ORDER BY rowid LIMIT -1 OFFSET ?) GROUP BY model ORDER BY model",
+            (self.meta("inherited") or 0,),
+        )
+        return {model: Usage(*spent) for model, *spent in rows}
 
-    def _flush(self) -> None:
-        flushed, waiting = self._flushed, self._waiting
-        self._flushed, self._waiting = None, []
-        if flushed is None or flushed.done():
-            return
-        try:
-            self.write(waiting)
-        except Exception as error:
-            flushed.set_exception(error)
-        else:
-            flushed.set_result(None)
+    def submit(self, entry: Entry, on_disk: OnDisk) -> asyncio.Future[None]:
+        """Have a result brought to the disk, in a thread; see `GroupCommit.submit`."""
+        return self._commits.submit(entry, on_disk)
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Bring results to the disk at once, all or none."""
+        self._insert(entries)
+        self._commit()
+
+    def _insert(self, entries: Sequence[Entry]) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         with self._faults():
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 self._database.executemany(_INSERT, [_values(entry, now) for entry in entries])
+            except BaseException:
+                self._database.rollback()
+                raise
+
+    def _commit(self) -> None:
+        with self._faults():
+            try:
                 self._database.execute("COMMIT")
             except BaseException:
                 self._database.rollback()

@@ -21,9 +21,12 @@ class OpenAIModel:
     Args:
         model: the model's name on the server.
         base_url: the server; else `OPENAI_BASE_URL`, else OpenAI's own.
+        role: whose key is used: see `find_endpoint`.
         concurrency: the most requests at once.
         timeout: seconds that one request may take.
         policy: how failed requests are tried again.
+        pace: the most requests, and the most tokens, a minute; None is no limit.
+        needs_key: whether requests will be made; else OpenAI's own server may lack its key.
 
     Raises:
         UsageError: there is no model name, or the URL is none.
@@ -38,9 +41,12 @@ class OpenAIModel:
         model: str,
         *,
         base_url: str | None = None,
+        role: str | None = None,
         concurrency: int = 8,
         timeout: float = 600.0,
         policy: RetryPolicy | None = None,
+        pace: tuple[float | None, float | None] = (None, None),
+        needs_key: bool = True,
     ) -> None:
         if not model:
             raise UsageError("the model has no name", remedy="write openai:MODEL")
@@ -48,9 +54,10 @@ class OpenAIModel:
         self.identity: Mapping[str, Any] = {"kind": "openai", "model": model}
         self.concurrency = concurrency
         self._model = model
-        self._endpoint = find_endpoint(base_url)
+        self._endpoint = find_endpoint(base_url, role, needs_key=needs_key)
         self._timeout = timeout
         self._policy = policy or RetryPolicy()
+        self._pace = pace
         self._client: ChatClient | None = None
 
     async def complete(self, tasks: Sequence[Task], control: Control) -> list[Outcome]:
@@ -59,16 +66,17 @@ class OpenAIModel:
         if self._client is None:
             self._client = ChatClient(
                 self._endpoint, concurrency=self.concurrency, timeout=self._timeout,
-                policy=self._policy,
+                policy=self._policy, pace=self._pace,
             )  # fmt: skip
-        return [await self._client.post(self._body(task), control) for task in tasks]
+        return [await self._client.post(self.body(task), control) for task in tasks]
 
     async def close(self) -> None:
         if self._client is not None:
             await self._client.close()
             self._client = None
 
-    def _body(self, task: Task) -> dict[str, Any]:
+    def body(self, task: Task) -> dict[str, Any]:
+        """Return the request for a row as JSON has it."""
         sampling = task.sampling
         limit = "max_completion_tokens" if self._endpoint.is_openai else "max_tokens"
         body: dict[str, Any] = {

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from clairkit.generation.marks import Mark, ReplyMarks
+from clairkit.generation.marks import DRESS, Mark, ReplyMarks
 from clairkit.generation.sampling import Failure, Reply
 
 # The detail codes of `parse_error`.
@@ -25,8 +25,10 @@ LEAK = "marker_leak"
 FENCED = "revision_fenced"
 
 _FENCE = re.compile(r"^ {0,3}(?P<run>`{3,}|~{3,})(?P<info>[^`\n\r]*)\r?$")
-# The dress of an end mark that stands on its own line belongs to the mark.
-_OPENING_DRESS = re.compile(r"(?m)^[ \t]{0,3}(?:#{1,6}[ \t]+)?(?:\*{1,3}|_{2,3}|`)?\Z")
+# The dress of an end mark belongs to the mark: what begins its line, or stands on both its sides.
+_OPENING_DRESS = re.compile(rf"(?m)^[ \t]{{0,3}}(?:#{{1,6}}[ \t]+)?(?:{DRESS})?\Z")
+_CLOSING_DRESS = re.compile(DRESS)
+_THOUGHT = re.compile(r"\s*<(?P<tag>think|thinking|thought)>")
 _LEADING_BLANK_LINES = re.compile(r"\A(?:[ \t]*\r?\n)+")
 _PROSE_FENCES = frozenset(("", "text", "txt", "plain", "plaintext", "markdown", "md"))
 
@@ -37,6 +39,14 @@ class Revision:
 
     text: str
     rationale: str | None = None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What stands behind the two marks of a reply; the body as it is, the rationale stripped."""
+
+    body: str
+    rationale: str | None
 
 
 @dataclass(frozen=True)
@@ -58,11 +68,22 @@ def parse_reply(reply: Reply, marks: ReplyMarks, answer: str) -> Revision | Fail
         answer: the answer it revised; a mark that is in it may be in the revision.
     """
     if reply.finish_reason == "length":
-        return Failure("truncated", "the reply was cut at its token limit", reply.text)
-    found = _parse(_without_thought(reply.text, marks), marks, answer)
+        return cut(reply)
+    parts = split_reply(reply.text, marks)
+    found = parts if isinstance(parts, str) else _checked(parts, marks, answer)
     if isinstance(found, str):
         return Failure("parse_error", found, reply.text)
     return found
+
+
+def cut(reply: Reply) -> Failure:
+    """Return the failure of a reply that has not ended."""
+    return Failure("truncated", "the reply was cut at its token limit", reply.text)
+
+
+def split_reply(text: str, marks: ReplyMarks) -> Parts | str:
+    """Return the parts of a reply, or the detail code of why they can't be told."""
+    return _split(without_thought(text, marks), marks)
 
 
 def same_text(one: str, other: str) -> bool:
@@ -74,11 +95,11 @@ def _bare(text: str) -> str:
     return "".join(unicodedata.normalize("NFC", text).split())
 
 
-def _parse(text: str, marks: ReplyMarks, answer: str) -> Revision | str:
+def _split(text: str, marks: ReplyMarks) -> Parts | str:
     lines = _lines(text)
     at = _marked(lines, marks, marks.revision)
     if not at and (inner := _unwrapped(text)) is not None:
-        return _parse(inner, marks, answer)
+        return _split(inner, marks)
     if not at:
         return _why_missing(text, lines, marks)
     if len(at) > 1:
@@ -92,11 +113,11 @@ def _parse(text: str, marks: ReplyMarks, answer: str) -> Revision | str:
         body, problem = _until_end(body, marks.end, marks.nonce)
         if problem:
             return problem
-    return _checked(body, _rationale(text, lines, reasoning, place, marks), marks, answer)
+    return Parts(body, _rationale(text, lines, reasoning, place, marks))
 
 
-def _checked(body: str, rationale: str | None, marks: ReplyMarks, answer: str) -> Revision | str:
-    revision = _LEADING_BLANK_LINES.sub("", body).rstrip()
+def _checked(parts: Parts, marks: ReplyMarks, answer: str) -> Revision | str:
+    revision = _LEADING_BLANK_LINES.sub("", parts.body).rstrip()
     if not revision.strip():
         return EMPTY
     nonce = marks.nonce
@@ -104,7 +125,7 @@ def _checked(body: str, rationale: str | None, marks: ReplyMarks, answer: str) -
         return LEAK
     if _is_lone_fence(revision) and not _FENCE.match(answer.strip().partition("\n")[0]):
         return FENCED
-    return Revision(revision, rationale)
+    return Revision(revision, parts.rationale)
 
 
 def _marked(lines: list[_Line], marks: ReplyMarks, mark: Mark) -> list[int]:
@@ -141,6 +162,11 @@ def _until_end(body: str, end: Mark, nonce: str) -> tuple[str, str | None]:
     before, after = body[: ends[0].start()], body[ends[0].end() :]
     if after.strip(" \t\r\n*_`~:\uff1a"):
         return body, AFTER_END
+    closing = _CLOSING_DRESS.match(after)
+    if closing and before.endswith(closing[0]):
+        if before.count(closing[0]) % 2 == 0:
+            return body, AFTER_END  # the text's own dress: what is behind the mark is loose
+        before = before.removesuffix(closing[0])
     return _OPENING_DRESS.sub("", before), None
 
 
@@ -193,12 +219,13 @@ def _is_lone_fence(revision: str) -> bool:
     return _closes(last, first["run"]) and first["info"].strip().lower() in _PROSE_FENCES
 
 
-def _without_thought(text: str, marks: ReplyMarks) -> str:
-    """Cut the thoughts that some models write before their reply."""
+def without_thought(text: str, marks: ReplyMarks) -> str:
+    """Return a reply without the thoughts that some models write before it."""
     text = text.removeprefix("\ufeff")
-    opened = text.lstrip().startswith("<think>")
-    head, close, rest = text.partition("</think>")
-    if opened:
+    start = _THOUGHT.match(text)
+    if start:
+        _, close, rest = text.partition(f"</{start['tag']}>")
         return rest if close else ""
+    head, close, rest = text.partition("</think>")  # some chat templates have said the start
     marked = marks.revision.find(rest, marks.nonce)
     return rest if close and marked and "<think>" not in head else text

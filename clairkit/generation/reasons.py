@@ -12,7 +12,8 @@ HALTED = "halted"
 class Reason:
     """What a code means, and what follows from it.
 
-    `failed`: the row should have become a pair; the command then ends with exit code 4.
+    `failed`: the row should have become a pair; the command then ends with exit code 4. False
+    where the run did what it was asked to: nothing to revise, or a gate that the policy drops by.
     `again`: a resumed run asks once more instead of keeping the result.
     """
 
@@ -21,14 +22,7 @@ class Reason:
     again: bool = False
 
 
-REASONS = {
-    "no_op": Reason("the revision does not differ from the answer", failed=False),
-    "duplicate": Reason("an earlier row has the same prompt and answer", failed=False),
-    "parse_error": Reason("the reply does not hold exactly one whole revision"),
-    "truncated": Reason("the revision was cut at its token limit"),
-    "refusal": Reason("the model refused"),
-    "answer_truncated": Reason("the target's answer was cut at its token limit"),
-    "answer_empty": Reason("the answer is empty"),
+_CALLS = {
     "request_failed": Reason("the server could not be reached or failed each time", again=True),
     "bad_request": Reason("the server refused this row"),
     "bad_response": Reason("the server's response is not a chat completion", again=True),
@@ -41,6 +35,42 @@ REASONS = {
     "bad_unicode": Reason("the text holds a lone surrogate"),
     "function_error": Reason("the function raised an exception or returned no text", again=True),
 }
+_REPLIES = {
+    "duplicate": Reason("an earlier row has the same prompt and answer", failed=False),
+    "parse_error": Reason("the reply does not hold exactly one whole revision"),
+    "edit_failed": Reason("the reply's edits do not fit the answer"),
+    "edit_share": Reason("more of the answer was changed than --max-edit-share allows"),
+    "length_changed": Reason("the revision is not as long as the answer, as --length-neutral asks"),
+    "answer_truncated": Reason("the target's answer was cut at its token limit"),
+    "answer_empty": Reason("the answer is empty"),
+}
+_GATES = {
+    "no_op": Reason("the revision does not differ from the answer", failed=False),
+    "refusal": Reason("the model refused"),
+    "refusal_flipped": Reason("the answer declined and the revision claims", failed=False),
+    "marker_leak": Reason("the revision holds marks of the request or of a chat", failed=False),
+    "meta_leak": Reason("the revision speaks of being one, or as the reviser", failed=False),
+    "elided": Reason("the revision leaves out a part as unchanged", failed=False),
+    "language_change": Reason("the revision is in another language", failed=False),
+    "fence_broken": Reason("a code fence of the answer is broken", failed=False),
+    "truncated": Reason("the revision was cut at its token limit, or ends in mid-sentence"),
+    "revision_mentioned": Reason("the revision hints at an earlier version", failed=False),
+    "length_inflation": Reason("the revision is much longer than the answer", failed=False),
+    "numbers_changed": Reason("a number was changed without a word on it", failed=False),
+    "urls_changed": Reason("a link was changed without a word on it", failed=False),
+    "new_claims": Reason("the revision has facts that nothing before it has", failed=False),
+    "injection_suspect": Reason("the texts hold directions to the reviser", failed=False),
+}
+_METHODS = {
+    "same_answers": Reason("the answers to choose from are all the same", failed=False),
+    "too_few_answers": Reason("fewer than two answers to choose from"),
+    "judge_tie": Reason("the judge found no answer better than another", failed=False),
+    "judge_inconsistent": Reason("the judge's choice changed with the order", failed=False),
+    "verdict_unclear": Reason("the judge's reply does not name exactly one answer"),
+}
+
+REASONS = {**_GATES, **_REPLIES, **_CALLS, **_METHODS}
+"""By code. Those of the gates are what `--gate` knows; see `clairkit.generation.gates`."""
 
 
 def reason(code: str) -> Reason:

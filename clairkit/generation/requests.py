@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from clairkit.errors import ClairError
+from clairkit.generation.control import Control
 from clairkit.generation.sampling import Outcome, Sampling
 from clairkit.records import Message
+
+__all__ = ["AnswerRequest", "Control", "JudgeRequest", "Model", "ReviseRequest", "Task"]
 
 
 @dataclass(frozen=True)
@@ -36,57 +36,27 @@ class ReviseRequest:
 
 
 @dataclass(frozen=True)
+class JudgeRequest:
+    """What a `python:` judge is called with: it returns "first", "second" or "tie"."""
+
+    prompt: tuple[Message, ...]
+    """The conversation that was answered."""
+    first: str
+    """One answer. Each two answers are judged twice, in both orders."""
+    second: str
+    """The other."""
+    row: Mapping[str, Any] = field(default_factory=dict)
+    """The row's `id` and all other columns of the prompt file."""
+
+
+@dataclass(frozen=True)
 class Task:
     """One row of one step: the messages for a chat model, the request for a function."""
 
     key: str
     messages: tuple[Message, ...]
-    request: AnswerRequest | ReviseRequest
+    request: AnswerRequest | ReviseRequest | JudgeRequest
     sampling: Sampling
-
-
-class Control:
-    """What the running calls share: when to stop, and how many calls may still be made.
-
-    Args:
-        max_calls: the most calls in all; None is no limit.
-        calls: how many an earlier part of the run made.
-    """
-
-    def __init__(self, max_calls: int | None = None, calls: int = 0) -> None:
-        self.calls = calls
-        self.error: ClairError | None = None
-        self.signal: int | None = None
-        self.over_budget = False
-        self._max_calls = max_calls
-        self._halted = asyncio.Event()
-
-    @property
-    def halted(self) -> bool:
-        return self._halted.is_set()
-
-    def halt(self, *, error: ClairError | None = None, signal: int | None = None) -> None:
-        """Let what is in flight end, and start nothing more. The first cause is kept."""
-        if not self.halted:
-            self.error, self.signal = error, signal
-        self._halted.set()
-
-    def take(self, count: int = 1) -> bool:
-        """Claim `count` calls; False when the run stops, or would go over its limit."""
-        if self.halted:
-            return False
-        if self._max_calls is not None and self.calls + count > self._max_calls:
-            self.over_budget = True
-            self.halt()
-            return False
-        self.calls += count
-        return True
-
-    async def sleep(self, seconds: float) -> bool:
-        """Wait; False when the run stopped in the meantime."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._halted.wait(), seconds)
-        return not self.halted
 
 
 class Model(Protocol):

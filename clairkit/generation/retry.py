@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -64,21 +63,34 @@ class Limiter:
         self._top = concurrency
         self._running = 0
         self._successes = 0
-        self._free = asyncio.Condition()
+        self._queue: deque[asyncio.Future[None]] = deque()
         self.allowed = concurrency
 
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Hold one of the allowed places."""
-        async with self._free:
-            await self._free.wait_for(lambda: self._running < self.allowed)
+    async def enter(self) -> None:
+        """Take one of the allowed places, in turn; `leave` gives it back."""
+        if self._queue or self._running >= self.allowed:
+            turn = asyncio.get_running_loop().create_future()
+            self._queue.append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():  # its place was given already
+                    self.leave()
+                raise
+        else:
             self._running += 1
-        try:
-            yield
-        finally:
-            async with self._free:
-                self._running -= 1
-                self._free.notify_all()
+
+    def leave(self) -> None:
+        """Give a place back."""
+        self._running -= 1
+        self._let_in()
+
+    def _let_in(self) -> None:
+        while self._queue and self._running < self.allowed:
+            turn = self._queue.popleft()
+            if not turn.done():
+                self._running += 1
+                turn.set_result(None)
 
     def slow_down(self) -> None:
         """The server is overloaded: allow half as many."""
@@ -91,6 +103,7 @@ class Limiter:
         if self.allowed < self._top and self._successes >= self.allowed:
             self.allowed += 1
             self._successes = 0
+            self._let_in()
 
 
 class Breaker:

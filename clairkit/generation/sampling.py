@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from clairkit.errors import UsageError
@@ -44,6 +45,10 @@ class Sampling:
 
     def to_json(self) -> Mapping[str, Any]:
         """Return the parameters as JSON has them; part of a result's key."""
+        return self._json
+
+    @cached_property
+    def _json(self) -> Mapping[str, Any]:
         return {**asdict(self), "stop": list(self.stop)}
 
 

@@ -23,19 +23,45 @@ class ModelOptions:
     """Rows at once in a local model."""
     base_url: str | None = None
     """The server of `openai:`; else `OPENAI_BASE_URL`, else OpenAI's own."""
+    target_base_url: str | None = None
+    """The server of an `openai:` target, where it has one of its own."""
+    reviser_base_url: str | None = None
+    """The server of an `openai:` reviser, where it has one of its own."""
+    judge_base_url: str | None = None
+    """The server of an `openai:` judge, where it has one of its own."""
     timeout: float = 600.0
     """Seconds that one request may take."""
+    requests_per_minute: float | None = None
+    """The most requests a minute to each model of a server."""
+    tokens_per_minute: float | None = None
+    """The most tokens a minute, of prompts and replies, to each model of a server."""
+    needs_key: bool = True
+    """Whether requests will be made; a dry run or a batch file needs no key."""
 
     def __post_init__(self) -> None:
         for name in ("concurrency", "batch_size"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1", received=getattr(self, name))
+        for name in ("requests_per_minute", "tokens_per_minute"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UsageError(f"{name} must be above 0", received=value)
         if not self.timeout > 0:
             raise UsageError("timeout must be above 0", received=self.timeout)
 
+    def base_url_of(self, role: str | None) -> str | None:
+        """Return the server of a role: its own, else the common one."""
+        own: str | None = getattr(self, f"{role}_base_url", None)
+        return own or self.base_url
 
-def make_model(spec: str, options: ModelOptions | None = None) -> Model:
+
+def make_model(spec: str, options: ModelOptions | None = None, *, role: str | None = None) -> Model:
     """Return the model that a spec names; nothing is loaded or asked yet.
+
+    Args:
+        spec: `hf:ID_OR_PATH`, `openai:MODEL` or `python:PACKAGE:FUNCTION`.
+        options: how it is run.
+        role: `target`, `reviser` or `judge`, which may have servers and keys of their own.
 
     Raises:
         UsageError: the spec is none, or names a function that is not there.
@@ -47,13 +73,19 @@ def make_model(spec: str, options: ModelOptions | None = None) -> Model:
         hint = f"did you mean {close[0]}:{rest}? " if close and colon else ""
         remedy = f"{hint}Write hf:ID_OR_PATH, openai:MODEL or python:PACKAGE:FUNCTION"
         raise UsageError("not a model spec", received=spec, remedy=remedy)
-    return _KINDS[kind](rest, options or ModelOptions())
+    return _KINDS[kind](rest, options or ModelOptions(), role)
 
 
-_KINDS: dict[str, Callable[[str, ModelOptions], Model]] = {
-    "hf": lambda rest, options: HfModel(rest, batch_size=options.batch_size),
-    "openai": lambda rest, options: OpenAIModel(
-        rest, base_url=options.base_url, concurrency=options.concurrency, timeout=options.timeout
+_KINDS: dict[str, Callable[[str, ModelOptions, str | None], Model]] = {
+    "hf": lambda rest, options, role: HfModel(rest, batch_size=options.batch_size),
+    "openai": lambda rest, options, role: OpenAIModel(
+        rest,
+        base_url=options.base_url_of(role),
+        role=role,
+        concurrency=options.concurrency,
+        timeout=options.timeout,
+        pace=(options.requests_per_minute, options.tokens_per_minute),
+        needs_key=options.needs_key,
     ),
-    "python": lambda rest, options: PythonModel(rest, concurrency=options.concurrency),
+    "python": lambda rest, options, role: PythonModel(rest, concurrency=options.concurrency),
 }

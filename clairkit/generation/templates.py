@@ -7,32 +7,45 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 
-from clairkit.errors import DataError, UsageError
-from clairkit.generation import texts_en
+from clairkit.errors import UsageError
 from clairkit.generation.marks import (
     ReplyMarks,
     delimit_answer,
     delimit_conversation,
+    edits_marks,
     make_nonce,
+    make_tag,
     mark,
     nonce_marks,
     paper_marks,
 )
+from clairkit.generation.rubrics import load_rubric
+from clairkit.generation.text_files import read_text_file
+from clairkit.generation.texts import wording
 from clairkit.records import Message, digest
 
-_PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_]*)\s*\}\}")
-_MARKS = ("reasoning_mark", "revision_mark", "end_mark")
-_PLACEHOLDERS = ("conversation", "answer", *_MARKS)
-_PAPER = "{corrected_student_solution}"
-_SIZE_CAP = 2**20
-_GRAMMAR = 1  # raised when marks or parser change what the same text asks for
+REWRITE, EDITS = "rewrite", "edits"
+FORMS = (REWRITE, EDITS)
+"""The forms of a reply: the whole revision, or edits of the answer."""
 
-_BUILT_IN: dict[tuple[str, str], str] = {
-    ("clair", "en"): texts_en.CLAIR,
-    ("clair-paper", "en"): texts_en.CLAIR_PAPER,
+_PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_]*)\s*\}\}")
+_PAPER = "{corrected_student_solution}"
+_EDIT_MARKS = {f"{name}_mark": name for name in ("find", "to", "replace")}
+_REPLY_MARKS = {f"{name}_mark": name for name in ("reasoning", "revision", "edits", "end")}
+_MARKS = {**_REPLY_MARKS, **_EDIT_MARKS}
+_OPTIONS = ("rubric", "length")
+_PLACEHOLDERS = ("conversation", "answer", *_OPTIONS, *_MARKS)
+_NEEDED = {
+    REWRITE: ("revision_mark", "end_mark"),
+    EDITS: ("edits_mark", "find_mark", "replace_mark", "end_mark"),
 }
+_GRAMMAR = 2  # raised when marks or parser change what the same text asks for
+
+BUILT_IN = {"clair": REWRITE, "clair-paper": REWRITE, "edits": EDITS}
+"""The built-in templates, and the form of each."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +57,38 @@ class Rendered:
 
 
 @dataclass(frozen=True)
+class Goal:
+    """What a reviser is to do, besides the form of its reply.
+
+    Attributes:
+        language: of the request: `en` or `ja`.
+        rubric: what counts: built-in names or files, joined by commas; None is `general`.
+        length_neutral: the revision is to be as long as the answer.
+        worsen: the answer is to be made worse.
+    """
+
+    language: str = "en"
+    rubric: str | None = None
+    length_neutral: bool = False
+    worsen: bool = False
+
+
+@dataclass(frozen=True)
 class Template:
     """A request text with placeholders in double braces.
 
     `{{conversation}}` and `{{answer}}` become the row's texts between marks that carry the row's
-    nonce. The reply form is either our marks (`{{reasoning_mark}}`, `{{revision_mark}}`,
-    `{{end_mark}}`) or the published ones, written as they are.
+    nonce; `{{rubric}}` and `{{length}}`, which may be left out, what is given here. The reply
+    form is `rewrite` with our marks (`{{reasoning_mark}}`, `{{revision_mark}}`, `{{end_mark}}`)
+    or with the published ones, written as they are; or it is `edits` (`{{reasoning_mark}}`,
+    `{{edits_mark}}`, `{{find_mark}}`, `{{to_mark}}`, `{{replace_mark}}`, `{{end_mark}}`).
+
+    Attributes:
+        name: for people; part of no key.
+        text: the request.
+        language: of the text; a request that is made again is worded in it.
+        rubric: the lines that say what counts.
+        length: the line on the length of the revision.
 
     Raises:
         UsageError: a placeholder is unknown, or one that is needed is missing.
@@ -58,73 +97,121 @@ class Template:
     name: str
     text: str
     language: str = "en"
+    rubric: str = ""
+    length: str = ""
 
     def __post_init__(self) -> None:
-        used = _PLACEHOLDER.findall(self.text)
+        wording(self.language)
+        used = self._used
         for name in used:
             if name not in _PLACEHOLDERS:
                 raise _unknown(self.name, name)
-        needed = ["conversation", "answer"]
-        if not self.has_paper_form:
-            needed += ["revision_mark", "end_mark"]
+        needed = ("conversation", "answer", *(() if self.has_paper_form else _NEEDED[self.form]))
         missing = [f"{{{{{name}}}}}" for name in needed if name not in used]
         if missing:
             raise UsageError(
                 f"template {self.name} lacks {', '.join(missing)}",
                 remedy=f"add it; the reply form may also be that of the paper, with {_PAPER}",
             )
+        if self.form == EDITS and "revision_mark" in used:
+            raise UsageError(f"template {self.name} asks for both a revision and edits",
+                             remedy="leave out {{revision_mark}}, or those of edits")  # fmt: skip
+
+    @cached_property
+    def form(self) -> str:
+        """The form of the reply: `rewrite` or `edits`."""
+        return EDITS if {"edits_mark", "find_mark"} & set(self._used) else REWRITE
 
     @property
     def has_paper_form(self) -> bool:
         """Whether replies carry the published markers."""
-        return _PAPER in self.text and not any(
-            name in _MARKS for name in _PLACEHOLDER.findall(self.text)
-        )
+        return _PAPER in self.text and not any(name in _MARKS for name in self._used)
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """What determines the request and the reading of the reply; part of every key."""
-        return digest([_GRAMMAR, self.text])[:16]
+        return digest([_GRAMMAR, self.text, self.language, self.rubric, self.length])[:16]
+
+    def uses(self, placeholder: str) -> bool:
+        """Whether a placeholder stands in the text."""
+        return placeholder in self._used
+
+    @cached_property
+    def _used(self) -> tuple[str, ...]:
+        return tuple(_PLACEHOLDER.findall(self.text))
 
     def render(self, prompt: Sequence[Message], answer: str, key: str) -> Rendered:
         """Return the request to revise `answer` to `prompt` for the row with this key."""
-        contents = [turn["content"] for turn in prompt]
-        nonce = make_nonce(key, [self.text, answer, *contents])
+        texts = [self.text, self.rubric, answer, *(turn["content"] for turn in prompt)]
+        nonce = make_nonce(key, texts)
+        tag = make_tag(nonce, texts) if self.form == EDITS else ""
         values: dict[str, Callable[[], str]] = {
             "conversation": lambda: delimit_conversation(prompt, nonce),
             "answer": lambda: delimit_answer(answer, nonce),
-            "reasoning_mark": lambda: mark("reasoning", nonce),
-            "revision_mark": lambda: mark("revision", nonce),
-            "end_mark": lambda: mark("end", nonce),
+            "rubric": lambda: self.rubric,
+            "length": lambda: self.length,
         }
+
+        def value(found: re.Match[str]) -> str:
+            name = found[1]
+            if name in values:
+                return values[name]()
+            return mark(_MARKS[name], tag if name in _EDIT_MARKS else nonce)
+
         # One pass: a placeholder in a row's own text stays text.
-        text = _PLACEHOLDER.sub(lambda found: values[found[1]](), self.text)
-        marks = paper_marks(nonce) if self.has_paper_form else nonce_marks(nonce)
-        return Rendered((Message(role="user", content=text),), marks)
+        text = _PLACEHOLDER.sub(value, self.text)
+        return Rendered((Message(role="user", content=text),), self._marks(nonce, tag))
+
+    def _marks(self, nonce: str, tag: str) -> ReplyMarks:
+        if self.has_paper_form:
+            return paper_marks(nonce)
+        return edits_marks(nonce, tag) if self.form == EDITS else nonce_marks(nonce)
 
 
-def load_template(name_or_file: str, language: str = "en") -> Template:
+def load_template(name_or_file: str, language: str = "en", *, goal: Goal | None = None) -> Template:
     """Return a built-in template by its name, or a user's by its file.
 
+    Args:
+        name_or_file: a key of `BUILT_IN`, or a file.
+        language: of a built-in template; `goal` has its own.
+        goal: what the reviser is to do.
+
     Raises:
-        UsageError: there is no such template, or its placeholders are wrong.
-        DataError: the file can't be read as UTF-8 text.
+        UsageError: there is no such template, its placeholders are wrong, or it can't be used
+            for the goal.
+        DataError: a file can't be read as UTF-8 text.
     """
-    built_in = _BUILT_IN.get((name_or_file, language))
-    if built_in is not None:
-        return Template(name_or_file, built_in, language)
+    goal = goal or Goal(language)
+    texts = wording(goal.language)
+    values = {"rubric": load_rubric(goal.rubric, goal.language).text, "length": texts.length}
+    if goal.length_neutral:
+        values["length"] = texts.length_neutral
+    elif goal.worsen:
+        values["length"] = texts.length_worse
+    if name_or_file in BUILT_IN:
+        return Template(name_or_file, _built_in(name_or_file, goal), goal.language, **values)
     path = Path(name_or_file)
     if not path.is_file():
         raise _no_such(name_or_file)
-    try:
-        with path.open("rb") as file:
-            text = file.read(_SIZE_CAP + 1).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the template can't be read ({type(error).__name__})", path=path,
-                        remedy="give a file of UTF-8 text") from None  # fmt: skip
-    if len(text) > _SIZE_CAP:
-        raise DataError("the template is larger than 1 MiB", path=path)
-    return Template(os.fspath(path.name), text, language)
+    template = Template(os.fspath(path.name), read_text_file(path, "template"), goal.language,
+                        **values)  # fmt: skip
+    asked = (("rubric", goal.rubric is not None, "--rubric"),
+             ("length", goal.length_neutral, "--length-neutral"))  # fmt: skip
+    for placeholder, is_asked, flag in asked:
+        if is_asked and not template.uses(placeholder):
+            raise UsageError(f"template {template.name} has no place for {flag}",
+                             remedy=f"add {{{{{placeholder}}}}}, or leave {flag} out")  # fmt: skip
+    return template
+
+
+def _built_in(name: str, goal: Goal) -> str:
+    texts = wording(goal.language)
+    if name != "clair-paper":
+        return texts.request(BUILT_IN[name], worsen=goal.worsen)
+    if goal.worsen:
+        raise UsageError("clair-paper has no wording that makes answers worse",
+                         remedy="use clair or edits, or a file of your own")  # fmt: skip
+    return texts.paper
 
 
 def _unknown(template: str, name: str) -> UsageError:
@@ -136,8 +223,7 @@ def _unknown(template: str, name: str) -> UsageError:
 
 
 def _no_such(name: str) -> UsageError:
-    names = [built_in for built_in, _ in _BUILT_IN]
-    close = get_close_matches(name, names, n=1)
+    close = get_close_matches(name, BUILT_IN, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
     return UsageError("no such template", received=name,
-                      remedy=f"{hint}Use {', '.join(names)}, or a file")  # fmt: skip
+                      remedy=f"{hint}Use {', '.join(BUILT_IN)}, or a file")  # fmt: skip

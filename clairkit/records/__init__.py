@@ -7,7 +7,7 @@ from clairkit.records.output import atomic_write, check_output, safe_child
 from clairkit.records.read import read_pairs, read_prompts
 from clairkit.records.schema import Message, Pair, PromptRow
 from clairkit.records.stream import RowStream
-from clairkit.records.write import write_pairs, write_rows
+from clairkit.records.write import check_rows_output, write_pairs, write_rows
 
 __all__ = [
     "ROW_CAP",
@@ -19,6 +19,7 @@ __all__ = [
     "atomic_write",
     "canonical_json",
     "check_output",
+    "check_rows_output",
     "digest",
     "leakage",
     "pair_id",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import json
 import math
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from clairkit.display import excerpt
@@ -52,6 +54,8 @@ def folder_rows(source: Source) -> Iterator[Located]:
     import pyarrow
 
     try:
+        if _has_no_files(Path(source.path)):
+            return
         data = datasets.load_from_disk(source.path)
     except (OSError, ValueError, KeyError, TypeError, pyarrow.ArrowException) as error:
         raise _damaged(source.path, error) from None
@@ -72,6 +76,13 @@ def only_split(splits: list[str], path: str, remedy: str) -> str:
         return splits[0]
     raise DataError(f"has {len(splits)} splits", path=path,
                     received=", ".join(splits) or None, remedy=remedy)  # fmt: skip
+
+
+def _has_no_files(folder: Path) -> bool:
+    """Whether it was saved without rows: `datasets` writes such a folder and can't open it."""
+    state = folder / "state.json"
+    found = json.loads(state.read_bytes()) if state.is_file() else None
+    return isinstance(found, dict) and found.get("_data_files") == []
 
 
 def batch_rows(batches: Iterable[Any]) -> Iterator[Located]:

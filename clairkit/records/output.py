@@ -17,7 +17,9 @@ from clairkit.errors import DataError, ResourceError, UsageError
 
 OutputPath = str | os.PathLike[str]
 
-_NAME_BYTES = 255  # the longest name of Linux's and macOS's file systems
+NAME_BYTES = 255
+"""The longest name of Linux's and macOS's file systems."""
+
 _NO_MEANS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -202,8 +204,8 @@ def _create(fresh: Path, final: Path) -> BinaryIO:
 def _name_problem(text: str) -> str | None:
     if "\0" in text:
         return "a path cannot hold a NUL character"
-    if any(len(part.encode("utf-8", "surrogatepass")) > _NAME_BYTES for part in Path(text).parts):
-        return f"a name in the path is longer than {_NAME_BYTES} bytes"
+    if any(len(part.encode("utf-8", "surrogatepass")) > NAME_BYTES for part in Path(text).parts):
+        return f"a name in the path is longer than {NAME_BYTES} bytes"
     return None
 
 

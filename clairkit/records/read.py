@@ -62,7 +62,8 @@ def read_pairs(
         DataError: the source is missing or in no accepted format; when iterated, a row is bad.
         UsageError: `limit` is below 1.
     """
-    return _stream(source, partial(to_pair, one_sided=one_sided), skip_bad, limit)
+    to_record = partial(to_pair, one_sided=one_sided)
+    return read_rows(source, to_record, skip_bad=skip_bad, limit=limit)
 
 
 def read_prompts(
@@ -82,15 +83,24 @@ def read_prompts(
         DataError: the source is missing or in no accepted format; when iterated, a row is bad.
         UsageError: `limit` is below 1.
     """
-    return _stream(source, to_prompt, skip_bad, limit)
+    return read_rows(source, to_prompt, skip_bad=skip_bad, limit=limit)
 
 
-def _stream(
+def read_rows(
     source: str | os.PathLike[str],
     to_record: Callable[[dict[str, Any]], Record],
-    skip_bad: bool,
-    limit: int | None,
+    *,
+    skip_bad: bool = False,
+    limit: int | None = None,
 ) -> RowStream[Record]:
+    """Return what `to_record` makes of the rows of a source, as `read_pairs` does for pairs.
+
+    Args:
+        source: the file, folder or Hub id.
+        to_record: raises `RowFault` for a bad row.
+        skip_bad: count bad rows instead of raising at the first.
+        limit: stop after this many good rows; None reads all.
+    """
     found = find_source(source)
     rows = partial(_READERS[found.kind], found)
     return RowStream(found.path, rows, to_record, skip_bad=skip_bad, limit=limit)

@@ -5,13 +5,20 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from clairkit.errors import DataError, UsageError
 from clairkit.records.faults import Located, RowFault
-from clairkit.records.schema import Pair, PromptRow
 
-Record = TypeVar("Record", bound=Pair | PromptRow)
+
+class Identified(Protocol):
+    """What a row becomes: two of one source never have the same id."""
+
+    @property
+    def id(self) -> str: ...
+
+
+Record = TypeVar("Record", bound=Identified)
 
 _EXAMPLES = 5
 

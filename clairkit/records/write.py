@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
 from clairkit.records.output import (
+    NAME_BYTES,
     OutputPath,
     atomic_folder,
     atomic_write,
@@ -19,7 +22,14 @@ from clairkit.records.output import (
 from clairkit.records.schema import Pair
 from clairkit.records.strict_json import dump_line
 
-__all__ = ["atomic_write", "check_output", "safe_child", "write_pairs", "write_rows"]
+__all__ = [
+    "atomic_write",
+    "check_output",
+    "check_rows_output",
+    "safe_child",
+    "write_pairs",
+    "write_rows",
+]
 
 _ACCEPTED = ".jsonl, .jsonl.gz, .parquet, or no suffix for a `datasets` folder"
 _LEVEL = 6  # of gzip, as its command line has it
@@ -44,6 +54,29 @@ def write_rows(path: OutputPath, rows: Iterable[Mapping[str, Any]], *, force: bo
     """
     write = _writer(path)
     return write(check_output(path, force=force), rows)
+
+
+def check_rows_output(path: OutputPath, *, force: bool = False, room: int = 0) -> Path:
+    """Return the path that rows will be written to: as `check_output`, and its suffix is known.
+
+    For what is to be known before the work that makes the rows.
+
+    Args:
+        path: the path, as the user gave it.
+        force: it may exist.
+        room: the bytes that are appended to its name for files that stand beside it.
+
+    Raises:
+        UsageError: as `check_output`, or for a suffix of another kind, or too long a name.
+        ResourceError: the folder cannot be written to.
+    """
+    final = check_output(path, force=force)
+    _writer(final)
+    if len(os.fsencode(final.name)) > NAME_BYTES - room:
+        raise UsageError("the output's name leaves no room for those of the files beside it",
+                         received=excerpt(final.name),
+                         remedy=f"use at most {NAME_BYTES - room} bytes")  # fmt: skip
+    return final
 
 
 def _writer(path: OutputPath) -> Callable[[Path, Iterable[Mapping[str, Any]]], int]:

@@ -1,5 +1,6 @@
 """What the two sides of a pair differ in: units, edit spans, scores, tables and filters."""
 
+from clairkit.scoring.compare import ComparedSet, Comparison, MeanRow, compare_sets
 from clairkit.scoring.filters import REASONS, drop_reason, parse_reasons
 from clairkit.scoring.many import ScoredPairs, score_pairs
 from clairkit.scoring.pair_scores import FLAGS, PairScores, score_pair
@@ -13,11 +14,15 @@ __all__ = [
     "METRICS",
     "REASONS",
     "Alignment",
+    "ComparedSet",
+    "Comparison",
     "EditSpan",
+    "MeanRow",
     "PairScores",
     "ScoredPairs",
     "SummaryRow",
     "align",
+    "compare_sets",
     "count_flags",
     "drop_reason",
     "load_tokenizer",

@@ -53,7 +53,7 @@ def score_pairs(
     kept: list[tuple[str, PairScores, Pair | None]] = []
     dropped: Counter[str] = Counter()
     for pair in pairs:
-        scores = _scores(pair, tokenizer)
+        scores = named_scores(pair, tokenizer)
         if reason := drop_reason(scores, drop):
             dropped[reason] += 1
         else:
@@ -71,7 +71,8 @@ def _filled(pair: Pair, scores: PairScores) -> Pair:
     return replace(pair, scores={**pair.scores, **scores.to_json()})
 
 
-def _scores(pair: Pair, tokenizer: Any | None) -> PairScores:
+def named_scores(pair: Pair, tokenizer: Any | None) -> PairScores:
+    """Return a pair's scores; an error names the pair."""
     try:
         return score_pair(pair.prompt, pair.chosen, pair.rejected, tokenizer)
     except DataError as error:

@@ -47,6 +47,8 @@ def units_of(text: str, tokenizer: Any | None) -> list[int] | list[str]:
         tokenizer: a transformers tokenizer, or None.
     """
     if tokenizer is None:
+        if text.isascii() and "\r" not in text:
+            return list(text)  # each is a cluster of its own
         clusters: list[str] = _GRAPHEME.findall(text)
         return clusters
     encoded = tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)

@@ -121,9 +121,11 @@ def test_dry_run_touches_nothing(
         assert not server.requests
     assert sorted(tmp_path.iterdir()) == before
     result = json.loads(capsys.readouterr().out)
-    assert (result["rows"], result["answer_calls"], result["revise_calls"]) == (6, 0, 6)
-    assert 6 * 200 < result["prompt_tokens"] < 6 * 600
-    assert result["completion_tokens"] > 6 * 200
+    assert (result["rows"], result["done"], list(result["roles"])) == (6, 0, ["reviser"])
+    reviser = result["roles"]["reviser"]
+    assert reviser["calls"] == {"estimate": 6, "low": 6, "high": 6}
+    assert 6 * 200 < reviser["prompt_tokens"]["estimate"] < 6 * 800
+    assert reviser["completion_tokens"]["estimate"] > 6 * 200
 
 
 def test_bad_rows_give_3_or_are_left_out(
@@ -244,7 +246,7 @@ def test_help_is_instant() -> None:
     code = (
         "import sys; sys.argv = ['clairkit', 'build-pairs', '--help']\n"
         "from clairkit.cli.main import run; run()\n"
-        "heavy = {'torch', 'transformers', 'datasets', 'numpy', 'httpx', 'sqlite3'}\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'numpy', 'h11', 'sqlite3'}\n"
         "print('heavy:', sorted(heavy & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -72,7 +72,7 @@ def test_exit_codes(
     [
         (["scor"], "No such command 'scor'. Did you mean 'score'?"),
         (["nothing-like-it"], "No such command 'nothing-like-it'.\nTry 'clairkit --help'."),
-        (["score"], "Missing argument 'PAIRS'.\nTry 'clairkit score --help'."),
+        (["score"], "Missing argument 'PAIRS...'.\nTry 'clairkit score --help'."),
         (["score", "x", "--tokeniser", "y"], "--tokenizer"),
         (["--no-such"], "No such option"),
     ],

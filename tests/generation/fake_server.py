@@ -47,7 +47,7 @@ def error(status: int, code: str = "", message: str = "no", **headers: str) -> R
 
 def answer_in(request: Request) -> tuple[str, str]:
     """The nonce and the answer that stand in a revision request."""
-    found = MARK.search(request.body["messages"][-1]["content"])
+    found = MARK.search("\n".join(turn["content"] for turn in request.body["messages"]))
     assert found is not None
     return found[1], found[2]
 

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -74,20 +75,54 @@ def test_a_transaction_is_whole_or_not_at_all(journal: Journal) -> None:
     assert journal.latest("a", "revise") is not None
 
 
-def test_results_of_one_turn_share_a_transaction(
+def test_results_share_a_commit_and_are_on_disk_before_it_is_told(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    write = journal.write
-    monkeypatch.setattr(journal, "write", lambda some: (sizes.append(len(some)), write(some)))
+    found: list[Recorded | None] = []
+    insert = journal._insert
+    monkeypatch.setattr(journal, "_insert", lambda some: (sizes.append(len(some)), insert(some)))
 
     async def several() -> None:
-        await asyncio.gather(*(journal.record([entry(str(n), REPLY)]) for n in range(5)))
-        await journal.record([entry("later", REPLY)])
+        told = asyncio.Event()
+
+        def on_disk(key: str, error: BaseException | None) -> None:
+            assert error is None
+            found.append(journal.latest(key, "revise"))
+            if len(found) == 8:
+                told.set()
+
+        def submit(key: str) -> asyncio.Future[None]:
+            return journal.submit(entry(key, REPLY), partial(on_disk, key))
+
+        handed = [submit(str(number)) for number in range(5)]
+        await asyncio.gather(*map(asyncio.shield, handed))
+        assert not found  # the first commit is under way …
+        for number in range(5, 8):  # … and what comes now waits for the next
+            submit(str(number))
+        await told.wait()
 
     asyncio.run(several())
-    assert sizes == [5, 1]
-    assert len(journal.finished("revise")) == 6
+    assert sizes == [5, 3]
+    assert found == [Recorded(1, REPLY)] * 8
+
+
+@pytest.mark.parametrize("part", ["_insert", "_commit"])
+def test_an_error_of_the_disk_is_told_and_nothing_is_half_there(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    def full(*_: object) -> None:
+        raise ResourceError("no room")
+
+    async def one() -> BaseException | None:
+        told: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+        journal.submit(entry("a", REPLY), told.set_result)
+        return await told
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, part, full)
+        assert isinstance(asyncio.run(one()), ResourceError)
+    assert journal.latest("a", "revise") is None
 
 
 def test_the_disk_has_it_before_record_returns(journal: Journal) -> None:

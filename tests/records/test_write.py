@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clairkit.errors import DataError, UsageError
-from clairkit.records import Pair, read_pairs, write_pairs, write_rows
+from clairkit.records import Pair, check_rows_output, read_pairs, write_pairs, write_rows
 from clairkit.records.strict_json import dump_line, parse_object
 
 # Surrogates only alone: JSON joins a high one with a low one that follows.
@@ -176,3 +176,25 @@ def test_key_order_is_that_of_the_row(tmp_path: Path) -> None:
     write_pairs(tmp_path / "p.jsonl", [make_pair(1, source="clair", rationale="r")])
     row = json.loads((tmp_path / "p.jsonl").read_text())
     assert list(row) == ["id", "prompt", "chosen", "rejected", "rationale", "source"]
+
+
+@pytest.mark.parametrize("name", ["p.jsonl", "p.JSONL.gz", "p.parquet", "folder"])
+def test_an_output_is_settled_before_its_rows_are_made(tmp_path: Path, name: str) -> None:
+    assert check_rows_output(tmp_path / name) == tmp_path / name
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "room", "words"),
+    [
+        ("p.csv", 0, r"Use \.jsonl"),
+        ("x" * 250 + ".jsonl", 0, "longer than 255 bytes"),
+        ("x" * 225 + ".jsonl", 25, "Use at most 230 bytes"),
+    ],
+)
+def test_an_output_that_no_rows_can_go_to_is_refused(
+    tmp_path: Path, name: str, room: int, words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        check_rows_output(tmp_path / name, room=room)
+    assert check_rows_output(tmp_path / ("x" * 224 + ".jsonl"), room=25)

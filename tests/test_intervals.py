@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clairkit.errors import UsageError
-from clairkit.evaluation import Difference, Interval, paired_difference, wilson
+from clairkit.intervals import Difference, Interval, mean_interval, paired_difference, wilson
 
 
 def table(both: int, gained: int, lost: int, neither: int) -> tuple[list[bool], list[bool]]:
@@ -157,3 +157,32 @@ def test_verdicts() -> None:
 def test_what_is_refused(call: object) -> None:
     with pytest.raises(UsageError):
         call()  # type: ignore[operator]
+
+
+def test_a_mean_s_interval_is_near_the_normal_one_for_many_values() -> None:
+    values = [float(n % 10) for n in range(400)]  # mean 4.5, variance 8.25
+    found = mean_interval(values)
+    half = 1.959964 * math.sqrt(8.25 / 400)
+    assert found.low == pytest.approx(4.5 - half, abs=0.04)
+    assert found.high == pytest.approx(4.5 + half, abs=0.04)
+
+
+def test_a_mean_s_interval_of_two_values_is_what_all_four_draws_give() -> None:
+    # Means 0, 1/2, 1/2, 1, each of probability 1/4: the middle 95 % hold all, the middle 40 % one.
+    assert mean_interval([0.0, 1.0]) == Interval(0.0, 1.0)
+    assert mean_interval([0.0, 1.0], 0.4) == Interval(0.5, 0.5)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20), st.integers(0, 9))
+def test_a_mean_s_interval_is_reproducible_and_lies_among_the_values(
+    values: list[float], seed: int
+) -> None:
+    found = mean_interval(values, draws=100, seed=seed)
+    assert found == mean_interval(values, draws=100, seed=seed)
+    assert min(values) - 1e-12 <= found.low <= found.high <= max(values) + 1e-12
+
+
+@pytest.mark.parametrize("arguments", [([],), ([1.0], 0.0), ([1.0], 1.0)])
+def test_a_mean_s_interval_refuses_what_has_none(arguments: tuple[object, ...]) -> None:
+    with pytest.raises(UsageError):
+        mean_interval(*arguments)  # type: ignore[arg-type]

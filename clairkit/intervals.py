@@ -1,11 +1,12 @@
-"""Confidence intervals for proportions: one, and the difference of two on the same prompts."""
+"""Confidence intervals: of a proportion, of two on the same prompts, and of a mean."""
 
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
+from statistics import NormalDist, fmean
 
 from clairkit.errors import UsageError
 
@@ -116,6 +117,33 @@ def paired_difference(
     )
 
 
+def mean_interval(
+    values: Sequence[float], confidence: float = 0.95, *, draws: int = 2000, seed: int = 0
+) -> Interval:
+    """Return the percentile bootstrap interval of a mean (Efron 1979); the same for the same seed.
+
+    The values are drawn with replacement, as many as there are, `draws` times; the interval holds
+    the middle `confidence` of the means. Equal values give an interval without width.
+
+    Args:
+        values: at least one, independent of each other.
+        confidence: in (0, 1).
+        draws: how often to draw.
+        seed: of the drawing.
+
+    Raises:
+        UsageError: there is no value, or an argument is out of its range.
+    """
+    if not values or draws < 1:
+        problem = "a mean needs at least one value and one draw"
+        raise UsageError(problem, received=f"{len(values)} values, {draws} draws")
+    _check(confidence)
+    drawn = random.Random(seed)
+    means = sorted(fmean(drawn.choices(values, k=len(values))) for _ in range(draws))
+    last, tail = draws - 1, (1 - confidence) / 2
+    return Interval(means[math.floor(tail * last)], means[math.ceil((1 - tail) * last)])
+
+
 def _added(ours: float, theirs: float, phi: float) -> float:
     return math.sqrt(max(0.0, ours * ours - 2 * phi * ours * theirs + theirs * theirs))
 
@@ -136,6 +164,10 @@ def _phi(both: int, gained: int, lost: int, neither: int) -> float:
 
 
 def _quantile(confidence: float) -> float:
+    _check(confidence)
+    return NormalDist().inv_cdf((1 + confidence) / 2)
+
+
+def _check(confidence: float) -> None:
     if not 0 < confidence < 1:
         raise UsageError("the confidence must lie between 0 and 1", received=confidence)
-    return NormalDist().inv_cdf((1 + confidence) / 2)

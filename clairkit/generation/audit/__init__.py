@@ -1,0 +1,1 @@
+"""What can be shown and undone afterwards: which row asked what, a sealed manifest, removal."""

@@ -1,0 +1,75 @@
+"""Pair and quarantine files as they were written: plain rows in, plain rows out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from clairkit.display import excerpt
+from clairkit.errors import DataError, UsageError
+from clairkit.records import write_rows
+from clairkit.records.arrow_rows import folder_rows, parquet_rows
+from clairkit.records.faults import Located, RowFault
+from clairkit.records.json_file import json_lines
+from clairkit.records.source import Kind, Source, find_source
+
+Row = dict[str, Any]
+
+_READERS: dict[Kind, Callable[[Source], Iterator[Located]]] = {
+    "jsonl": json_lines,
+    "parquet": parquet_rows,
+    "folder": folder_rows,
+}
+
+
+def rows_of(path: Path) -> Iterator[Row]:
+    """Yield the rows of a file that clairkit wrote, as they are; none for an empty one.
+
+    Raises:
+        DataError: it is missing, or a row is damaged.
+        UsageError: it is in a form that clairkit does not write.
+    """
+    source = find_source(path)
+    if source.kind not in _READERS:
+        raise UsageError(
+            "not a form that pairs are written in",
+            received=path.name,
+            remedy="give .jsonl, .jsonl.gz, .parquet or a `datasets` folder",
+        )
+    for line, row in _READERS[source.kind](source):
+        if isinstance(row, RowFault):
+            raise row.to_error(str(path), line)
+        yield row
+
+
+def find_output(given: str | None) -> Path:
+    """Return the pair file or folder that is meant: the given one, or the only one here.
+
+    Raises:
+        DataError: there is none, or several are here and none is given.
+    """
+    if given is not None:
+        path = Path(given)
+        if not path.exists():
+            raise DataError("no such file", path=given, remedy="name what build-pairs wrote")
+        return path
+    end = ".journal.sqlite"
+    here = sorted(path.name.removesuffix(end) for path in Path().glob(f"*{end}"))
+    if len(here) != 1:
+        found = f"{len(here)} outputs of build-pairs are in this folder"
+        raise DataError(found, received=excerpt(", ".join(here)) or None,
+                        remedy="name the pair file")  # fmt: skip
+    return Path(here[0])
+
+
+def without(path: Path, drop: Callable[[Row], bool]) -> int:
+    """Write a file again without some of its rows; the others stay byte for byte in JSONL.
+
+    Returns:
+        How many were dropped. When none was, the file is left alone.
+    """
+    dropped = sum(1 for row in rows_of(path) if drop(row))
+    if dropped:
+        write_rows(path, (row for row in rows_of(path) if not drop(row)), force=True)
+    return dropped

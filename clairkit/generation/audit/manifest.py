@@ -1,0 +1,170 @@
+"""The manifest: what each run made, a line a run, each line sealed with the hash of all before it.
+
+`PAIRS.manifest.jsonl` stands beside the pairs. Whoever noted the hash of one line can tell later
+that neither it nor any line before it was changed, nor any file or reply that it names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from clairkit import __version__
+from clairkit.errors import DataError
+from clairkit.generation.audit.card import card_path, write_card
+from clairkit.generation.audit.rowbook import reading
+from clairkit.generation.journal import journal_path
+from clairkit.records import atomic_write, digest
+from clairkit.records.faults import RowFault
+from clairkit.records.strict_json import dump_line, parse_object
+
+Entry = Mapping[str, Any]
+
+_FORMAT = 1
+_START = "0" * 64
+_OWN = ("sequence", "previous", "time", "hash")  # what two entries of the same run differ in
+_CHUNK = 2**20
+
+
+def manifest_path(output: Path) -> Path:
+    """Return where the manifest of an output stands."""
+    return output.with_name(f"{output.name}.manifest.jsonl")
+
+
+def quarantine_path(output: Path) -> Path:
+    """Return where the rows that became no pair stand."""
+    return output.with_name(f"{output.name}.quarantine.jsonl")
+
+
+def seal(output: Path, event: str, facts: Mapping[str, Any]) -> Entry:
+    """Add a line to the manifest about the output as it stands, and return it; write its card.
+
+    When nothing is new since the last line, that one is returned and none is added. Files are
+    named relative to the manifest, so that a folder can be moved as a whole.
+
+    Args:
+        output: the pair file or folder, complete; its journal and quarantine file lie beside it.
+        event: what was done: `build`, `merge`, `remove`.
+        facts: what is to be on record, without secrets and paths. The card shows `settings`
+            (flat), `pairs`, `counts` (by reason code), `unfinished`, `calls`, `tokens`, `cost`
+            and `removed`.
+
+    Raises:
+        DataError: the manifest is damaged, or the journal is missing.
+    """
+    entries = read_manifest(output) if manifest_path(output).exists() else []
+    body = {
+        "format": _FORMAT,
+        "event": event,
+        "clairkit": __version__,
+        **facts,
+        "files": _files(output),
+        "journal": journal_digest(journal_path(output)),
+    }
+    if entries and body == {name: v for name, v in entries[-1].items() if name not in _OWN}:
+        if not card_path(output).exists():
+            write_card(output, entries)
+        return entries[-1]
+    entry = {
+        "sequence": len(entries) + 1,
+        "previous": entries[-1]["hash"] if entries else _START,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        **body,
+    }
+    sealed = {**entry, "hash": digest(entry)}
+    with atomic_write(manifest_path(output)) as file:
+        for line in (*entries, sealed):
+            file.write(dump_line(line))
+    write_card(output, [*entries, sealed])
+    return sealed
+
+
+def read_manifest(output: Path) -> list[Entry]:
+    """Return the lines of an output's manifest.
+
+    Raises:
+        DataError: there is none, or a line is damaged; whether they were changed is not looked at.
+    """
+    path = manifest_path(output)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"the manifest can't be read ({type(error).__name__})", path=path,
+                        remedy="name a pair file that build-pairs wrote") from None  # fmt: skip
+    entries: list[Entry] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            entry = parse_object(line)
+        except RowFault as fault:
+            raise fault.to_error(str(path), number) from None
+        if not isinstance(entry.get("hash"), str) or not isinstance(entry.get("files"), dict):
+            raise DataError("is no line of a manifest", path=path, line=number)
+        entries.append(entry)
+    if not entries:
+        raise DataError("the manifest is empty", path=path)
+    return entries
+
+
+def chain_problem(entries: Sequence[Entry]) -> str | None:
+    """Return where the chain of hashes breaks first, or None when it holds."""
+    previous = _START
+    for number, entry in enumerate(entries, 1):
+        rest = {name: value for name, value in entry.items() if name != "hash"}
+        if digest(rest) != entry["hash"]:
+            return f"line {number} was changed after it was written"
+        if entry.get("previous") != previous:
+            return f"a line before line {number} was changed, added or taken away"
+        previous = entry["hash"]
+    return None
+
+
+def file_digest(path: Path) -> dict[str, Any]:
+    """Return size and sha256 of a file."""
+    sha, size = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            sha.update(chunk)
+            size += len(chunk)
+    return {"bytes": size, "sha256": sha.hexdigest()}
+
+
+def journal_digest(journal: Path, first: int | None = None) -> dict[str, Any]:
+    """Return the number of results in a journal and a digest over them.
+
+    Args:
+        journal: the file.
+        first: how many results to take, in the order in which they were written; None is all.
+    """
+    sha, count = hashlib.sha256(), 0
+    with reading(journal) as database:
+        for row in _results(database, first):
+            count += 1
+            for value in row:
+                text = b"" if value is None else str(value).encode("utf-8", "surrogatepass")
+                # Kind and length first: no two rows give the same bytes.
+                sha.update(f"{type(value).__name__}{len(text)}:".encode() + text)
+    return {"results": count, "sha256": sha.hexdigest()}
+
+
+def _results(database: sqlite3.Connection, first: int | None) -> Iterator[tuple[Any, ...]]:
+    limit = -1 if first is None else first
+    yield from database.execute("SELECT * FROM results ORDER BY rowid LIMIT ?", (limit,))
+
+
+def _files(output: Path) -> dict[str, Any]:
+    paths = [output, quarantine_path(output)]
+    if output.is_dir():
+        paths = [*sorted(path for path in output.rglob("*") if _is_data(path)), paths[1]]
+    return {
+        path.relative_to(output.parent).as_posix(): file_digest(path)
+        for path in paths
+        if path.exists()
+    }
+
+
+def _is_data(path: Path) -> bool:
+    return path.is_file() and path.name != "README.md"  # the card, which names the seal

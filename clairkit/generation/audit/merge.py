@@ -1,0 +1,129 @@
+"""Several outputs of one run, made of parts of its prompts, become one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clairkit.errors import DataError, UsageError
+from clairkit.generation.audit.manifest import (
+    Entry,
+    chain_problem,
+    file_digest,
+    quarantine_path,
+    read_manifest,
+    seal,
+)
+from clairkit.generation.audit.merge_journals import MergedJournal, merge_journals
+from clairkit.generation.audit.merge_rows import MergedRows
+from clairkit.generation.journal import journal_path
+from clairkit.generation.lock import FileLock
+from clairkit.generation.places import ROOM_BESIDE
+from clairkit.records import check_rows_output, write_rows
+
+
+@dataclass(frozen=True)
+class Merge:
+    """What a merge made. `unfinished` are the rows that the next build still has to do.
+
+    `counts` has the rows that became no pair, by reason code. `results` is how many replies the
+    journal has.
+    """
+
+    rows: int
+    pairs: int
+    counts: dict[str, int]
+    unfinished: int
+    results: int
+    entry: Entry
+
+
+def merge(parts: Sequence[Path], output: Path, *, force: bool = False) -> Merge:
+    """Merge outputs that were built with the same settings; they stay as they are.
+
+    The rows come in the order of the prompts, when the parts are shards of one prompt file, else
+    one part after the other. The result is what one run over all prompts gives. A reply that two
+    parts have otherwise, because both asked for it, is taken from the first.
+
+    Args:
+        parts: pair files or folders with their journals and manifests. A single one is copied,
+            into another form when the suffix says so.
+        output: the pair file or folder to write; its suffix decides the form.
+        force: replace what is there.
+
+    Raises:
+        UsageError: settings differ, a part is being worked on, or the output is there.
+        DataError: a part is not what its manifest says.
+        ResourceError: the disk is full, read-only, or not ours to write.
+    """
+    if not parts:
+        raise UsageError("nothing to merge", remedy="name the pair files")
+    final = check_rows_output(output, force=force, room=ROOM_BESIDE)
+    if len({part.resolve() for part in (*parts, final)}) <= len(parts):
+        raise UsageError("a file is named twice", remedy="name each part once, and another output")
+    if journal_path(final).exists() and not force:
+        raise UsageError("the output has a journal", received=str(final),
+                         remedy="choose another name, or replace it with --force")  # fmt: skip
+    final.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        for place in (*parts, final):
+            stack.enter_context(FileLock(place.with_name(f"{place.name}.journal.lock")))
+        entries = [_checked(part) for part in parts]
+        journal = merge_journals([journal_path(part) for part in parts], journal_path(final))
+        return _write(parts, final, journal, entries)
+
+
+def _checked(part: Path) -> Entry:
+    """The last line of a part's manifest, when the part is what it says."""
+    entries = read_manifest(part)
+    problem = chain_problem(entries)
+    for name, said in entries[-1]["files"].items():
+        path = part.parent / name
+        if not problem and not (path.is_file() and file_digest(path) == said):
+            problem = f"{name} is not what the last run wrote"
+    if problem:
+        raise DataError(problem, path=part, remedy="run build-pairs on it once more")
+    return entries[-1]
+
+
+def _write(
+    parts: Sequence[Path], final: Path, journal: MergedJournal, entries: Sequence[Entry]
+) -> Merge:
+    with MergedRows(parts, journal) as rows:
+        pairs = write_rows(final, rows.pairs(), force=True)
+        aside = rows.quarantined()
+    if aside:
+        write_rows(quarantine_path(final), aside, force=True)
+    else:
+        quarantine_path(final).unlink(missing_ok=True)
+    counts = dict(Counter(str(row["reason"]) for row in aside).most_common())
+    unfinished = journal.rows - pairs - len(aside)
+    facts: dict[str, Any] = {
+        "settings": journal.settings,
+        "rows": journal.rows,
+        "pairs": pairs,
+        "counts": counts,
+        "flags": dict(rows.flags.most_common()),
+        "unfinished": unfinished,
+        **_spent(entries),
+        "parts": [entry["hash"] for entry in entries],
+    }
+    entry = seal(final, "merge", facts)
+    return Merge(journal.rows, pairs, counts, unfinished, journal.results, entry)
+
+
+def _spent(entries: Sequence[Entry]) -> Mapping[str, Any]:
+    """What all parts took together; left out where one does not say."""
+    spent: dict[str, Any] = {}
+    for name in ("calls", "cost"):
+        values = [entry.get(name) for entry in entries]
+        if None not in values:
+            spent[name] = sum(value for value in values if value is not None)
+    tokens: Counter[str] = Counter()
+    for entry in entries:
+        tokens.update(entry.get("tokens", {}))
+    return {**spent, "tokens": dict(tokens)}

@@ -1,0 +1,150 @@
+"""From the journal to files: each row in its input order is a pair, or has a reason, or is open."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from clairkit.errors import ClairError
+from clairkit.generation.audit.manifest import quarantine_path, seal
+from clairkit.generation.audit.rowbook import RowBook
+from clairkit.generation.control import Control
+from clairkit.generation.driver import Open, trace
+from clairkit.generation.journal import Journal, Recorded
+from clairkit.generation.prices import Prices
+from clairkit.generation.program import Call, Method, Quarantined
+from clairkit.generation.reasons import reason
+from clairkit.generation.sampling import Failure
+from clairkit.records import Pair, PromptRow, write_pairs, write_rows
+
+RowResult = Pair | Quarantined | Open
+_KEY_DIGITS = 16  # of a step's key, in a pair's provenance
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a run made.
+
+    `counts` has the rows by reason code, `flags` those kept with a flag by its code, `unfinished`
+    those that are not done: then `stop` is the error that ended the run, or `signal` the signal,
+    or `over_budget` is set. `calls`, `tokens` and `cost` (US$; None when a model has no price) are
+    of this output in all, earlier runs included.
+    """
+
+    rows: int
+    pairs: int
+    counts: dict[str, int]
+    flags: dict[str, int]
+    unfinished: int
+    calls: int
+    tokens: dict[str, int]
+    cost: float | None
+    path: Path
+    quarantine: Path | None
+    journal: Path
+    seconds: float
+    stop: ClairError | None = None
+    signal: int | None = None
+    over_budget: bool = False
+
+    @property
+    def failed(self) -> int:
+        """How many rows should have become pairs and did not."""
+        return sum(count for code, count in self.counts.items() if reason(code).failed)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the manifest has of it: what the same run always gives."""
+        names = ("rows", "pairs", "counts", "flags", "unfinished", "calls", "tokens", "cost")
+        return {name: getattr(self, name) for name in names}
+
+
+def row_results(
+    rows: Iterable[PromptRow], method: Method, journal: Journal, book: RowBook
+) -> Iterator[RowResult]:
+    """Yield what became of each row, in their order; a pair names its steps.
+
+    Each row is noted in `book` with what it asked; rows that were removed for good are left out.
+    """
+    seen: dict[str, str] = {}
+    for position, row in book.kept(rows):
+        traced = trace(partial(method.program, row), journal)
+        book.note(position, row, ((call.step, call.task.key) for call, _ in traced.steps))
+        result = traced.result
+        if not isinstance(result, Pair):
+            yield result
+        elif result.id in seen:
+            failure = Failure("duplicate", f"the same as row {seen[result.id]}")
+            step = traced.steps[-1][0].step if traced.steps else "answer"
+            yield Quarantined(row, step, result.rejected[-1]["content"], failure)
+        else:
+            seen[result.id] = row.id
+            provenance = {**result.provenance, "steps": _steps(traced.steps)}
+            yield replace(result, provenance=provenance)
+
+
+def _steps(steps: Sequence[tuple[Call, Recorded]]) -> list[Mapping[str, Any]]:
+    return [
+        {"step": call.step, "key": call.task.key[:_KEY_DIGITS], "model": call.model.name}
+        for call, _ in steps
+    ]
+
+
+def export(
+    rows: Iterable[PromptRow],
+    method: Method,
+    journal: Journal,
+    control: Control,
+    path: Path,
+    *,
+    prices: Prices,
+    started: float,
+) -> BuildResult:
+    """Write the pairs, and the rows that became none, and count both."""
+    bad: list[Quarantined] = []
+    flags: Counter[str] = Counter()
+    unfinished = 0
+
+    def pairs() -> Iterator[Pair]:
+        nonlocal unfinished
+        for result in row_results(rows, method, journal, book):
+            if isinstance(result, Pair):
+                flags.update({flag["reason"] for flag in result.provenance.get("flags", ())})
+                yield result
+            elif isinstance(result, Open):
+                unfinished += 1
+            else:
+                bad.append(result)
+
+    with RowBook(journal.path) as book:
+        count = write_pairs(path, pairs(), force=True)
+    quarantine = quarantine_path(path)
+    if bad:
+        write_rows(quarantine, (row.to_json() for row in bad), force=True)
+    else:
+        quarantine.unlink(missing_ok=True)
+    by_model = journal.usage_by_model()
+    usage = journal.usage()
+    result = BuildResult(
+        rows=count + len(bad) + unfinished,
+        pairs=count,
+        counts=dict(Counter(row.failure.reason for row in bad).most_common()),
+        flags=dict(flags.most_common()),
+        unfinished=unfinished,
+        calls=usage.calls,
+        tokens={"prompt": usage.prompt_tokens, "completion": usage.completion_tokens},
+        cost=prices.cost_of(by_model),
+        path=path,
+        quarantine=quarantine if bad else None,
+        journal=journal.path,
+        seconds=time.monotonic() - started,
+        stop=control.error,
+        signal=control.signal,
+        over_budget=control.over_budget,
+    )
+    seal(path, "build", {"settings": dict(method.settings()), **result.facts()})
+    return result

@@ -1,0 +1,40 @@
+"""What the gates look at: one revision beside its answer and its prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from clairkit.generation.gates.markdown import without_code
+from clairkit.records import Message
+
+
+@dataclass(frozen=True)
+class Case:
+    """One revision to be judged. `language` is what it must be in; None: that of the answer."""
+
+    prompt: tuple[Message, ...]
+    answer: str
+    revision: str
+    rationale: str | None = None
+    language: str | None = None
+
+    @cached_property
+    def asked(self) -> str:
+        """All turns of the prompt, each on lines of its own."""
+        return "\n".join(turn["content"] for turn in self.prompt)
+
+    @cached_property
+    def known(self) -> str:
+        """What the revision may draw on unseen: the prompt, the answer, the rationale."""
+        return "\n".join((self.asked, self.answer, self.rationale or ""))
+
+    @cached_property
+    def prose(self) -> str:
+        """The revision without its code blocks and code spans."""
+        return without_code(self.revision)
+
+
+Check = Callable[[Case], str | None]
+"""Returns what is wrong, safe to show, or None."""

@@ -1,0 +1,50 @@
+"""How a row becomes a pair: the four methods by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+
+from clairkit.errors import UsageError
+from clairkit.generation.methods.clair import make_clair
+from clairkit.generation.methods.judge_off_policy import make_judge_off_policy
+from clairkit.generation.methods.judge_on_policy import make_judge_on_policy
+from clairkit.generation.methods.stronger_preferred import make_stronger_preferred
+from clairkit.generation.program import Method
+from clairkit.generation.requests import Model
+from clairkit.generation.settings import BuildSettings
+
+MakeMethod = Callable[[BuildSettings, Mapping[str, Model]], Method]
+
+METHODS: dict[str, MakeMethod] = {
+    "clair": make_clair,
+    "judge-on-policy": make_judge_on_policy,
+    "judge-off-policy": make_judge_off_policy,
+    "stronger-preferred": make_stronger_preferred,
+}
+"""By the name that `--method` takes."""
+_ON_OWN_ANSWER = frozenset(("clair", "stronger-preferred"))
+
+
+def make_method(name: str, settings: BuildSettings, models: Mapping[str, Model]) -> Method:
+    """Return the method of that name.
+
+    Args:
+        name: a key of `METHODS`.
+        settings: how pairs are built.
+        models: by role: `target`, `reviser`, `judge`, `candidate.1`, …
+
+    Raises:
+        UsageError: there is no such method, or it lacks a model.
+    """
+    if name not in METHODS:
+        close = get_close_matches(name, METHODS, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise UsageError("no such method", received=name,
+                         remedy=f"{hint}Use {', '.join(METHODS)}")  # fmt: skip
+    return METHODS[name](settings, models)
+
+
+def needs_answers(method: Method) -> bool:
+    """Return whether every row must have an answer: one that is built on, and no target's."""
+    return method.name in _ON_OWN_ANSWER and "target" not in method.models

@@ -1,0 +1,133 @@
+"""`clair`: the reviser minimally revises the target's own answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from clairkit.generation.gates import GatePolicy, Verdict, check
+from clairkit.generation.methods.parts import (
+    Answer,
+    make_pair,
+    needed_model,
+    own_answer,
+    tokens_of,
+)
+from clairkit.generation.methods.roles import role_provenance, role_settings
+from clairkit.generation.program import NO_MORE, Program, Quarantined
+from clairkit.generation.requests import Model
+from clairkit.generation.revise import Revised, ReviseSettings, revise
+from clairkit.generation.sampling import Failure, Sampling
+from clairkit.generation.settings import BuildSettings
+from clairkit.records import PromptRow
+
+NAME = "clair"
+
+
+@dataclass(frozen=True)
+class Clair:
+    """The pair of a row is its answer, and that answer revised.
+
+    `target` is None when every row has an answer.
+    """
+
+    target: Model | None
+    reviser: Model
+    answer_sampling: Sampling
+    revise_sampling: Sampling
+    revise: ReviseSettings
+    gates: GatePolicy
+
+    name = NAME
+
+    @cached_property
+    def models(self) -> Mapping[str, Model]:
+        """The models by role."""
+        target = {} if self.target is None else {"target": self.target}
+        return {**target, "reviser": self.reviser}
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return what may not change from one run to the next on the same output."""
+        revise = self.revise.settings(for_function=self.reviser.is_function)
+        flat: dict[str, Any] = {"method": NAME, **revise, **self.gates.settings()}
+        if self.target is not None:
+            flat |= role_settings("target", self.target, self.answer_sampling)
+        return flat | role_settings("reviser", self.reviser, self.revise_sampling)
+
+    def program(self, row: PromptRow) -> Program:
+        """Answer, revise, check."""
+        answer = yield from own_answer(row, self.target, self.answer_sampling)
+        if isinstance(answer.outcome, Failure):
+            return Quarantined(row, "answer", row.answer, answer.outcome)
+        text = answer.outcome.text
+        revised = yield from revise(
+            row, text, reviser=self.reviser, settings=self.revise, sampling=self.revise_sampling
+        )
+        found = revised.revision
+        if isinstance(found, Failure):
+            return Quarantined(row, "revise", text, found)
+        yield NO_MORE
+        verdict = check(row.prompt, text, found, policy=self.gates)
+        if verdict.failure is not None:
+            return Quarantined(row, "revise", text, verdict.failure)
+        chosen, rejected = (text, found.text) if self.revise.worsen else (found.text, text)
+        return make_pair(
+            row,
+            chosen=chosen,
+            rejected=rejected,
+            rationale=found.rationale,
+            source="clair",
+            provenance={
+                **self._shared,
+                **({} if answer.recorded is None else self._of_target),
+                **_own(answer, revised, verdict),
+            },
+        )
+
+    @cached_property
+    def _shared(self) -> Mapping[str, Any]:
+        """What all pairs of a run say of their making."""
+        return {
+            "method": NAME,
+            **role_provenance("reviser", self.reviser, self.revise_sampling),
+            **self.revise.provenance(for_function=self.reviser.is_function),
+        }
+
+    @cached_property
+    def _of_target(self) -> Mapping[str, Any]:
+        """What a pair says of the model that gave its answer."""
+        if self.target is None:
+            return {}
+        return role_provenance("target", self.target, self.answer_sampling)
+
+
+def _own(answer: Answer, revised: Revised, verdict: Verdict) -> dict[str, Any]:
+    """What a pair says of its own row."""
+    own: dict[str, Any] = {"tokens": tokens_of(*revised.recorded)}
+    if answer.recorded is not None:
+        own["answer_tokens"] = tokens_of(answer.recorded)
+    if verdict.flags:
+        own["flags"] = [flag.to_json() for flag in verdict.flags]
+    if revised.edits:
+        own["edits"] = [edit.to_json() for edit in revised.edits]
+    return own
+
+
+def make_clair(settings: BuildSettings, models: Mapping[str, Model]) -> Clair:
+    """Return the method of these settings and models.
+
+    Raises:
+        UsageError: there is no reviser, or it is a function and would not heed a setting.
+    """
+    reviser, asking = needed_model(models, "reviser", NAME), settings.revise_settings()
+    asking.check_reviser(reviser)
+    return Clair(
+        target=models.get("target"),
+        reviser=reviser,
+        answer_sampling=settings.answer_sampling,
+        revise_sampling=settings.revise_sampling,
+        revise=asking,
+        gates=settings.gates or GatePolicy(),
+    )

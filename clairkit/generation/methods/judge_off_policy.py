@@ -1,0 +1,119 @@
+"""`judge-off-policy`: answers of other models; a judge picks the best and the worst."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any
+
+from clairkit.display import excerpt
+from clairkit.errors import DataError, UsageError
+from clairkit.generation.judge import Judge
+from clairkit.generation.methods.judged import ANSWER, Candidate, judge_settings, judged_pair
+from clairkit.generation.methods.parts import answer_call, tokens_of, usable
+from clairkit.generation.methods.roles import make_judge, role_provenance, role_settings
+from clairkit.generation.program import Method, Program
+from clairkit.generation.requests import Model
+from clairkit.generation.sampling import Reply, Sampling
+from clairkit.generation.settings import BuildSettings
+from clairkit.records import PromptRow
+
+NAME = "judge-off-policy"
+
+
+@dataclass(frozen=True)
+class JudgeOffPolicy:
+    """Lets other models answer, takes the answers that the prompt file has of them, or both.
+
+    Attributes:
+        judge: who chooses.
+        columns: columns of the prompt file that hold answers; an empty cell is left out.
+        answering: the models that are asked, by role: `candidate.1`, …
+        sampling: of their answers.
+    """
+
+    judge: Judge
+    columns: Sequence[str]
+    answering: Mapping[str, Model]
+    sampling: Sampling
+
+    name = NAME
+
+    @cached_property
+    def models(self) -> Mapping[str, Model]:
+        """The models by role."""
+        return {**self.answering, "judge": self.judge.model}
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return what may not change from one run to the next on the same output."""
+        flat: dict[str, Any] = {"method": NAME, "columns": list(self.columns)}
+        for role, model in self.answering.items():
+            flat |= role_settings(role, model, self.sampling)
+        return {**flat, **judge_settings(self.judge)}
+
+    def program(self, row: PromptRow) -> Program:
+        """Collect, ask, compare."""
+        given = list(self._given(row))
+        roles = list(self.answering)
+        calls = [
+            answer_call(row, self.answering[role], self.sampling, step=f"{ANSWER}.{role}",
+                        stage=place)
+            for place, role in enumerate(roles)
+        ]  # fmt: skip
+        results = (yield calls) if calls else ()
+        answered = [
+            Candidate(usable(result.outcome), {"role": role})
+            for role, result in zip(roles, results, strict=True)
+        ]
+        provenance: dict[str, Any] = {"method": NAME, "answer_tokens": tokens_of(*results)}
+        for role, model in self.answering.items():
+            provenance |= role_provenance(role, model, self.sampling)
+        return (
+            yield from judged_pair(row, [*given, *answered], self.judge,
+                                   source="judge_off_policy", provenance=provenance,
+                                   stage=len(roles))
+        )  # fmt: skip
+
+    def _given(self, row: PromptRow) -> Iterator[Candidate]:
+        for column in self.columns:
+            if column not in row.extra:
+                raise _no_column(row, column)
+            text = row.extra[column]
+            if text is None or text == "":
+                continue
+            if not isinstance(text, str):
+                raise DataError(f"row {excerpt(row.id)}: column {column!r} holds no text",
+                                received=type(text).__name__)  # fmt: skip
+            yield Candidate(usable(Reply(text)), {"column": column})
+
+
+def _no_column(row: PromptRow, column: str) -> DataError:
+    close = get_close_matches(column, list(row.extra), n=1)
+    hint = f"did you mean {excerpt(close[0])}? " if close else ""
+    names = ", ".join(excerpt(name) for name in sorted(row.extra)) or "none"
+    return DataError(f"row {excerpt(row.id)} has no column of answers of that name",
+                     received=column, remedy=f"{hint}It has: {names}")  # fmt: skip
+
+
+def make_judge_off_policy(settings: BuildSettings, models: Mapping[str, Model]) -> Method:
+    """Return the method of these settings and models.
+
+    The n-th of `settings.candidates` is a model when `models` has the role `candidate.n`, else a
+    column of the prompt file.
+
+    Raises:
+        UsageError: there is no judge, or fewer than two candidates.
+    """
+    names = settings.candidates
+    if len(names) < 2:
+        raise UsageError(f"{NAME} chooses between two candidates or more", received=len(names),
+                         remedy="give --candidates twice or more: a SPEC or a column")  # fmt: skip
+    roles = [f"candidate.{number}" for number in range(1, len(names) + 1)]
+    return JudgeOffPolicy(
+        judge=make_judge(settings, models, NAME),
+        columns=[name for name, role in zip(names, roles, strict=True) if role not in models],
+        answering={role: models[role] for role in roles if role in models},
+        sampling=settings.answer_sampling,
+    )

@@ -1,0 +1,97 @@
+"""`judge-on-policy`: several answers of the target; a judge picks the best and the worst."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from clairkit.errors import UsageError
+from clairkit.generation.judge import Judge
+from clairkit.generation.methods.judged import ANSWER, Candidate, judge_settings, judged_pair
+from clairkit.generation.methods.parts import answer_call, needed_model, tokens_of, usable
+from clairkit.generation.methods.roles import make_judge, role_provenance, role_settings
+from clairkit.generation.program import Call, Method, Program
+from clairkit.generation.requests import Model
+from clairkit.generation.sampling import Reply, Sampling
+from clairkit.generation.settings import BuildSettings
+from clairkit.records import PromptRow
+
+NAME = "judge-on-policy"
+
+
+@dataclass(frozen=True)
+class JudgeOnPolicy:
+    """Samples `samples` answers, a row's own counted, and lets the judge choose.
+
+    The first sample is the answer that `clair` would revise; each further one has the next seed.
+
+    Raises:
+        UsageError: the samples would all be the same.
+    """
+
+    target: Model
+    judge: Judge
+    sampling: Sampling
+    samples: int
+
+    name = NAME
+
+    def __post_init__(self) -> None:
+        if self.sampling.temperature == 0 and not self.target.is_function:
+            problem = f"{NAME} compares samples, and at temperature 0 all are the same"
+            raise UsageError(problem, received=0, remedy="give a higher --temperature")
+
+    @cached_property
+    def models(self) -> Mapping[str, Model]:
+        """The models by role."""
+        return {"target": self.target, "judge": self.judge.model}
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return what may not change from one run to the next on the same output."""
+        return {
+            "method": NAME,
+            "samples": self.samples,
+            **role_settings("target", self.target, self.sampling),
+            **judge_settings(self.judge),
+        }
+
+    def program(self, row: PromptRow) -> Program:
+        """Sample, compare."""
+        candidates = []
+        if row.answer is not None:
+            candidates.append(Candidate(usable(Reply(row.answer)), {"sample": 1}))
+        numbers = range(len(candidates) + 1, self.samples + 1)
+        results = yield [self._call(row, number) for number in numbers]
+        candidates += (
+            Candidate(usable(result.outcome), {"sample": number})
+            for number, result in zip(numbers, results, strict=True)
+        )
+        provenance = {
+            "method": NAME,
+            **role_provenance("target", self.target, self.sampling),
+            "samples": self.samples,
+            "answer_tokens": tokens_of(*results),
+        }
+        return (yield from judged_pair(row, candidates, self.judge, source="judge_on_policy",
+                                       provenance=provenance))  # fmt: skip
+
+    def _call(self, row: PromptRow, number: int) -> Call:
+        sampling = replace(self.sampling, seed=self.sampling.seed + number - 1)
+        step = ANSWER if number == 1 else f"{ANSWER}.{number}"
+        return answer_call(row, self.target, sampling, step=step)
+
+
+def make_judge_on_policy(settings: BuildSettings, models: Mapping[str, Model]) -> Method:
+    """Return the method of these settings and models.
+
+    Raises:
+        UsageError: the target or the judge is missing, or the samples would all be the same.
+    """
+    return JudgeOnPolicy(
+        target=needed_model(models, "target", NAME),
+        judge=make_judge(settings, models, NAME),
+        sampling=settings.answer_sampling,
+        samples=settings.samples,
+    )

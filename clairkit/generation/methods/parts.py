@@ -1,0 +1,112 @@
+"""What all methods share: the target's answer, and the pair that a row becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clairkit import __version__
+from clairkit.errors import UsageError
+from clairkit.generation.journal import Recorded
+from clairkit.generation.keys import request_key, row_columns
+from clairkit.generation.program import Call
+from clairkit.generation.requests import AnswerRequest, Model, Task
+from clairkit.generation.sampling import Failure, Reply, Sampling
+from clairkit.records import Message, Pair, PromptRow
+
+_PAIR_COLUMNS = frozenset(
+    ("id", "prompt", "chosen", "rejected", "rationale", "source", "scores", "provenance")
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer to a row's prompt, or why there is none; `recorded` is None for a given one."""
+
+    outcome: Reply | Failure
+    recorded: Recorded | None = None
+
+
+Asking = Generator[Sequence[Call], Sequence[Recorded], Answer]
+
+
+def needed_model(models: Mapping[str, Model], role: str, method: str) -> Model:
+    """Return the model of a role.
+
+    Raises:
+        UsageError: it is not given.
+    """
+    if role not in models:
+        raise UsageError(f"{method} needs a {role}", remedy=f"give --{role} SPEC")
+    return models[role]
+
+
+def answer_call(
+    row: PromptRow, model: Model, sampling: Sampling, *, stage: int = 0, step: str = "answer"
+) -> Call:
+    """Return the request for a model's own answer to a row's prompt."""
+    key = request_key("answer", model, {"prompt": row.prompt}, row=row, sampling=sampling)
+    request = AnswerRequest(row.prompt, row_columns(row))
+    return Call(step, stage, model, Task(key, row.prompt, request, sampling))
+
+
+def own_answer(row: PromptRow, target: Model | None, sampling: Sampling) -> Asking:
+    """Return the row's answer: its own, or what the target says, or why it says nothing.
+
+    Raises:
+        ValueError: the row has no answer and there is no target.
+    """
+    if row.answer is not None:
+        return Answer(usable(Reply(row.answer)))
+    if target is None:
+        raise ValueError(f"row {row.id} has no answer, and there is no target")
+    (recorded,) = yield [answer_call(row, target, sampling)]
+    return Answer(usable(recorded.outcome), recorded)
+
+
+def usable(answer: Reply | Failure) -> Reply | Failure:
+    """Return an answer that can be a side of a pair, or why it can't."""
+    if isinstance(answer, Failure):
+        return answer
+    if answer.finish_reason == "length":
+        return Failure("answer_truncated", "cut at its token limit", answer.text)
+    if not answer.text.strip():
+        return Failure("answer_empty", "no text")
+    return answer
+
+
+def make_pair(
+    row: PromptRow,
+    *,
+    chosen: str,
+    rejected: str,
+    source: str,
+    provenance: Mapping[str, Any],
+    rationale: str | None = None,
+) -> Pair:
+    """Return the pair of a row, with the other columns of its prompt file."""
+    taken = {name: value for name, value in row.extra.items() if name in _PAIR_COLUMNS}
+    return Pair(
+        prompt=row.prompt,
+        chosen=(Message(role="assistant", content=chosen),),
+        rejected=(Message(role="assistant", content=rejected),),
+        rationale=rationale,
+        source=source,
+        # A pair's own columns win; what the prompt file had under their names is kept here.
+        provenance={
+            "clairkit": __version__,
+            "row": row.id,
+            **provenance,
+            **({"input": taken} if taken else {}),
+        },
+        extra={name: value for name, value in row.extra.items() if name not in taken},
+    )
+
+
+def tokens_of(*results: Recorded) -> dict[str, int]:
+    """Return the tokens that these results took."""
+    return {
+        "prompt": sum(result.outcome.prompt_tokens for result in results),
+        "completion": sum(result.outcome.completion_tokens for result in results),
+    }

@@ -1,0 +1,175 @@
+"""Several sets of pairs side by side: what each differs in on average, with intervals."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clairkit.errors import DataError
+from clairkit.records import Pair, digest
+from clairkit.scoring.filters import drop_reason
+from clairkit.scoring.many import named_scores
+from clairkit.scoring.pair_scores import PairScores
+from clairkit.scoring.summary import METRICS, count_flags
+from clairkit.scoring.units import unit_name
+
+DRAWS = 2000
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class MeanRow:
+    """One metric's mean over a set of pairs.
+
+    Attributes:
+        metric: the field of `PairScores`.
+        n: pairs that have a value (a length ratio may have none).
+        mean: arithmetic mean over pairs.
+        low: lower end of the 95 % percentile bootstrap interval. Prompts are drawn, each with
+            all its pairs: pairs of one prompt are not independent.
+        high: upper end.
+    """
+
+    metric: str
+    n: int
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ComparedSet:
+    """One of the sets.
+
+    Attributes:
+        pairs: how many were scored.
+        prompts: digests of their prompts.
+        sources: pairs by `source`.
+        means: a row a metric that has values, in the order of `METRICS`.
+        flags: pairs by flag.
+        dropped: pairs left out, by reason.
+    """
+
+    pairs: int
+    prompts: frozenset[str]
+    sources: Mapping[str, int]
+    means: Sequence[MeanRow]
+    flags: Mapping[str, int]
+    dropped: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Sets by name, all counted in the same unit.
+
+    Attributes:
+        unit: "token" or "grapheme".
+        tokenizer: whose tokens; None for graphemes.
+        sets: by name, in the order given.
+    """
+
+    unit: str
+    tokenizer: str | None
+    sets: Mapping[str, ComparedSet]
+
+    @property
+    def shared_prompts(self) -> int:
+        """Return how many prompts all sets have."""
+        return len(frozenset.intersection(*(each.prompts for each in self.sets.values())))
+
+    @property
+    def all_prompts(self) -> int:
+        """Return how many prompts any set has."""
+        return len(frozenset().union(*(each.prompts for each in self.sets.values())))
+
+
+def compare_sets(
+    sets: Mapping[str, Iterable[Pair]], tokenizer: Any | None = None, *, drop: Sequence[str] = ()
+) -> Comparison:
+    """Score each set of pairs; the order of the pairs makes no difference.
+
+    Args:
+        sets: by name; each is read once.
+        tokenizer: a transformers tokenizer, or None to count grapheme clusters.
+        drop: names out of `clairkit.scoring.REASONS`: such pairs are left out.
+
+    Raises:
+        DataError: no pair of a set is left, or a pair cannot be scored.
+    """
+    unit, name = unit_name(tokenizer)
+    return Comparison(
+        unit, name, {name: _compared(name, pairs, tokenizer, drop) for name, pairs in sets.items()}
+    )
+
+
+def _compared(
+    name: str, pairs: Iterable[Pair], tokenizer: Any | None, drop: Sequence[str]
+) -> ComparedSet:
+    by_prompt: defaultdict[str, list[PairScores]] = defaultdict(list)
+    sources: Counter[str] = Counter()
+    dropped: Counter[str] = Counter()
+    for pair in pairs:
+        scores = named_scores(pair, tokenizer)
+        if reason := drop_reason(scores, drop):
+            dropped[reason] += 1
+            continue
+        by_prompt[digest(pair.prompt)].append(scores)
+        sources[pair.source] += 1
+    if not by_prompt:
+        counts = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or None
+        raise DataError("0 pairs are left", path=name, received=counts,
+                        remedy="leave this set out, or name fewer reasons to drop")  # fmt: skip
+    return ComparedSet(
+        pairs=sources.total(),
+        prompts=frozenset(by_prompt),
+        sources=dict(sorted(sources.items())),
+        means=_means(by_prompt),
+        flags=count_flags(scores for group in by_prompt.values() for scores in group),
+        dropped={reason: dropped[reason] for reason in drop if dropped[reason]},
+    )
+
+
+def _means(by_prompt: Mapping[str, Sequence[PairScores]]) -> list[MeanRow]:
+    """The means of all metrics, with intervals over prompts."""
+    import numpy
+
+    groups = [by_prompt[prompt] for prompt in sorted(by_prompt)]
+    cells = [[_values(group, metric) for metric in METRICS] for group in groups]
+    sums = numpy.array([[math.fsum(values) for values in row] for row in cells])  # [P, M]
+    counts = numpy.array([[len(values) for values in row] for row in cells], dtype=float)
+    lows, highs = _intervals(sums, counts)
+    rows = []
+    for place, metric in enumerate(METRICS):
+        n = int(counts[:, place].sum())
+        if n:
+            mean = math.fsum(sums[:, place]) / n
+            rows.append(MeanRow(metric, n, mean, float(lows[place]), float(highs[place])))
+    return rows
+
+
+def _values(group: Sequence[PairScores], metric: str) -> list[float]:
+    found = (getattr(scores, metric) for scores in group)
+    return [value for value in found if value is not None]
+
+
+def _intervals(sums: Any, counts: Any) -> tuple[Any, Any]:
+    """The ends of the bootstrap intervals of the ratio of two column sums, a column a metric."""
+    import numpy
+
+    prompts = len(sums)
+    generator = numpy.random.default_rng(0)
+    both = numpy.concatenate([sums, counts], axis=1)  # [P, 2 M]
+    drawn = numpy.empty((DRAWS, both.shape[1]))
+    for draw in range(DRAWS):
+        places = generator.integers(0, prompts, prompts)
+        drawn[draw] = numpy.bincount(places, minlength=prompts) @ both
+    total, n = numpy.split(drawn, 2, axis=1)
+    means = numpy.divide(total, n, out=numpy.full_like(total, numpy.nan), where=n > 0)
+    tail = (1 - CONFIDENCE) / 2
+    valued = counts.sum(axis=0) > 0
+    ends = numpy.full((2, sums.shape[1]), numpy.nan)
+    ends[:, valued] = numpy.nanquantile(means[:, valued], [tail, 1 - tail], axis=0)
+    return ends[0], ends[1]

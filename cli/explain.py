@@ -1,0 +1,117 @@
+"""`clairkit explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import click
+
+from clairkit.cli.console import Console, output_options
+
+if TYPE_CHECKING:
+    from clairkit.generation.audit.explain import Attempt, Explanation
+    from clairkit.generation.journal import Usage
+
+
+@click.command("explain", short_help="From a pair back to its prompt, replies and edits.")
+@click.argument("row_id", metavar="ROW-ID")
+@click.argument("pairs", required=False)
+@click.option("--prices", metavar="FILE", help="As in build-pairs, for the cost.")
+@click.option("--price", metavar="MODEL=IN,OUT", multiple=True, help="As in build-pairs.")
+@output_options
+def command(
+    row_id: str,
+    pairs: str | None,
+    prices: str | None,
+    price: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Show where the pair or prompt row ROW-ID of PAIRS came from.
+
+    Shown are the prompt, each request with its model, time, tokens and whole reply, failed ones
+    too, what all of them cost, and what the chosen side changed. The first digits of an id are
+    enough. Without PAIRS, the one output of build-pairs in the current folder is meant.
+    """
+    from clairkit.generation.audit.explain import explain
+    from clairkit.generation.audit.files import find_output
+    from clairkit.generation.prices import Prices
+
+    console = Console(as_json=as_json, quiet=quiet)
+    known = Prices.load(prices, price)
+    found = explain(find_output(pairs), row_id)
+    usage = found.usage
+    cost = known.cost_of(usage)
+    console.show("\n".join([*_lines(found), "", _spent(usage, cost)]))
+    console.result({**found.to_json(), "cost": cost})
+
+
+def _spent(usage: Mapping[str, Usage], cost: float | None) -> str:
+    from clairkit.generation.journal import Usage
+    from clairkit.generation.prices import dollars
+
+    spent = sum(usage.values(), Usage())
+    price = "no price known" if cost is None else dollars(cost)
+    tokens = f"{spent.prompt_tokens:,} + {spent.completion_tokens:,} tokens"
+    return f"In all: {spent.calls:,} requests, {tokens}, {price}"
+
+
+def _lines(found: Explanation) -> Iterator[str]:
+    record = found.record or {}
+    yield f"Row {found.row}: {_outcome(found)}"
+    for name, value in found.columns.items():
+        yield f"{name}: {value}"
+    for message in record.get("prompt", ()):
+        yield from _text(f"Prompt, {message['role']}", message["content"])
+    if record and not any(attempt.step.startswith("answer") for attempt in found.attempts):
+        answer = record.get("answer") or _last(record, "rejected")
+        yield from _text("Answer, from the prompt file", answer)
+    for attempt in found.attempts:
+        yield from _text(_head(attempt), attempt.text)
+    yield from _changes(found)
+    yield from _made_with(found)
+
+
+def _outcome(found: Explanation) -> str:
+    record = found.record or {}
+    if found.outcome == "pair":
+        return f"pair {record['id']}"
+    if found.outcome == "quarantined":
+        return f"no pair, {record['reason']}: {record['detail']}"
+    return "not done yet"
+
+
+def _last(record: dict[str, list[dict[str, str]]], side: str) -> str:
+    return record[side][-1]["content"] if record.get(side) else ""
+
+
+def _head(attempt: Attempt) -> str:
+    tokens = f"{attempt.prompt_tokens} + {attempt.completion_tokens} tokens"
+    requests = f", {attempt.requests} requests" if attempt.requests != 1 else ""
+    said = f", {attempt.reason}: {attempt.detail}" if attempt.reason else ""
+    number = f" ({attempt.attempt})" if attempt.attempt > 1 else ""
+    return f"{attempt.step}{number}, {attempt.model}, {attempt.time}, {tokens}{requests}{said}"
+
+
+def _text(title: str, text: str) -> Iterator[str]:
+    yield ""
+    yield f"== {title}"
+    if text:
+        yield text
+
+
+def _changes(found: Explanation) -> Iterator[str]:
+    if found.edits:
+        count = len(found.edits)
+        yield from _text(f"What was changed, {count} place{'s' * (count != 1)}", "")
+        for edit in found.edits:
+            yield f"at character {edit.at}: {edit.old!r} -> {edit.new!r}"
+
+
+def _made_with(found: Explanation) -> Iterator[str]:
+    provenance = (found.record or {}).get("provenance")
+    if provenance:
+        import json
+
+        yield from _text("Provenance", json.dumps(provenance, ensure_ascii=False, indent=2))

@@ -1,0 +1,79 @@
+"""`clairkit remove`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from clairkit.cli.console import Console, output_options
+
+
+@click.command("remove", short_help="Remove one person's rows, and what was made of them.")
+@click.argument("pairs")
+@click.option("--id", "ids", metavar="ID", multiple=True, help="A pair's or prompt row's id.")
+@click.option(
+    "--where", metavar="COLUMN=VALUE", multiple=True,
+    help="Rows with this value in a column of the prompt file.",
+)  # fmt: skip
+@click.option(
+    "--also", metavar="FILE", multiple=True,
+    help="A pair file made from PAIRS (scored, split, converted).",
+)  # fmt: skip
+@click.option("--unknown", is_flag=True, help="Delete replies of which no row is known, too.")
+@click.option("--dry-run", is_flag=True, help="Say which rows are meant; change nothing.")
+@output_options
+def command(
+    pairs: str,
+    ids: tuple[str, ...],
+    where: tuple[str, ...],
+    also: tuple[str, ...],
+    unknown: bool,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Remove rows from PAIRS for good: pairs, quarantined rows, every reply in the journal.
+
+    What is kept of a row is a digest of its id, so that build-pairs leaves it out from now on. The
+    files are written again, the others' rows unchanged; the manifest and the card say how many
+    rows were removed, not which. A row is meant when one --id or --where meets it.
+    """
+    from clairkit.generation.audit.files import find_output
+    from clairkit.generation.audit.remove import choose_rows, remove
+
+    console = Console(as_json=as_json, quiet=quiet)
+    output = find_output(pairs)
+    rows = choose_rows(output, ids=ids, where=where)
+    if dry_run:
+        console.show(f"{len(rows)} rows would be removed: {', '.join(rows)}")
+        console.result({"rows": len(rows), "ids": rows, "dry_run": True})
+        return
+    done = remove(output, rows, also=[Path(file) for file in also], unknown=unknown)
+    console.table(
+        f"{done.rows} rows removed",
+        ["from", "removed"],
+        [["journal, replies", str(done.results)]]
+        + [[file, str(count)] for file, count in done.files.items()],
+    )
+    if done.reopened:
+        console.show(
+            f"{done.reopened} rows were duplicates of removed ones: the next build-pairs makes "
+            "them pairs."
+        )
+    if done.beside:
+        console.show(f"Not touched, and may hold their texts, too: {', '.join(done.beside)}")
+    console.note(
+        "Nor touched: the prompt file, batch files, and models and reference caches made from "
+        "these pairs."
+    )
+    console.result(
+        {
+            "rows": done.rows,
+            "results": done.results,
+            "files": done.files,
+            "reopened": done.reopened,
+            "beside": done.beside,
+            "head": done.entry["hash"],
+        }
+    )
