@@ -48,6 +48,7 @@ class TrainResult:
     reference: str
     seconds: float
     peak_memory_mb: float
+    """Of tensors on a GPU; without one, of the whole process."""
     diagnosis: Diagnosis
     signal: int | None = None
 
@@ -218,7 +219,11 @@ def _make_folder(run: Path) -> None:
 
 
 def peak_memory_mb() -> float:
-    """Return this process's peak resident memory in MB (10^6 bytes)."""
+    """Return the peak in MB (10^6 bytes): of tensors on a GPU once it is used, else resident."""
+    import torch
+
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        return round(torch.cuda.max_memory_allocated() / 1e6, 1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
 

@@ -101,7 +101,7 @@ def test_without_the_base_nothing_is_compared(fake: type[Fake]) -> None:
 def test_variants_by_peers_and_kernels() -> None:
     suite = StepSuite(QUICK, SETTINGS, ("trl", "plain"), ("auto", "torch"))
     assert suite.variants == (
-        "trl", "trl accumulated", "plain", "plain trimmed", "clairkit", "clairkit small parts",
+        "trl", "trl accumulated", "plain", "plain trimmed", "clairkit", "clairkit large parts",
         "clairkit unshared",
         "clairkit padded", "clairkit torch",
     )  # fmt: skip
