@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from clairkit.cli.config_file import read_config
 from clairkit.cli.sections import SectionOption
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ _ROWS = "Rows"
 _OTHER = "Instead of a run"
 
 _OPTIONS = (
+    _option(_MODELS, "--config", metavar="FILE", is_eager=True, expose_value=False,
+            callback=read_config((_MODELS, _REVISIONS, _SAMPLING, _PACE)),
+            help="YAML of the options from here to --price; the command line wins."),
     _option(_MODELS, "--target", metavar="SPEC", help="Answers prompts without `answer`."),
     _option(_MODELS, "--reviser", metavar="SPEC", help="Revises the answers."),
     _option(_MODELS, "--judge", metavar="SPEC", help="Chooses between answers."),
