@@ -65,7 +65,18 @@ def _unfit(base: Any) -> str | None:
         return "it carries a state from token to token, which would run on into the next sequence"
     if not base._can_set_attn_implementation():
         return "its attention can't be exchanged"
+    if _on_gpu(base) and any(_drops_attention(module) for module in base.modules()):
+        return "attention dropout is on, which FlexAttention does not know"
     return None
+
+
+def _on_gpu(base: Any) -> bool:
+    return any(parameter.is_cuda for parameter in base.parameters())
+
+
+def _drops_attention(module: nn.Module) -> bool:
+    rate = getattr(module, "attention_dropout", 0.0)
+    return isinstance(rate, float) and rate > 0
 
 
 @torch.no_grad()

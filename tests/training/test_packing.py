@@ -47,6 +47,19 @@ def test_it_can_be_switched_off() -> None:
     assert model.config._attn_implementation == "sdpa"
 
 
+def test_attention_dropout_is_padded_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FlexAttention, which packs there, does not know it; torch's attention on a CPU does."""
+    model = make("LlamaConfig")
+    assert packing_of(model).form == "packed"
+    for module in model.modules():
+        if hasattr(module, "attention_dropout"):
+            module.attention_dropout = 0.1
+    assert packing_of(model).form == "packed"
+    monkeypatch.setattr("clairkit.training.packing._on_gpu", lambda base: True)
+    found = packing_of(model)
+    assert (found.form, "attention dropout is on" in found.reason) == ("padded", True)
+
+
 def test_a_model_under_an_adapter() -> None:
     config = peft.LoraConfig(target_modules=["q_proj"], task_type="CAUSAL_LM")
     model = peft.get_peft_model(make("LlamaConfig"), config)
