@@ -29,7 +29,7 @@ def read_config(sections: Collection[str]) -> Any:
     return callback
 
 
-def _defaults(file: str, known: dict[str | None, SectionOption]) -> dict[str, Any]:
+def _defaults(file: str, known: dict[str, SectionOption]) -> dict[str, Any]:
     """The file's values by the names of the options' parameters.
 
     Raises:

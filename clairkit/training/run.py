@@ -222,7 +222,7 @@ def peak_memory_mb() -> float:
     """Return the peak in MB (10^6 bytes): of tensors on a GPU once it is used, else resident."""
     import torch
 
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return round(torch.cuda.max_memory_allocated() / 1e6, 1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)

@@ -173,7 +173,11 @@ def _anchor_at_maximum(
     kept: Kept | None,
 ) -> None:  # fmt: skip
     """Redo, in place, the rare rows whose exponentials were cut or overflowed."""
-    redo = (~(found.logps > -math.log(_OVERFLOW))).nonzero()[:, 0]
+    least = -math.log(_OVERFLOW)
+    # One small kernel and one wait in the usual case; NaN is no number above the least.
+    if not len(found.logps) or found.logps.amin().item() > least:
+        return
+    redo = (~(found.logps > least)).nonzero()[:, 0]
     for chunk in blocks(len(redo), shape[0]):
         index = redo[chunk]
         part = rows.part(index)

@@ -129,6 +129,7 @@ def row_cases() -> Iterator[CompileCase]:
                               "MAX_EXPONENT": 76.0},
             config.num_warps, 3, ("columns", "products_stride", "tile_stride"),
         )  # fmt: skip
+    yield from _row_product_cases()
     config = configs.GATHER
     strides = ("inner_stride", "outer_stride")
     signature = {"logits": "*bf16", "targets": "*i64", "largest": "*fp32", "sums": "*fp32"}
@@ -141,6 +142,23 @@ def row_cases() -> Iterator[CompileCase]:
             name, fn, signature | more, {"BLOCK_V": config.block_v}, config.num_warps, 3,
             ("vocabulary", *strides, "gradient_inner_stride", "gradient_outer_stride"),
         )  # fmt: skip
+
+
+def _row_product_cases() -> Iterator[CompileCase]:
+    """The kernels of single rows' products."""
+    from clairkit.kernels.triton.rows import combine_kernel, target_kernel
+
+    config = configs.ROWS
+    blocks: dict[str, object] = {"BLOCK_T": config.block_t, "BLOCK_D": config.block_v}
+    factors = {"hidden": "*bf16", "weight": "*bf16", "targets": "*i64", "products": "*fp32"}
+    parts = {"result": "*bf16", "factors": "*fp32", "matrix": "*bf16", "index": "*i64",
+             "shares": "*fp32", "other": "*fp32"}  # fmt: skip
+    for name, fn, pointers, strides in (
+        ("target products", target_kernel, factors, ("hidden_stride", "weight_stride")),
+        ("combine", combine_kernel, parts, ("result_stride", "matrix_stride", "other_stride")),
+    ):
+        signature = pointers | dict.fromkeys(("tokens", "size", *strides), "i32")
+        yield CompileCase(name, fn, signature, blocks, config.num_warps, 3, ("size", *strides))
 
 
 def _tile_signature(given: tuple[str, ...]) -> dict[str, str]:
@@ -174,7 +192,7 @@ def compile_case(case: CompileCase, capability: int) -> Compiled:
     kernel = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
     usage, assembly = _disassemble(kernel.asm["cubin"])
     expected: tuple[str, ...] = ()
-    if "BLOCK_D" in case.constexprs:
+    if "DESCRIPTORS" in case.constexprs:
         copies = _COPIES[bool(case.constexprs["DESCRIPTORS"])]
         expected = (_TENSOR_CORES[capability], copies)
     return Compiled(

@@ -88,8 +88,8 @@ HEAD: dict[tuple[int, str], HeadLaunch] = {
 # Bound by L2 or memory: 8 elements a thread are one load of 16 bytes in bfloat16, and leave
 # registers for two or more programs on a multiprocessor, each waiting in the other's stead.
 PRODUCTS = RowLaunch(4, 512, num_warps=8)
-# A row of D elements to a program, 8 a thread.
-ROW_BLOCK, ROW_WARPS = 1024, 4
+# Rows of D elements: 16 elements a thread. The interpreter takes its time by the program.
+ROWS, ROWS_INTERPRETED = RowLaunch(4, 512, num_warps=4), RowLaunch(128, 1024, num_warps=4)
 # A row of existing logits to a program. Each block costs two reductions over the program: 4096
 # columns make them few (38 at V = 151936). 16 elements a thread take 40 registers, so that 6
 # programs on a multiprocessor keep 48 KB (bfloat16) in flight; memory's latency takes about 15.

@@ -85,13 +85,13 @@ class TritonTiles(TorchTiles):
             return super().target_products(hidden, weight, targets)
         from clairkit.kernels.triton.rows import target_kernel
 
-        hidden, weight = _rows(hidden), _rows(weight)
+        hidden, weight, rows = _rows(hidden), _rows(weight), _row_launch()
         products = hidden.new_empty(len(hidden), dtype=torch.float32)
         with torch.cuda.device_of(hidden):
-            target_kernel[(len(hidden),)](
-                hidden, weight, targets.contiguous(), products, hidden.shape[1], hidden.stride(0),
-                weight.stride(0), BLOCK_D=configs.ROW_BLOCK, num_warps=configs.ROW_WARPS,
-                enable_fp_fusion=configs.FUSE_MULTIPLY_ADD,
+            target_kernel[(-(-len(hidden) // rows.block_t),)](
+                hidden, weight, targets.contiguous(), products, *hidden.shape, hidden.stride(0),
+                weight.stride(0), BLOCK_T=rows.block_t, BLOCK_D=rows.block_v,
+                num_warps=rows.num_warps, enable_fp_fusion=configs.FUSE_MULTIPLY_ADD,
             )  # fmt: skip
         return products
 
@@ -105,15 +105,16 @@ class TritonTiles(TorchTiles):
             return
         from clairkit.kernels.triton.rows import combine_kernel
 
-        matrix = _rows(matrix)
+        matrix, rows = _rows(matrix), _row_launch()
         if other is not None:
             other = _rows(other)
         with torch.cuda.device_of(result):
-            combine_kernel[(len(result),)](
+            combine_kernel[(-(-len(result) // rows.block_t),)](
                 result, factors.contiguous(), matrix, _contiguous(index), _contiguous(shares),
-                other, result.shape[1], result.stride(0), matrix.stride(0),
-                0 if other is None else other.stride(0), BLOCK_D=configs.ROW_BLOCK,
-                num_warps=configs.ROW_WARPS, enable_fp_fusion=configs.FUSE_MULTIPLY_ADD,
+                other, *result.shape, result.stride(0), matrix.stride(0),
+                0 if other is None else other.stride(0), BLOCK_T=rows.block_t,
+                BLOCK_D=rows.block_v, num_warps=rows.num_warps,
+                enable_fp_fusion=configs.FUSE_MULTIPLY_ADD,
             )  # fmt: skip
 
     def accumulate(self, total: Tensor, left: Tensor, right: Tensor) -> None:
@@ -183,6 +184,10 @@ def _table(tile: Tile, sums: Sums | None) -> HeadLaunch:
         family, statistics=sums is not None and sums.weighted is not None,
         options=has_options or options.logit_scale != 1,
     )  # fmt: skip
+
+
+def _row_launch() -> RowLaunch:
+    return configs.ROWS_INTERPRETED if interpreted() else configs.ROWS
 
 
 def _describable(matrix: Tensor) -> bool:
