@@ -8,12 +8,23 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clairkit.cli.console import Console, output_options
+from clairkit.cli.score_models import add_columns, model_options, requested_models
+from clairkit.cli.score_set import (
+    requested_checks,
+    requested_workers,
+    set_options,
+    show_slices,
+)
+from clairkit.cli.score_show import requested_view, show, show_options
 
 if TYPE_CHECKING:
     from clairkit.scoring import ScoredPairs, SummaryRow
 
 _STATISTICS = ("mean", "median", "p10", "p90", "min", "max")
-_COUNTS = ("edit_spans", "span_length_mean", "span_length_max")
+_COUNTS = frozenset(
+    ("edit_spans", "span_length_mean", "span_length_max", "clean_edit_spans",
+     "clean_span_length_mean")
+)  # fmt: skip
 
 
 @click.command("score", short_help="What really differs between the two sides of each pair.")
@@ -24,9 +35,13 @@ _COUNTS = ("edit_spans", "span_length_mean", "span_length_max")
 @click.option(
     "--drop",
     metavar="REASON,…",
-    help="Leave out pairs that are: identical, whitespace_only, empty, empty_chosen, "
-    "empty_rejected, one_unit, disjoint, turns_differ, approximate.",
+    help="Leave out pairs that are: dead (identical or whitespace_only), empty (empty_chosen or "
+    "empty_rejected), duplicate, near_duplicate, in_eval, contaminated, outlier (length_outlier "
+    "or edit_outlier), one_unit, disjoint, turns_differ, approximate.",
 )
+@set_options
+@show_options
+@model_options
 @click.option("--skip-bad", is_flag=True, help="Leave out unreadable rows, and count them.")
 @click.option("--force", is_flag=True, help="Replace the output if it exists.")
 @output_options
@@ -38,7 +53,7 @@ def command(
     drop: str | None,
     as_json: bool,
     quiet: bool,
-    **flags: bool,
+    **flags: Any,
 ) -> None:
     """Show what really differs between the two sides of each pair of PAIRS.
 
@@ -56,7 +71,12 @@ def command(
 
     console = Console(as_json=as_json, quiet=quiet)
     reasons = parse_reasons(drop) if drop is not None else ()
-    _check_use(pairs, output, is_comparison=compare)
+    _check_use(pairs, output, flags["by"], is_comparison=compare)
+    view = requested_view(pairs, output, tokenizer, flags)
+    if view is not None:
+        show(console, view)
+        return
+    models = requested_models(flags, is_comparison=compare)
     if output is not None:
         check_output(output, force=flags["force"])
     loaded = load_tokenizer(tokenizer) if tokenizer is not None else None
@@ -64,26 +84,49 @@ def command(
         from clairkit.cli import score_compare
 
         score_compare.compare(
-            console, pairs, loaded, drop=reasons, skip_bad=flags["skip_bad"], number=_number
+            console,
+            pairs,
+            loaded,
+            drop=reasons,
+            checks=requested_checks(flags, reasons),
+            workers=requested_workers(flags),
+            skip_bad=flags["skip_bad"],
+            number=_number,
         )
         return
     (source,) = pairs
     stream = read_pairs(source, skip_bad=flags["skip_bad"])
-    scored = score_pairs(stream, loaded, drop=reasons, keep_pairs=output is not None)
+    scored = score_pairs(
+        stream,
+        loaded,
+        drop=reasons,
+        keep_pairs=bool(output or models),
+        checks=requested_checks(flags, reasons),
+        by=flags["by"],
+        workers=requested_workers(flags),
+    )
     _check_left(scored, source)
-    if output is not None:
-        write_pairs(output, scored.pairs, force=flags["force"])
     rows = summarise(scored.scores)
     _show(console, rows, scored, stream.skipped)
+    by = {"by": show_slices(console, scored, flags["by"], _number)} if flags["by"] else {}
+    written = scored.pairs
+    readings: dict[str, Any] = {}
+    if models is not None:
+        written, readings = add_columns(console, scored.pairs, source, models)
     if output is not None:
+        write_pairs(output, written, force=flags["force"])
         console.show(f"Pairs with scores: {output}")
         console.note(f"Next: clairkit train --model ID --pairs {output} -o RUN")
-    console.result(_result(rows, scored, stream.skipped, output))
+    console.result({**_result(rows, scored, stream.skipped, output), **by, **readings})
 
 
-def _check_use(pairs: tuple[str, ...], output: str | None, *, is_comparison: bool) -> None:
+def _check_use(
+    pairs: tuple[str, ...], output: str | None, by: str | None, *, is_comparison: bool
+) -> None:
     from clairkit.errors import UsageError
 
+    if is_comparison and by is not None:
+        raise UsageError("--compare has no slices", received=by, remedy="leave out --by")
     if is_comparison and output is not None:
         raise UsageError("--compare writes no pairs", received=output, remedy="leave out -o")
     if not is_comparison and len(pairs) > 1:

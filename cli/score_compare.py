@@ -11,9 +11,12 @@ from clairkit.errors import UsageError
 
 if TYPE_CHECKING:
     from clairkit.records import Pair, RowStream
-    from clairkit.scoring import Comparison
+    from clairkit.scoring import Checks, Comparison
 
 _SHOWN = (
+    "contrastiveness",
+    "length_balance",
+    "overlap",
     "jaccard_set",
     "indel_similarity",
     "edit_share_chosen",
@@ -30,6 +33,8 @@ def compare(
     tokenizer: Any | None,
     *,
     drop: Sequence[str],
+    checks: Checks,
+    workers: int,
     skip_bad: bool,
     number: Callable[[str, float], str],
 ) -> None:
@@ -40,6 +45,8 @@ def compare(
         paths: files, folders or Hub ids of pairs.
         tokenizer: counts its tokens; None counts grapheme clusters.
         drop: reasons to leave pairs out.
+        checks: what else to look for.
+        workers: processes that score.
         skip_bad: leave out unreadable rows.
         number: writes a metric's value.
 
@@ -53,7 +60,7 @@ def compare(
     if len(streams) < max(2, len(paths)):
         raise UsageError("--compare takes two different sets of pairs, or more",
                          received=" ".join(paths), remedy="name each file once")  # fmt: skip
-    found = compare_sets(streams, tokenizer, drop=drop)
+    found = compare_sets(streams, tokenizer, drop=drop, checks=checks, workers=workers)
     names = _names(paths)
     rows = [
         [_label(mean.metric), names[path], str(mean.n)]

@@ -11,7 +11,14 @@ from clairkit.batching.truncate import TRUNCATIONS, Cut, Truncation, edit_window
 from clairkit.errors import DataError
 from clairkit.records import Pair
 
-__all__ = ["TRUNCATIONS", "EncodedPair", "EncodedPairs", "Truncation", "encode_pairs"]
+__all__ = [
+    "TRUNCATIONS",
+    "EncodedPair",
+    "EncodedPairs",
+    "Truncation",
+    "encode_pair",
+    "encode_pairs",
+]
 
 BOTH = ("chosen", "rejected")
 _NOTHING = Encoded([], [])
@@ -77,8 +84,9 @@ def encode_pairs(
         if absent in needs:
             refused[absent] += 1
             continue
-        encoded = _fit(pair.id, _encode(pair, encoder, result.counts), max_length, truncation,
-                       result.counts)  # fmt: skip
+        encoded = encode_pair(
+            pair, encoder, result.counts, max_length=max_length, truncation=truncation
+        )
         if encoded is None:
             continue
         result.pairs.append(encoded)
@@ -91,6 +99,23 @@ def encode_pairs(
     if not result.pairs:
         raise _none_left(result.counts, max_length)
     return result
+
+
+def encode_pair(
+    pair: Pair,
+    encoder: ChatEncoder,
+    counts: Counter[str],
+    *,
+    max_length: int | None = None,
+    truncation: Truncation = "drop",
+) -> EncodedPair | None:
+    """Encode one pair as `encode_pairs` does; None when it is dropped, `counts` then says why.
+
+    Raises:
+        DataError: it is too long under "error", or can't be rendered.
+    """
+    sides = _encode(pair, encoder, counts)
+    return _fit(pair.id, sides, max_length, truncation, counts)
 
 
 def _absent_side(pair: Pair) -> str:

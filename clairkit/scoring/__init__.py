@@ -1,9 +1,15 @@
 """What the two sides of a pair differ in: units, edit spans, scores, tables and filters."""
 
+from clairkit.scoring.checks import Checks, prompt_digests
+from clairkit.scoring.cleanup import clean_up
 from clairkit.scoring.compare import ComparedSet, Comparison, MeanRow, compare_sets
+from clairkit.scoring.contamination import BenchmarkIndex
+from clairkit.scoring.contrast import Contrast, contrast_of
 from clairkit.scoring.filters import REASONS, drop_reason, parse_reasons
 from clairkit.scoring.many import ScoredPairs, score_pairs
 from clairkit.scoring.pair_scores import FLAGS, PairScores, score_pair
+from clairkit.scoring.parallel import default_workers
+from clairkit.scoring.slices import SLICE_METRICS, Slice, label_of, slice_means
 from clairkit.scoring.spans import Alignment, EditSpan, align
 from clairkit.scoring.summary import METRICS, SummaryRow, count_flags, summarise
 from clairkit.scoring.tokenizers import load_tokenizer
@@ -13,22 +19,33 @@ __all__ = [
     "FLAGS",
     "METRICS",
     "REASONS",
+    "SLICE_METRICS",
     "Alignment",
+    "BenchmarkIndex",
+    "Checks",
     "ComparedSet",
     "Comparison",
+    "Contrast",
     "EditSpan",
     "MeanRow",
     "PairScores",
     "ScoredPairs",
+    "Slice",
     "SummaryRow",
     "align",
+    "clean_up",
     "compare_sets",
+    "contrast_of",
     "count_flags",
+    "default_workers",
     "drop_reason",
+    "label_of",
     "load_tokenizer",
     "parse_reasons",
+    "prompt_digests",
     "score_pair",
     "score_pairs",
+    "slice_means",
     "summarise",
     "text_of",
     "units_of",

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from clairkit.errors import DataError
-from clairkit.records import Pair, digest
-from clairkit.scoring.filters import drop_reason
-from clairkit.scoring.many import named_scores
+from clairkit.records import Pair
+from clairkit.scoring.checks import Checks
+from clairkit.scoring.many import ScoredPairs, score_pairs
 from clairkit.scoring.pair_scores import PairScores
 from clairkit.scoring.summary import METRICS, count_flags
 from clairkit.scoring.units import unit_name
@@ -54,7 +54,7 @@ class ComparedSet:
     """
 
     pairs: int
-    prompts: frozenset[str]
+    prompts: frozenset[int]
     sources: Mapping[str, int]
     means: Sequence[MeanRow]
     flags: Mapping[str, int]
@@ -87,7 +87,12 @@ class Comparison:
 
 
 def compare_sets(
-    sets: Mapping[str, Iterable[Pair]], tokenizer: Any | None = None, *, drop: Sequence[str] = ()
+    sets: Mapping[str, Iterable[Pair]],
+    tokenizer: Any | None = None,
+    *,
+    drop: Sequence[str] = (),
+    checks: Checks | None = None,
+    workers: int = 1,
 ) -> Comparison:
     """Score each set of pairs; the order of the pairs makes no difference.
 
@@ -95,44 +100,41 @@ def compare_sets(
         sets: by name; each is read once.
         tokenizer: a transformers tokenizer, or None to count grapheme clusters.
         drop: names out of `clairkit.scoring.REASONS`: such pairs are left out.
+        checks: what else to look for in each set.
+        workers: processes that score, see `clairkit.scoring.score_pairs`.
 
     Raises:
         DataError: no pair of a set is left, or a pair cannot be scored.
     """
     unit, name = unit_name(tokenizer)
-    return Comparison(
-        unit, name, {name: _compared(name, pairs, tokenizer, drop) for name, pairs in sets.items()}
-    )
+    compared = {}
+    for name, pairs in sets.items():
+        scored = score_pairs(pairs, tokenizer, drop=drop, keep_pairs=False, checks=checks,
+                             by="source", workers=workers)  # fmt: skip
+        compared[name] = _compared(name, scored)
+    unit, tokenizer_name = unit_name(tokenizer)
+    return Comparison(unit, tokenizer_name, compared)
 
 
-def _compared(
-    name: str, pairs: Iterable[Pair], tokenizer: Any | None, drop: Sequence[str]
-) -> ComparedSet:
-    by_prompt: defaultdict[str, list[PairScores]] = defaultdict(list)
-    sources: Counter[str] = Counter()
-    dropped: Counter[str] = Counter()
-    for pair in pairs:
-        scores = named_scores(pair, tokenizer)
-        if reason := drop_reason(scores, drop):
-            dropped[reason] += 1
-            continue
-        by_prompt[digest(pair.prompt)].append(scores)
-        sources[pair.source] += 1
-    if not by_prompt:
-        counts = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or None
+def _compared(name: str, scored: ScoredPairs) -> ComparedSet:
+    if not scored.scores:
+        counts = ", ".join(f"{count} {reason}" for reason, count in scored.dropped.items()) or None
         raise DataError("0 pairs are left", path=name, received=counts,
                         remedy="leave this set out, or name fewer reasons to drop")  # fmt: skip
+    by_prompt: defaultdict[int, list[PairScores]] = defaultdict(list)
+    for prompt, scores in zip(scored.prompts, scored.scores, strict=True):
+        by_prompt[prompt].append(scores)
     return ComparedSet(
-        pairs=sources.total(),
+        pairs=len(scored.scores),
         prompts=frozenset(by_prompt),
-        sources=dict(sorted(sources.items())),
+        sources=dict(sorted(Counter(scored.labels).items())),
         means=_means(by_prompt),
-        flags=count_flags(scores for group in by_prompt.values() for scores in group),
-        dropped={reason: dropped[reason] for reason in drop if dropped[reason]},
+        flags=count_flags(scored.scores),
+        dropped=scored.dropped,
     )
 
 
-def _means(by_prompt: Mapping[str, Sequence[PairScores]]) -> list[MeanRow]:
+def _means(by_prompt: Mapping[int, Sequence[PairScores]]) -> list[MeanRow]:
     """The means of all metrics, with intervals over prompts."""
     import numpy
 

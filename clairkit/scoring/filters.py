@@ -6,13 +6,18 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 from clairkit.errors import UsageError
-from clairkit.scoring.pair_scores import FLAGS, PairScores
+from clairkit.scoring.pair_scores import DEAD, FLAGS, PairScores
 
 REASONS: dict[str, frozenset[str]] = {
     **{flag: frozenset({flag}) for flag in FLAGS},
+    "dead": DEAD,
+    "outlier": frozenset({"length_outlier", "edit_outlier"}),
     "empty": frozenset({"empty_chosen", "empty_rejected"}),
 }
 """Reason -> the flags any of which is that reason."""
+
+NEAR_REASON = "near_duplicate"
+"""The reason that has near duplicates looked for; it takes more time than all others."""
 
 
 def parse_reasons(text: str) -> tuple[str, ...]:

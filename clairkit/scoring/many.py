@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from clairkit.display import excerpt
-from clairkit.errors import DataError
 from clairkit.records import Pair
-from clairkit.scoring.filters import drop_reason
-from clairkit.scoring.pair_scores import PairScores, score_pair
+from clairkit.scoring.checks import Checks, Findings, flagged
+from clairkit.scoring.filters import NEAR_REASON, drop_reason
+from clairkit.scoring.pair_scores import PairScores
+from clairkit.scoring.parallel import scored
+from clairkit.scoring.slices import label_of
 
 
 @dataclass(frozen=True)
@@ -22,14 +23,27 @@ class ScoredPairs:
         pairs: those kept, sorted by id, each with its `scores` filled; other entries that were
             in `scores` stay. Empty when pairs were not to be kept.
         scores: of the pairs kept, in the same order.
+        prompts: 64 bits that stand for the prompt of each of them.
+        labels: what column `by` holds in each of them, as text. Empty without `by`.
         read: how many pairs were read.
         dropped: how many were dropped, by reason; a pair counts once, under the first that holds.
     """
 
     pairs: list[Pair]
     scores: list[PairScores]
+    prompts: list[int]
+    labels: list[str]
     read: int
     dropped: dict[str, int]
+
+
+@dataclass(frozen=True)
+class _Row:
+    name: str
+    scores: PairScores
+    findings: Findings
+    label: str
+    pair: Pair | None
 
 
 def score_pairs(
@@ -38,42 +52,58 @@ def score_pairs(
     *,
     drop: Sequence[str] = (),
     keep_pairs: bool = True,
+    checks: Checks | None = None,
+    by: str | None = None,
+    workers: int = 1,
 ) -> ScoredPairs:
     """Score each of `pairs` and leave out those for which one of the reasons `drop` holds.
+
+    Duplicates and outliers are told among all pairs read, before any is left out.
 
     Args:
         pairs: any iterable; it is read once.
         tokenizer: a transformers tokenizer, or None to count grapheme clusters.
         drop: names out of `REASONS`, those first that shall be counted first.
         keep_pairs: hold the pairs in memory, to write them; the scores alone are small.
+        checks: what else to look for. Near duplicates are looked for when `drop` names them.
+        by: a column whose values become `labels`, see `clairkit.scoring.label_of`.
+        workers: processes that score, from 1,000 pairs on. They are started anew, so a script
+            that asks for several needs its `if __name__ == "__main__":`.
 
     Raises:
         DataError: a pair cannot be scored; the message names its id.
+        ResourceError: a worker process ended.
     """
-    kept: list[tuple[str, PairScores, Pair | None]] = []
+    wanted = checks or Checks()
+    if NEAR_REASON in drop:
+        wanted = replace(wanted, near=True)
+    rows = [
+        _Row(pair.id, scores, findings, label_of(pair, by) if by else "",
+             pair if keep_pairs else None)
+        for pair, scores, findings in scored(pairs, tokenizer, wanted, workers)
+    ]  # fmt: skip
+    rows.sort(key=lambda row: row.name)
+    return _filtered(rows, drop, labelled=by is not None)
+
+
+def _filtered(rows: Sequence[_Row], drop: Sequence[str], *, labelled: bool) -> ScoredPairs:
+    complete = flagged([row.scores for row in rows], [row.findings for row in rows])
     dropped: Counter[str] = Counter()
-    for pair in pairs:
-        scores = named_scores(pair, tokenizer)
+    kept: list[tuple[_Row, PairScores]] = []
+    for row, scores in zip(rows, complete, strict=True):
         if reason := drop_reason(scores, drop):
             dropped[reason] += 1
         else:
-            kept.append((pair.id, scores, _filled(pair, scores) if keep_pairs else None))
-    kept.sort(key=lambda item: item[0])
+            kept.append((row, scores))
     return ScoredPairs(
-        pairs=[pair for _, _, pair in kept if pair is not None],
-        scores=[scores for _, scores, _ in kept],
-        read=len(kept) + dropped.total(),
+        pairs=[_filled(row.pair, scores) for row, scores in kept if row.pair is not None],
+        scores=[scores for _, scores in kept],
+        prompts=[row.findings.prompt for row, _ in kept],
+        labels=[row.label for row, _ in kept] if labelled else [],
+        read=len(rows),
         dropped={reason: dropped[reason] for reason in drop if dropped[reason]},
     )
 
 
 def _filled(pair: Pair, scores: PairScores) -> Pair:
     return replace(pair, scores={**pair.scores, **scores.to_json()})
-
-
-def named_scores(pair: Pair, tokenizer: Any | None) -> PairScores:
-    """Return a pair's scores; an error names the pair."""
-    try:
-        return score_pair(pair.prompt, pair.chosen, pair.rejected, tokenizer)
-    except DataError as error:
-        raise DataError(f"pair {excerpt(pair.id)}: {error}") from None

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from clairkit.scoring.cleanup import clean_up
+from clairkit.scoring.contrast import contrast_of
 from clairkit.scoring.spans import Alignment, align
-from clairkit.scoring.units import Text, roles_of, text_of, unit_name, units_of
+from clairkit.scoring.units import Text, Units, all_units, roles_of, text_of, unit_name
 
 FLAGS = {
     "identical": "both sides have the same units",
@@ -21,8 +23,20 @@ FLAGS = {
     "disjoint": "both sides have units and share none in order: similarity 0",
     "turns_differ": "the sides differ in the number or the roles of their messages",
     "approximate": "too long to align exactly: similarity may be too low, edit shares too high",
+    "duplicate": "another pair, first by id, has the same prompt and sides",
+    "near_duplicate": "another pair, first by id, has nearly the same texts",
+    "in_eval": "its prompt is in the evaluation set",
+    "contaminated": "it holds text of a benchmark",
+    "length_outlier": "its length ratio lies far from the others'",
+    "edit_outlier": "its edit share lies far from the others'",
 }
-"""What a flag of `PairScores` says, by its name, in the order in which flags are listed."""
+"""What a flag of `PairScores` says, by its name, in the order in which flags are listed.
+
+Those from `duplicate` on compare a pair with others: `score_pairs` sets them, `score_pair` cannot.
+"""
+
+DEAD = frozenset({"identical", "whitespace_only"})
+"""Flags of pairs that teach nothing: no unit differs, or white space and normal form alone."""
 
 _SPACE = re.compile(r"\s+")
 
@@ -54,6 +68,15 @@ class PairScores:
         common_prefix_share: units both sides begin with / max(n_W, n_L), in [0, 1]: relative to
             the longer side, so it is 1 for identical sides only; 1 when both are empty.
         length_ratio: n_W / n_L, 0 or more; 1 when both are empty, None when only rejected is.
+        clean_edit_spans: the edit spans after clean-up, see `clairkit.scoring.clean_up`: tiny
+            equal stretches between edits are part of the edit.
+        clean_span_length_mean: mean of deleted plus inserted units over these; 0 without spans.
+        clean_edit_share_chosen: the share of chosen that lies in these, at least the raw one.
+        clean_edit_share_rejected: likewise.
+        length_balance: 2 min(n_W, n_L) / (n_W + n_L), in [0, 1]; 1 when both are empty.
+        overlap: units outside of the cleaned spans / min(n_W, n_L), in [0, 1]; 0 for an empty side.
+        contrastiveness: length_balance x overlap, in [0, 1]; 0 when the pair is `identical` or
+            `whitespace_only`. See `clairkit.scoring.contrast_of`.
         flags: names out of `FLAGS`, in its order.
     """
 
@@ -72,6 +95,13 @@ class PairScores:
     span_length_max: int
     common_prefix_share: float
     length_ratio: float | None
+    clean_edit_spans: int
+    clean_span_length_mean: float
+    clean_edit_share_chosen: float
+    clean_edit_share_rejected: float
+    length_balance: float
+    overlap: float
+    contrastiveness: float
     flags: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -96,25 +126,53 @@ def score_pair(
     Raises:
         DataError: a pair has more than a million different units.
     """
-    texts = text_of(chosen), text_of(rejected)
-    ours, theirs = (units_of(text, tokenizer) for text in texts)
+    texts = [text_of(side) for side in (prompt, chosen, rejected)]
+    prompts, ours, theirs = all_units(texts, tokenizer)
+    return score_units(
+        chosen, rejected, ours, theirs, unit=unit_name(tokenizer), prompt_length=len(prompts)
+    )
+
+
+def score_units(
+    chosen: Text,
+    rejected: Text,
+    ours: Units,
+    theirs: Units,
+    *,
+    unit: tuple[str, str | None],
+    prompt_length: int,
+) -> PairScores:
+    """Return the scores of one pair whose sides' units are known, as `score_pair` does.
+
+    Args:
+        chosen: the texts or messages, for the flags.
+        rejected: likewise.
+        ours: units of chosen.
+        theirs: units of rejected.
+        unit: the unit's name and the tokenizer's, as `unit_name` gives them.
+        prompt_length: units of the prompt.
+    """
     alignment = align(theirs, ours)
-    flags = {*_unit_flags(ours, theirs, alignment), *_text_flags(*texts)}
+    flags = {
+        *_unit_flags(ours, theirs, alignment),
+        *_text_flags(text_of(chosen), text_of(rejected)),
+    }
     if "identical" in flags:
         flags.discard("whitespace_only")  # a tokenizer that normalises saw no difference
     if roles_of(chosen) != roles_of(rejected):
         flags.add("turns_differ")
-    unit, name = unit_name(tokenizer)
+    name, tokenizer = unit
     return PairScores(
-        unit=unit,
-        tokenizer=name,
-        prompt_length=len(units_of(text_of(prompt), tokenizer)),
+        unit=name,
+        tokenizer=tokenizer,
+        prompt_length=prompt_length,
         flags=tuple(flag for flag in FLAGS if flag in flags),
         **_measures(ours, theirs, alignment),
+        **_cleaned(ours, theirs, alignment, differs=not flags & DEAD),
     )
 
 
-def _measures(ours: Sequence[Any], theirs: Sequence[Any], alignment: Alignment) -> dict[str, Any]:
+def _measures(ours: Units, theirs: Units, alignment: Alignment) -> dict[str, Any]:
     lengths = [span.length for span in alignment.spans]
     deleted, inserted = alignment.deleted, alignment.inserted
     jaccard_set, jaccard_multiset = _jaccards(ours, theirs)
@@ -135,6 +193,18 @@ def _measures(ours: Sequence[Any], theirs: Sequence[Any], alignment: Alignment) 
     }
 
 
+def _cleaned(ours: Units, theirs: Units, alignment: Alignment, *, differs: bool) -> dict[str, Any]:
+    cleaned = replace(alignment, spans=clean_up(alignment.spans))
+    shared = len(ours) - cleaned.inserted
+    return {
+        "clean_edit_spans": len(cleaned.spans),
+        "clean_span_length_mean": _share(cleaned.deleted + cleaned.inserted, len(cleaned.spans)),
+        "clean_edit_share_chosen": _share(cleaned.inserted, len(ours)),
+        "clean_edit_share_rejected": _share(cleaned.deleted, len(theirs)),
+        **asdict(contrast_of(shared, len(ours), len(theirs), differs=differs)),
+    }
+
+
 def _share(part: int, whole: int, *, empty: float = 0.0) -> float:
     return part / whole if whole else empty
 
@@ -145,7 +215,7 @@ def _ratio(chosen: int, rejected: int) -> float | None:
     return chosen / rejected
 
 
-def _jaccards(ours: Sequence[Any], theirs: Sequence[Any]) -> tuple[float, float]:
+def _jaccards(ours: Units, theirs: Units) -> tuple[float, float]:
     first, second = Counter(ours), Counter(theirs)
     shared, united = first & second, first | second
     return (
@@ -154,7 +224,7 @@ def _jaccards(ours: Sequence[Any], theirs: Sequence[Any]) -> tuple[float, float]
     )
 
 
-def _unit_flags(ours: Sequence[Any], theirs: Sequence[Any], alignment: Alignment) -> Iterator[str]:
+def _unit_flags(ours: Units, theirs: Units, alignment: Alignment) -> Iterator[str]:
     if not alignment.spans:
         yield "identical"
     if 1 in (len(ours), len(theirs)):

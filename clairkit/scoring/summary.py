@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from clairkit.scoring.pair_scores import FLAGS, PairScores
 
 METRICS = {
+    "contrastiveness": "contrastiveness",
+    "length_balance": "· length balance",
+    "overlap": "· overlap, clean",
     "jaccard_set": "Jaccard, set",
     "jaccard_multiset": "Jaccard, multiset",
     "indel_similarity": "Indel similarity",
@@ -18,6 +21,10 @@ METRICS = {
     "edit_spans": "edit spans",
     "span_length_mean": "span length, mean",
     "span_length_max": "span length, max",
+    "clean_edit_share_chosen": "clean share, chosen",
+    "clean_edit_share_rejected": "clean share, rejected",
+    "clean_edit_spans": "clean spans",
+    "clean_span_length_mean": "clean span length",
     "common_prefix_share": "common prefix share",
     "length_ratio": "length ratio",
     "chosen_length": "length, chosen",

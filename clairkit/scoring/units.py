@@ -13,6 +13,9 @@ import regex
 Text = str | Sequence[Mapping[str, Any]]
 """A text, or messages (objects with a `content`)."""
 
+Units = list[int] | list[str]
+"""The units of a text: token ids, or grapheme clusters."""
+
 _GRAPHEME = regex.compile(r"\X")
 
 
@@ -36,7 +39,7 @@ def unit_name(tokenizer: Any | None) -> tuple[str, str | None]:
     return "token", str(name)
 
 
-def units_of(text: str, tokenizer: Any | None) -> list[int] | list[str]:
+def units_of(text: str, tokenizer: Any | None) -> Units:
     """Return the units of `text`: token ids, or grapheme clusters for `tokenizer=None`.
 
     The text is encoded on its own, without special tokens; a special token that is spelt out in
@@ -46,11 +49,22 @@ def units_of(text: str, tokenizer: Any | None) -> list[int] | list[str]:
         text: what one side, or the prompt, says.
         tokenizer: a transformers tokenizer, or None.
     """
-    if tokenizer is None:
-        if text.isascii() and "\r" not in text:
-            return list(text)  # each is a cluster of its own
-        clusters: list[str] = _GRAPHEME.findall(text)
-        return clusters
-    encoded = tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
-    ids: list[int] = list(encoded["input_ids"])
-    return ids
+    (units,) = all_units([text], tokenizer)
+    return units
+
+
+def all_units(texts: Sequence[str], tokenizer: Any | None) -> list[Units]:
+    """Return the units of each of `texts`, as `units_of` does: tokenizers are faster on many."""
+    if tokenizer is None or not texts:
+        return [_graphemes(text) for text in texts]
+    encoded = tokenizer(
+        list(texts), add_special_tokens=False, split_special_tokens=True, verbose=False
+    )
+    return [list(ids) for ids in encoded["input_ids"]]
+
+
+def _graphemes(text: str) -> list[str]:
+    if text.isascii() and "\r" not in text:
+        return list(text)  # each is a cluster of its own
+    clusters: list[str] = _GRAPHEME.findall(text)
+    return clusters

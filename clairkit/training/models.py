@@ -93,6 +93,17 @@ def refuse_adapter_as_model(model: str) -> None:
     Raises:
         UsageError: with the base model that the adapter names.
     """
+    base = adapter_base(model)
+    if base is not None:
+        raise UsageError(
+            "the model is an adapter",
+            received=model,
+            remedy=f"to train it further, set model: {base or 'BASE'} and adapter: {model}",
+        )
+
+
+def adapter_base(model: str) -> str | None:
+    """Return the base model that an adapter names, "" for none; None for what is no adapter."""
     import json
 
     from transformers.utils.peft_utils import find_adapter_config_file
@@ -101,14 +112,8 @@ def refuse_adapter_as_model(model: str) -> None:
         found = find_adapter_config_file(model)
         adapter = None if found is None else json.loads(Path(found).read_text(encoding="utf-8"))
     except (OSError, ValueError):  # no such model: the loader says so better
-        return
-    if adapter is not None:
-        base = adapter.get("base_model_name_or_path") or "BASE"
-        raise UsageError(
-            "the model is an adapter",
-            received=model,
-            remedy=f"to train it further, set model: {base} and adapter: {model}",
-        )
+        return None
+    return None if adapter is None else adapter.get("base_model_name_or_path") or ""
 
 
 def is_4bit(module: nn.Module) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from clairkit.charts import STYLE, Chart, Point, Series, area_chart, line_chart
@@ -45,6 +45,8 @@ _PAGE_STYLE = (
     "@media print{body{max-width:none;padding:0;font-size:10.5pt}"
     ".charts{grid-template-columns:1fr 1fr}}"
 )
+_HELD_OUT = "Circles: held-out pairs."
+_ACROSS = "Faint: each logged step; strong: running mean. Dotted across: no change, or chance."
 _LEVELS = {"problem": "To act upon", "note": "To know", "good": "As it should be"}
 
 
@@ -139,12 +141,10 @@ def training_page(rows: Sequence[Row], diagnosis: Diagnosis, title: str, facts: 
         title: the run's name; shown as text whatever it holds.
         facts: what the run was.
     """
-    view = read_rows(rows)
     name = _shown(title)
     body = (
         f"<header><h1>{name}</h1><p class='facts'>{_facts_line(facts)}</p></header>"
-        f"<main><p class='headline'>{_shown(diagnosis.headline)}</p>{_findings(diagnosis)}"
-        f"{_charts(view)}{_table(view)}</main>"
+        f"<main>{run_section(rows, diagnosis)}</main>"
     )
     digest = base64.b64encode(hashlib.sha256(_PAGE_STYLE.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
@@ -155,6 +155,28 @@ def training_page(rows: Sequence[Row], diagnosis: Diagnosis, title: str, facts: 
         "<meta name='viewport' content='width=device-width, initial-scale=1'/>"
         f"<title>{name} - training</title><style>{_PAGE_STYLE}</style></head>"
         f"<body>{body}</body></html>\n"
+    )
+
+
+def run_section(
+    rows: Sequence[Row],
+    diagnosis: Diagnosis,
+    *,
+    name: str = "",
+    phrase: Callable[[str], str] = str,
+) -> str:
+    """Return the inside of the page, for pages with more than one run: diagnosis, curves, values.
+
+    Args:
+        rows: of metrics.jsonl.
+        diagnosis: made of the same rows.
+        name: put before the ids of charts, to keep them apart; of letters, digits and dashes.
+        phrase: what headings are passed through, to translate them.
+    """
+    view = read_rows(rows)
+    return (
+        f"<p class='headline'>{_shown(diagnosis.headline)}</p>{_findings(diagnosis, phrase)}"
+        f"{_charts(view, name, phrase)}{_table(view, phrase)}"
     )
 
 
@@ -172,25 +194,26 @@ def _facts_line(facts: RunFacts) -> str:
     return " · ".join(map(_shown, parts))
 
 
-def _findings(diagnosis: Diagnosis) -> str:
+def _findings(diagnosis: Diagnosis, phrase: Callable[[str], str]) -> str:
     items = "".join(
-        f"<li class='{item.level}'><b>{_LEVELS[item.level]}</b>{_shown(item.text)}</li>"
+        f"<li class='{item.level}'><b>{_shown(phrase(_LEVELS[item.level]))}</b>"
+        f"{_shown(item.text)}</li>"
         for item in diagnosis.findings
     )
     return f"<ul class='findings'>{items}</ul>" if items else ""
 
 
-def _charts(view: Trajectory) -> str:
-    figures = "".join(_figure(figure, view) for figure in _FIGURES)
+def _charts(view: Trajectory, name: str, phrase: Callable[[str], str]) -> str:
+    figures = "".join(_figure(figure, view, name, phrase) for figure in _FIGURES)
+    title = f"<h2>{_shown(phrase('Curves'))}</h2>"
     if not figures:
-        return "<h2>Curves</h2><p>No step was logged, so there is nothing to draw.</p>"
-    legend = "Circles: held-out pairs. " if view.held_out else ""
-    across = "Faint: each logged step; strong: running mean. Dotted across: no change, or chance."
-    note = f"<p class='facts'>{legend}{across}</p>"
-    return f"<h2>Curves</h2>{note}<div class='charts'>{figures}</div>"
+        return f"{title}<p>No step was logged, so there is nothing to draw.</p>"
+    legend = f"{phrase(_HELD_OUT)} " if view.held_out else ""
+    note = f"<p class='facts'>{_shown(legend + phrase(_ACROSS))}</p>"
+    return f"{title}{note}<div class='charts'>{figures}</div>"
 
 
-def _figure(figure: _Figure, view: Trajectory) -> str:
+def _figure(figure: _Figure, view: Trajectory, name: str, phrase: Callable[[str], str]) -> str:
     curves = [
         Series(label, _points(view.train, metric), style)
         for style, (label, metric) in zip(figure.styles, figure.curves, strict=False)
@@ -202,15 +225,16 @@ def _figure(figure: _Figure, view: Trajectory) -> str:
             for style, (label, metric) in zip(figure.styles, figure.curves, strict=False)
         ]
     chart = Chart(
-        figure.name, figure.title, _description(figure, view), curves, "training step",
+        f"{name}{figure.name}", phrase(figure.title), _description(figure, view), curves,
+        phrase("training step"),
         figure.baseline, smooth=True,
     )  # fmt: skip
     drawn = area_chart(chart) if figure.stacked else line_chart(chart)
     if not drawn:
         return ""
     return (
-        f"<figure><h3>{_shown(figure.title)}</h3>{drawn}"
-        f"<figcaption>{_shown(figure.caption)}</figcaption></figure>"
+        f"<figure><h3>{_shown(phrase(figure.title))}</h3>{drawn}"
+        f"<figcaption>{_shown(phrase(figure.caption))}</figcaption></figure>"
     )
 
 
@@ -231,7 +255,7 @@ def _description(figure: _Figure, view: Trajectory) -> str:
     return f"{'; '.join(told)}." if told else figure.caption
 
 
-def _table(view: Trajectory) -> str:
+def _table(view: Trajectory, phrase: Callable[[str], str]) -> str:
     """The first and the last values, and the last held-out ones."""
     metrics = dict.fromkeys(metric for figure in _FIGURES for _, metric in figure.curves)
     lines = []
@@ -248,9 +272,10 @@ def _table(view: Trajectory) -> str:
     if not lines:
         return ""
     heads = "".join(
-        f"<th scope='col'>{head}</th>" for head in ("metric", "first", "last", "held out")
+        f"<th scope='col'>{_shown(phrase(head))}</th>"
+        for head in ("metric", "first", "last", "held out")
     )
     return (
-        "<h2>Values</h2><div class='scroll'><table><thead><tr>"
+        f"<h2>{_shown(phrase('Values'))}</h2><div class='scroll'><table><thead><tr>"
         f"{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )

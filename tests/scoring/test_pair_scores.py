@@ -40,6 +40,13 @@ def test_closed_forms_of_one_replaced_unit() -> None:
         "span_length_max": 2,
         "common_prefix_share": pytest.approx(2 / 4),
         "length_ratio": 1.0,
+        "clean_edit_spans": 1,
+        "clean_span_length_mean": 2.0,
+        "clean_edit_share_chosen": pytest.approx(1 / 4),
+        "clean_edit_share_rejected": pytest.approx(1 / 4),
+        "length_balance": 1.0,
+        "overlap": pytest.approx(3 / 4),
+        "contrastiveness": pytest.approx(3 / 4),
         "flags": [],
     }
 
@@ -124,6 +131,11 @@ def test_bounds_and_what_must_agree(rejected: str, chosen: str) -> None:
         "edit_share_chosen",
         "edit_share_rejected",
         "common_prefix_share",
+        "clean_edit_share_chosen",
+        "clean_edit_share_rejected",
+        "length_balance",
+        "overlap",
+        "contrastiveness",
     ):
         assert 0 <= getattr(found, name) <= 1
     shared = (1 - found.edit_share_chosen) * found.chosen_length
@@ -135,6 +147,12 @@ def test_bounds_and_what_must_agree(rejected: str, chosen: str) -> None:
     assert found.span_length_mean <= found.span_length_max <= spanned + 1e-9
     assert ("identical" in found.flags) == (found.indel_similarity == 1)
     assert set(found.flags) <= set(FLAGS)
+    assert found.clean_edit_spans <= found.edit_spans
+    assert found.clean_edit_share_chosen >= found.edit_share_chosen
+    product = found.length_balance * found.overlap
+    dead = {"identical", "whitespace_only"} & set(found.flags)
+    assert found.contrastiveness == pytest.approx(0 if dead else product)
+    assert found.contrastiveness <= found.indel_similarity + 1e-12
     json.dumps(found.to_json(), allow_nan=False)
 
 
@@ -149,6 +167,10 @@ def test_sides_change_places(rejected: str, chosen: str) -> None:
         "span_length_mean",
         "span_length_max",
         "common_prefix_share",
+        "clean_edit_spans",
+        "length_balance",
+        "overlap",
+        "contrastiveness",
     ):
         assert getattr(found, name) == getattr(mirrored, name)
     assert found.edit_share_chosen == mirrored.edit_share_rejected

@@ -118,9 +118,9 @@ def test_many_pairs_are_filtered_sorted_and_filled() -> None:
 
 
 def test_a_pair_that_cannot_be_scored_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> PairScores:
+    def refuse(*_: object, **__: object) -> PairScores:
         raise DataError("too many different units")
 
-    monkeypatch.setattr("clairkit.scoring.many.score_pair", refuse)
+    monkeypatch.setattr("clairkit.scoring.parallel.score_units", refuse)
     with pytest.raises(DataError, match="pair abc: too many"):
         score_pairs([pair("a", "b", "abc")])

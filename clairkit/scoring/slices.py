@@ -1,0 +1,81 @@
+"""Means of the scores by what a column of the pairs holds: a source, a language, a task."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clairkit.records import Pair, canonical_json
+from clairkit.scoring.pair_scores import PairScores
+
+SLICE_METRICS = (
+    "contrastiveness",
+    "length_balance",
+    "overlap",
+    "edit_share_chosen",
+    "edit_share_rejected",
+    "length_ratio",
+)
+"""The fields of `PairScores` that a slice has means of."""
+
+NO_VALUE = "(none)"
+"""The label of a pair that does not have the column."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The pairs with one value in a column.
+
+    Attributes:
+        label: the value, as text.
+        n: how many pairs.
+        means: mean of each of `SLICE_METRICS` over those that have a value; None without any.
+    """
+
+    label: str
+    n: int
+    means: Mapping[str, float | None]
+
+
+def label_of(pair: Pair, column: str) -> str:
+    """Return what `column` of a pair holds, as text, or `NO_VALUE`.
+
+    Args:
+        pair: the pair.
+        column: `source`, a column of the file, or a path into objects: `provenance.reviser`.
+    """
+    row: Any = {**pair.extra, "source": pair.source, "provenance": pair.provenance,
+                "scores": pair.scores}  # fmt: skip
+    if column in row:
+        return _text(row[column])
+    for name in column.split("."):
+        row = row.get(name) if isinstance(row, Mapping) else None
+    return _text(row)
+
+
+def slice_means(scores: Sequence[PairScores], labels: Sequence[str]) -> list[Slice]:
+    """Return a slice for each label, the largest first, then by label."""
+    groups: defaultdict[str, list[PairScores]] = defaultdict(list)
+    for each, label in zip(scores, labels, strict=True):
+        groups[label].append(each)
+    return [
+        Slice(label, len(groups[label]), _means(groups[label]))
+        for label in sorted(groups, key=lambda label: (-len(groups[label]), label))
+    ]
+
+
+def _means(group: Sequence[PairScores]) -> dict[str, float | None]:
+    means: dict[str, float | None] = {}
+    for metric in SLICE_METRICS:
+        values = [value for each in group if (value := getattr(each, metric)) is not None]
+        means[metric] = math.fsum(values) / len(values) if values else None
+    return means
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return NO_VALUE
+    return value if isinstance(value, str) else canonical_json(value)
