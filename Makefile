@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: quickstart test unit long check lint types docs clean
+.PHONY: quickstart test unit long check lint types docs report-example clean
 
 quickstart: $(READY)
 	$(BIN)/clairkit quickstart
@@ -45,6 +45,14 @@ $(READY): pyproject.toml constraints.txt $(wildcard kernels/csrc/*)
 
 docs: $(READY)
 	$(BIN)/python -m clairkit.cli.document > docs/commands.md
+
+# A real page, from the quickstart's own run; paths of this machine are taken out of it.
+report-example: $(READY)
+	rm -rf build/example
+	$(BIN)/clairkit quickstart -o build/example --quiet
+	sed -i.bak "s|$(CURDIR)/||g" build/example/pairs.jsonl build/example/scored.jsonl
+	$(BIN)/clairkit report build/example/pairs.jsonl build/example/scored.jsonl \
+	  build/example/trained -o docs/example_report.html --force
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

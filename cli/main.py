@@ -25,6 +25,7 @@ COMMANDS = {
     "merge": ("merge", "Pairs of several shards, with their journals, in one."),
     "remove": ("remove", "Remove one person's rows, and what was made of them."),
     "score": ("score", "What really differs between the two sides of each pair."),
+    "report": ("report", "One HTML page: what the pairs teach, and each of them."),
     "calibrate": ("calibrate", "Which rubric or template agrees with your labels."),
     "train": ("train", "Train a model on pairs with an anchored loss."),
     "plan": ("plan", "Whether a training run fits, how long it takes, its cost."),

@@ -38,6 +38,7 @@ ALLOWED = {
     "generation": {*_BASE, "batching", "intervals", "scoring"},
     "training": {*_BASE, "batching", "losses", "kernels", "scoring", "charts"},
     "evaluation": {*_BASE, "batching", "generation", "intervals", "scoring"},
+    "report": {*_BASE, "scoring", "charts", "generation", "training"},
     "integrations": {"errors", "batching", "losses", "kernels", "training"},
     "doctor": {"errors", "display", "kernels"},
     "planning": {*_BASE, "batching", "losses", "kernels", "training"},

@@ -1,0 +1,132 @@
+"""The page: one HTML file that loads nothing, with a policy that lets nothing else run."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from clairkit import __version__
+from clairkit.charts import STYLE
+from clairkit.report.entries import Entry, Shared, make_entries
+from clairkit.report.gather import Gathered
+from clairkit.report.html import element, escaped
+from clairkit.report.language import Language
+from clairkit.report.overview import counted, metric_names, overview, sorted_values
+
+_IN_SCRIPT = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page as text, how many pairs it counts, and how many its browser has."""
+
+    html: str
+    pairs: int
+    browsed: int
+
+
+def make_page(gathered: Gathered, words: Language, *, max_pairs: int) -> Page:
+    """Return the page of what was gathered. The same input gives the same bytes, in any order.
+
+    Args:
+        gathered: pairs, builds and runs.
+        words: the language of the page.
+        max_pairs: how many pairs the browser gets, drawn by a hash of their ids; figures are of
+            all pairs.
+    """
+    entries = make_entries(gathered.pairs, gathered.files)
+    browsed = _drawn(entries, max_pairs)
+    data = _data(entries, browsed, words)
+    total = len(entries)
+    sampled = words.say("sampled", shown=f"{len(browsed):,}", total=f"{total:,}")
+    body = (
+        _header(gathered, words)
+        + f'<main><section id="overview" aria-label="{escaped(words.say("overview"))}">'
+        + overview(gathered, entries, words)
+        + "</section>"
+        + f'<section id="browser">{element("h2", words.say("pairs"))}'
+        + (element("p", sampled, "facts") if len(browsed) < total else "")
+        + f"<noscript>{element('p', words.say('no_script'))}</noscript>"
+        + '<div id="app"></div></section></main>'
+    )
+    return Page(_document(body, data, words), total, len(browsed))
+
+
+def _drawn(entries: Sequence[Entry], limit: int) -> Sequence[Entry]:
+    if len(entries) <= limit:
+        return entries
+    order = sorted(range(len(entries)), key=lambda at: _hash(entries[at].id))
+    return [entries[at] for at in sorted(order[:limit])]
+
+
+def _hash(name: str) -> bytes:
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
+
+
+def _header(gathered: Gathered, words: Language) -> str:
+    made = words.say("made_with", version=__version__, files=", ".join(gathered.names))
+    links = "".join(
+        f'<a href="#{place}">{escaped(words.say(key))}</a>'
+        for place, key in (("overview", "overview"), ("browser", "pairs"))
+    )
+    return (
+        f"<header>{element('h1', words.say('title'))}{element('p', made, 'facts')}"
+        f"<nav>{links}</nav></header>"
+    )
+
+
+def _data(entries: Sequence[Entry], browsed: Sequence[Entry], words: Language) -> str:
+    metrics = metric_names(sorted_values(entries))
+    shared = Shared()
+    pairs = ",\n".join(_json(entry.to_json(metrics, shared)) for entry in browsed)
+    head: dict[str, Any] = {
+        "words": words.words,
+        "metrics": [[name, words.metric(name)] for name in metrics],
+        "sources": counted(entry.source for entry in browsed),
+        "flags": counted(flag for entry in browsed for flag in entry.flags),
+        "files": counted(entry.file for entry in browsed),
+        "shared": shared.texts,
+    }
+    return f'{_json(head)[:-1]},"pairs":[\n{pairs}\n]}}'
+
+
+def _json(value: Any) -> str:
+    """JSON that can stand in a script element: it holds no `<`, `>` or `&`."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.translate(_IN_SCRIPT)
+
+
+def _document(body: str, data: str, words: Language) -> str:
+    style, script = STYLE + _asset("report.css"), _asset("report.js")
+    policy = (
+        f"default-src 'none'; script-src '{_source(script)}'; style-src '{_source(style)}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+    return (
+        "<!DOCTYPE html>\n"
+        f'<html lang="{words.code}"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="referrer" content="no-referrer"><link rel="icon" href="data:,">'
+        f"<title>{escaped(words.say('title'))}</title><style>{style}</style></head>\n"
+        f"<body>{body}\n"
+        f'<script type="application/json" id="data">{data}</script>\n'
+        f"<script>{script}</script></body></html>\n"
+    )
+
+
+def _source(content: str) -> str:
+    """The name that a content security policy has for an inline style or script."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
+
+
+@cache
+def _asset(name: str) -> str:
+    return resources.files("clairkit.report").joinpath("assets", name).read_text("utf-8")

@@ -1,0 +1,113 @@
+"""The page's words in English. In braces: what is put in."""
+
+from __future__ import annotations
+
+WORDS = {
+    "title": "Preference pairs",
+    "overview": "Overview",
+    "pairs": "Pairs",
+    "training": "Training",
+    "made_with": "Made with clairkit {version} from {files}.",
+    "count": "{pairs} pairs",
+    "typical": "In the median pair {share} of the text differs (in the middle 80 % of the pairs, "
+    "{low} to {high}). The chosen side is {ratio} times as long as the rejected one (median).",
+    "from_prompts": "{pairs} of {rows} prompts became pairs ({share}).",
+    "skipped": "Unreadable rows left out: {counts}.",
+    "distributions": "How the pairs are spread",
+    "distributions_note": "Bars: pairs. Dashed: the median.",
+    "lacking": " Some figures are missing in up to {n} pairs, and drawn from the others.",
+    "own_only": "Only what the page computes itself is drawn. `clairkit score PAIRS -o SCORED` "
+    "adds scores in a model's own tokens.",
+    "histogram": "{n} pairs, median {median}, 80 % between {low} and {high}",
+    "by_source": "By source",
+    "source": "source",
+    "median_of": "median of {name}",
+    "funnel": "From prompts to pairs: {name}",
+    "became_pair": "became a pair",
+    "unfinished": "not done yet",
+    "outcome": "outcome",
+    "rows": "rows",
+    "share": "share",
+    "flagged": "of these, kept with the flag {code}",
+    "examples": "Examples",
+    "row": "row",
+    "prompt": "prompt",
+    "detail": "detail",
+    "costs": "What it took",
+    "calls": "calls to models",
+    "tokens_prompt": "prompt tokens",
+    "tokens_completion": "completion tokens",
+    "cost": "US$",
+    "cost_pair": "US$ a pair",
+    "unknown": "unknown",
+    "settings": "Settings",
+    "setting": "setting",
+    "value": "value",
+    "health": "Health of the reviser: {state}",
+    "finding": "finding",
+    "interval": "95 % interval",
+    "threshold": "at least",
+    "verdict": "verdict",
+    "figures_of": "Training run: {name}",
+    "run_facts": "{pairs} pairs, {steps} steps, {seconds} s",
+    "no_script": "The pairs need JavaScript; everything above does without.",
+    "sampled": "Here are {shown} of {total} pairs, drawn by a hash of their ids; the figures above "
+    "are of all.",
+    # below: for the browser
+    "search": "Search",
+    "search_hint": "in prompts, both sides, rationales and ids",
+    "all": "all",
+    "flag": "flag",
+    "file": "file",
+    "sort": "sort by",
+    "descending": "largest first",
+    "metric": "figure",
+    "from": "from",
+    "to": "to",
+    "view": "view",
+    "side_by_side": "side by side",
+    "unified": "in one text",
+    "found": "{shown} of {total} pairs",
+    "more": "Show {n} more",
+    "none": "No pair fits these filters.",
+    "clear": "Clear filters",
+    "rejected": "rejected",
+    "chosen": "chosen",
+    "rationale": "Rationale",
+    "scores": "Scores",
+    "provenance": "Provenance and other columns",
+    "link": "Link to this pair",
+    "fold": "{n} unchanged characters",
+    "fold_lines": "{n} unchanged lines",
+    "same": "Both sides are the same.",
+    "flags": "Flags",
+    "previous": "Previous",
+    "next": "Next",
+    "help": "Keys",
+    "close": "Close",
+    "key_next": "next pair",
+    "key_previous": "previous pair",
+    "key_search": "search",
+    "key_view": "side by side, or in one text",
+    "key_open": "unfold unchanged text",
+    "key_help": "these keys",
+    "legend": "Removed text is struck through, added text underlined; ↵ is a changed line break.",
+    "list": "List of pairs",
+    "no_such": "This page has no pair {id}.",
+}
+
+METRICS = {
+    "changed_share": "changed share of the text",
+    "chosen_characters": "characters, chosen",
+    "rejected_characters": "characters, rejected",
+    # the table of `score` marks them as parts of the figure above them
+    "length_balance": "length balance",
+    "overlap": "overlap, clean",
+}
+"""Figures whose names need words; those of `score` have theirs in `clairkit.scoring.METRICS`."""
+
+PHRASES: dict[str, str] = {}
+"""English texts of other modules -> this language; none to translate here."""
+
+REASONS: dict[str, str] = {}
+"""Why a row became no pair, by code: `clairkit.generation.reasons` says it in English."""

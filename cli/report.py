@@ -1,0 +1,67 @@
+"""`clairkit report`."""
+
+from __future__ import annotations
+
+import click
+
+from clairkit.cli.console import Console, output_options
+
+
+@click.command("report", short_help="One HTML page: what the pairs teach, and each of them.")
+@click.argument("sources", metavar="PAIRS|RUN…", nargs=-1, required=True)
+@click.option("-o", "--output", metavar="FILE.html", required=True, help="The page.")
+@click.option(
+    "--language", "code", type=click.Choice(["en", "ja"]), default="en", show_default=True,
+    help="Of the page's own words.",
+)  # fmt: skip
+@click.option(
+    "--max-pairs", type=click.IntRange(min=1), default=10_000, show_default=True,
+    help="Pairs to browse; figures are of all.",
+)  # fmt: skip
+@click.option("--skip-bad", is_flag=True, help="Leave out unreadable rows, and count them.")
+@click.option("--force", is_flag=True, help="Replace the page if it exists.")
+@output_options
+def command(
+    sources: tuple[str, ...],
+    output: str,
+    code: str,
+    max_pairs: int,
+    skip_bad: bool,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Write one HTML file about PAIRS and training RUNs; it loads nothing and needs no network.
+
+    It has an overview (how the pairs are spread, what became of the prompts, what it took, the
+    reviser's health, the curves of each RUN) and a browser of the pairs, with what differs between
+    the two sides. What build-pairs left beside PAIRS is found by its name.
+
+    A pair that is in several PAIRS is one: name pairs.jsonl and what `score` wrote of it, and the
+    page has the scores, too. The same input gives the same bytes.
+    """
+    from clairkit.records import atomic_write, check_output
+    from clairkit.report import gather, language, make_page
+
+    console = Console(as_json=as_json, quiet=quiet)
+    path = check_output(output, force=force)
+    gathered = gather(sources, skip_bad=skip_bad)
+    page = make_page(gathered, language(code), max_pairs=max_pairs)
+    content = page.html.encode()
+    with atomic_write(path) as file:
+        file.write(content)
+    size = f"{len(content) / 1e6:.1f} MB"
+    console.show(f"Report: {output} ({page.pairs:,} pairs, {size}). Open it in a browser.")
+    if page.browsed < page.pairs:
+        console.note(f"The browser has {page.browsed:,} of them (--max-pairs).")
+    console.result(
+        {
+            "output": output,
+            "pairs": page.pairs,
+            "browsed": page.browsed,
+            "runs": len(gathered.runs),
+            "bytes": len(content),
+            "language": code,
+            "skipped": dict(sorted(gathered.skipped.items())),
+        }
+    )
