@@ -28,15 +28,31 @@ class Outcome:
     value: Any = None
     problem: str = ""
     out_of_memory: bool = False
+    late: bool = False  # it took too long
 
 
-def run_apart(task: Callable[..., Any], *arguments: Any, preload: Sequence[str] = ()) -> Outcome:
+def attempt(task: Callable[..., Any], *arguments: Any) -> Outcome:
+    """Return the outcome of task(*arguments)."""
+    try:
+        return Outcome(task(*arguments))
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        return Outcome(problem=text, out_of_memory=is_out_of_memory(error))
+
+
+def run_apart(
+    task: Callable[..., Any],
+    *arguments: Any,
+    preload: Sequence[str] = (),
+    seconds: float | None = None,
+) -> Outcome:
     """Return the outcome of task(*arguments), run in a process of its own.
 
     Args:
         task: a function of an importable module; its result can be pickled.
         *arguments: can be pickled.
         preload: modules to import in the process that all of these are forked from; heeded once.
+        seconds: after which it is ended; None: never.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, *preload])
@@ -45,6 +61,8 @@ def run_apart(task: Callable[..., Any], *arguments: Any, preload: Sequence[str] 
     process.start()
     theirs.close()
     try:
+        if not ours.poll(seconds):
+            return Outcome(problem=f"not done after {seconds:.0f} s", late=True)
         outcome: Outcome = ours.recv()
         process.join(_GRACE_SECONDS)  # it tidies up what libraries of its own have left
     except EOFError:
@@ -75,10 +93,5 @@ def settle_in() -> None:
 
 def _work(connection: Connection, task: Callable[..., Any], arguments: Sequence[Any]) -> None:
     settle_in()
-    try:
-        outcome = Outcome(task(*arguments))
-    except Exception as error:
-        text = f"{type(error).__name__}: {error}"
-        outcome = Outcome(problem=text, out_of_memory=is_out_of_memory(error))
-    connection.send(outcome)
+    connection.send(attempt(task, *arguments))
     connection.close()

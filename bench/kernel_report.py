@@ -68,11 +68,12 @@ def describe(document: Mapping[str, Any]) -> str:
     machine, settings = document["machine"], document["settings"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items()
                          if version)  # fmt: skip
+    apart = "; each variant in a process of its own" if settings.get("apart") else ""
     simd = f", {machine['simd']}" if machine["device"] == "cpu" else ""
     return (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads{simd}, device "
         f"{machine['device']}; {versions}; commit {machine['commit'] or 'unknown'}. Up to "
-        f"{settings['rounds']} rounds; after {settings['patience']:g} s a variant sits out. "
+        f"{settings['rounds']} rounds; after {settings['patience']:g} s a variant sits out{apart}. "
         f"Load average {document['load_before']} before, {document['load_after']} after; "
         f"{document['wall_seconds']:.0f} s in all."
     )
@@ -113,7 +114,9 @@ def summary(document: Mapping[str, Any]) -> str:
                       f"{max(ours['accuracy']['nats']):.1e}", *_best_other(point)])  # fmt: skip
     lines = _aligned(table)
     wrong = [f"PARITY FAILED: {name}" for name in document["parity_failed"]]
-    return "\n".join([*lines, *wrong])
+    lacking = [f"{point['case']['name']}: {line}"
+               for point in document["points"] for line in problems(point)]  # fmt: skip
+    return "\n".join([*lines, *wrong, *lacking])
 
 
 def _best_other(point: Mapping[str, Any]) -> list[str]:

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from clairkit.bench.kernel_cases import KernelCase
 from clairkit.bench.kernel_variants import OURS
 from clairkit.bench.kernel_worker import Measured, Planned, Timed, bare_name
 from clairkit.bench.measure import Spread, first_rounds
-from clairkit.bench.results import Status, finite
+from clairkit.bench.results import finite
 
 SCHEMA = 1
+
+# NOT READY: it was given up, since it took too long. NOT MEASURED: the run ended before its turn.
+Status = Literal["ok", "PARITY FAILED", "OOM", "ERROR", "NOT READY", "NOT MEASURED"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,11 @@ class Entry:
         accuracy = self.measured.accuracy
         return self.status == "ok" and accuracy is not None and accuracy.passed
 
+    @property
+    def weighed(self) -> bool:
+        """Whether its memory counts: it is sound, or lacks nothing but its time."""
+        return self.sound or (self.status == "NOT MEASURED" and self.measured.passed)
+
 
 def entry(planned: Planned, measured: Measured, timed: Timed | None, lost: str) -> Entry:
     """Return a variant's result from what its processes told.
@@ -44,16 +52,17 @@ def entry(planned: Planned, measured: Measured, timed: Timed | None, lost: str) 
         planned: the variant.
         measured: its memory and accuracy, or what went wrong there.
         timed: the times of the point, None when they were lost.
-        lost: why they were.
+        lost: why they were; "" when they are still to come.
     """
     accuracy = measured.accuracy
     if accuracy is None:
-        status: Status = "OOM" if measured.out_of_memory else "ERROR"
-        return Entry(planned, status, measured.problem, measured)
+        return Entry(planned, measured.status, measured.problem, measured)
     if not accuracy.passed:
         return Entry(planned, "PARITY FAILED", accuracy.problem, measured)
-    if timed is None:
+    if lost:
         return Entry(planned, "ERROR", lost, measured)
+    if timed is None or planned.name not in {**timed.times.seconds, **timed.times.failed}:
+        return Entry(planned, "NOT MEASURED", "its time is missing", measured)
     if planned.name in timed.times.failed:
         return Entry(planned, "OOM", timed.times.failed[planned.name], measured)
     seconds = tuple(timed.times.seconds.get(planned.name, ()))
@@ -92,13 +101,13 @@ def _entry_json(one: Entry, bare: Mapping[str, Any], ours: Entry | None) -> dict
         "time": _spread_json(Spread.of(seconds) if seconds else None),
         "against_bare": {count: _spread_json(ratio) for count, ratio in ratios.items()},
         "against_ours": _spread_json(against),
-        "memory": asdict(peak) if peak is not None and one.sound else None,
+        "memory": asdict(peak) if peak is not None and one.weighed else None,
         "memory_against_ours": _memory_ratio(one, ours),
     }
 
 
 def _memory_ratio(one: Entry, ours: Entry | None) -> float | None:
-    if ours is None or not one.sound or one.measured.peak is None or ours.measured.peak is None:
+    if ours is None or not one.weighed or one.measured.peak is None or ours.measured.peak is None:
         return None
     return one.measured.peak.extra_bytes / max(ours.measured.peak.extra_bytes, 1)
 

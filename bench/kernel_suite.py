@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 
 from clairkit.bench.isolate import Outcome, run_apart
 from clairkit.bench.kernel_cases import KernelCase
+from clairkit.bench.kernel_crew import Crew, CrewPoint
 from clairkit.bench.kernel_reference import write_reference
 from clairkit.bench.kernel_results import entry, point_json
 from clairkit.bench.kernel_worker import (
@@ -20,7 +21,6 @@ from clairkit.bench.kernel_worker import (
     Measured,
     Planned,
     Timed,
-    measure_point,
     measure_times,
     measure_variant,
     plan,
@@ -30,8 +30,26 @@ from clairkit.bench.peers import PEERS, absence
 
 _GB = 1e9
 _SHARE = 0.8  # of the memory that is free; a prediction is no measurement
+_LEAST_SECONDS = 10.0  # in which a point can come to something
 Say = Callable[[str], None]
-Found = tuple[dict[str, Measured], Timed | None, str]
+Point = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A point that is being measured."""
+
+    case: KernelCase
+    backend: str  # what `auto` takes and why
+    variants: Sequence[Planned]
+    say: Say
+    keep: Callable[[Point], None]
+    deadline: float
+
+    def point(self, found: Mapping[str, Measured], timed: Timed | None, lost: str = "") -> Point:
+        """Return the point with what was found of each variant."""
+        entries = [entry(one, found[one.name], timed, lost) for one in self.variants]
+        return point_json(self.case, self.backend, entries, timed)
 
 
 @dataclass(frozen=True)
@@ -53,65 +71,82 @@ class KernelSuite:
         return {name: reason for name, reason in reasons.items() if reason}
 
     def run(
-        self, say: Say, *, done: Mapping[str, dict[str, Any]], deadline: float
-    ) -> Iterator[dict[str, Any]]:
+        self, say: Say, keep: Callable[[Point], None], *, done: Mapping[str, Point], deadline: float
+    ) -> Iterator[Point]:
         """Measure point after point; what fails in one leaves the others.
 
         Args:
             say: takes progress.
+            keep: takes a point that is not finished, whenever there is more of it.
             done: points that are there already, by case.
-            deadline: of `time.monotonic()`; no point is begun after it.
+            deadline: of `time.monotonic()`; no point is begun after it, and with variants apart
+                nothing at all.
         """
-        over = time.monotonic() > deadline
+        begin = deadline - _LEAST_SECONDS if self.settings.apart else deadline
+        over = time.monotonic() > begin
         wanted = [case for case in self.cases if case.name not in done and not over]
         planned = (
             self._apart(plan, wanted, self.settings, list(self.peers)) if wanted else Outcome()
         )
         if planned.problem:
             raise RuntimeError(f"the variants can't be listed: {planned.problem}")
+        left: list[str] = []
         with tempfile.TemporaryDirectory() as folder:
             for index, case in enumerate(self.cases, 1):
                 place = f"[{index}/{len(self.cases)}] {case.name}"
                 if case.name in done:
                     say(f"{place}: there already")
                     yield done[case.name]
-                elif time.monotonic() > deadline:
-                    say(f"{place}: left out, the time is over")
+                elif time.monotonic() > begin:
+                    left.append(case.name)
                 else:
                     say(f"{place}: {case.describe()}")
                     backend, variants = planned.value[case.name]
-                    yield self._point(case, backend, variants, Path(folder))
+                    work = _Work(case, backend, variants, say, keep, deadline)
+                    yield self._point(work, Path(folder))
+        if left:
+            say(f"the time is over, left out: {', '.join(left)}")
 
-    def _point(
-        self, case: KernelCase, backend: str, variants: list[Planned], folder: Path
-    ) -> dict[str, Any]:
+    def _point(self, work: _Work, folder: Path) -> Point:
+        case = work.case
         # The truth is the same for a frozen and a trained head.
         truth = folder / f"{case.vocabulary}-{case.hidden}-{case.tokens}-{case.dtype}.pt"
         if not truth.exists():
-            made = self._apart(write_reference, case, self.settings.device, truth)
+            start, limit = time.monotonic(), None
+            if self.settings.apart:
+                limit = min(self.settings.ready_seconds, max(work.deadline - start, 1))
+            made = self._apart(write_reference, case, self.settings.device, truth, seconds=limit)
             if made.problem:
-                lost = Measured(problem=f"no float64 reference: {made.problem}")
-                entries = [entry(one, lost, None, "") for one in variants]
-                return point_json(case, backend, entries, None)
-        found = {one.name: too_large for one in variants
+                lost = Measured.failed(replace(made, problem=f"float64 reference: {made.problem}"))
+                return work.point(dict.fromkeys((one.name for one in work.variants), lost), None)
+            work.say(f"float64 reference: {time.monotonic() - start:.1f} s")
+        found = {one.name: too_large for one in work.variants
                  if (too_large := self._too_large(case, one)) is not None}  # fmt: skip
-        names = [one.name for one in variants if one.name not in found]
-        measured, timed, lost_times = self._measure(case, names, truth)
-        found |= measured
-        entries = [entry(one, found[one.name], timed, lost_times) for one in variants]
-        return point_json(case, backend, entries, timed)
+        fitting = [one for one in work.variants if one.name not in found]
+        if self.settings.apart:
+            crew = Crew(
+                CrewPoint(case, fitting, self.settings, truth, work.deadline), work.say,
+                lambda some, timed: work.keep(work.point(found | some, timed)), self._preload(),
+            )  # fmt: skip
+            measured, timed = crew.run()
+            return work.point(found | measured, timed)
+        return self._in_one_process(work, [one.name for one in fitting], found, truth)
 
-    def _measure(self, case: KernelCase, names: list[str], truth: Path) -> Found:
-        if self.device.type == "cuda":
-            together = self._apart(measure_point, case, names, self.settings, truth)
-            if together.value is not None:
-                return (*together.value, "")
-            # One variant ended the process: find out which, each in a process of its own.
-        found = {name: _measured(self._apart(measure_variant, case, name, self.settings, truth))
-                 for name in names}  # fmt: skip
-        sound = [name for name, one in found.items() if one.accuracy and one.accuracy.passed]
-        timed = self._apart(measure_times, case, sound, self.settings, truth)
-        return found, timed.value, timed.problem
+    def _in_one_process(
+        self, work: _Work, names: list[str], found: dict[str, Measured], truth: Path
+    ) -> Point:
+        for name in names:
+            start = time.monotonic()
+            outcome = self._apart(measure_variant, work.case, name, self.settings, truth)
+            one: Measured = outcome.value or Measured.failed(outcome)
+            found[name] = one
+            said = "memory and accuracy" if one.accuracy else one.problem
+            work.say(f"{name}: {said}, {time.monotonic() - start:.1f} s")
+        sound = [name for name, one in found.items() if one.passed]
+        start = time.monotonic()
+        timed = self._apart(measure_times, work.case, sound, self.settings, truth)
+        work.say(f"timed in turns, {time.monotonic() - start:.1f} s")
+        return work.point(found, timed.value, timed.problem)
 
     def _too_large(self, case: KernelCase, variant: Planned) -> Measured | None:
         """Return the failure of a variant that needs more memory than there is."""
@@ -120,10 +155,12 @@ class KernelSuite:
         if free is None or needed <= _SHARE * free:
             return None
         text = f"predicted, not run: {needed / _GB:.0f} GB needed, {free / _GB:.0f} GB free"
-        return Measured(problem=text, out_of_memory=True)
+        return Measured(problem=text, status="OOM")
 
-    def _apart(self, task: Callable[..., Any], *arguments: Any) -> Outcome:
-        return run_apart(task, *arguments, preload=self._preload())
+    def _apart(
+        self, task: Callable[..., Any], *arguments: Any, seconds: float | None = None
+    ) -> Outcome:
+        return run_apart(task, *arguments, preload=self._preload(), seconds=seconds)
 
     def _preload(self) -> tuple[str, ...]:
         """Return what the processes are forked with; no peer on a GPU, lest it touches that."""
@@ -132,10 +169,3 @@ class KernelSuite:
             return (worker,)
         there = [name for name in self.peers if not absence(name, self.device)]
         return (worker, *(module for name in there for module in PEERS[name].preload))
-
-
-def _measured(outcome: Outcome) -> Measured:
-    if outcome.value is None:
-        return Measured(problem=outcome.problem, out_of_memory=outcome.out_of_memory)
-    found: Measured = outcome.value
-    return found

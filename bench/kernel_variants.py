@@ -64,11 +64,14 @@ def float32_logits(case: KernelCase) -> float:
 def our_variants(case: KernelCase, device: torch.device) -> list[Variant]:
     """Return `clairkit auto`, the other backends that run here, and the one that keeps products."""
     chosen, _ = choose_backend(device, getattr(torch, case.dtype))
-    others = [
+    return _our_variants(case, [
         name for name, state in available_backends().items()
         if state.available and name not in (chosen, "eager") and _runs_on(name, device)
-    ]  # fmt: skip
-    found = [_ours("auto"), *map(_ours, others)]
+    ])  # fmt: skip
+
+
+def _our_variants(case: KernelCase, backends: Sequence[str]) -> list[Variant]:
+    found = [_ours("auto"), *map(_ours, backends)]
     if case.head == "full":
         budget = case.tokens * case.vocabulary * ITEM_BYTES[case.dtype] + _SLACK
         found.append(Variant(RECOMPUTED, "clairkit", partial(_load_ours, "auto", 0)))
@@ -127,14 +130,19 @@ def variants(case: KernelCase, device: torch.device, peers: Sequence[str]) -> li
 
 
 def find_variant(name: str, case: KernelCase, device: torch.device) -> Variant:
-    """Return the variant of that name.
+    """Return the variant of that name, without asking what else there is.
 
     Raises:
         LookupError: there is none at this point.
     """
     from clairkit.bench.peers import PEERS
 
-    for variant in variants(case, device, tuple(PEERS)):
+    group = name.split(" ")[0]  # a variant's name begins with that of its group
+    if group in PEERS:
+        found = PEERS[group].variants(case, device)
+    else:
+        found = [*_our_variants(case, list(available_backends())), EAGER_VARIANT]
+    for variant in found:
         if variant.name == name:
             return variant
     raise LookupError(f"no variant {name!r} at {case.name} on {device}")

@@ -1,7 +1,8 @@
 """What runs in the processes of the kernel suite. Imports torch alone, and a peer that is measured.
 
-A point takes one process for each variant's memory and accuracy, and one in which all variants and
-the bare products take turns to be timed.
+On a CPU a point takes one process for each variant's memory and accuracy, and one in which all
+variants and the bare products take turns to be timed. On a GPU each variant has one process, which
+stays: `kernel_crew` asks them in turn.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from clairkit.bench.isolate import Outcome
 from clairkit.bench.kernel_cases import KernelCase
 from clairkit.bench.kernel_problem import Problem
 from clairkit.bench.kernel_reference import Accuracy, Reference, judge
 from clairkit.bench.kernel_variants import KEPT, OURS, Step, find_variant, variants
-from clairkit.bench.measure import Peak, Times, interleave, is_out_of_memory, peak_extra
+from clairkit.bench.measure import Peak, Times, interleave, peak_extra
 from clairkit.bench.memory import limit_memory
 from clairkit.bench.products import fastest
 from clairkit.kernels import choose_backend
@@ -37,13 +40,19 @@ class KernelSettings:
     threads: int
     rounds: int = 3
     patience: float = 6.0  # seconds after which a peer sits out further rounds
+    apart: bool = False  # each variant stays in a process of its own, as on a GPU
+    ready_seconds: float = 45.0  # apart: for a variant to import, compile and tune
 
     def apply(self) -> torch.device:
         """Set this process up and return the device."""
         warnings.filterwarnings("ignore")  # those of peers; what matters comes as an error
-        os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # no pool beside the measuring
-        torch.set_num_threads(self.threads)
         device = torch.device(self.device)
+        # On a CPU a pool of compilers would run beside the measuring.
+        compilers = 4 if device.type == "cuda" else 1
+        os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(compilers))
+        for name in ("TRITON_CACHE_AUTOTUNING", "QUACK_CACHE_AUTOTUNING"):
+            os.environ.setdefault(name, "1")  # the next point of the same shape finds it done
+        torch.set_num_threads(self.threads)
         limit_memory(device)
         return device
 
@@ -64,7 +73,20 @@ class Measured:
     peak: Peak | None = None
     accuracy: Accuracy | None = None
     problem: str = ""
-    out_of_memory: bool = False
+    status: Literal["ERROR", "OOM", "NOT READY", "NOT MEASURED"] = "ERROR"  # of one without
+
+    @classmethod
+    def failed(cls, outcome: Outcome) -> Measured:
+        """Return what an outcome without a value says of a variant."""
+        text = (outcome.problem.strip().splitlines() or [""])[0]
+        if outcome.late:
+            return cls(problem=text, status="NOT READY")
+        return cls(problem=text, status="OOM" if outcome.out_of_memory else "ERROR")
+
+    @property
+    def passed(self) -> bool:
+        """Whether it computes what it should, and may be timed."""
+        return self.accuracy is not None and self.accuracy.passed
 
 
 @dataclass(frozen=True)
@@ -73,6 +95,9 @@ class Timed:
 
     times: Times
     tilings: dict[int, str] = field(default_factory=dict)
+
+
+BARE = "bare products"
 
 
 def bare_name(count: int) -> str:
@@ -101,8 +126,8 @@ def measure_variant(
     device = settings.apply()
     reference = Reference.load(truth)
     problem = Problem.build(case, device, reference.reference)
-    step = _warm(find_variant(variant, case, device).load(), problem)
-    return _measure(case, step, problem, reference)
+    step = warm(find_variant(variant, case, device).load(), problem)
+    return measure_once(case, step, problem, reference)
 
 
 def measure_times(
@@ -114,34 +139,14 @@ def measure_times(
     steps, failed = {}, {}
     for name in names:
         try:
-            steps[name] = _warm(find_variant(name, case, device).load(), problem)
+            steps[name] = warm(find_variant(name, case, device).load(), problem)
         except Exception as error:
             failed[name] = _text(error)
     return _time(case, problem, steps, failed, settings)
 
 
-def measure_point(
-    case: KernelCase, names: Sequence[str], settings: KernelSettings, truth: Path
-) -> tuple[dict[str, Measured], Timed]:
-    """Do all of it in one process: for a GPU, whose allocator counts exactly in any process."""
-    device = settings.apply()
-    reference = Reference.load(truth)
-    problem = Problem.build(case, device, reference.reference)
-    found: dict[str, Measured] = {}
-    steps: dict[str, Step] = {}
-    for name in names:
-        try:
-            step = _warm(find_variant(name, case, device).load(), problem)
-            found[name] = one = _measure(case, step, problem, reference)
-            if one.accuracy is not None and one.accuracy.passed:
-                steps[name] = step
-        except Exception as error:
-            found[name] = Measured(problem=_text(error), out_of_memory=is_out_of_memory(error))
-        problem.drop_gradients()
-    return found, _time(case, problem, steps, {}, settings)
-
-
-def _measure(case: KernelCase, step: Step, problem: Problem, truth: Reference) -> Measured:
+def measure_once(case: KernelCase, step: Step, problem: Problem, truth: Reference) -> Measured:
+    """Return the peak extra memory of one step, and the errors of that very step."""
     device = problem.hidden.device
     if device.type == "cuda":
         step(problem)  # launch configurations are tried out at this size
@@ -151,7 +156,7 @@ def _measure(case: KernelCase, step: Step, problem: Problem, truth: Reference) -
     return Measured(peak, judge(case, problem, truth, *results[0]))
 
 
-def _warm(step: Step, problem: Problem) -> Step:
+def warm(step: Step, problem: Problem) -> Step:
     """Run the step on a few tokens: libraries are loaded, and compilers have seen two lengths."""
     for few in problem.few_tokens():
         step(few)
@@ -168,15 +173,18 @@ def _time(
         bare_name(count): products.run for count, products in bare.items()
     }
     runs |= {name: partial(step, problem) for name, step in steps.items()}
-    device = problem.hidden.device
-    small = case.tokens * case.vocabulary * case.hidden < _SMALL
     times = interleave(
-        runs, rounds=settings.rounds, warmup=int(small or device.type == "cuda"), device=device,
+        runs, rounds=settings.rounds, warmup=int(is_small(case)), device=problem.hidden.device,
         between=problem.drop_gradients,
         patience={name: settings.patience for name in steps if name not in (OURS, KEPT)},
     )  # fmt: skip
     times.failed.update(failed)
     return Timed(times, {count: str(products.tiling) for count, products in bare.items()})
+
+
+def is_small(case: KernelCase) -> bool:
+    """Tell whether a step takes so little that a whole one may go before those that count."""
+    return case.tokens * case.vocabulary * case.hidden < _SMALL
 
 
 def _text(error: Exception) -> str:

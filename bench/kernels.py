@@ -18,6 +18,7 @@ import torch
 from clairkit.bench import plot
 from clairkit.bench.kernel_report import NOTES, absences, describe, markdown, summary, text_table
 from clairkit.bench.kernel_run import DEFAULT_PEERS, Choices, Document, measure, verdict
+from clairkit.bench.kernel_worker import KernelSettings
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,8 +31,17 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--peers", default=",".join(DEFAULT_PEERS), help="default: %(default)s")
     made.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     made.add_argument("--rounds", type=int, default=3)
-    made.add_argument("--budget-seconds", type=float, help="begin no point later")
-    made.add_argument("--json", type=Path, metavar="FILE", help="written after each point")
+    made.add_argument("--budget-seconds", type=float,
+                      help="begin no point later; apart: measure nothing later")  # fmt: skip
+    made.add_argument(
+        "--apart",
+        action=argparse.BooleanOptionalAction,
+        help="each variant stays in a process of its own, as by default on a GPU",
+    )
+    made.add_argument("--ready-seconds", type=float, default=KernelSettings.ready_seconds,
+                      help="apart: leave out what is not compiled and tuned by then  "
+                      "[default: %(default)g]")  # fmt: skip
+    made.add_argument("--json", type=Path, metavar="FILE", help="written after each measurement")
     made.add_argument("--resume", action="store_true", help="keep the points that FILE holds")
     made.add_argument("--from", type=Path, metavar="FILE", dest="source",
                       help="measure nothing, show what FILE holds")  # fmt: skip
@@ -79,7 +89,7 @@ def _choices(options: argparse.Namespace) -> Choices:
     minutes = None if seconds is None else seconds / 60
     return Choices(
         options.case, options.quick, peers, device, options.rounds, minutes,
-        options.json, options.resume, options.commit,
+        options.json, options.resume, options.commit, options.apart, options.ready_seconds,
     )  # fmt: skip
 
 

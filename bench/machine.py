@@ -24,7 +24,7 @@ def describe_machine(
     return {
         "device": _device_name(device),
         "cpu": cpu_name(),
-        "cores": _cores(),
+        "cores": core_count(),
         "threads": threads,
         "simd": torch.backends.cpu.get_cpu_capability(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
@@ -83,7 +83,8 @@ def _device_name(device: str) -> str:
     return device
 
 
-def _cores() -> int:
+def core_count() -> int:
+    """Return the cores that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 

@@ -104,7 +104,7 @@ def interleave(
             turn = index % max(len(alive), 1)
             for name in alive[turn:] + alive[:turn]:
                 try:
-                    seconds = _timed(steps[name], device, between)
+                    seconds = timed_step(steps[name], device, between)
                 except Exception as error:
                     if not is_out_of_memory(error):
                         raise
@@ -122,9 +122,10 @@ def interleave(
     return times
 
 
-def _timed(
+def timed_step(
     step: Callable[[], object], device: torch.device | None, between: Callable[[], object]
 ) -> float:
+    """Return the seconds of a step; `between` goes before, not timed, and so does what waits."""
     between()
     gc.collect()
     synchronize(device)

@@ -9,6 +9,7 @@ from clairkit.cli.console import Console
 if TYPE_CHECKING:
     from clairkit.generation.batch_rounds import Imported
     from clairkit.generation.batch_run import Exported
+    from clairkit.generation.export import BuildResult
 
 
 def show_export(console: Console, exported: Exported) -> None:
@@ -23,11 +24,13 @@ def show_export(console: Console, exported: Exported) -> None:
         )  # fmt: skip
     else:
         console.show("No request is open: no batch file is written.")
+    from clairkit.display import counted
+
     if exported.earlier is not None:
         console.warn(f"{exported.earlier} was exported before, and nothing was imported since: "
                      "run both, and requests that are in both are paid twice.")  # fmt: skip
     for model, count in exported.waiting.items():
-        console.warn(f"{count:,} calls of {model} could not be made; what follows them is missing.")
+        console.warn(f"{counted(count, 'call')} of {model} not made: what follows is missing.")
     console.result(export_json(exported))
 
 
@@ -45,23 +48,26 @@ def export_json(exported: Exported) -> dict[str, Any]:
     }
 
 
-def show_import(console: Console, imported: Imported, unfinished: int) -> None:
+def show_import(console: Console, imported: Imported, result: BuildResult) -> None:
     """Show what the files held, before the result of the run as a whole.
 
     Args:
         console: where.
         imported: what the files held.
-        unfinished: rows that are not done.
+        result: what the run has made of all that is there.
     """
+    from clairkit.generation.reasons import reason
+
     console.show(f"Results recorded: {imported.recorded:,}")
     for code, count in imported.failures.most_common():
         console.show(f"  of these, {code}: {count:,}")
     if imported.earlier:
         console.show(f"Recorded before: {imported.earlier:,}")
     if imported.foreign:
-        console.warn(f"{imported.foreign:,} results belong to no request of this run.")
-    if unfinished:
-        console.note(f"{unfinished:,} rows ask more: --batch-export writes it to the next file; "
+        console.warn(f"Results that belong to no request of this run: {imported.foreign:,}")
+    again = sum(count for code, count in result.counts.items() if reason(code).again)
+    if rows := result.unfinished + again:
+        console.note(f"Rows that ask more: {rows:,}. --batch-export writes it to the next file; "
                      "without either, it is asked at once.")  # fmt: skip
 
 

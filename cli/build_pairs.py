@@ -12,6 +12,7 @@ import click
 from clairkit.cli.build_options import build_options, make_settings
 from clairkit.cli.build_result import PARTIAL, leave_early, show_result
 from clairkit.cli.console import Console, output_options
+from clairkit.cli.heeded import check_heeded
 from clairkit.cli.progress_line import ProgressLine
 from clairkit.cli.sections import SectionCommand
 
@@ -57,6 +58,7 @@ def command(
     from clairkit.generation.shards import Shard, parse_shard
     from clairkit.records import read_prompts
 
+    check_heeded(context, options["method"])
     mode = _mode(options)
     stream = read_prompts(prompts, skip_bad=options["skip_bad"], limit=options["limit"])
     rows = stream if options["shard"] is None else Shard(stream, *parse_shard(options["shard"]))
@@ -229,5 +231,5 @@ def _batch_import(run: _Run) -> int:
         settings=run.settings, force=run.options["force"],
     )  # fmt: skip
     run.line.end()
-    show_import(run.console, imported, result.unfinished)
+    show_import(run.console, imported, result)
     return _end(run, result, {"imported": import_json(imported)})

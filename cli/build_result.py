@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from clairkit.cli.console import Console
+from clairkit.display import counted
 
 if TYPE_CHECKING:
     from clairkit.errors import ClairError
@@ -47,7 +48,7 @@ def show_result(
         }
     )  # fmt: skip
     console.table(
-        f"{result.pairs:,} pairs from {result.rows:,} rows",
+        f"{counted(result.pairs, 'pair')} from {counted(result.rows, 'row')}",
         ["rows", "count"],
         list(_rows(result, skipped)),
         note=_spent(result),
@@ -76,7 +77,7 @@ def _rows(result: BuildResult, skipped: Mapping[str, int]) -> Iterator[list[str]
 def _spent(result: BuildResult) -> str:
     from clairkit.generation.prices import dollars
 
-    parts = [f"{result.calls:,} calls"]
+    parts = [counted(result.calls, "call")]
     tokens = result.tokens
     if any(tokens.values()):
         parts.append(f"{tokens['prompt']:,} + {tokens['completion']:,} tokens")

@@ -84,6 +84,20 @@ class Console:
         if note:
             self._write(note, stream)
 
+    def styled(self, parts: Sequence[tuple[str, str]]) -> None:
+        """Text for people in parts, each with a style of rich's ("" for none).
+
+        Where there are no colours the text is the same, so that it has to say all without them.
+        """
+        if self.silent or (self.as_json and self.quiet):
+            return
+        stream = sys.stderr if self.as_json else sys.stdout
+        safe = [(redact(printable(text)), style) for text, style in parts]
+        if stream.isatty() or "COLUMNS" in os.environ:
+            emit(_drawn_text(safe, stream), stream)
+        else:
+            emit("".join(text for text, _ in safe) + "\n", stream)
+
     def result(self, value: Mapping[str, Any]) -> None:
         """The one result object of `--json`; prints nothing otherwise.
 
@@ -166,7 +180,6 @@ def _needed(rows: Sequence[Sequence[str]]) -> int:
 
 
 def _grid(title: str, rows: Sequence[Sequence[str]], stream: TextIO) -> str:
-    from rich.console import Console as Rich
     from rich.table import Table
     from rich.text import Text
 
@@ -175,6 +188,18 @@ def _grid(title: str, rows: Sequence[Sequence[str]], stream: TextIO) -> str:
         table.add_column(Text(column), justify="right" if index else "left", no_wrap=True)
     for row in rows[1:]:
         table.add_row(*map(Text, row))
+    return _drawn([Text(title, style="bold"), table], stream)
+
+
+def _drawn_text(parts: Sequence[tuple[str, str]], stream: TextIO) -> str:
+    from rich.text import Text
+
+    return _drawn([Text.assemble(*parts, tab_size=8, overflow="fold")], stream)
+
+
+def _drawn(parts: Sequence[Any], stream: TextIO) -> str:
+    from rich.console import Console as Rich
+
     # Not to the stream itself: rich leaves the program when the reader has gone.
     drawn = io.StringIO()
     rich = Rich(
@@ -185,9 +210,9 @@ def _grid(title: str, rows: Sequence[Sequence[str]], stream: TextIO) -> str:
         markup=False,
         emoji=False,
     )
-    rich.print(Text(title, style="bold"))
-    rich.print(table)
-    return "".join(f"{line.rstrip()}\n" for line in drawn.getvalue().splitlines())
+    for part in parts:
+        rich.print(part)
+    return "".join(f"{line.rstrip()}\n" for line in drawn.getvalue().split("\n")[:-1])
 
 
 def _is_styled(stream: TextIO) -> bool:

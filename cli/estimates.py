@@ -21,8 +21,10 @@ def show_dry_run(console: Console, made: DryRun, skipped: Mapping[str, int]) -> 
         made: what `clairkit.generation.dry_run.dry_run` returned.
         skipped: rows left out, by reason.
     """
+    from clairkit.display import counted
+
     estimate = made.estimate
-    title = f"Dry run: {estimate.rows:,} rows"
+    title = f"Dry run: {counted(estimate.rows, 'row')}"
     if estimate.done:
         title += f", {estimate.done:,} done; what the others take"
     console.table(title, ["", "estimate", "range"], list(_rows(made)), note=_note(estimate))

@@ -31,7 +31,7 @@ def command(
     """Show where the pair or prompt row ROW-ID of PAIRS came from.
 
     Shown are the prompt, each request with its model, time, tokens and whole reply, failed ones
-    too, what all of them cost, and what the chosen side changed. The first digits of an id are
+    too, what all of them cost, and what the revision changed. The first digits of an id are
     enough. Without PAIRS, the one output of build-pairs in the current folder is meant.
     """
     from clairkit.generation.audit.explain import explain
@@ -48,28 +48,36 @@ def command(
 
 
 def _spent(usage: Mapping[str, Usage], cost: float | None) -> str:
+    from clairkit.display import counted
     from clairkit.generation.journal import Usage
     from clairkit.generation.prices import dollars
 
     spent = sum(usage.values(), Usage())
     price = "no price known" if cost is None else dollars(cost)
     tokens = f"{spent.prompt_tokens:,} + {spent.completion_tokens:,} tokens"
-    return f"In all: {spent.calls:,} requests, {tokens}, {price}"
+    return f"In all: {counted(spent.calls, 'request')}, {tokens}, {price}"
 
 
 def _lines(found: Explanation) -> Iterator[str]:
+    from clairkit.generation.audit.explain import answer_of
+
     record = found.record or {}
     yield f"Row {found.row}: {_outcome(found)}"
     for name, value in found.columns.items():
         yield f"{name}: {value}"
     for message in record.get("prompt", ()):
         yield from _text(f"Prompt, {message['role']}", message["content"])
-    if record and not any(attempt.step.startswith("answer") for attempt in found.attempts):
-        answer = record.get("answer") or _last(record, "rejected")
+    is_revised = record.get("source", "clair") == "clair"
+    answer = answer_of(record) if "chosen" in record else record.get("answer")
+    if answer and is_revised and not any(each.step == "answer" for each in found.attempts):
         yield from _text("Answer, from the prompt file", answer)
     for attempt in found.attempts:
         yield from _text(_head(attempt), attempt.text)
-    yield from _changes(found)
+    if is_revised:
+        yield from _changes(found)
+    else:
+        for side in ("chosen", "rejected"):
+            yield from _text(side.capitalize(), record[side][-1]["content"])
     yield from _made_with(found)
 
 
@@ -80,10 +88,6 @@ def _outcome(found: Explanation) -> str:
     if found.outcome == "quarantined":
         return f"no pair, {record['reason']}: {record['detail']}"
     return "not done yet"
-
-
-def _last(record: dict[str, list[dict[str, str]]], side: str) -> str:
-    return record[side][-1]["content"] if record.get(side) else ""
 
 
 def _head(attempt: Attempt) -> str:
@@ -103,8 +107,10 @@ def _text(title: str, text: str) -> Iterator[str]:
 
 def _changes(found: Explanation) -> Iterator[str]:
     if found.edits:
+        from clairkit.display import counted
+
         count = len(found.edits)
-        yield from _text(f"What was changed, {count} place{'s' * (count != 1)}", "")
+        yield from _text(f"What was changed, {counted(count, 'place')}", "")
         for edit in found.edits:
             yield f"at character {edit.at}: {edit.old!r} -> {edit.new!r}"
 

@@ -23,19 +23,22 @@ def command(parts: tuple[str, ...], output: str, force: bool, as_json: bool, qui
     a single part this makes a copy, in another form when the suffix says so: .jsonl, .jsonl.gz,
     .parquet, or a datasets folder.
     """
+    from clairkit.display import counted
     from clairkit.generation.audit.files import find_output
     from clairkit.generation.audit.merge import merge
     from clairkit.generation.reasons import reason
 
     console = Console(as_json=as_json, quiet=quiet)
     done = merge([find_output(part) for part in parts], Path(output), force=force)
-    rows = [["pair", str(done.pairs)]]
-    rows += [[f"{code}: {reason(code).meaning}", str(count)] for code, count in done.counts.items()]
+    rows = [["pair", f"{done.pairs:,}"]]
+    rows += [
+        [f"{code}: {reason(code).meaning}", f"{count:,}"] for code, count in done.counts.items()
+    ]
     if done.unfinished:
-        rows.append(["not done yet", str(done.unfinished)])
+        rows.append(["not done yet", f"{done.unfinished:,}"])
     console.table(
-        f"{done.pairs} pairs from {done.rows} rows", ["rows", "count"], rows,
-        note=f"{done.results} replies in the journal",
+        f"{counted(done.pairs, 'pair')} from {counted(done.rows, 'row')}", ["rows", "count"], rows,
+        note=f"Results in the journal: {done.results:,}",
     )  # fmt: skip
     console.show(f"Pairs: {output}")
     if done.unfinished:

@@ -8,6 +8,8 @@ import click
 
 from clairkit.cli.console import Console, output_options
 
+_SHOWN = 10  # ids of a dry run
+
 
 @click.command("remove", short_help="Remove one person's rows, and what was made of them.")
 @click.argument("pairs")
@@ -39,6 +41,7 @@ def command(
     files are written again, the others' rows unchanged; the manifest and the card say how many
     rows were removed, not which. A row is meant when one --id or --where meets it.
     """
+    from clairkit.display import counted
     from clairkit.generation.audit.files import find_output
     from clairkit.generation.audit.remove import choose_rows, remove
 
@@ -46,26 +49,28 @@ def command(
     output = find_output(pairs)
     rows = choose_rows(output, ids=ids, where=where)
     if dry_run:
-        console.show(f"{len(rows)} rows would be removed: {', '.join(rows)}")
+        more = f" and {len(rows) - _SHOWN:,} more" if len(rows) > _SHOWN else ""
+        listed = f"{', '.join(rows[:_SHOWN])}{more}"
+        console.show(f"{counted(len(rows), 'row')} would be removed: {listed}")
         console.result({"rows": len(rows), "ids": rows, "dry_run": True})
         return
     done = remove(output, rows, also=[Path(file) for file in also], unknown=unknown)
     console.table(
-        f"{done.rows} rows removed",
+        f"{counted(done.rows, 'row')} removed",
         ["from", "removed"],
         [["journal, replies", str(done.results)]]
         + [[file, str(count)] for file, count in done.files.items()],
     )
     if done.reopened:
         console.show(
-            f"{done.reopened} rows were duplicates of removed ones: the next build-pairs makes "
-            "them pairs."
+            f"Duplicates of removed rows: {done.reopened:,}. The next build-pairs makes pairs of "
+            "them."
         )
     if done.beside:
         console.show(f"Not touched, and may hold their texts, too: {', '.join(done.beside)}")
     console.note(
-        "Nor touched: the prompt file, batch files, and models and reference caches made from "
-        "these pairs."
+        "Nor touched: the prompt file, batch files, forks and merges of this output, and models "
+        "and reference caches made from its pairs."
     )
     console.result(
         {

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clairkit.display import REDACTED, excerpt, printable, redact
+from clairkit.display import REDACTED, counted, excerpt, printable, redact
 
 ANY = st.text(st.characters())
 
@@ -56,6 +56,10 @@ def test_an_excerpt_is_one_line_within_the_limit(text: str, limit: int) -> None:
     assert len(shown) <= limit
     assert len(shown.splitlines()) <= 1
     assert shown.encode("utf-8").decode("utf-8") == shown
+
+
+def test_a_count_has_its_noun() -> None:
+    assert [counted(n, "row") for n in (0, 1, 2000)] == ["0 rows", "1 row", "2,000 rows"]
 
 
 def test_an_excerpt_says_that_it_was_cut() -> None:

@@ -22,6 +22,7 @@ from clairkit.generation.journal import Journal, Usage, journal_path
 from clairkit.generation.progress import ProgressHook
 from clairkit.records import atomic_write, check_output
 
+_SETTINGS = {"command": "calibrate"}
 FEWEST = 20
 """Fewer labels than this tell nothing apart."""
 
@@ -100,7 +101,10 @@ def calibrate(
     known = journal_path(Path(os.path.realpath(output))).exists()
     path = check_output(output, force=force or known)
     with closing(Journal(path)) as journal:
-        journal.settle({"command": "calibrate"}, force=False)
+        if journal.meta("settings") not in (None, _SETTINGS):
+            raise UsageError("the journal beside the output belongs to another command",
+                             received=str(output), remedy="choose another output")  # fmt: skip
+        journal.settle(_SETTINGS, force=False)
         control = Control(max_calls, journal.usage().calls)
         works = [partial(each.score, label) for each in contenders for label in labels]
         run_works(works, journal, control, progress=progress, say=say, total=len(works))

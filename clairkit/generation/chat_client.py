@@ -14,7 +14,12 @@ from clairkit.display import excerpt
 from clairkit.errors import RemoteError
 from clairkit.generation.chat_response import error_code, error_text, read_completion
 from clairkit.generation.endpoint import Endpoint
-from clairkit.generation.http_client import HttpClient, HttpFault, HttpResponse
+from clairkit.generation.http_client import (
+    HttpClient,
+    HttpFault,
+    HttpResponse,
+    StaleConnection,
+)
 from clairkit.generation.pace import Allowance
 from clairkit.generation.reasons import HALTED
 from clairkit.generation.requests import Control
@@ -35,12 +40,18 @@ class _Again(Exception):
     """One try failed in a way that may pass; `wait` is what the server asked for."""
 
     def __init__(
-        self, problem: str, wait: float | None = None, *, overloaded: bool = False
+        self,
+        problem: str,
+        wait: float | None = None,
+        *,
+        overloaded: bool = False,
+        stale: bool = False,
     ) -> None:
         super().__init__(problem)
         self.problem = problem
         self.wait = wait
         self.overloaded = overloaded
+        self.stale = stale
 
 
 class ChatClient:
@@ -82,34 +93,42 @@ class ChatClient:
     async def post(self, body: Mapping[str, Any], control: Control) -> Outcome:
         """Return what the server made of `body`, after as many tries as the policy allows.
 
+        A request that met a closed connection is made again at once. It counts as a call, as the
+        server may have seen it, but not as one of the policy's tries.
+
         Raises:
             RemoteError: no other row can succeed either.
         """
         wait = self._policy.base
         problems: list[str] = []
         content = json.dumps(body, separators=(",", ":")).encode()
-        for tries in range(1, self._policy.tries + 1):
+        tries, is_stale = 0, False
+        while len(problems) < self._policy.tries:
+            tries += 1
             await self._limiter.enter()
             try:
                 claimed = await self._allowance.claim(len(content), _longest(body), control)
                 if claimed is None or not control.take():
                     return Failure(HALTED)
-                outcome = await self._try(content, tries)
+                outcome = await self._try(content, tries, is_fresh=is_stale)
             finally:
                 self._limiter.leave()
             self._count(outcome, claimed)
             if not isinstance(outcome, _Again):
                 return self._settled(outcome)
+            is_stale = outcome.stale
+            if is_stale:
+                continue
             problems.append(outcome.problem)
             wait = next_wait(self._policy, wait)
             asked = wait if outcome.wait is None else outcome.wait
-            if tries < self._policy.tries and not await control.sleep(asked):
+            if len(problems) < self._policy.tries and not await control.sleep(asked):
                 return Failure(HALTED)
-        return self._settled(_exhausted(problems))
+        return self._settled(_exhausted(problems, tries))
 
-    async def _try(self, content: bytes, tries: int) -> Outcome | _Again:
+    async def _try(self, content: bytes, tries: int, *, is_fresh: bool = False) -> Outcome | _Again:
         try:
-            outcome = await self._once(content, tries)
+            outcome = await self._once(content, tries, is_fresh=is_fresh)
         except _Again as again:
             if again.overloaded:
                 self._limiter.slow_down()
@@ -133,14 +152,15 @@ class ChatClient:
             )
         return outcome
 
-    async def _once(self, content: bytes, tries: int) -> Outcome:
+    async def _once(self, content: bytes, tries: int, *, is_fresh: bool) -> Outcome:
         try:
             async with asyncio.timeout(self._timeout):
-                response = await self._http.post("/chat/completions", content)
+                response = await self._http.post("/chat/completions", content, is_fresh=is_fresh)
         except TimeoutError:
             raise _Again(f"no whole response within {self._timeout:g} s") from None
         except HttpFault as error:
-            raise _Again(excerpt(str(error), 200)) from None
+            stale = isinstance(error, StaleConnection)
+            raise _Again(excerpt(str(error), 200), stale=stale) from None
         if response.content is None:
             return Failure("too_large", f"more than {BODY_CAP} bytes", tries=tries)
         if response.status == 200:
@@ -177,7 +197,10 @@ class ChatClient:
         )
 
     def _redirected(self, response: HttpResponse) -> RemoteError:
-        there = urlsplit(response.headers.get("location", "")).hostname or "another path"
+        try:
+            there = urlsplit(response.headers.get("location", "")).hostname or "another path"
+        except ValueError:
+            there = "no address"
         return RemoteError(
             f"the server at {self._endpoint.host} redirects (HTTP {response.status}) to "
             f"{excerpt(there)}; the key is not sent there",
@@ -232,6 +255,6 @@ def _completion(response: HttpResponse, content: bytes, tries: int) -> Outcome:
     raise _Again("the JSON of the response is cut or broken")
 
 
-def _exhausted(problems: list[str]) -> Failure:
+def _exhausted(problems: list[str], tries: int) -> Failure:
     detail = f"{problems[-1]} ({len(problems)} tries)"
-    return Failure("request_failed", detail, tries=len(problems))
+    return Failure("request_failed", detail, tries=tries)

@@ -58,11 +58,11 @@ class GroupCommit(Generic[Item]):
             handed.set_result(None)
         try:
             self._insert([item for item, _ in waiting])
-        except Exception as error:
+            writing = loop.run_in_executor(self._thread, self._commit)
+        except Exception as error:  # the disk is full, or there are no threads left
             _tell(waiting, error)
             return
         self._is_writing = True
-        writing = loop.run_in_executor(self._thread, self._commit)
         writing.add_done_callback(lambda done: self._written(loop, done, waiting))
 
     def _written(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator, Iterable, Sequence
+import signal
+from asyncio import CancelledError
+from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 from clairkit.generation.journal import Journal, Recorded
 from clairkit.generation.program import Call
@@ -117,8 +120,37 @@ def run_works(
         except asyncio.CancelledError:  # by the second Ctrl-C
             raise KeyboardInterrupt from None
         return
+    _run_beside(run, control)
+
+
+def _run_beside(run: Callable[[], Coroutine[Any, Any, None]], control: Control) -> None:
+    """Run in a thread, as a loop runs here already. Ctrl-C reaches this thread only.
+
+    Raises:
+        KeyboardInterrupt: by the second Ctrl-C; the first one drains.
+    """
+    inside: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]] = []
+
+    async def noted() -> None:
+        inside.append((asyncio.get_running_loop(), asyncio.current_task()))
+        await run()
+
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, run()).result()
+        done = pool.submit(asyncio.run, noted())
+        while True:
+            try:
+                done.result()
+                return
+            except CancelledError:
+                raise KeyboardInterrupt from None
+            except KeyboardInterrupt:
+                if done.done():  # it came out of the run
+                    raise
+                for loop, task in inside:
+                    if not control.halted:
+                        loop.call_soon_threadsafe(partial(control.halt, signal=signal.SIGINT))
+                    elif task is not None:
+                        loop.call_soon_threadsafe(task.cancel)
 
 
 def _quiet(_: object) -> None:

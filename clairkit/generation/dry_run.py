@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
+from clairkit.errors import UsageError
 from clairkit.generation.audit.rowbook import kept_rows
 from clairkit.generation.control import Control
 from clairkit.generation.driver import run_works
@@ -62,6 +63,8 @@ def dry_run(
         progress: called after each result of a probe.
         say: told remarks for the user.
     """
+    if probes < 0:
+        raise UsageError("probes must be at least 0", received=probes)
     rows = load_rows(prompts, method)
     prices = settings.prices or Prices()
     path = output_path(output, force=True)

@@ -6,12 +6,13 @@ guessed: it is a fault, and none of the edits is applied.
 
 from __future__ import annotations
 
-import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
+
+import regex
 
 from clairkit.generation.marks import EDIT_PART, ReplyMarks
 from clairkit.generation.parser import INLINE, LEAK
@@ -20,8 +21,7 @@ TEXT_BEFORE = "text_before_edit"
 INCOMPLETE = "edit_incomplete"
 OVERLAP = "overlap"
 
-_JOINER = "\u200d"
-_SKIN_TONES = range(0x1F3FB, 0x1F400)
+_CHARACTER = regex.compile(r"\X")
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,8 @@ def apply_edits(answer: str, asked: Sequence[Asked]) -> Applied | tuple[Fault, .
     line break, and new text gets the answer's own.
     """
     plain = answer.replace("\r\n", "\n")
-    found = [_span(plain, each, number) for number, each in enumerate(asked, 1)]
+    starts = _starts(plain)
+    found = [_span(plain, starts, each, number) for number, each in enumerate(asked, 1)]
     faults = [each for each in found if isinstance(each, Fault)]
     placed = [(span, number) for number, span in enumerate(found, 1) if not isinstance(span, Fault)]
     if not faults:
@@ -144,7 +145,9 @@ def apply_edits(answer: str, asked: Sequence[Asked]) -> Applied | tuple[Fault, .
     return _applied(answer, [(span, asked[number - 1].replace) for span, number in placed])
 
 
-def _span(plain: str, asked: Asked, number: int) -> tuple[int, int] | Fault:
+def _span(
+    plain: str, starts: frozenset[int] | None, asked: Asked, number: int
+) -> tuple[int, int] | Fault:
     """The place of an edit in the answer, its line breaks being `\\n`."""
     start = end = 0
     for name, text in (("find", asked.find), ("to", asked.to)):
@@ -152,7 +155,7 @@ def _span(plain: str, asked: Asked, number: int) -> tuple[int, int] | Fault:
             continue
         if not text:
             return Fault(f"{name}_empty", number)
-        places = _places(plain, text, end)
+        places = _places(plain, starts, text, end)
         if len(places) != 1:
             return Fault(f"{name}_ambiguous" if places else f"{name}_missing", number, text)
         start = places[0] if name == "find" else start
@@ -160,27 +163,22 @@ def _span(plain: str, asked: Asked, number: int) -> tuple[int, int] | Fault:
     return start, end
 
 
-def _places(plain: str, text: str, start: int) -> list[int]:
+def _places(plain: str, starts: frozenset[int] | None, text: str, start: int) -> list[int]:
     """The first two places of a text, overlapping ones included, that cut no character apart."""
     found: list[int] = []
     at = plain.find(text, start)
     while at >= 0 and len(found) < 2:
-        if not _is_within_character(plain, at) and not _is_within_character(plain, at + len(text)):
+        if starts is None or {at, at + len(text)} <= starts:
             found.append(at)
         at = plain.find(text, at + 1)
     return found
 
 
-def _is_within_character(text: str, at: int) -> bool:
-    """Whether what a reader sees as one character goes on here: an accent, a vowel sign, a tone."""
-    if not 0 < at < len(text):
-        return False
-    following = text[at]
-    return (
-        unicodedata.category(following).startswith("M")
-        or _JOINER in (following, text[at - 1])
-        or ord(following) in _SKIN_TONES
-    )
+def _starts(text: str) -> frozenset[int] | None:
+    """Where what a reader sees as one character begins, and the end; None for everywhere."""
+    if text.isascii():
+        return None
+    return frozenset((*(found.start() for found in _CHARACTER.finditer(text)), len(text)))
 
 
 def _applied(answer: str, placed: Sequence[tuple[tuple[int, int], str]]) -> Applied:

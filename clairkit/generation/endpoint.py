@@ -76,15 +76,17 @@ def key_variable(role: str | None) -> str:
 def _checked(url: str) -> str:
     try:
         parts = urlsplit(url.strip())
-        host, _ = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
+        # What DNS can't hold is no host: the resolver would say so with another kind of error.
+        is_place = port != 0 and bool(host and host.encode("idna"))
     except ValueError:
-        host = None
-    is_sendable = url.isascii() and not any(map(str.isspace, url.strip()))
-    if not host or not is_sendable or parts.scheme not in ("http", "https"):
+        is_place = False
+    is_sendable = url.isascii() and url.strip().isprintable() and " " not in url.strip()
+    if not is_place or not is_sendable or parts.scheme not in ("http", "https"):
         # The URL is not shown: it may hold a password.
         raise UsageError("the base URL is no http or https address",
                          remedy="write it as http://127.0.0.1:8000/v1")  # fmt: skip
-    if parts.username or parts.password or parts.query or parts.fragment:
+    if "@" in parts.netloc or parts.query or parts.fragment:
         raise UsageError(
             "the base URL may hold no credentials, query or fragment",
             received=f"{parts.scheme}://…@{host}/…",

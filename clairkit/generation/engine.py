@@ -17,7 +17,7 @@ from clairkit.generation.driver import run_works, trace
 from clairkit.generation.endpoint import key_variable
 from clairkit.generation.export import BuildResult, export
 from clairkit.generation.journal import Journal
-from clairkit.generation.methods import make_method, needs_answers
+from clairkit.generation.methods import check_row, make_method, needs_answers
 from clairkit.generation.places import output_path
 from clairkit.generation.prices import Prices
 from clairkit.generation.program import Method
@@ -158,7 +158,8 @@ def load_rows(prompts: Prompts, method: Method) -> Rows:
     """Return the prompt rows after a look at all of them; a file is read anew each time.
 
     Raises:
-        DataError: there is no row, or one lacks its answer and there is no target.
+        DataError: there is no row, or the method can't use one: it lacks its answer and there is
+            no target, say.
     """
     return _counted_rows(prompts, method)[0]
 
@@ -169,6 +170,7 @@ def _counted_rows(prompts: Prompts, method: Method) -> tuple[Rows, int]:
     count = bare = 0
     some: list[str] = []
     for row in rows:
+        check_row(method, row)
         count += 1
         if row.answer is None:
             bare += 1
@@ -229,7 +231,7 @@ def make_control(settings: BuildSettings, prices: Prices, journal: Journal) -> C
     """What may still be asked, after what earlier runs of this output asked."""
     usage = journal.usage_by_model()
     spent = {
-        name: Spent(each.results, prices.cost_of({name: each}) or 0.0)
+        name: Spent(each.costing, prices.cost_of({name: each}) or 0.0)
         for name, each in usage.items()
     }
     calls = sum(each.calls for each in usage.values())

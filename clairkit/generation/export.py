@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from clairkit.errors import ClairError
+from clairkit.generation.audit.explain import answer_of
 from clairkit.generation.audit.manifest import quarantine_path, seal
 from clairkit.generation.audit.rowbook import RowBook
 from clairkit.generation.control import Control
@@ -18,8 +19,9 @@ from clairkit.generation.driver import Open, trace
 from clairkit.generation.journal import Journal, Recorded
 from clairkit.generation.prices import Prices
 from clairkit.generation.program import Call, Method, Quarantined
-from clairkit.generation.reasons import reason
+from clairkit.generation.reasons import SAME_AS, reason
 from clairkit.generation.sampling import Failure
+from clairkit.generation.spool import Spool
 from clairkit.records import Pair, PromptRow, write_pairs, write_rows
 
 RowResult = Pair | Quarantined | Open
@@ -78,9 +80,11 @@ def row_results(
         if not isinstance(result, Pair):
             yield result
         elif result.id in seen:
-            failure = Failure("duplicate", f"the same as row {seen[result.id]}")
+            failure = Failure("duplicate", SAME_AS + seen[result.id])
             step = traced.steps[-1][0].step if traced.steps else "answer"
-            yield Quarantined(row, step, result.rejected[-1]["content"], failure)
+            sides = {"chosen": result.chosen, "rejected": result.rejected}
+            answer = answer_of({**sides, "provenance": result.provenance})
+            yield Quarantined(row, step, answer, failure)
         else:
             seen[result.id] = row.id
             provenance = {**result.provenance, "steps": _steps(traced.steps)}
@@ -105,7 +109,7 @@ def export(
     started: float,
 ) -> BuildResult:
     """Write the pairs, and the rows that became none, and count both."""
-    bad: list[Quarantined] = []
+    counts: Counter[str] = Counter()
     flags: Counter[str] = Counter()
     unfinished = 0
 
@@ -118,28 +122,30 @@ def export(
             elif isinstance(result, Open):
                 unfinished += 1
             else:
-                bad.append(result)
+                counts[result.failure.reason] += 1
+                bad.add(result.to_json())
 
-    with RowBook(journal.path) as book:
-        count = write_pairs(path, pairs(), force=True)
     quarantine = quarantine_path(path)
-    if bad:
-        write_rows(quarantine, (row.to_json() for row in bad), force=True)
-    else:
-        quarantine.unlink(missing_ok=True)
+    with Spool(path.parent) as bad:
+        with RowBook(journal.path) as book:
+            count = write_pairs(path, pairs(), force=True)
+        if bad:
+            write_rows(quarantine, bad, force=True)
+        else:
+            quarantine.unlink(missing_ok=True)
     by_model = journal.usage_by_model()
     usage = journal.usage()
     result = BuildResult(
-        rows=count + len(bad) + unfinished,
+        rows=count + counts.total() + unfinished,
         pairs=count,
-        counts=dict(Counter(row.failure.reason for row in bad).most_common()),
+        counts=dict(counts.most_common()),
         flags=dict(flags.most_common()),
         unfinished=unfinished,
         calls=usage.calls,
         tokens={"prompt": usage.prompt_tokens, "completion": usage.completion_tokens},
         cost=prices.cost_of(by_model),
         path=path,
-        quarantine=quarantine if bad else None,
+        quarantine=quarantine if counts else None,
         journal=journal.path,
         seconds=time.monotonic() - started,
         stop=control.error,

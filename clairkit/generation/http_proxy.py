@@ -29,8 +29,8 @@ def find_proxy(url: SplitResult) -> Proxy | None:
     address = proxies.get(url.scheme) or proxies.get("all")
     if not address or proxy_bypass(url.netloc):
         return None
-    parts = urlsplit(address if "://" in address else f"http://{address}")
-    if parts.scheme != "http" or not parts.hostname:
+    parts = _split(address if "://" in address else f"http://{address}")
+    if parts is None:
         # The address is not shown: it may hold a password.
         raise UsageError(
             f"the proxy for {url.scheme} addresses is no http:// address",
@@ -40,4 +40,14 @@ def find_proxy(url: SplitResult) -> Proxy | None:
     if parts.username is not None:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         user = f"Basic {base64.b64encode(pair.encode()).decode()}"
-    return Proxy(parts.hostname, parts.port or 80, user)
+    return Proxy(parts.hostname or "", parts.port or 80, user)
+
+
+def _split(address: str) -> SplitResult | None:
+    """The parts of a proxy's address; None when it is none that can be used."""
+    try:
+        parts = urlsplit(address)
+        is_place = parts.port != 0 and bool(parts.hostname and parts.hostname.encode("idna"))
+    except ValueError:
+        return None
+    return parts if is_place and parts.scheme == "http" else None

@@ -10,7 +10,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,6 +44,13 @@ SELECT attempt, reason, detail, text, rationale, finish_reason,
        prompt_tokens, completion_tokens, tries
 FROM results WHERE key = ? AND step = ? ORDER BY attempt DESC LIMIT 1
 """
+_USAGE = """
+SELECT model, SUM(tries), SUM(prompt_tokens), SUM(completion_tokens), COUNT(*),
+       SUM(reason IS NULL OR prompt_tokens + completion_tokens > 0)
+FROM (SELECT model, reason, tries, prompt_tokens, completion_tokens FROM results
+      ORDER BY rowid LIMIT -1 OFFSET ?)
+GROUP BY model ORDER BY model
+"""
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,8 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     results: int = 0
+    costing: int = 0
+    """Of the results: replies, and failures that took tokens; what a call costs is their mean."""
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -80,6 +89,7 @@ class Usage:
             self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens,
             self.results + other.results,
+            self.costing + other.costing,
         )
 
 
@@ -101,24 +111,25 @@ class Journal:
             output.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ResourceError(f"{output.parent}: can't be made ({error.strerror})") from None
-        self._lock = FileLock(output.with_name(f"{output.name}.journal.lock"))
+        self._held = ExitStack()  # in the order of their opening: lock, connections
+        self._held.enter_context(FileLock(output.with_name(f"{output.name}.journal.lock")))
         self._commits: GroupCommit[Entry] = GroupCommit(
             lambda entries: self._insert(entries), lambda: self._commit()
         )
         try:
             with self._faults():
-                # Used by one thread after another, never by two at once.
-                self._database = sqlite3.connect(
-                    self.path, isolation_level=None, check_same_thread=False
-                )
+                self._database = self._connect()
                 self._open()
-                # Reads do not wait for a commit that is under way.
-                self._reader = sqlite3.connect(
-                    self.path, isolation_level=None, check_same_thread=False
-                )
+                self._reader = self._connect()  # does not wait for a commit that is under way
         except BaseException:
-            self._lock.release()
+            self._held.close()
             raise
+
+    def _connect(self) -> sqlite3.Connection:
+        # Used by one thread after another, never by two at once.
+        made = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        self._held.callback(made.close)
+        return made
 
     def _open(self) -> None:
         self._database.execute("PRAGMA journal_mode=WAL")
@@ -134,13 +145,13 @@ class Journal:
     def close(self) -> None:
         """Close the file and let go of the lock."""
         self._commits.close()
-        self._reader.close()
-        self._database.close()
-        self._lock.release()
+        self._held.close()
 
     def meta(self, name: str) -> Any:
         """Return a setting of the journal; None when it has none of that name."""
-        row = self._database.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        with self._faults():
+            found = self._database.execute("SELECT value FROM meta WHERE name = ?", (name,))
+            row = found.fetchone()
         return None if row is None else json.loads(row[0])
 
     def set_meta(self, name: str, value: Any) -> None:
@@ -175,7 +186,8 @@ class Journal:
 
     def latest(self, key: str, step: str) -> Recorded | None:
         """Return the newest result of a row's step."""
-        row = self._reader.execute(_LATEST, (key, step)).fetchone()
+        with self._faults():
+            row = self._reader.execute(_LATEST, (key, step)).fetchone()
         if row is None:
             return None
         attempt, code, detail, text, rationale, finish, prompt, completion, tries = row
@@ -193,12 +205,8 @@ class Journal:
         """Return what all results so far took, by the model's spec; a fork's first ones are not
         its own.
         """
-        rows = self._database.execute(
-            "SELECT model, SUM(tries), SUM(prompt_tokens), SUM(completion_tokens), COUNT(*) "
-            "FROM (SELECT model, tries, prompt_tokens, completion_tokens FROM results "
-            "ORDER BY rowid LIMIT -1 OFFSET ?) GROUP BY model ORDER BY model",
-            (self.meta("inherited") or 0,),
-        )
+        with self._faults():
+            rows = self._database.execute(_USAGE, (self.meta("inherited") or 0,)).fetchall()
         return {model: Usage(*spent) for model, *spent in rows}
 
     def submit(self, entry: Entry, on_disk: OnDisk) -> asyncio.Future[None]:
@@ -234,7 +242,7 @@ class Journal:
             yield
         except sqlite3.OperationalError as error:
             raise ResourceError(
-                f"{self.path}: the journal can't be written ({error})",
+                f"{self.path}: the journal can't be used ({error})",
                 remedy="free or choose another place; what was recorded is kept",
             ) from None
         except sqlite3.DatabaseError as error:

@@ -33,5 +33,7 @@ def request_key(
 
 def row_columns(row: PromptRow) -> dict[str, Any]:
     """Return what a function is handed of a row: plain JSON, so that the key can hold it."""
+    if not row.extra:
+        return {"id": row.id}
     plain: dict[str, Any] = json.loads(json.dumps({"id": row.id, **row.extra}, default=str))
     return plain

@@ -11,6 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from clairkit.batching.chat import ChatEncoder
+from clairkit.display import excerpt
 from clairkit.errors import DataError, ResourceError, UsageError
 from clairkit.generation.gumbel import sampling_processors
 from clairkit.generation.sampling import Reply, Sampling
@@ -82,12 +83,17 @@ class LocalModel:
         try:
             tokenizer = AutoTokenizer.from_pretrained(id_or_path)
             model = AutoModelForCausalLM.from_pretrained(id_or_path, dtype=kind)
-        except (OSError, ValueError) as error:
-            first = str(error).strip().partition("\n")[0]
+            model = model.to(place).eval()
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            raise ResourceError("the device's memory does not hold the model",
+                                remedy="take a smaller one") from error  # fmt: skip
+        except Exception as error:  # of every library that reads some file of a model
+            kind = "" if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: "
+            first = excerpt(str(error).strip().partition("\n")[0], 200)
             remedy = "give a folder in transformers format, or a Hub id that can be reached"
-            raise UsageError(f"the model can't be loaded ({first})", received=id_or_path,
+            raise UsageError(f"the model can't be loaded ({kind}{first})", received=id_or_path,
                              remedy=remedy) from error  # fmt: skip
-        return cls(model.to(place).eval(), tokenizer, batch_size=batch_size)
+        return cls(model, tokenizer, batch_size=batch_size)
 
     def generate(
         self, prompts: Sequence[Sequence[Message]], keys: Sequence[str], sampling: Sampling

@@ -29,7 +29,7 @@ class FileLock:
             descriptor = self._open()
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
                 os.close(descriptor)
                 raise UsageError(
@@ -37,6 +37,9 @@ class FileLock:
                     received=str(self._path),
                     remedy="wait for it to end, or choose another output",
                 ) from None
+            except OSError as error:  # a file system without locks
+                os.close(descriptor)
+                raise self._fault(error) from None
             if self._is_current(descriptor):
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -48,8 +51,11 @@ class FileLock:
         try:
             return os.open(self._path, flags, 0o644)
         except OSError as error:
-            raise ResourceError(f"{self._path}: the lock can't be taken ({error.strerror})",
-                                remedy="choose another place for the output") from None  # fmt: skip
+            raise self._fault(error) from None
+
+    def _fault(self, error: OSError) -> ResourceError:
+        return ResourceError(f"{self._path}: the lock can't be taken ({error.strerror})",
+                             remedy="choose another place for the output")  # fmt: skip
 
     def _is_current(self, descriptor: int) -> bool:
         try:

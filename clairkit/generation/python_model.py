@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import importlib
 import inspect
@@ -61,6 +62,11 @@ class PythonModel:
                 value = await self._function(task.request)
             else:
                 value = await in_thread(self._function, task.request)
+        except asyncio.CancelledError as error:
+            own = asyncio.current_task()
+            if own is not None and own.cancelling():
+                raise
+            return Failure("function_error", f"{type(error).__name__}: the function cancelled it")
         except (Exception, SystemExit) as error:
             return Failure("function_error", excerpt(f"{type(error).__name__}: {error}", 300))
         return _outcome(value)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 HALTED = "halted"
 """The run stopped before the row was done. Never journalled, never in the quarantine file."""
 
+SAME_AS = "the same as row "
+"""How the detail of a `duplicate` begins; the id of the row that became the pair follows."""
+
 
 @dataclass(frozen=True)
 class Reason:
@@ -39,8 +42,8 @@ _REPLIES = {
     "duplicate": Reason("an earlier row has the same prompt and answer", failed=False),
     "parse_error": Reason("the reply does not hold exactly one whole revision"),
     "edit_failed": Reason("the reply's edits do not fit the answer"),
-    "edit_share": Reason("more of the answer was changed than --max-edit-share allows"),
-    "length_changed": Reason("the revision is not as long as the answer, as --length-neutral asks"),
+    "edit_share": Reason("more was changed than --max-edit-share allows"),
+    "length_changed": Reason("the length was not kept, as --length-neutral asks"),
     "answer_truncated": Reason("the target's answer was cut at its token limit"),
     "answer_empty": Reason("the answer is empty"),
 }
@@ -48,12 +51,12 @@ _GATES = {
     "no_op": Reason("the revision does not differ from the answer", failed=False),
     "refusal": Reason("the model refused"),
     "refusal_flipped": Reason("the answer declined and the revision claims", failed=False),
-    "marker_leak": Reason("the revision holds marks of the request or of a chat", failed=False),
-    "meta_leak": Reason("the revision speaks of being one, or as the reviser", failed=False),
+    "marker_leak": Reason("the revision holds marks of a request or chat", failed=False),
+    "meta_leak": Reason("the revision speaks as one, or as the reviser", failed=False),
     "elided": Reason("the revision leaves out a part as unchanged", failed=False),
     "language_change": Reason("the revision is in another language", failed=False),
     "fence_broken": Reason("a code fence of the answer is broken", failed=False),
-    "truncated": Reason("the revision was cut at its token limit, or ends in mid-sentence"),
+    "truncated": Reason("the revision was cut, or ends in mid-sentence"),
     "revision_mentioned": Reason("the revision hints at an earlier version", failed=False),
     "length_inflation": Reason("the revision is much longer than the answer", failed=False),
     "numbers_changed": Reason("a number was changed without a word on it", failed=False),

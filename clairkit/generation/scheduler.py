@@ -94,7 +94,11 @@ class Scheduler:
                 self._waves.clear()
             if self._active - self._parked >= self._window():
                 return False
-            work = next(source, None)
+            try:
+                work = next(source, None)
+            except Exception as error:  # a prompt file that was changed meanwhile
+                self._stop_by(error)
+                return True
             if work is None:
                 return True
             self._active += 1

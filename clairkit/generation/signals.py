@@ -37,4 +37,4 @@ def drain_on_signals(control: Control, say: Callable[[str], None]) -> Iterator[N
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
-            signal.signal(number, earlier[number])
+            signal.signal(number, earlier[number] or signal.SIG_DFL)  # None: it was not Python's

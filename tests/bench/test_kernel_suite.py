@@ -134,6 +134,10 @@ def test_results_are_kept_after_each_point_and_resumed(tmp_path: Path) -> None:
     more = run(FROZEN, output=target, resume=True, peers=["right"], rounds=1)
     assert "right" in by_name(more["points"][0])
     assert FULL in {point["case"]["name"] for point in more["points"]}
+    # There is no time for that: what was measured before stays.
+    late = run(FULL, output=target, resume=True, peers=["right"], budget_minutes=0.0)
+    assert [point["case"]["name"] for point in late["points"]] == [FULL, FROZEN]
+    assert json.loads(target.read_text())["points"] == more["points"]
 
 
 def test_results_of_another_machine_are_not_mixed_in(tmp_path: Path) -> None:

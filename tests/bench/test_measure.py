@@ -109,7 +109,7 @@ def test_a_slow_variant_sits_out_the_rounds_after_its_patience(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     took = {"a": 2.0, "b": 5.0, "c": 9.0}
-    monkeypatch.setattr(measure, "_timed", lambda step, device, between: took[step()])
+    monkeypatch.setattr(measure, "timed_step", lambda step, device, between: took[step()])
     steps = {name: lambda name=name: name for name in took}
     times = interleave(steps, rounds=4, warmup=1, patience={"b": 6.0, "c": 6.0})
     assert {name: len(seconds) for name, seconds in times.seconds.items()} == {

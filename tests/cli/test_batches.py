@@ -79,7 +79,18 @@ def test_the_next_round_is_pointed_at(
     assert run([*given, "--batch-import", "output.jsonl"]) == 4
     captured = capsys.readouterr()
     assert "not done yet" in captured.out
-    assert "1 rows ask more: --batch-export writes it to the next file" in captured.err
+    assert "Rows that ask more: 1. --batch-export writes it to the next file" in captured.err
+
+
+def test_requests_that_expired_are_asked_again(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*given, "--limit", "1", "--batch-export", "batch.jsonl"]) == 0
+    (request,) = read(tmp_path / "batch.jsonl")
+    expired = {"custom_id": request["custom_id"], "response": None, "error": {"message": "late"}}
+    write(tmp_path / "errors.jsonl", [expired])
+    assert run([*given, "--limit", "1", "--batch-import", "errors.jsonl"]) == 4
+    assert "Rows that ask more: 1." in capsys.readouterr().err
 
 
 def test_nothing_open_is_said_and_no_file_is_written(
@@ -106,7 +117,7 @@ def test_explain_says_what_a_row_cost(
     captured = capsys.readouterr()
     cost = (1000 * 1.25 + 100 * 5.0) / 1e6
     assert json.loads(captured.out)["cost"] == pytest.approx(cost)
-    assert "In all: 1 requests, 1,000 + 100 tokens, $0.0018" in captured.err
+    assert "In all: 1 request, 1,000 + 100 tokens, $0.0018" in captured.err
     dear = ["--price", "openai-batch:gpt-4o=1000,1000"]
     assert run(["explain", first["id"], "pairs.jsonl", *dear]) == 0
     assert capsys.readouterr().out.splitlines()[-1].endswith("$1.10")
@@ -126,7 +137,7 @@ def test_results_of_other_requests_are_warned_of(
     assert run([*given, "--batch-export", "batch.jsonl"]) == 0
     write(tmp_path / "output.jsonl", [*map(answered, read(tmp_path / "batch.jsonl"))])
     assert run([*given, "--limit", "2", "--batch-import", "output.jsonl"]) == 0
-    assert "2 results belong to no request of this run" in capsys.readouterr().err
+    assert "Results that belong to no request of this run: 2" in capsys.readouterr().err
 
 
 def test_calls_that_could_not_be_made_here_are_warned_of(
@@ -135,4 +146,4 @@ def test_calls_that_could_not_be_made_here_are_warned_of(
     (tmp_path / "prompts.jsonl").write_text('{"prompt": "bare"}')
     target = ["--target", "python:reviser_functions:broken"]
     assert run([*given, *target, "--batch-export", "batch.jsonl"]) == 0
-    assert "1 calls of python:reviser_functions:broken could not be made" in capsys.readouterr().err
+    assert "1 call of python:reviser_functions:broken not made" in capsys.readouterr().err

@@ -118,17 +118,25 @@ def test_the_bare_entry(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no such peer" in capsys.readouterr().err
 
 
+def gpu_script(out: Path, **choices: str) -> subprocess.CompletedProcess[str]:
+    """Run the script on a CPU, on tiny points."""
+    script = Path(__file__).resolve().parents[2] / "bench" / "gpu.sh"
+    fixed = {"DEVICE": "cpu", "QUICK": "1", "OUT": str(out), "PYTHON": sys.executable}
+    return subprocess.run(["bash", script], env=os.environ | fixed | choices, cwd=out.parent,
+                          capture_output=True, text=True)  # fmt: skip
+
+
 @pytest.mark.slow
 def test_the_gpu_script_on_a_cpu(tmp_path: Path) -> None:
-    script = Path(__file__).resolve().parents[2] / "bench" / "gpu.sh"
-    choices = {"DEVICE": "cpu", "QUICK": "1", "PEERS": "quack", "OUT": str(tmp_path / "out"),
-               "PYTHON": sys.executable, "COMMIT": "abc"}  # fmt: skip
-    done = subprocess.run(["bash", script], env=os.environ | choices, cwd=tmp_path,
-                          capture_output=True, text=True)  # fmt: skip
+    done = gpu_script(tmp_path / "out", PEERS="quack,torch", COMMIT="abc", READY="300",
+                      LIMIT="600")  # fmt: skip
     assert done.returncode == 0, done.stderr
     document = json.loads((tmp_path / "out" / "kernels-cpu.json").read_text())
-    assert [point["case"]["name"] for point in document["points"]] == ["quick-full-bf16-62"]
+    (point,) = document["points"]
+    assert point["case"]["name"] == "quick-full-bf16-62"
+    assert {one["status"] for one in point["results"]} == {"ok"}
     assert document["absent"] == {"quack": "quack-kernels is not installed"}
+    assert document["settings"]["apart"]
     table = (tmp_path / "out" / "kernels-cpu.txt").read_text()
     assert done.stdout.endswith(table)
     assert "not all well" not in table
@@ -136,12 +144,16 @@ def test_the_gpu_script_on_a_cpu(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_gpu_script_tells_what_was_not_ready(tmp_path: Path) -> None:
+    done = gpu_script(tmp_path / "out", PEERS="torch", READY="0.001")
+    assert done.returncode == 5
+    table = (tmp_path / "out" / "kernels-cpu.txt").read_text()
+    assert "quick-full-bf16-62: torch compiled: NOT READY, float64 reference: not done" in table
+    assert "not all well: tiny point (code 5)" in table
+
+
+@pytest.mark.slow
 def test_the_gpu_script_without_a_result_fails(tmp_path: Path) -> None:
-    script = Path(__file__).resolve().parents[2] / "bench" / "gpu.sh"
-    choices = {"DEVICE": "cpu", "QUICK": "1", "PEERS": "nobody", "OUT": str(tmp_path),
-               "PYTHON": sys.executable}  # fmt: skip
-    done = subprocess.run(
-        ["bash", script], env=os.environ | choices, capture_output=True, text=True
-    )
+    done = gpu_script(tmp_path, PEERS="nobody")
     assert done.returncode == 5
     assert "no such peer" in done.stderr

@@ -43,6 +43,7 @@ def result(capsys: pytest.CaptureFixture[str], *given: str) -> dict[str, Any]:
         (["--dry-run", "--probe"], "exclude each other"),
         (["--batch-export", "a.jsonl", "--batch-import", "b.jsonl"], "exclude each other"),
         (["--probes", "5"], "--probes goes with --dry-run"),
+        (["--probes", "-5", "--dry-run"], "probes must be at least 0"),
         (["--fork", "old.jsonl", "--dry-run"], "--fork goes with a run only"),
         (["--engine", "ray", "--probe"], "--engine goes with a run only"),
         (["--max-edit-share", "1.5"], "max_edit_share is out of range"),

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ sys.path.append(str(Path(__file__).parents[1] / "generation"))  # for fake_serve
 from fake_server import FakeServer, Request, Response, completion, error, revise, serving
 
 from clairkit.cli.main import run
+from clairkit.generation.journal import Journal
 
 RIGHT, LONG = "Only whether the sum is right.", "Only whether it is longer."
 SIDES = re.compile(
@@ -191,6 +193,17 @@ def test_a_file_of_somebody_else_is_kept(
     assert calibrate(server) == 2
     assert (place / "report.json").read_text() == "mine"
     assert calibrate(server, "--force") == 0
+
+
+def test_an_output_of_another_command_is_kept(
+    server: FakeServer, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(labelled(20))
+    with closing(Journal(place / "report.json")) as journal:
+        journal.settle({"method": "clair"}, force=True)
+    assert calibrate(server) == 2
+    assert "belongs to another command" in capsys.readouterr().err
+    assert server.requests == []
 
 
 def test_a_server_that_refuses_ends_the_run(

@@ -25,6 +25,20 @@ GOOD = {
                                   "I can't help with that. If you are in danger, call for help."),
     "not knowing stays so": Sample("Who will win the cup?", "I don't know who will win.",
                                    "I don't know who will win; nobody can."),
+    "not sure, but an answer": Sample(
+        "How do I install it?", "I'm not sure which system you use, but try pip install it.",
+        "Run `pip install it`; it needs Python 3."),
+    "not known to the day, but an answer": Sample(
+        "いつできましたか。", "正確な日付はわかりませんが、昭和の終わりごろにできました。",
+        "昭和の終わりごろにできました。"),
+    "of students": Sample(
+        "How does the exam go?", "Each student gets a sheet.",
+        "Each student gets a sheet. The student's answer is read by two people."),
+    "a teacher by its system turn": Sample(
+        "You are a teacher. Is homework good?", "It is.", "As a teacher, I think it is."),
+    "生徒について": Sample(
+        "試験はどう進みますか。", "生徒に紙を配ります。",
+        "生徒に紙を配り、生徒の答えを二人が読みます。"),
     "an apology within a dialogue": Sample(
         "Write a dialogue with a support agent.",
         "Agent: I'm sorry to hear that. What is wrong?",

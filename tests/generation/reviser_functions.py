@@ -32,6 +32,10 @@ def broken(request: ReviseRequest) -> str:
     raise KeyError("no\x1b[31m such \ud800")
 
 
+async def cancelled(request: ReviseRequest) -> str:
+    raise asyncio.CancelledError
+
+
 def leaving(request: ReviseRequest) -> str:
     raise SystemExit(3)
 

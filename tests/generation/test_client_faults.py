@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from fake_server import Request, Response, Script, as_json, completion, error, revise, serving
+from test_http_client import Wire, wired
 
 from clairkit.errors import ClairError, RemoteError
 from clairkit.generation import BuildResult
@@ -22,6 +24,15 @@ def first(*responses: Response) -> Script:
     """Give these responses, then good ones."""
     queue = list(responses)
     return lambda request: queue.pop(0) if queue else revise(request)
+
+
+@contextmanager
+def wired_completions(count: int) -> Iterator[Wire]:
+    """Completions that say nothing of use; the connection closes as the second one is asked for."""
+    said = completion("no revision").body
+    whole = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(said), said)
+    with wired(whole, b"", *[whole] * (count - 1)) as wire:
+        yield wire
 
 
 def always(response: Response) -> Script:
@@ -50,6 +61,15 @@ def test_a_passing_fault_is_retried(build: Build, fault: Response) -> None:
     with serving(first(fault, fault)) as server:
         result = build(server.url)
     assert (result.pairs, result.calls, len(server.requests)) == (1, 3, 3)
+
+
+def test_a_connection_that_went_stale_costs_a_call_and_no_try(build: Build) -> None:
+    with wired_completions(4) as wire:
+        url = f"http://127.0.0.1:{wire.port}/v1"
+        policy = RetryPolicy(tries=1, consecutive=1)
+        result = build(url, rows=2, concurrency=1, policy=policy)
+        assert (result.counts, result.calls) == ({"parse_error": 2}, 2 * 2 + 1)
+        assert (len(wire.heads), wire.connections) == (5, 2)
 
 
 def test_a_stalled_body_ends_by_the_time_out(build: Build) -> None:
@@ -203,6 +223,24 @@ def test_credentials_stay_with_the_first_host(build: Build) -> None:
             build(server.url)
         assert not other.requests
     assert server.requests[0].headers["authorization"] == "Bearer planted-secret-4711"
+
+
+@pytest.mark.parametrize("there", ["http://[::1", "//", "\xff", ""])
+def test_an_odd_redirect_is_one_too(build: Build, there: str) -> None:
+    odd = Response(status=301, headers={"Location": there})
+    with serving(always(odd)) as server, pytest.raises(RemoteError, match="redirects"):
+        build(server.url)
+
+
+def test_counts_that_no_model_has_are_none(build: Build) -> None:
+    def script(request: Request) -> Response:
+        body = json.loads(revise(request).body)
+        body["usage"] = {"prompt_tokens": 2**52, "completion_tokens": 2**31 - 1}
+        return as_json(body)
+
+    with serving(script) as server:
+        result = build(server.url, rows=3)
+    assert result.tokens == {"prompt": 0, "completion": 3 * (2**31 - 1)}
 
 
 def test_no_key_no_header(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:

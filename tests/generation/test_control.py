@@ -6,6 +6,8 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from fake_server import Request, Response, as_json, revise, serving
@@ -13,6 +15,8 @@ from fake_server import Request, Response, as_json, revise, serving
 from clairkit.errors import RemoteError, UsageError
 from clairkit.generation import BuildResult, BuildSettings
 from clairkit.generation.control import Control, Spent
+from clairkit.generation.engine import make_control
+from clairkit.generation.journal import Entry, Journal
 from clairkit.generation.prices import Price, Prices
 from clairkit.generation.sampling import Failure, Reply
 
@@ -120,3 +124,15 @@ def test_a_server_that_counts_no_tokens_can_keep_no_cap(build: Build) -> None:
 def test_caps_are_checked(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
         BuildSettings(**wrong)  # type: ignore[arg-type]  # a dict of either
+
+
+def test_calls_that_failed_before_do_not_say_what_one_costs(tmp_path: Path) -> None:
+    settings = BuildSettings(max_cost=1.0, prices=PRICES)
+    with closing(Journal(tmp_path / "pairs.jsonl")) as journal:
+        lost = [Entry(f"{n}", "revise", "openai:gpt", Failure("request_failed")) for n in range(9)]
+        journal.write(lost)
+        assert make_control(settings, PRICES, journal).must_wait("openai:gpt")
+        journal.write([Entry("a", "revise", "openai:gpt", REPLY)])
+        control = make_control(settings, PRICES, journal)
+    assert not control.must_wait("openai:gpt")
+    assert control.reserve("openai:gpt", 1) == pytest.approx(ONE)

@@ -66,6 +66,8 @@ def test_line_breaks_are_the_answers_own() -> None:
     ("answer", "find"),
     [
         ("cafe\u0301 au lait", "cafe"),  # its last letter has an accent
+        ("\U0001f1ef\U0001f1f5\U0001f1f7\U0001f1fa", "\U0001f1f5\U0001f1f7"),  # of two flags
+        ("\u1112\u1161\u11ab", "\u1112\u1161"),  # Hangul in its letters
         ("\u0e01\u0e34\u0e19", "\u0e01"),  # a Thai consonant with its vowel sign
         ("a\U0001f44d\U0001f3fd b", "\U0001f44d"),  # a thumb with a skin tone
         ("\U0001f468\u200d\U0001f373", "\U0001f373"),  # the second half of a cook

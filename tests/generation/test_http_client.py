@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from clairkit.errors import UsageError
-from clairkit.generation.http_client import HttpClient, HttpFault, HttpResponse
+from clairkit.generation.http_client import (
+    HttpClient,
+    HttpFault,
+    HttpResponse,
+    StaleConnection,
+)
 from clairkit.generation.http_proxy import find_proxy
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -28,6 +34,10 @@ class Wire:
     def __init__(self, responses: list[bytes], context: ssl.SSLContext | None = None) -> None:
         self.responses = responses
         self.hangs_up = False
+        self.cuts = False  # hangs up after what is not whole
+        self.deaf = False
+        self.afterthought = b""
+        self.upgrade: ssl.SSLContext | None = None
         self.heads: list[str] = []
         self.connections = 0
         self._context = context
@@ -65,7 +75,20 @@ class Wire:
             self.heads.append(head.decode())
             response = self.responses.pop(0)
             connection.sendall(response)
-            if self.hangs_up or b"close" in response.lower() or not response:
+            if self.upgrade is not None and head.startswith(b"CONNECT"):
+                connection = self.upgrade.wrap_socket(connection, server_side=True)
+            if self.deaf:
+                time.sleep(20)
+            if self.afterthought:
+                time.sleep(0.02)
+                connection.sendall(self.afterthought)
+                self.afterthought = b""
+            if (
+                (self.cuts and not response.endswith(b"ok"))
+                or self.hangs_up
+                or b"close" in response.lower()
+                or not response
+            ):
                 return
 
     def close(self) -> None:
@@ -221,3 +244,79 @@ def test_certificates_are_checked(certificate: Path, monkeypatch: pytest.MonkeyP
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         (response,) = ask(f"https://127.0.0.1:{wire.port}/v1")
     assert response.content == b"ok"
+
+
+def test_a_kept_connection_that_closes_as_it_is_used_is_told_apart() -> None:
+    with wired(OK, b"", OK) as wire, pytest.raises(StaleConnection, match="closed"):
+        ask(f"http://127.0.0.1:{wire.port}", 2)
+    with wired(OK, b"HTTP/1.1 2", OK) as wire:
+        wire.cuts = True
+        with pytest.raises(HttpFault, match="within the response") as info:
+            ask(f"http://127.0.0.1:{wire.port}", 2)
+    assert not isinstance(info.value, StaleConnection)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_response_that_nobody_asked_for_answers_no_other_request(late: bool) -> None:
+    other = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother"
+    with wired(OK if late else OK + other, OK) as wire:
+        if late:
+            wire.afterthought = other
+        responses = ask(f"http://127.0.0.1:{wire.port}", 2, pause=0.1)
+        assert [each.content for each in responses] == [b"ok", b"ok"]
+        assert wire.connections == 2
+
+
+def test_an_unread_giant_is_cut_off_at_once() -> None:
+    giant = b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n"
+    with wired(giant, OK) as wire:
+        first, second = ask(f"http://127.0.0.1:{wire.port}", 2)
+    assert (first.content, second.content) == (None, b"ok")
+
+
+def test_a_tunnel_to_an_ipv6_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    with wired(b"HTTP/1.1 503 No\r\n\r\n") as wire:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{wire.port}")
+        with pytest.raises(HttpFault, match="refused"):
+            ask("https://[2001:db8::1]:8443/v1", use_proxy=True)
+    assert wire.heads[0].startswith(
+        "CONNECT [2001:db8::1]:8443 HTTP/1.1\r\nHost: [2001:db8::1]:8443"
+    )
+
+
+@pytest.mark.parametrize(
+    "address", ["http://[::1", "http://proxy:port", "http://:3128", "a..b:3128", "http://x:0"]
+)
+def test_a_proxy_that_is_none_is_named(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("all_proxy", address)
+    with pytest.raises(UsageError, match="no http:// address"):
+        find_proxy(urlsplit("https://models.example/v1"))
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl")
+def test_nobody_waits_for_a_farewell(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with wired(OK, context=context) as wire:
+        wire.deaf = True
+        started = time.monotonic()
+        ask(f"https://127.0.0.1:{wire.port}/v1")
+        assert time.monotonic() - started < 5  # TLS would wait 30 s for each connection
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl")
+def test_tls_through_a_proxy(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with wired(b"HTTP/1.1 200 Connected\r\n\r\n", OK, OK) as wire:
+        wire.upgrade = context
+        monkeypatch.setenv("https_proxy", f"http://me:word@127.0.0.1:{wire.port}")
+        responses = ask("https://127.0.0.1:7/v1", 2, use_proxy=True)
+    assert [each.content for each in responses] == [b"ok", b"ok"]
+    assert wire.connections == 1
+    connect, *posts = wire.heads
+    assert "proxy-authorization: " in connect.lower()
+    assert all("proxy-authorization" not in head.lower() for head in posts)
+    assert all("x-mine: 1" in head.lower() for head in posts)

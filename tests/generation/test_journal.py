@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import json
 import os
 import resource
 import signal
@@ -10,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -125,6 +128,21 @@ def test_an_error_of_the_disk_is_told_and_nothing_is_half_there(
     assert journal.latest("a", "revise") is None
 
 
+def test_threads_that_run_out_are_told(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def one() -> BaseException | None:
+        loop = asyncio.get_running_loop()
+
+        def none_left(*_: object) -> None:
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(loop, "run_in_executor", none_left)
+        told: asyncio.Future[BaseException | None] = loop.create_future()
+        journal.submit(entry("a", REPLY), told.set_result)
+        return await asyncio.wait_for(told, 5)
+
+    assert isinstance(asyncio.run(one()), RuntimeError)
+
+
 def test_the_disk_has_it_before_record_returns(journal: Journal) -> None:
     pragma = journal._database.execute
     assert pragma("PRAGMA synchronous").fetchone() == (2,)  # FULL
@@ -219,7 +237,7 @@ def test_a_full_disk_is_named_and_nothing_is_lost(journal: Journal, output: Path
     earlier = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (65536, hard))
     try:
-        with pytest.raises(ResourceError, match="can't be written"):
+        with pytest.raises(ResourceError, match="can't be used"):
             journal.write([entry("big", Reply("x" * 1_000_000))])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -229,3 +247,67 @@ def test_a_full_disk_is_named_and_nothing_is_lost(journal: Journal, output: Path
     again = Journal(output)
     assert again.finished("revise") == {"a", "b"}
     again.close()
+
+
+def test_a_journal_of_the_first_release_is_refused_with_the_differences_or_continued(
+    output: Path,
+) -> None:
+    """As `build-pairs` wrote it before there were methods, gates and forms."""
+    settings = {"reviser": {"kind": "python"}, "revise.seed": 0, "revision": "rewrite"}
+    with closing(sqlite3.connect(journal_path(output))) as old:
+        old.executescript(FIRST_RELEASE)
+        old.execute("INSERT INTO meta VALUES ('settings', ?)", (json.dumps(settings),))
+        old.commit()
+    opened = Journal(output)
+    with pytest.raises(UsageError, match=r"gate\.no_op: null -> drop; revision: rewrite -> null"):
+        opened.settle({**settings, "gate.no_op": "drop", "revision": None}, force=False)
+    opened.settle({**settings, "gate.no_op": "drop"}, force=True)
+    assert opened.latest("k", "revise") == Recorded(1, Reply("A", "stop", 3, 4))
+    opened.write([entry("l", REPLY)])
+    assert opened.usage().calls == 3
+    opened.close()
+
+
+FIRST_RELEASE = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE results (
+    key TEXT NOT NULL, step TEXT NOT NULL, attempt INTEGER NOT NULL,
+    reason TEXT, detail TEXT, text TEXT NOT NULL, rationale TEXT, finish_reason TEXT,
+    prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, tries INTEGER NOT NULL,
+    model TEXT NOT NULL, created TEXT NOT NULL, PRIMARY KEY (key, step, attempt));
+INSERT INTO meta VALUES ('schema_version', '1');
+INSERT INTO results VALUES
+    ('k', 'revise', 1, NULL, NULL, 'A', NULL, 'stop', 3, 4, 1, 'python:f', '2026-11-24T00:00:00');
+"""
+
+
+def test_a_journal_that_breaks_while_it_is_read_is_named(journal: Journal, output: Path) -> None:
+    journal.write([entry(f"{number:0100}", REPLY) for number in range(1000)])
+    journal.close()
+    half = journal_path(output).stat().st_size // 2
+    with journal_path(output).open("r+b") as file:
+        file.seek(half)
+        file.write(b"\xaa" * half)
+    with closing(Journal(output)) as broken, pytest.raises(DataError, match="is no journal"):
+        broken.latest(f"{999:0100}", "revise")
+
+
+def test_a_later_version_lets_go_of_everything(journal: Journal, output: Path) -> None:
+    journal.set_meta("schema_version", 99)
+    journal.close()
+    opened = set(Path("/proc/self/fd").iterdir())
+    with pytest.raises(UsageError, match="later version"):
+        Journal(output)
+    assert set(Path("/proc/self/fd").iterdir()) == opened
+    assert not output.with_name(f"{output.name}.journal.lock").exists()
+
+
+def test_a_file_system_without_locks_is_named(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with pytest.raises(ResourceError, match=r"lock can't be taken \(No locks available\)"):
+        FileLock(output)

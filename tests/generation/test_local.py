@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -157,6 +158,13 @@ def test_loading(model_folder: Any, tmp_path: Any) -> None:
     assert loaded.generate(PROMPTS[:1], ["a"], SHORT)[0].completion_tokens > 0
     with pytest.raises(UsageError, match="can't be loaded"):
         LocalModel.load(str(tmp_path / "none"))
+
+
+def test_broken_weights_are_named(model_folder: Any, tmp_path: Any) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "broken")
+    (folder / "model.safetensors").write_bytes(b"\xff" * 100)
+    with pytest.raises(UsageError, match=r"can't be loaded \(SafetensorError: "):
+        LocalModel.load(str(folder))
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,10 @@ def test_options_are_checked(wrong: dict[str, Any]) -> None:
         "http://h:port/v1",
         "http://h/a b",
         "http://\u00fc/",
+        "http://a..b/v1",
+        f"http://{'x' * 64}/v1",
+        "http://h:0/v1",
+        "http://h/\x7f",
     ],
 )
 def test_a_base_url_must_be_one(url: str) -> None:
@@ -74,7 +78,12 @@ def test_a_base_url_must_be_one(url: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["https://me:hunter22@host/v1", "https://host/v1?api_key=hunter22", "https://host/#hunter22"],
+    [
+        "https://me:hunter22@host/v1",
+        "http://@host/hunter22",
+        "https://host/v1?api_key=hunter22",
+        "https://host/#hunter22",
+    ],
 )
 def test_a_base_url_holds_no_secret_and_shows_none(url: str) -> None:
     with pytest.raises(UsageError, match="no credentials") as info:
@@ -227,6 +236,7 @@ def test_a_function_sees_the_row_and_may_explain(make_rows: Rows, tmp_path: Path
         ("number", "function_error", "returned int"),
         ("broken", "function_error", r"KeyError: 'no\\x1b[31m such \\ud800'"),
         ("leaving", "function_error", "SystemExit: 3"),
+        ("cancelled", "function_error", "CancelledError: the function cancelled it"),
         ("surrogate", "bad_unicode", "U+DCFF"),
     ],
 )

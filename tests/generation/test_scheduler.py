@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from clairkit.errors import DataError
 from clairkit.generation import scheduler
 from clairkit.generation.control import Control
 from clairkit.generation.driver import Open, Work, replay, run_works, trace
@@ -346,6 +347,22 @@ def test_a_fault_of_a_program_ends_the_run_after_the_others(journal: Journal) ->
     assert 4 <= len(made) <= 6
     assert journal.usage().results == len(made)  # what was under way is kept
     assert server.log[-1] == "server closed"
+
+
+def test_a_fault_of_the_rows_ends_the_run_after_what_is_under_way(journal: Journal) -> None:
+    server = Fake("server", [], concurrency=2)
+    server.pause = 0.01
+
+    def works() -> Iterator[Work[str]]:
+        for row in range(100):
+            yield two_steps(server, server, row)
+        raise DataError("the file was changed")
+
+    with pytest.raises(DataError, match="changed"):
+        run_works(works(), journal, Control())
+    made = [key for batch in server.batches for key in batch]
+    assert made
+    assert journal.usage().results == len(made)
 
 
 def test_progress_counts_rows_calls_and_what_was_there(journal: Journal) -> None:

@@ -225,6 +225,16 @@ def test_a_target_far_below_the_maximum_takes_the_other_anchor(backend: str) -> 
     torch.testing.assert_close(ours[1].double(), exact[1], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("backend", TILED)
+def test_a_target_that_is_ruled_out_has_no_log_prob_but_minus_infinity(backend: str) -> None:
+    hidden, weight, bias, targets, _ = inputs(7, 90, torch.float32)
+    bias[targets[1]] = -torch.inf
+    found, exact = (linear_logps(hidden, weight, targets, bias=bias, backend=name)
+                    for name in (backend, "eager"))  # fmt: skip
+    assert found[1] == -torch.inf
+    torch.testing.assert_close(found, exact)
+
+
 @pytest.mark.parametrize("backend", [*HEAVY, "eager"])
 def test_the_same_input_gives_the_same_bits(backend: str) -> None:
     given = inputs(1025, 5003, torch.float32)

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clairkit.display import excerpt
+from clairkit.display import counted, excerpt
+from clairkit.generation.prices import dollars
 from clairkit.generation.reasons import reason
 from clairkit.records import atomic_write
 
@@ -15,8 +16,10 @@ Entry = Mapping[str, Any]
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _SIDES = {
-    "clair": "`rejected` is the target model's own answer, `chosen` its minimal revision by a "
-    "stronger model",
+    "clair": "`rejected` is the target model's own answer, `chosen` its minimal revision by the "
+    "reviser",
+    "worsen": "`chosen` is the target model's own answer, `rejected` that answer made worse by the "
+    "reviser",
     "judge-on-policy": "both sides are answers of the target model; a judge took the best as "
     "`chosen` and the worst as `rejected`",
     "judge-off-policy": "both sides are answers of other models; a judge took the best as "
@@ -41,7 +44,7 @@ def card_text(output: Path, entries: Sequence[Entry]) -> str:
     last = entries[-1]
     made = next((entry for entry in reversed(entries) if "settings" in entry), last)
     parts = [
-        _header(output, made, last),
+        _header(output, last),
         _about(output, made, last),
         _table("How they were made", ("setting", "value"), _settings(made)),
         _table("What became of the prompts", ("outcome", "rows"), _outcomes(made, last)),
@@ -52,14 +55,12 @@ def card_text(output: Path, entries: Sequence[Entry]) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _header(output: Path, made: Entry, last: Entry) -> str:
+def _header(output: Path, last: Entry) -> str:
     pairs = last.get("pairs", 0)
     size = next((name for least, name in _SIZES if pairs < least), "n>1M")
     data = "*.arrow" if output.is_dir() else output.name
-    language = made.get("settings", {}).get("language")
     lines = [
         "---",
-        *([f"language: [{language}]"] if language in ("en", "ja") else []),
         f"pretty_name: {_yaml(output.name)}",
         "tags: [preference, dpo, trl, clairkit]",
         f"size_categories: [{size}]",
@@ -73,12 +74,13 @@ def _header(output: Path, made: Entry, last: Entry) -> str:
 
 
 def _about(output: Path, made: Entry, last: Entry) -> str:
-    method = str(made.get("settings", {}).get("method", "clair"))
+    settings = made.get("settings", {})
+    method = "worsen" if settings.get("worsen") else str(settings.get("method", "clair"))
     sides = _SIDES.get(method, "`chosen` is to be preferred to `rejected`")
     pairs = last.get("pairs", 0)
-    text = f"{pairs:,} preference pair{'s' * (pairs != 1)}, made with clairkit {last['clairkit']}"
+    text = f"{counted(pairs, 'preference pair')}, made with clairkit {last['clairkit']}"
     removed = last.get("removed", 0)
-    gone = f" {removed:,} prompts were removed for good." if removed else ""
+    gone = f" Removed for good: {counted(removed, 'prompt')}." if removed else ""
     return f"# {_cell(output.name)}\n\n{text}: {sides}.{gone}\n"
 
 
@@ -108,7 +110,7 @@ def _spent(made: Entry) -> Iterator[tuple[str, str]]:
     for kind, count in made.get("tokens", {}).items():
         yield f"{kind} tokens", f"{count:,}"
     if made.get("cost") is not None:
-        yield "US$", f"{made['cost']:.2f}"
+        yield "cost", dollars(made["cost"])
 
 
 def _columns() -> str:

@@ -10,8 +10,7 @@ from typing import Any
 
 from clairkit.display import excerpt
 from clairkit.errors import DataError
-from clairkit.generation.audit.files import Row, rows_of
-from clairkit.generation.audit.manifest import quarantine_path
+from clairkit.generation.audit.files import Row, pairs_of, set_aside
 from clairkit.generation.audit.rowbook import columns_of, find_rows, reading, row_mark
 from clairkit.generation.journal import Usage, journal_path
 from clairkit.scoring import align, units_of
@@ -43,7 +42,10 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Edit:
-    """What stood in the rejected side at a character, and what stands there in the chosen one."""
+    """What stood in the rejected side at a character, and what stands there in the chosen one.
+
+    Of a worsened answer it is the other way round: from the answer to its revision.
+    """
 
     at: int
     old: str
@@ -118,14 +120,13 @@ def _find(output: Path, given: str, database: sqlite3.Connection) -> tuple[str, 
 
 
 def _in_files(output: Path, given: str) -> Iterator[tuple[str, str, Row]]:
-    for pair in rows_of(output):
+    for pair in pairs_of(output):
         row_id = row_of(pair)
         if pair["id"].startswith(given) or row_id.startswith(given):
             yield row_id, "pair", pair
-    if quarantine_path(output).exists():
-        for row in rows_of(quarantine_path(output)):
-            if row["id"].startswith(given):
-                yield row["id"], "quarantined", row
+    for row in set_aside(output):
+        if row["id"].startswith(given):
+            yield row["id"], "quarantined", row
 
 
 def row_of(pair: Row) -> str:
@@ -133,6 +134,18 @@ def row_of(pair: Row) -> str:
     provenance = pair.get("provenance")
     row_id = provenance.get("row") if isinstance(provenance, dict) else None
     return row_id if isinstance(row_id, str) else str(pair["id"])
+
+
+def answer_of(pair: Row) -> str:
+    """Return the answer that a pair was made from: the rejected side, or with `worsen` the other.
+
+    A pair that a judge chose is made from several; this is the worse one.
+    """
+    return _last(pair["chosen" if _is_worsened(pair) else "rejected"])
+
+
+def _is_worsened(pair: Row) -> bool:
+    return (pair.get("provenance") or {}).get("worsen") is True
 
 
 def _open_row(output: Path, given: str, database: sqlite3.Connection) -> str:
@@ -150,8 +163,9 @@ def _open_row(output: Path, given: str, database: sqlite3.Connection) -> str:
 
 
 def _edits(pair: Row) -> Iterator[Edit]:
-    """What the chosen side changed, by grapheme clusters."""
-    old, new = (units_of(_last(pair[side]), None) for side in ("rejected", "chosen"))
+    """What was changed, by grapheme clusters."""
+    sides = ("chosen", "rejected") if _is_worsened(pair) else ("rejected", "chosen")
+    old, new = (units_of(_last(pair[side]), None) for side in sides)
     for span in align(old, new).spans:
         yield Edit(
             at=len("".join(map(str, old[: span.rejected_start]))),

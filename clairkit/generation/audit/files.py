@@ -8,6 +8,7 @@ from typing import Any
 
 from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
+from clairkit.generation.audit.manifest import quarantine_path
 from clairkit.records import write_rows
 from clairkit.records.arrow_rows import folder_rows, parquet_rows
 from clairkit.records.faults import Located, RowFault
@@ -41,6 +42,61 @@ def rows_of(path: Path) -> Iterator[Row]:
         if isinstance(row, RowFault):
             raise row.to_error(str(path), line)
         yield row
+
+
+def pairs_of(output: Path) -> Iterator[Row]:
+    """Yield the pairs of an output, as they are; after an edit by hand they may be anything.
+
+    Raises:
+        DataError: a row is no pair that build-pairs wrote, or as in `rows_of`.
+    """
+    return _checked(output, _is_pair, "is no pair that build-pairs wrote")
+
+
+def set_aside(output: Path) -> Iterator[Row]:
+    """Yield the rows of an output that became no pair; none where there is no such file.
+
+    Raises:
+        DataError: a row is none that build-pairs wrote, or as in `rows_of`.
+    """
+    path = quarantine_path(output)
+    if not path.exists():
+        return iter(())
+    return _checked(path, _is_set_aside, "is no row that build-pairs set aside")
+
+
+def _checked(path: Path, is_ours: Callable[[Row], bool], problem: str) -> Iterator[Row]:
+    for number, row in enumerate(rows_of(path), 1):
+        if not is_ours(row):
+            raise DataError(f"row {number} {problem}", path=path,
+                            remedy="run build-pairs once more, or put back the file as it was",
+            )  # fmt: skip
+        yield row
+
+
+def _is_pair(row: Row) -> bool:
+    provenance = row.get("provenance")
+    steps = provenance.get("steps", []) if isinstance(provenance, dict) else None
+    return (
+        _has_texts(row, "id", "source")
+        and all(_is_said(row.get(side)) for side in ("prompt", "chosen", "rejected"))
+        and isinstance(steps, list)
+        and all(isinstance(step, dict) and _has_texts(step, "step", "key") for step in steps)
+    )
+
+
+def _is_set_aside(row: Row) -> bool:
+    return _has_texts(row, "id", "reason", "detail") and _is_said(row.get("prompt"))
+
+
+def _is_said(turns: Any) -> bool:
+    return isinstance(turns, list) and bool(turns) and all(
+        isinstance(turn, dict) and _has_texts(turn, "role", "content") for turn in turns
+    )  # fmt: skip
+
+
+def _has_texts(row: Row, *names: str) -> bool:
+    return all(isinstance(row.get(name), str) for name in names)
 
 
 def find_output(given: str | None) -> Path:

@@ -91,7 +91,9 @@ def read_manifest(output: Path) -> list[Entry]:
     """
     path = manifest_path(output)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        # Not `splitlines`: a rubric may hold U+2028, which ends no line here.
+        with path.open(encoding="utf-8", newline="\n") as file:
+            lines = list(file)
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"the manifest can't be read ({type(error).__name__})", path=path,
                         remedy="name a pair file that build-pairs wrote") from None  # fmt: skip

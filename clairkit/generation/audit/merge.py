@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ def _checked(part: Path) -> Entry:
 def _write(
     parts: Sequence[Path], final: Path, journal: MergedJournal, entries: Sequence[Entry]
 ) -> Merge:
-    with MergedRows(parts, journal) as rows:
+    with closing(MergedRows(parts, journal)) as rows:
         pairs = write_rows(final, rows.pairs(), force=True)
         aside = rows.quarantined()
     if aside:

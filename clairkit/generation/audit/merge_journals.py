@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
 from clairkit.generation.audit.rowbook import faults, reading, row_mark, transaction
 from clairkit.generation.journal import differences
@@ -25,6 +26,14 @@ _SHARED = """
 SELECT DISTINCT theirs.key, theirs.step FROM part.results AS theirs
 JOIN main.results AS ours USING (key, step)
 """
+_CLASH = """
+SELECT id FROM part.rows AS theirs JOIN main.rows AS ours USING (id)
+WHERE EXISTS (SELECT 1 FROM main.asked WHERE row = id)
+AND EXISTS (SELECT 1 FROM part.asked WHERE row = id)
+AND NOT EXISTS (SELECT 1 FROM part.asked AS a JOIN main.asked AS b USING (row, step, key)
+    WHERE a.row = id)
+ORDER BY id LIMIT 1
+"""  # the same row asks the same
 _LATEST = """
 SELECT reason IS NULL, text, rationale, finish_reason FROM {}.results
 WHERE key = ? AND step = ? ORDER BY attempt DESC LIMIT 1
@@ -51,7 +60,8 @@ def merge_journals(parts: Sequence[Path], final: Path) -> MergedJournal:
 
     Raises:
         UsageError: they were made with different settings, or by different versions of clairkit.
-        DataError: one lacks what it should have; a row was removed from one and is in another.
+        DataError: one lacks what it should have; a row was removed from one and is in another;
+            different rows have the same id.
     """
     settings = _shared_settings(parts)
     fresh = final.with_name(f".{final.name}.merge")
@@ -141,6 +151,11 @@ def _add(database: sqlite3.Connection, part: Path, shift: int) -> tuple[set[str]
     database.execute("ATTACH ? AS part", (str(part.resolve()),))
     try:
         with transaction(database):
+            if clash := database.execute(_CLASH).fetchone():
+                raise DataError("two parts have different rows of the same id", path=part,
+                                received=excerpt(clash[0]),
+                                remedy="give rows ids of their own, and build one part anew",
+                )  # fmt: skip
             for key, step in database.execute(_SHARED).fetchall():
                 loser = _settle(database, key, step)
                 if loser:

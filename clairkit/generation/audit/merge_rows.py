@@ -9,17 +9,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from operator import itemgetter
 from pathlib import Path
-from types import TracebackType
 
 from clairkit.errors import DataError
-from clairkit.generation.audit.explain import row_of
-from clairkit.generation.audit.files import Row, rows_of
-from clairkit.generation.audit.manifest import quarantine_path
+from clairkit.generation.audit.explain import answer_of, row_of
+from clairkit.generation.audit.files import Row, pairs_of, set_aside
 from clairkit.generation.audit.merge_journals import MergedJournal
 from clairkit.generation.audit.rowbook import reading
-
-SAME_AS = "the same as row "
-"""How the detail of a `duplicate` begins; the id of the row that became the pair follows."""
+from clairkit.generation.reasons import SAME_AS
 
 
 class MergedRows:
@@ -61,8 +57,7 @@ class MergedRows:
         """Return the rows that became no pair."""
         seen = set(self._twins)
         for index, part in enumerate(self._parts):
-            path = quarantine_path(part)
-            for row in rows_of(path) if path.exists() else ():
+            for row in set_aside(part):
                 if (index, row["id"]) in self._unsettled or row["id"] in seen:
                     continue
                 first = str(row["detail"]).removeprefix(SAME_AS)
@@ -73,7 +68,7 @@ class MergedRows:
         return [row for _, row in sorted(self._aside, key=itemgetter(0))]
 
     def _pairs_of(self, index: int, part: Path) -> Iterator[tuple[int, int, Row]]:
-        for pair in rows_of(part):
+        for pair in pairs_of(part):
             row = row_of(pair)
             if (index, row) not in self._unsettled:
                 yield self._position(row, part), index, pair
@@ -85,15 +80,8 @@ class MergedRows:
                             remedy="run build-pairs on it once more")  # fmt: skip
         return int(found[0])
 
-    def __enter__(self) -> MergedRows:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the journal."""
         self._stack.close()
 
 
@@ -106,5 +94,5 @@ def _duplicate(pair: Row, row: str, first: str) -> Row:
         "detail": SAME_AS + first,
         "step": steps[-1]["step"] if steps else "revise",
         "prompt": pair["prompt"],
-        "answer": pair["rejected"][-1]["content"],
+        "answer": answer_of(pair),
     }

@@ -18,7 +18,7 @@ from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
 from clairkit.generation.audit.card import card_path
 from clairkit.generation.audit.explain import row_of
-from clairkit.generation.audit.files import Row, rows_of, without
+from clairkit.generation.audit.files import Row, pairs_of, rows_of, set_aside, without
 from clairkit.generation.audit.manifest import Entry, manifest_path, quarantine_path, seal
 from clairkit.generation.audit.rowbook import (
     RowBook,
@@ -30,6 +30,7 @@ from clairkit.generation.audit.rowbook import (
 )
 from clairkit.generation.journal import journal_path
 from clairkit.generation.lock import FileLock
+from clairkit.generation.reasons import SAME_AS
 
 _DELETE_RESULTS = """
 DELETE FROM results WHERE (key, step) IN (SELECT key, step FROM asked WHERE row = ?)
@@ -72,7 +73,7 @@ def choose_rows(output: Path, *, ids: Iterable[str] = (), where: Iterable[str] =
         found = database.execute("SELECT id, columns FROM rows").fetchall()
         gone = {mark for (mark,) in database.execute("SELECT row FROM removed")}
     noted = {row_id: columns_of(columns) for row_id, columns in found}
-    rows_by_pair = {pair["id"]: row_of(pair) for pair in rows_of(output)} if ids else {}
+    rows_by_pair = {pair["id"]: row_of(pair) for pair in pairs_of(output)} if ids else {}
     chosen: set[str] = set()
     for name in ids:
         row_id = name if name in noted or row_mark(name) in gone else rows_by_pair.get(name)
@@ -100,17 +101,21 @@ def remove(
     Args:
         output: the pair file or folder.
         rows: ids of prompt rows, from `choose_rows`.
-        also: other pair files made from this one (scored, split, converted), written again.
+        also: other pair files made from this one (scored, split, converted), written again. A
+            row counts by the prompt row in its provenance, else by its id.
         unknown: delete the results that no row is known of, too.
 
     Raises:
         UsageError: another process works on the output.
-        DataError: results are there that no row is known of, as after a kill.
+        DataError: results are there that no row is known of, as after a kill; a file of `also`
+            is missing, or has rows that can't be told.
         ResourceError: a file can't be written.
     """
     with FileLock(output.with_name(f"{output.name}.journal.lock")):
         with RowBook(journal_path(output)) as book:
             _check_all_known(book.database, output, unknown=unknown)
+            for path in also:
+                _check_told(path)
             book.mark_removed(rows)
             files, reopened = _rewrite(output, book.removed(), set(rows), also)
             results = _delete(book, rows, unknown=unknown)
@@ -126,6 +131,13 @@ def _beside(output: Path, files: Collection[str]) -> tuple[str, ...]:
     ours = {*map(Path, files), journal_path(output), manifest_path(output), card_path(output)}
     found = output.parent.glob(f"{glob.escape(output.name)}.*")
     return tuple(str(path) for path in sorted(found) if path not in ours and path.is_file())
+
+
+def _check_told(path: Path) -> None:
+    for number, row in enumerate(rows_of(path), 1):
+        if not isinstance(row.get("id"), str):
+            raise DataError(f"row {number} has no id, so that nobody can tell whose it is",
+                            path=path, remedy="make the file anew from the pairs")  # fmt: skip
 
 
 def _condition(text: str) -> tuple[str, str]:
@@ -169,7 +181,6 @@ def _delete(book: RowBook, rows: Collection[str], *, unknown: bool) -> int:
     """Delete the rows and the results that only they asked for; return how many results."""
     database = book.database
     with faults(book.path):
-        database.execute("PRAGMA secure_delete = ON")  # overwrites what it frees
         before = _count(database)
         with transaction(database):
             inherited = _inherited(database)
@@ -207,19 +218,22 @@ def _rewrite(
     output: Path, marks: Collection[str], rows: set[str], also: Sequence[Path]
 ) -> tuple[dict[str, int], int]:
     """Write each file again without the removed rows; return the counts by file."""
-    twins = {f"the same as row {row}" for row in rows}
+    twins = {SAME_AS + row for row in rows}
 
     def is_gone(pair: Row) -> bool:
         return row_mark(row_of(pair)) in marks
 
-    files = {str(path): without(path, is_gone) for path in (output, *also)}
+    ids = {pair["id"] for pair in pairs_of(output) if is_gone(pair)}
+    # The output comes last: of a file without provenance it alone knows whose pairs they are.
+    told = {str(path): without(path, lambda row: row["id"] in ids or is_gone(row)) for path in also}
+    files = {str(output): without(output, is_gone), **told}
     aside, reopened = quarantine_path(output), 0
     if aside.exists():
 
         def is_twin(row: Row) -> bool:
             return row["reason"] == "duplicate" and row["detail"] in twins
 
-        reopened = sum(1 for row in rows_of(aside) if is_twin(row) and not is_gone(row))
+        reopened = sum(1 for row in set_aside(output) if is_twin(row) and not is_gone(row))
         dropped = without(aside, lambda row: is_gone(row) or is_twin(row))
         files[str(aside)] = dropped
         if dropped and not any(True for _ in rows_of(aside)):

@@ -39,9 +39,11 @@ class RowBook:
 
     def __init__(self, journal: Path) -> None:
         self.path = journal
-        self._waiting: list[tuple[int, PromptRow, tuple[tuple[str, str], ...]]] = []
+        self._waiting: list[tuple[str, int, str, tuple[tuple[str, str], ...]]] = []
         with faults(journal):
             self.database = sqlite3.connect(journal, isolation_level=None)
+            # What is deleted or replaced, as a row's columns, is overwritten and not only let go.
+            self.database.execute("PRAGMA secure_delete = ON")
             self.database.executescript(_TABLES)
 
     def note(self, position: int, row: PromptRow, steps: Iterable[tuple[str, str]]) -> None:
@@ -49,7 +51,7 @@ class RowBook:
 
         What it asked under earlier settings stays noted.
         """
-        self._waiting.append((position, row, tuple(steps)))
+        self._waiting.append((row.id, position, _columns(row), tuple(steps)))
         if len(self._waiting) >= _ROWS_A_WRITE:
             self.flush()
 
@@ -61,11 +63,11 @@ class RowBook:
         with faults(self.path), transaction(self.database):
             self.database.executemany(
                 "INSERT OR REPLACE INTO rows VALUES (?, ?, ?)",
-                [(row.id, position, _columns(row)) for position, row, _ in waiting],
+                [noted for *noted, _ in waiting],
             )
             self.database.executemany(
                 "INSERT OR IGNORE INTO asked VALUES (?, ?, ?)",
-                [(row.id, *step) for _, row, steps in waiting for step in steps],
+                [(row, *step) for row, *_, steps in waiting for step in steps],
             )
 
     def removed(self) -> frozenset[str]:

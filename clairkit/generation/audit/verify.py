@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clairkit.display import excerpt
+from clairkit.display import counted, excerpt
 from clairkit.errors import ClairError
-from clairkit.generation.audit.files import rows_of
+from clairkit.generation.audit.explain import row_of
+from clairkit.generation.audit.files import pairs_of
 from clairkit.generation.audit.manifest import (
     Entry,
     chain_problem,
@@ -75,7 +76,7 @@ def _chain(entries: Sequence[Entry], head: str | None) -> Check:
             problem = "the noted hash is too short; give at least 16 digits"
         elif not any(each.startswith(head.lower()) for each in known):
             problem = f"no line has the hash {excerpt(head)}"
-    return Check("manifest", problem, f"{len(entries):,} lines, sealed")
+    return Check("manifest", problem, f"{counted(len(entries), 'line')}, sealed")
 
 
 def _files(output: Path, last: Entry) -> Iterator[Check]:
@@ -101,7 +102,9 @@ def _journal(output: Path, last: Entry) -> Check:
         return Check("journal", str(error), "")
     problem = None if found == said else "a result was changed, added or taken away"
     more = count - said["results"]
-    return Check("journal", problem, f"{count:,} results" + (f", {more:,} since" if more else ""))
+    return Check(
+        "journal", problem, counted(count, "result") + (f", {more:,} since" if more else "")
+    )
 
 
 def _pairs(output: Path) -> Check:
@@ -109,25 +112,25 @@ def _pairs(output: Path) -> Check:
     count = 0
     try:
         with reading(journal_path(output)) as database:
-            for pair in rows_of(output):
+            for pair in pairs_of(output):
                 count += 1
                 problem = _pair_problem(pair, database)
                 if problem:
                     return Check("pairs", f"{excerpt(str(pair.get('id')))}: {problem}", "")
     except ClairError as error:
-        return Check("pairs", str(error), "")
-    return Check("pairs", None, f"{count:,} pairs with their results")
+        return Check("pairs", error.problem, "")
+    return Check("pairs", None, f"{counted(count, 'pair')} with their results")
 
 
 def _pair_problem(pair: dict[str, Any], database: sqlite3.Connection) -> str | None:
     made = pair_id(pair["prompt"], pair["chosen"], pair["rejected"], pair["source"])
     if pair["id"] != made:
         return f"its texts give the id {made}"
-    for step in pair.get("provenance", {}).get("steps", ()):
+    for step in pair["provenance"].get("steps", ()):
         found = database.execute(
             "SELECT 1 FROM asked JOIN results USING (key, step) WHERE asked.row = ? "
             "AND step = ? AND substr(key, 1, 16) = ? LIMIT 1",
-            (pair["provenance"]["row"], step["step"], step["key"]),
+            (row_of(pair), step["step"], step["key"]),
         ).fetchone()
         if found is None:
             return f"the journal lacks its result of {excerpt(str(step['step']))}"

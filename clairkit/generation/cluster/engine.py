@@ -31,6 +31,7 @@ from clairkit.generation.journal import Journal
 from clairkit.generation.program import Method
 from clairkit.generation.progress import Progress, ProgressHook
 from clairkit.generation.settings import BuildSettings
+from clairkit.generation.waves import takes_waves
 from clairkit.records import PromptRow
 
 _WINDOW = 1024  # blocks that are handed to Ray at once; they are held in its object store
@@ -205,7 +206,7 @@ def _cluster(ray: Any) -> Iterator[None]:
 
 
 def _has_local(method: Method) -> bool:
-    return any(model.batch_size > 1 for model in method.models.values())
+    return any(takes_waves(model) for model in method.models.values())
 
 
 def _gpus(ray: Any, method: Method) -> float:

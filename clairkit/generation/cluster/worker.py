@@ -25,6 +25,7 @@ from clairkit.generation.requests import Model, Task
 from clairkit.generation.sampling import Outcome
 from clairkit.generation.settings import BuildSettings
 from clairkit.generation.specs import ModelOptions
+from clairkit.generation.waves import takes_waves
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def keep_local(models: Mapping[str, Model]) -> Mapping[str, Model]:
 
     Where there are two, each is closed to make room for the other, as in any run.
     """
-    local = {id(model) for model in models.values() if model.batch_size > 1}
+    local = {id(model) for model in models.values() if takes_waves(model)}
     if len(local) != 1:
         return models
     kept = {id(model): _Kept(model) for model in models.values() if id(model) in local}
@@ -127,6 +128,7 @@ class _Kept:
         self.is_function = model.is_function
         self.batch_size = model.batch_size
         self.concurrency = model.concurrency
+        self.is_local = getattr(model, "is_local", False)
 
     async def complete(self, tasks: Sequence[Task], control: Control) -> list[Outcome]:
         return await self._model.complete(tasks, control)

@@ -32,6 +32,13 @@ def _new(case: Case, phrases: tuple[Phrase, ...], text: str) -> str | None:
     lowered = text.lower()
     for phrase in phrases:
         found = phrase.find(text, lowered)
-        if found and not any(phrase.pattern.search(old) for old in (case.answer, case.asked)):
+        if found and not any(_is_of(phrase, old) for old in (case.answer, case.asked)):
             return f"it says: {excerpt(found[0].strip(), 60)}"
     return None
+
+
+def _is_of(phrase: Phrase, text: str) -> bool:
+    """Whether a text has the phrase, or is about the people that it speaks of."""
+    if phrase.of_a_role and any(word in text.lower() for word in phrase.words):
+        return True
+    return phrase.pattern.search(text) is not None

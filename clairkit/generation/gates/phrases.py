@@ -12,10 +12,14 @@ from typing import NamedTuple
 
 
 class Phrase(NamedTuple):
-    """A pattern, and words of which any match holds at least one, in lower case."""
+    """A pattern, and words of which any match holds at least one, in lower case.
+
+    `of_a_role`: where a text before speaks of such people, it says nothing of the reviser.
+    """
 
     words: tuple[str, ...]
     pattern: re.Pattern[str]
+    of_a_role: bool = False
 
     def find(self, text: str, lowered: str) -> re.Match[str] | None:
         """Return the first match in `text`, whose lower case is `lowered`."""
@@ -24,10 +28,12 @@ class Phrase(NamedTuple):
         return self.pattern.search(text)
 
 
-def _phrases(*entries: tuple[str, str]) -> tuple[Phrase, ...]:
+def _phrases(*entries: tuple[str, str], of_a_role: bool = False) -> tuple[Phrase, ...]:
     """Phrases out of words, separated by `|`, and patterns."""
     flags = re.IGNORECASE | re.MULTILINE
-    return tuple(Phrase(tuple(w.split("|")), re.compile(text, flags)) for w, text in entries)
+    return tuple(
+        Phrase(tuple(w.split("|")), re.compile(text, flags), of_a_role) for w, text in entries
+    )
 
 
 def _any(words: str) -> str:
@@ -64,7 +70,7 @@ CHAT_TOKENS = _phrases(
 )
 """Of chat templates; in code they may be what the text is about."""
 
-META = _phrases(
+_ROLES = _phrases(
     (
         _REVISER_WORDS,
         rf"\bas (?:an? |the |your )?(?:experienced |expert |strict )?{_REVISER}\b(?=,| i\b)",
@@ -74,6 +80,15 @@ META = _phrases(
         r"\bthe student(?:['\u2019]s|s['\u2019]?)? (?:own |original |initial |first |whole )?"
         rf"(?:{_TEXT}|attempt|work)\b",
     ),
+    (
+        "教師|先生|添削者|採点者|校正者|校閲者|査読者",
+        r"(?:教師|先生|添削者|採点者|校正者|校閲者|査読者)として[、,は]",
+    ),
+    ("学生|生徒|受講者", r"(?:学生|生徒|受講者)の(?:元の|最初の)?(?:回答|答え|解答|答案)"),
+    of_a_role=True,
+)
+
+META = _ROLES + _phrases(
     (
         "original|previous|earlier",
         r"\b(?:the|your|my) (?:original|previous|earlier) (?:(?:answer|reply)\b|response "
@@ -107,8 +122,6 @@ META = _phrases(
         r"\A[ \t]*no (?:changes|corrections|edits|revisions) (?:are |were |is )?"
         r"(?:needed|necessary|required)\b",
     ),
-    ("として", r"(?:教師|先生|添削者|採点者|校正者|校閲者|査読者)として[、,は]"),
-    ("学生|生徒|受講者", r"(?:学生|生徒|受講者)の(?:元の|最初の)?(?:回答|答え|解答|答案)"),
     (
         "元|もと|前|最初|先ほど|当初",
         r"(?:元|もと|以前|前回|最初|先ほど|当初)の(?:回答|答え|解答|返答|応答)(?:で|は|に|を|の)",

@@ -41,6 +41,11 @@ _UNKNOWN_JA = re.compile(
     r"(?:わかりません|分かりません|存じません|知りません|情報(?:が|は|を)(?:ありません|ございません|持って)|"
     r"判断できません|不明です)"
 )
+# "I'm not sure which one you use, but …": what follows is the answer.
+_BUT = re.compile(
+    r"[^.!?\n]{0,120}?[,;]\s*(?:but|however|though|although|yet)\b|(?:です)?(?:が|けれど)[、,]",
+    re.IGNORECASE,
+)
 _HEAD = 400  # a refusal is said at once
 
 
@@ -51,9 +56,10 @@ def is_refusal(text: str) -> bool:
 
 
 def _declines(text: str) -> bool:
-    """Whether a text begins with a refusal, or with not knowing."""
+    """Whether a text begins with a refusal, or with not knowing, and leaves it at that."""
     head = text.lstrip()[:_HEAD]
-    return is_refusal(text) or bool(_UNKNOWN_EN.match(head) or _UNKNOWN_JA.match(head))
+    unknown = _UNKNOWN_EN.match(head) or _UNKNOWN_JA.match(head)
+    return is_refusal(text) or bool(unknown and not _BUT.match(head, unknown.end()))
 
 
 def refusal(case: Case) -> str | None:

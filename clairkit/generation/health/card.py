@@ -92,14 +92,20 @@ class HealthCard:
         return self.finding("judge_right").verdict != "fail"
 
     @property
+    def aside(self) -> frozenset[str]:
+        """The lines that say nothing of the reviser."""
+        return frozenset(("judge_right", *(() if self.judge_counts else ("preferred",))))
+
+    @property
     def state(self) -> State:
         """Return `unhealthy` when a line fails, `healthy` when all that was probed pass.
 
         Good answers and planted faults have to be among it. How good the judge is says nothing of
         the reviser, and what a bad judge prefers neither.
         """
-        aside = {"judge_right"} if self.judge_counts else {"judge_right", "preferred"}
-        verdicts = {each.name: each.verdict for each in self.findings if each.name not in aside}
+        verdicts = {
+            each.name: each.verdict for each in self.findings if each.name not in self.aside
+        }
         if "fail" in verdicts.values():
             return "unhealthy"
         is_probed = verdicts["untouched"] == verdicts["fixed"] == "pass"

@@ -110,7 +110,7 @@ def _reasons(title: str, counted: str, counts: Mapping[str, int]) -> Table:
 def _remarks(card: HealthCard) -> Iterator[str]:
     verdicts = {each.name: each.verdict for each in card.findings}
     for finding in card.findings:
-        if finding.verdict == "fail" and finding.name != "judge_right":
+        if finding.verdict == "fail" and finding.name not in card.aside:
             yield f"{_capital(finding.label)}: too few. {_ADVICE[finding.name]}."
     if any(verdict == "undecided" for verdict in verdicts.values()):
         yield (

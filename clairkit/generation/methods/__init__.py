@@ -7,12 +7,13 @@ from difflib import get_close_matches
 
 from clairkit.errors import UsageError
 from clairkit.generation.methods.clair import make_clair
-from clairkit.generation.methods.judge_off_policy import make_judge_off_policy
+from clairkit.generation.methods.judge_off_policy import JudgeOffPolicy, make_judge_off_policy
 from clairkit.generation.methods.judge_on_policy import make_judge_on_policy
 from clairkit.generation.methods.stronger_preferred import make_stronger_preferred
 from clairkit.generation.program import Method
 from clairkit.generation.requests import Model
 from clairkit.generation.settings import BuildSettings
+from clairkit.records import PromptRow
 
 MakeMethod = Callable[[BuildSettings, Mapping[str, Model]], Method]
 
@@ -43,6 +44,16 @@ def make_method(name: str, settings: BuildSettings, models: Mapping[str, Model])
         raise UsageError("no such method", received=name,
                          remedy=f"{hint}Use {', '.join(METHODS)}")  # fmt: skip
     return METHODS[name](settings, models)
+
+
+def check_row(method: Method, row: PromptRow) -> None:
+    """Look at a prompt row before anything is paid for.
+
+    Raises:
+        DataError: the method can't use it.
+    """
+    if isinstance(method, JudgeOffPolicy):
+        method.check_row(row)
 
 
 def needs_answers(method: Method) -> bool:

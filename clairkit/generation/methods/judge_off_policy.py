@@ -76,6 +76,15 @@ class JudgeOffPolicy:
                                    stage=len(roles))
         )  # fmt: skip
 
+    def check_row(self, row: PromptRow) -> None:
+        """Look at a row before anything is paid for.
+
+        Raises:
+            DataError: it lacks a column of answers, or holds no text there.
+        """
+        for _ in self._given(row):
+            pass
+
     def _given(self, row: PromptRow) -> Iterator[Candidate]:
         for column in self.columns:
             if column not in row.extra:

@@ -57,7 +57,8 @@ class StrongerPreferred:
 
     def settings(self) -> Mapping[str, Any]:
         """Return what may not change from one run to the next on the same output."""
-        flat: dict[str, Any] = {"method": NAME}
+        actions = {f"gate.{reason}": self.gates.action(reason) for reason in sorted(_FITTING)}
+        flat: dict[str, Any] = {"method": NAME, **actions}
         if self.target is not None:
             flat |= role_settings("target", self.target, self.target_sampling)
         return flat | role_settings("reviser", self.stronger, self.stronger_sampling)

@@ -12,6 +12,7 @@ from clairkit.generation import BuildSettings, build_pairs
 from clairkit.generation.control import Control
 from clairkit.generation.gates import GATES, GatePolicy
 from clairkit.generation.requests import Task
+from clairkit.generation.revise import ReviseSettings
 from clairkit.generation.sampling import Failure, Outcome, Reply
 from clairkit.generation.shards import Shard
 from clairkit.records import Message, PromptRow
@@ -84,6 +85,7 @@ def build(
     shard: tuple[int, int] | None = None,
     stop_after: int | None = None,
     version: int | str = 1,
+    asked: ReviseSettings | None = None,
     **options: Any,
 ) -> Path:
     """Let `I say …` be revised by `revise`, as far as the journal lacks it.
@@ -96,7 +98,7 @@ def build(
     reviser = Chat("test:reviser", reply(revise), {"kind": "test", "version": version})
     build_pairs(
         Shard(rows, *shard) if shard else rows, target=target, reviser=reviser, output=output,
-        settings=BuildSettings(gates=_GATES), **options,
+        settings=BuildSettings(gates=_GATES, revise=asked), **options,
     )  # fmt: skip
     return output
 

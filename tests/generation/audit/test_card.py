@@ -10,6 +10,7 @@ from outputs import build, prompt
 
 from clairkit.generation.audit.card import card_path, card_text
 from clairkit.generation.audit.manifest import read_manifest
+from clairkit.generation.revise import ReviseSettings
 
 
 def keeps_odd(text: str) -> str:
@@ -23,7 +24,7 @@ def test_a_card_says_what_the_pairs_are(tmp_path: Path) -> None:
     output = build(tmp_path / "pairs.jsonl", ROWS, revise=keeps_odd)
     text = card_path(output).read_text()
     header = yaml.safe_load(text.split("---\n")[1])
-    assert header["language"] == ["en"]
+    assert "language" not in header  # that of the answers is not known
     assert header["size_categories"] == ["n<1K"]
     assert header["configs"] == [{"config_name": "default", "data_files": "pairs.jsonl"}]
     assert "2 preference pairs" in text
@@ -33,6 +34,12 @@ def test_a_card_says_what_the_pairs_are(tmp_path: Path) -> None:
     assert "| prompt tokens | 60 |" in text
     head = read_manifest(output)[-1]["hash"]
     assert f"clairkit verify pairs.jsonl --head {head[:16]}" in text
+
+
+@pytest.mark.parametrize(("worsen", "side"), [(True, "chosen"), (False, "rejected")])
+def test_the_side_that_is_the_answer_is_named(tmp_path: Path, worsen: bool, side: str) -> None:
+    output = build(tmp_path / "pairs.jsonl", ROWS, asked=ReviseSettings(worsen=worsen))
+    assert f"`{side}` is the target model's own answer" in card_path(output).read_text()
 
 
 def test_in_a_folder_it_is_the_readme_that_the_hub_shows(tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
-from outputs import build, prompt
+from outputs import build, prompt, renamed
 
 from clairkit.errors import DataError
-from clairkit.generation.audit.explain import explain
+from clairkit.generation.audit.explain import answer_of, explain
 from clairkit.generation.audit.files import rows_of
+from clairkit.generation.audit.manifest import quarantine_path
 from clairkit.generation.audit.remove import remove
+from clairkit.generation.revise import ReviseSettings
 
 
 def better(answer: str) -> str:
@@ -113,3 +115,15 @@ def test_without_a_journal_there_is_nothing_to_explain(tmp_path: Path) -> None:
 def test_other_forms(tmp_path: Path, name: str) -> None:
     output = build(tmp_path / name, [prompt(0)], revise=better)
     assert explain(output, "row-0").edits[0].new == "think"
+
+
+@pytest.mark.parametrize(("worsen", "side"), [(True, "chosen"), (False, "rejected")])
+def test_a_worsened_answer_is_the_chosen_side(tmp_path: Path, worsen: bool, side: str) -> None:
+    rows = [prompt(0, answer="They say so"), prompt(0, answer="They say so")]
+    rows[1] = renamed(rows[0], "twin")
+    settings = ReviseSettings(worsen=worsen)
+    output = build(tmp_path / "pairs.jsonl", rows, asked=settings)
+    (pair,), (twin,) = rows_of(output), rows_of(quarantine_path(output))
+    assert pair[side][0]["content"] == answer_of(pair) == "They say so"
+    assert (twin["reason"], twin["answer"]) == ("duplicate", "They say so")
+    assert [edit.old for edit in explain(output, "row-0").edits] == ["hey", "say", "so"]

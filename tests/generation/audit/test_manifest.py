@@ -13,16 +13,19 @@ from outputs import build, prompt, unasked
 
 from clairkit.errors import DataError
 from clairkit.generation import export
+from clairkit.generation.audit.explain import explain
+from clairkit.generation.audit.files import rows_of
 from clairkit.generation.audit.manifest import (
     chain_problem,
     journal_digest,
     manifest_path,
     quarantine_path,
     read_manifest,
+    seal,
 )
 from clairkit.generation.audit.verify import verify
 from clairkit.generation.journal import journal_path
-from clairkit.records import digest
+from clairkit.records import digest, write_rows
 
 
 def keeps_odd(text: str) -> str:
@@ -219,12 +222,45 @@ def test_a_folder_can_be_moved_and_read_only(output: Path, tmp_path: Path) -> No
         moved.chmod(0o755)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda pair: pair.clear(),
+        lambda pair: pair.update(prompt="text"),
+        lambda pair: pair.update(chosen=[]),
+        lambda pair: pair.update(rejected=[{"role": "assistant"}]),
+        lambda pair: pair.update(provenance=None),
+        lambda pair: pair["provenance"].update(steps="none"),
+        lambda pair: pair["provenance"].update(steps=[{"step": 1}]),
+    ],
+)
+def test_pairs_that_are_none_are_a_problem_and_no_crash(output: Path, change: Any) -> None:
+    rows = list(rows_of(output))
+    change(rows[1])
+    write_rows(output, rows, force=True)
+    assert any("row 2 is no pair" in problem for problem in verify(output).problems)
+    with pytest.raises(DataError, match="row 2 is no pair"):
+        explain(output, "row-9")
+
+
+def test_a_row_set_aside_that_is_none(output: Path) -> None:
+    quarantine_path(output).write_text('{"id": "row-9", "reason": 1}\n')
+    with pytest.raises(DataError, match="row 1 is no row that build-pairs set aside"):
+        explain(output, "row-9")
+
+
 @pytest.mark.parametrize("name", ["pairs.parquet", "pairs", "pairs.jsonl.gz"])
 def test_other_forms(tmp_path: Path, name: str) -> None:
     output = build(tmp_path / name, [prompt(n) for n in range(4)], revise=keeps_odd)
     assert verify(output).problems == []
     assert build(output, [prompt(n) for n in range(4)], revise=keeps_odd) == output
     assert len(read_manifest(output)) == 1  # the same rows, the same bytes
+
+
+def test_what_only_python_takes_for_a_line_end_is_none(output: Path) -> None:
+    sealed = seal(output, "build", {"settings": {"judge.rubric": "a\u2028b\x85c\x0cd"}})
+    assert read_manifest(output)[-1] == sealed
+    assert seal(output, "build", {"pairs": 1})["sequence"] == sealed["sequence"] + 1
 
 
 def test_no_path_stands_in_a_manifest(output: Path) -> None:

@@ -145,6 +145,15 @@ def test_the_same_row_in_two_parts_is_one_row(tmp_path: Path) -> None:
     assert (done.rows, done.pairs, done.counts, done.unfinished) == (3, 2, {"no_op": 1}, 0)
 
 
+def test_different_rows_of_the_same_id_are_refused(tmp_path: Path) -> None:
+    first = [prompt(0), prompt(1)]
+    other = [prompt(2), renamed(prompt(3), "row-1")]
+    parts = [build(tmp_path / "a.jsonl", first), build(tmp_path / "b.jsonl", other)]
+    with pytest.raises(DataError, match="different rows of the same id: received 'row-1'"):
+        merge(parts, tmp_path / "pairs.jsonl")
+    assert not list(tmp_path.glob("*pairs.jsonl*[!k]"))  # but for the lock
+
+
 def test_other_settings_are_refused(tmp_path: Path) -> None:
     parts = [build(tmp_path / "a.jsonl", [prompt(0)]),
              build(tmp_path / "b.jsonl", [prompt(1)], version=2)]  # fmt: skip

@@ -73,7 +73,7 @@ def test_manifest_and_card_say_how_many_not_who(output: Path) -> None:
     assert (entry["event"], entry["removed"], entry["pairs"]) == ("remove", 2, 3)
     assert entry["previous"] == head
     text = card_path(output).read_text()
-    assert "2 prompts were removed for good" in text
+    assert "Removed for good: 2 prompts." in text
     assert entry["hash"] in text
 
 
@@ -131,6 +131,28 @@ def test_files_made_from_the_pairs(output: Path, tmp_path: Path, name: str) -> N
     assert done.files[str(made)] == 1
     assert [pair["provenance"]["row"] for pair in rows_of(made)] == ["row-0", "row-4", "row-6"]
     assert next(rows_of(made))["scores"] == {"n": 1}
+
+
+def test_files_that_have_lost_their_provenance(output: Path, tmp_path: Path) -> None:
+    made = tmp_path / "converted.jsonl"
+    kept = ("id", "prompt", "chosen", "rejected")
+    write_rows(made, ({name: pair[name] for name in kept} for pair in rows_of(output)))
+    assert remove(output, ["row-2"], also=[made]).files[str(made)] == 1
+    assert b"question 2" not in made.read_bytes()
+    assert len(list(rows_of(made))) == 3
+
+
+def test_a_file_whose_rows_cannot_be_told_is_refused_before_anything(
+    output: Path, tmp_path: Path
+) -> None:
+    made = tmp_path / "bare.jsonl"
+    write_rows(made, ({"chosen": "x"} for _ in range(2)))
+    before = output.read_bytes()
+    with pytest.raises(DataError, match="row 1 has no id"):
+        remove(output, ["row-2"], also=[made])
+    assert output.read_bytes() == before
+    assert choose_rows(output, ids=["row-2"]) == ["row-2"]
+    assert verify(output).problems == []
 
 
 @pytest.mark.parametrize("name", ["pairs.parquet", "pairs", "pairs.jsonl.gz"])

@@ -153,6 +153,7 @@ def test_a_bad_judge_has_no_say() -> None:
     assert card.finding("preferred").verdict == card.finding("judge_right").verdict == "fail"
     assert card.state == "healthy"
     assert any("do not count" in remark for remark in remarks(card))
+    assert not any("Do not train" in remark for remark in remarks(card))
     trusted = [seen(GOOD)] * 24 + [seen(GOOD, "fault", won="first")] * 30 + cases[54:]
     assert card_of(*trusted).state == "unhealthy"
 

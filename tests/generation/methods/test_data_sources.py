@@ -200,6 +200,11 @@ def test_gates_of_a_stronger_answer_follow_the_policy() -> None:
     flagged = replace(SETTINGS, gates=GatePolicy({"refusal": "flag"}))
     pair, _ = stronger(BARE, "own answer.", REFUSAL, settings=flagged)
     assert [flag["reason"] for flag in pair.provenance["flags"]] == ["refusal"]
+    dropping = replace(SETTINGS, gates=GatePolicy({"refusal": "drop"}))
+    models = {"reviser": STRONG}
+    flat = [make_method("stronger-preferred", each, models).settings()
+            for each in (flagged, dropping)]  # fmt: skip
+    assert [each["gate.refusal"] for each in flat] == ["flag", "drop"]
     # Another answer is no revision: that it is longer, or has other numbers, is no fault.
     pair, _ = stronger(BARE, "It is 4.", f"It is 5, for {'many reasons, ' * 50}I think.")
     assert "flags" not in pair.provenance

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_server import FakeServer, Request, Response, completion, serving
 
+from clairkit.errors import DataError
 from clairkit.generation import BuildResult, BuildSettings, ModelOptions, build_pairs
 from clairkit.records import PromptRow, read_pairs
 
@@ -96,6 +98,19 @@ def test_off_policy_needs_neither_target_nor_answers(
 ) -> None:
     build(server, "judge-off-policy", make_rows(4, answers=False), tmp_path / "pairs.jsonl")
     assert {each.body["model"] for each in server.requests} == {"one", "two", "judge"}
+
+
+def test_off_policy_looks_at_all_columns_before_it_pays(
+    server: FakeServer, tmp_path: Path, make_rows: Callable[..., list[PromptRow]]
+) -> None:
+    rows = [replace(row, extra={"one": "a", "two": "b"}) for row in make_rows(9)]
+    rows[7] = replace(rows[7], extra={"one": "a"})
+    settings = BuildSettings(method="judge-off-policy", candidates=("one", "two", "openai:m"),
+                             models=ModelOptions(base_url=server.url))  # fmt: skip
+    with pytest.raises(DataError, match="no column of answers of that name: received 'two'"):
+        build_pairs(rows, judge="openai:j", output=tmp_path / "pairs.jsonl", settings=settings)
+    assert server.requests == []
+    assert not list(tmp_path.iterdir())
 
 
 def test_stronger_preferred_asks_the_stronger_model_the_prompt_itself(

@@ -1,0 +1,38 @@
+"""Which options each method of `clairkit build-pairs` heeds: what it would pass over is refused."""
+
+from __future__ import annotations
+
+import click
+from click.core import ParameterSource
+
+_JUDGED = frozenset(("--rubric", "--language"))
+_REVISED = frozenset((*_JUDGED, "--revision", "--template", "--length-neutral", "--worsen",
+                      "--max-edit-share", "--gate"))  # fmt: skip
+_HEEDED = {
+    "clair": _REVISED,
+    "judge-on-policy": _JUDGED | {"--samples"},
+    "judge-off-policy": _JUDGED,
+    "stronger-preferred": frozenset(("--gate",)),
+}
+_ANY = frozenset().union(*_HEEDED.values())
+
+
+def check_heeded(context: click.Context, method: str) -> None:
+    """Refuse options of the command line that shape pairs, and not those of this method.
+
+    Models may be named for all methods, and so may anything in the file of `--config`: one file
+    serves all four.
+
+    Raises:
+        UsageError: such an option is given.
+    """
+    from clairkit.errors import UsageError
+
+    given = [
+        option.opts[0] for option in context.command.params
+        if context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+    ]  # fmt: skip
+    dropped = [flag for flag in given if flag in _ANY - _HEEDED[method]]
+    if dropped:
+        raise UsageError(f"{method} does not heed {', '.join(dropped)}",
+                         remedy="leave that out, or choose another --method")  # fmt: skip
