@@ -32,6 +32,12 @@ import pytest  # noqa: E402 - after sys.path has been set
 from tiny import make_llama, make_tokenizer  # noqa: E402
 
 
+@pytest.fixture(autouse=True)
+def _no_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pytest-xdist sets it in its workers; lines then wrap, as for one who asks for it."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture(scope="session")
 def tokenizer() -> Any:
     return make_tokenizer()

@@ -75,5 +75,5 @@ def test_the_largest_kernels_neither_spill_nor_take_too_much_shared_memory() -> 
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     rows = done.stdout.splitlines()[2:]
-    assert len(rows) == 3 * 4
+    assert len(rows) == 3 * 4 + 2  # on sm_90 two of them with pointers, too
     assert all(row.endswith("| 0 |") for row in rows)
