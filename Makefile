@@ -10,7 +10,7 @@ quickstart: $(READY)
 	$(BIN)/clairkit quickstart
 
 test: $(READY)
-	$(BIN)/python -m pytest -q -n logical --maxprocesses 4 -m "not long"
+	$(BIN)/python -m pytest -q -n logical --maxprocesses 4 --dist worksteal -m "not long"
 
 unit: $(READY)
 	$(BIN)/python -m pytest -q -n logical --maxprocesses 4 -m "not slow and not long"
