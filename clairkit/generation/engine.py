@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from clairkit.errors import DataError, UsageError
-from clairkit.generation.audit.rowbook import RowBook
+from clairkit.generation.audit.rowbook import kept_rows
 from clairkit.generation.control import Control, Spent
 from clairkit.generation.driver import run_works, trace
 from clairkit.generation.endpoint import key_variable
@@ -214,8 +214,7 @@ def run_build(
         journal.settle(method.settings(), force=force)
         _check_same_prompts(rows, method, journal, path, force=force)
         control = make_control(settings, prices, journal)
-        with RowBook(journal.path) as book:
-            kept = (row for _, row in book.kept(rows))
+        kept = kept_rows(rows, journal.path)
         make_calls = engine or _calls_here
         make_calls(kept, method, journal, control, progress=progress, say=say, total=count)
         return export(rows, method, journal, control, path, prices=prices, started=started)
