@@ -120,7 +120,8 @@ def test_no_log_prob_is_above_zero(backend: str, dtype: torch.dtype) -> None:
         own = logits.detach().double().gather(1, targets[:, None])[:, 0]
         sums = (others - own[:, None]).exp().sum(1)
         # a GPU's exp(x) is off by the rounding of x / ln 2: 60 * 2^-23
-        torch.testing.assert_close(logps.double(), -sums.log1p(), rtol=1e-5, atol=1e-30)
+        relative = 1e-5 if DEVICE == "cuda" else 2e-6
+        torch.testing.assert_close(logps.double(), -sums.log1p(), rtol=relative, atol=1e-30)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

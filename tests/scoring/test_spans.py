@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clairkit.errors import DataError
-from clairkit.scoring import EditSpan, align, blocks, spans
+from clairkit.scoring import Alignment, EditSpan, align, blocks, spans
 
 SMALL = st.text(alphabet="abcd", max_size=24)
 
@@ -128,13 +128,22 @@ def test_anchors_that_lead_astray_do_no_harm() -> None:
     assert found.deleted < 0.15 * len(ours)
 
 
+def fastest(*sides: list[int]) -> tuple[Alignment, float]:
+    """Align three times: the alignment, and the least processor time; a shared core is slower."""
+    seconds = []
+    for _ in range(3):
+        start = time.process_time()
+        found = align(*sides)
+        seconds.append(time.process_time() - start)
+    return found, min(seconds)
+
+
 @pytest.mark.parametrize("kinds", [200, 50_000])
 def test_100k_units_take_less_than_a_second(kinds: int) -> None:
     rng = random.Random(2)
     sides = [[rng.randrange(kinds) for _ in range(100_000)] for _ in range(2)]
-    start = time.process_time()
-    found = align(*sides)
-    assert time.process_time() - start < 3  # well below 1 s where it was written
+    found, seconds = fastest(*sides)
+    assert seconds < 1
     assert not found.exact
     assert 0 < found.deleted < 100_000
 
@@ -143,9 +152,8 @@ def test_100k_units_with_every_tenth_edited_are_aligned_well() -> None:
     rng = random.Random(3)
     rejected = [rng.randrange(5_000) for _ in range(100_000)]
     chosen = [5_000 + at if at % 10 == 0 else unit for at, unit in enumerate(rejected)]
-    start = time.process_time()
-    found = align(rejected, chosen)
-    assert time.process_time() - start < 3  # about 1 s; an exact alignment would take minutes
+    found, seconds = fastest(rejected, chosen)
+    assert seconds < 1
     assert found.deleted == found.inserted == 10_000
     assert len(found.spans) == 10_000
 
