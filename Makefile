@@ -16,7 +16,7 @@ unit: $(READY)
 	$(BIN)/python -m pytest -q -n logical --maxprocesses 4 -m "not slow and not long"
 
 long: $(READY)
-	$(BIN)/python -m pytest -q -m long
+	$(BIN)/python -m pytest -q -m long -o faulthandler_timeout=3600
 
 check: lint types test
 

@@ -7,8 +7,8 @@ import signal
 from asyncio import CancelledError
 from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Generic, TypeVar
 
 from clairkit.generation.journal import Journal, Recorded
@@ -129,14 +129,24 @@ def _run_beside(run: Callable[[], Coroutine[Any, Any, None]], control: Control) 
     Raises:
         KeyboardInterrupt: by the second Ctrl-C; the first one drains.
     """
-    inside: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]] = []
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(run())  # made here, so that no Ctrl-C comes before it
 
-    async def noted() -> None:
-        inside.append((asyncio.get_running_loop(), asyncio.current_task()))
-        await run()
+    def stop() -> None:
+        if control.halted:
+            task.cancel()
+        else:
+            control.halt(signal=signal.SIGINT)
+
+    async def ended() -> None:
+        await task
+
+    def work() -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(ended())
 
     with ThreadPoolExecutor(1) as pool:
-        done = pool.submit(asyncio.run, noted())
+        done = pool.submit(work)
         while True:
             try:
                 done.result()
@@ -146,11 +156,8 @@ def _run_beside(run: Callable[[], Coroutine[Any, Any, None]], control: Control) 
             except KeyboardInterrupt:
                 if done.done():  # it came out of the run
                     raise
-                for loop, task in inside:
-                    if not control.halted:
-                        loop.call_soon_threadsafe(partial(control.halt, signal=signal.SIGINT))
-                    elif task is not None:
-                        loop.call_soon_threadsafe(task.cancel)
+                with suppress(RuntimeError):  # the loop was closed meanwhile: all is done
+                    loop.call_soon_threadsafe(stop)
 
 
 def _quiet(_: object) -> None:

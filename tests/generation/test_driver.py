@@ -29,8 +29,13 @@ class Slow:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.made = 0
+        self.begun = 0
+        self.all_asked = threading.Event()
 
     async def complete(self, tasks: Sequence[Task], control: Control) -> list[Outcome]:
+        self.begun += 1
+        if self.begun == self.concurrency:
+            self.all_asked.set()
         await asyncio.sleep(self.seconds)
         self.made += len(tasks)
         return [Reply("x") for _ in tasks]
@@ -53,8 +58,11 @@ def test_ctrl_c_reaches_a_run_beside_a_loop(tmp_path: Path, times: int) -> None:
     main = threading.get_ident()
 
     def interrupt() -> None:
-        for _ in range(times):
-            time.sleep(0.2)
+        slow.all_asked.wait(60)
+        signal.pthread_kill(main, signal.SIGINT)
+        if times == 2:
+            while not control.halted:
+                time.sleep(0.01)
             signal.pthread_kill(main, signal.SIGINT)
 
     async def notebook() -> None:
