@@ -32,12 +32,12 @@ def head_logps(hidden: Tensor, weight: Tensor, plan: HeadPlan) -> Tensor:
     return found
 
 
-def kept_products(tokens: int, size: int, vocabulary: int, budget: int) -> int:
-    """Return the products of a trained head that are kept: tokens times columns.
+def kept_elements(tokens: int, size: int, vocabulary: int, budget: int) -> int:
+    """Return how much of a trained head is kept between its passes: tokens times columns.
 
     Args:
         tokens: N.
-        size: bytes of a product.
+        size: bytes of an element.
         vocabulary: V.
         budget: bytes.
     """
@@ -56,7 +56,7 @@ class _Head(torch.autograd.Function):
                 held = (torch.empty_like(hidden),)
             elif not ctx.frozen:
                 budget = budget_bytes(plan.memory_budget, hidden.device)
-                count = kept_products(len(hidden), hidden.element_size(), len(weight), budget)
+                count = kept_elements(len(hidden), hidden.element_size(), len(weight), budget)
                 held = (hidden, weight, hidden.new_empty(count))
             tokens, columns = TorchTiles().shape(
                 len(hidden), hidden.dtype, all_tokens=not ctx.frozen
@@ -75,5 +75,6 @@ class _Head(torch.autograd.Function):
             wide = torch.promote_types(hidden.dtype, torch.float32)
             tokens, columns = TorchTiles().shape(len(hidden), hidden.dtype, all_tokens=True)
             _tile = hidden.new_empty(tokens * columns)
+            _scaled = torch.empty_like(hidden)
             total = torch.zeros_like(hidden, dtype=wide) if ctx.needs_input_grad[0] else None
             return None if total is None else total.to(hidden.dtype), torch.empty_like(weight), None

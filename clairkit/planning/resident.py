@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import resource
-import sys
 from contextlib import suppress
-from pathlib import Path
+
+from clairkit.training.memory import resident_bytes
 
 # Large enough for the math libraries to set up the buffers that they keep.
 _WARM = 512
@@ -33,12 +32,3 @@ def ready_bytes() -> int:
     with suppress(AttributeError):  # a C library that has no such call
         ctypes.CDLL(None).malloc_trim(0)
     return resident_bytes()
-
-
-def resident_bytes() -> int:
-    """Return the resident memory of this process; its peak where the system tells no more."""
-    with suppress(OSError, ValueError, IndexError):
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-        return pages * resource.getpagesize()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak * (1 if sys.platform == "darwin" else 1024)

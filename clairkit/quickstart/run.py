@@ -92,7 +92,7 @@ def run_quickstart(
 
 
 def _walk(plan: Plan, folder: Path, force: bool, started: float, say: Say) -> Outcome:
-    from clairkit.training.run import peak_memory_mb
+    from clairkit.training.memory import peak_memory_mb
 
     stations.write_prompts(plan, folder, force=force)
     say(f"1/5 Prompts: {plan.prompts} bills to learn from; held out: {plan.held_out} bills and "

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import resource
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +20,7 @@ from clairkit.training.config import Resolved, TrainConfig
 from clairkit.training.diagnosis import Diagnosis, RunFacts, diagnose, variant_alarm
 from clairkit.training.early import check_apart, check_early, settled
 from clairkit.training.interrupt import StopOnSignal
+from clairkit.training.memory import peak_memory_mb
 from clairkit.training.merge import remove_stale
 from clairkit.training.models import load_model, load_tokenizer
 from clairkit.training.plots import training_page
@@ -216,16 +215,6 @@ def _make_folder(run: Path) -> None:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ResourceError(f"can't make the run directory {run}: {error.strerror}") from error
-
-
-def peak_memory_mb() -> float:
-    """Return the peak in MB (10^6 bytes): of tensors on a GPU once it is used, else resident."""
-    import torch
-
-    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        return round(torch.cuda.max_memory_allocated() / 1e6, 1)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
 
 
 def _trainer(

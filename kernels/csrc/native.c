@@ -186,14 +186,14 @@ static PyObject *row_combination(PyObject *self, PyObject *args)
 static PyObject *tile_pass(PyObject *self, PyObject *args)
 {
     (void)self;
-    unsigned long long address[14];
+    unsigned long long address[13];
     long long shape[7];
     double softcap, scale;
     int half, variant, threads;
-    if (!PyArg_ParseTuple(args, "(KKKKKKKKKKKKKK)(LLLLLLL)ddpii", &address[0], &address[1],
+    if (!PyArg_ParseTuple(args, "(KKKKKKKKKKKKK)(LLLLLLL)ddpii", &address[0], &address[1],
                           &address[2], &address[3], &address[4], &address[5], &address[6],
                           &address[7], &address[8], &address[9], &address[10], &address[11],
-                          &address[12], &address[13], &shape[0], &shape[1], &shape[2], &shape[3],
+                          &address[12], &shape[0], &shape[1], &shape[2], &shape[3],
                           &shape[4], &shape[5], &shape[6], &softcap, &scale, &half, &variant,
                           &threads))
         return NULL;
@@ -208,13 +208,12 @@ static PyObject *tile_pass(PyObject *self, PyObject *args)
         .bias = (const float *)(uintptr_t)address[4],
         .targets = (const int64_t *)(uintptr_t)address[5],
         .anchor = (const float *)(uintptr_t)address[6],
-        .factors = (const float *)(uintptr_t)address[7],
-        .own = (const float *)(uintptr_t)address[8],
-        .totals = (const float *)(uintptr_t)address[9],
-        .sums = (float *)(uintptr_t)address[10],
-        .weighted = (float *)(uintptr_t)address[11],
-        .logits = (float *)(uintptr_t)address[12],
-        .largest = (float *)(uintptr_t)address[13],
+        .own = (const float *)(uintptr_t)address[7],
+        .totals = (const float *)(uintptr_t)address[8],
+        .sums = (float *)(uintptr_t)address[9],
+        .weighted = (float *)(uintptr_t)address[10],
+        .logits = (float *)(uintptr_t)address[11],
+        .largest = (float *)(uintptr_t)address[12],
         .rows = shape[0], .columns = shape[1], .tile_stride = shape[2], .result_stride = shape[3],
         .depth = shape[4], .hidden_stride = shape[5], .weight_stride = shape[6],
         .softcap = (float)softcap,
@@ -233,10 +232,10 @@ static PyObject *shares_threads(PyObject *self, PyObject *unused)
 
 static PyMethodDef methods[] = {
     {"tile_pass", tile_pass, METH_VARARGS,
-     "tile_pass((tile, result, hidden, weight, bias, targets, anchor, factors, own, totals, sums, "
+     "tile_pass((tile, result, hidden, weight, bias, targets, anchor, own, totals, sums, "
      "weighted, logits, largest), (rows, columns, tile stride, result stride, depth, hidden "
      "stride, weight stride), softcap, scale, half, variant, threads)\n\nRun the pass over a tile. "
-     "The first fourteen are addresses, 0 for none."},
+     "The first thirteen are addresses, 0 for none."},
     {"add_half", add_half, METH_VARARGS,
      "add_half(total, part, count, threads)\n\nAdd bfloat16 numbers to float32 ones."},
     {"row_dots", row_dots, METH_VARARGS,

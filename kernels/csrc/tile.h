@@ -17,7 +17,6 @@ typedef struct {
     const float *bias;      /* [columns] or NULL */
     const int64_t *targets; /* [rows], relative to the tile's first column */
     const float *anchor;    /* [rows], subtracted from the logits */
-    const float *factors;   /* [rows] or NULL: 1 */
     const float *own;       /* [rows], the result in the target's column, or NULL: 0 */
     const float *totals;    /* [rows], sum over all columns and tiles, or NULL: not known yet */
     const char *hidden;     /* [rows, depth], bfloat16 tiles only: what their products are of */
@@ -97,7 +96,7 @@ ALWAYS_INLINE float logit_of(float z, const Pass *pass, Kind kind, float *slope)
 
 /* Columns [from, to) of one row. The sum is NaN where a logit is NaN: the clamp would make a number
  * of it. */
-ALWAYS_INLINE void span(const Pass *pass, const char *row, char *result, float anchor, float factor,
+ALWAYS_INLINE void span(const Pass *pass, const char *row, char *result, float anchor,
                         int64_t from, int64_t to, RowSums *found, Kind kind)
 {
     float sum = 0.0f, weighted = 0.0f, logits = 0.0f, largest = found->largest;
@@ -123,7 +122,7 @@ ALWAYS_INLINE void span(const Pass *pass, const char *row, char *result, float a
             largest = logit > largest ? logit : largest;
         }
         if (kind.write)
-            write_element(result, j, e * (slope * factor), kind.half);
+            write_element(result, j, e * slope, kind.half);
     }
     highest |= (uint32_t)highest_half << 16;
     union { uint32_t bits; float value; } total = {.value = sum};
@@ -157,7 +156,7 @@ ALWAYS_INLINE float exact_product(const Pass *pass, int64_t i, int64_t j)
 ALWAYS_INLINE void mend(const Pass *pass, int64_t i, const char *raw, char *result, int64_t from,
                         int64_t count, float least, RowSums *found, Kind kind)
 {
-    float anchor = pass->anchor[i], factor = pass->factors ? pass->factors[i] : 1.0f;
+    float anchor = pass->anchor[i];
     for (int64_t block = 0; block < count; block += STRIDE) {
         int64_t end = block + STRIDE < count ? block + STRIDE : count;
         float slope, best = -INFINITY, logits[STRIDE];
@@ -180,7 +179,7 @@ ALWAYS_INLINE void mend(const Pass *pass, int64_t i, const char *raw, char *resu
             found->weighted += e * x - old_e * old_x;
             found->logits += exact - logit;
             if (kind.write)
-                write_element(result, from + j, e * (slope * factor), 1);
+                write_element(result, from + j, e * slope, 1);
         }
     }
 }
@@ -190,7 +189,7 @@ ALWAYS_INLINE void row_pass(const Pass *pass, int64_t i, Kind kind, RowSums *fou
     int64_t bytes = kind.half ? 2 : 4, columns = pass->columns, target = pass->targets[i];
     const char *row = pass->tile + i * pass->tile_stride * bytes;
     char *result = kind.write ? pass->result + i * pass->result_stride * bytes : NULL;
-    float anchor = pass->anchor[i], factor = pass->factors ? pass->factors[i] : 1.0f;
+    float anchor = pass->anchor[i];
     int64_t width = kind.half ? SPAN : columns;
     uint16_t aside[SPAN];
     for (int64_t from = 0; from < columns; from += width) {
@@ -204,9 +203,9 @@ ALWAYS_INLINE void row_pass(const Pass *pass, int64_t i, Kind kind, RowSums *fou
         }
         float product = inside ? read_element(row, target, kind.half) : 0.0f;
         found->highest = 0;
-        span(pass, row, result, anchor, factor, from, inside ? target : to, found, kind);
+        span(pass, row, result, anchor, from, inside ? target : to, found, kind);
         if (inside) {
-            span(pass, row, result, anchor, factor, target + 1, to, found, kind);
+            span(pass, row, result, anchor, target + 1, to, found, kind);
             if (kind.write) {
                 logit_of(kind.biased ? product + pass->bias[target] : product, pass, kind, &slope);
                 write_element(result, target, pass->own ? pass->own[i] * slope : 0.0f, kind.half);

@@ -56,8 +56,9 @@ def linear_logps(
         softcap: cap of the logits (Gemma 2), None for none.
         logit_scale: factor on the logits (Cohere, Granite).
         backend: "auto" or a name of `available_backends()`.
-        memory_budget: bytes of products that a head-training pass may keep, so as not to make
-            them twice; None: 32 MiB; "auto": a quarter of the free memory. It changes no result.
+        memory_budget: bytes that a head-training pass may keep, so as not to make products
+            twice; None: 32 MiB; "auto": a quarter of the free memory. Gradients depend on it by
+            their dtype's rounding, log-probs not at all.
 
     Raises:
         ValueError: shapes, targets or options don't fit.

@@ -69,7 +69,7 @@ class TiledLogps(torch.autograd.Function):
         else:
             ctx.options, ctx.tiles = options, tiles
             state = found.logps, found.anchor, found.inverse
-            memory = None if kept is None else kept.memory
+            memory, ctx.width = (None, 0) if kept is None else (kept.memory, kept.width)
             ctx.save_for_backward(hidden, weight, bias, targets, memory, *state)
         logps, *statistics = _outputs(rows, found, len(weight))
         ctx.mark_non_differentiable(*statistics)
@@ -85,7 +85,7 @@ class TiledLogps(torch.autograd.Function):
             return d_hidden, None, None, None, None, None
         hidden, weight, bias, targets, memory, *state = ctx.saved_tensors
         head = Head(weight, bias, ctx.options, ctx.tiles(), hidden.dtype)
-        kept = None if memory is None else Kept(memory, len(hidden))
+        kept = None if memory is None else Kept(memory, len(hidden), ctx.width)
         found = Found(*state)
         # A backward called under autocast would round the products.
         with torch.autocast(hidden.device.type, enabled=False):

@@ -24,33 +24,34 @@ class NativeTiles(TorchTiles):
 
     def exponentials(
         self, tile: Tile, anchor: Tensor, *, sums: Sums | None = None, write: bool = True,
-        factors: Tensor | None = None, own: Tensor | None = None, totals: Tensor | None = None,
+        own: Tensor | None = None, totals: Tensor | None = None, out: Tensor | None = None,
     ) -> Tensor | None:  # fmt: skip
-        """Add to the sums of a tile; return what multiplies the weight, [T, C]."""
+        """As `TorchTiles.exponentials`."""
         if not _takes(tile.hidden):
             return super().exponentials(
-                tile, anchor, sums=sums, write=write, factors=factors, own=own, totals=totals
+                tile, anchor, sums=sums, write=write, own=own, totals=totals, out=out
             )
         from clairkit.kernels import _native
 
         hidden, weight = tile.hidden, tile.weight
-        room = self.room("products", hidden, len(hidden), len(weight))
-        z = tile.products(room) if tile.kept is None else tile.kept
+        if out is None:
+            out = self.room("products", hidden, len(hidden), len(weight))
+        z = tile.products(out)
         head, columns, half = tile.head, tile.columns, z.dtype == torch.bfloat16
         bias = None if head.bias is None else head.bias[columns].contiguous()
         inside = tile.targets - columns.start
-        vectors = (anchor, factors, own, totals, *(getattr(sums, name, None) for name in _SUMS))
+        vectors = (anchor, own, totals, *(getattr(sums, name, None) for name in _SUMS))
         # Kept alive until the pass is over; sums are contiguous as they are made.
         vectors = tuple(None if v is None else v.contiguous() for v in vectors)
         mend = half and hidden.stride(1) == weight.stride(1) == 1
         _native.tile_pass(
-            (_address(z), _address(room) if write else 0, _address(hidden) if mend else 0,
+            (_address(z), _address(out) if write else 0, _address(hidden) if mend else 0,
              _address(weight), _address(bias), _address(inside), *map(_address, vectors)),
-            (*z.shape, z.stride(0), room.stride(0), hidden.shape[1], hidden.stride(0),
+            (*z.shape, z.stride(0), out.stride(0), hidden.shape[1], hidden.stride(0),
              weight.stride(0)),
             head.options.softcap or 0.0, head.options.logit_scale, half, self.variant, _threads(z),
         )  # fmt: skip
-        return room if write else None
+        return out if write else None
 
     def target_products(self, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
         """Return hidden[n] . weight[targets[n]], [N] float32."""

@@ -6,15 +6,15 @@ is 2*N*V*D operations, "one NVD" below being half of that. What is spent:
 - no gradient: 2 NVD;
 - gradient of hidden alone (frozen head): 4 NVD, all in the forward pass. With
   G_n = dlogp_n/dhidden_n the gradient is c_n * G_n for whatever c_n = dloss/dlogp_n comes later;
-- gradient of the weight, too: 8 NVD by recomputing the logits, 6 where they may be kept.
+- gradient of the weight, too: 8 NVD by recomputing the logits, 6 where their exponentials may be
+  kept.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -22,8 +22,9 @@ from torch import Tensor
 from clairkit.kernels.options import HeadOptions
 from clairkit.kernels.tiles import Sums, Tile, TileHead, TorchTiles
 
-# Rows whose sum of exponentials passes this are anchored at their maximum instead.
-_OVERFLOW = 1e30
+# Rows whose sum of exponentials passes this are anchored at their maximum instead: divided by it, a
+# small coefficient times a hidden state is still a normal number.
+_OVERFLOW = 1e20
 
 
 @dataclass(frozen=True)
@@ -52,24 +53,28 @@ class Head:
 
 @dataclass(frozen=True)
 class Kept:
-    """Products of all N tokens with the first columns, a contiguous block [N, C] each tile."""
+    """Exponentials of the first K columns, a contiguous block [N, C] a tile; see `Found.own`."""
 
-    memory: Tensor  # [K * N]
+    memory: Tensor  # [K * N + 1]; no tile holds the last one
     tokens: int  # N
+    width: int  # columns of a tile; of the last one fewer where K is no multiple
 
-    def find(
-        self, rows: slice | Tensor, columns: slice, _weight: Tensor | None = None
-    ) -> Tensor | None:
-        """Return the products [T, C] of a tile, or None where they are not kept."""
-        if columns.stop * self.tokens > len(self.memory):
+    def tile(self, columns: slice) -> Tensor | None:
+        """Return the block [N, C] of a tile, or None where it is not kept."""
+        if columns.stop * self.tokens >= len(self.memory):
             return None
-        tile = self.memory[columns.start * self.tokens : columns.stop * self.tokens]
-        return tile.view(self.tokens, -1)[rows]
+        block = self.memory[columns.start * self.tokens : columns.stop * self.tokens]
+        return block.view(self.tokens, -1)
 
-    def make(self, hidden: Tensor, rows: slice, columns: slice, weight: Tensor) -> Tensor | None:
-        """Make the products of a tile, hidden [T, D] @ weight.T, where they are to be kept."""
-        room = self.find(rows, columns)
-        return None if room is None else torch.mm(hidden, weight.T, out=room)
+    def put_own(self, targets: Tensor, own: Tensor) -> None:
+        """Write own [N] into each row's target column, in one launch and without a host sync."""
+        count = (len(self.memory) - 1) // self.tokens
+        start = targets - targets % self.width
+        row = torch.arange(self.tokens, device=targets.device)
+        place = start * self.tokens + row * (count - start).clamp_(max=self.width)
+        place += targets - start
+        place = torch.where(targets < count, place, len(self.memory) - 1)
+        self.memory.index_put_((place,), own.to(self.memory.dtype))
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,14 @@ class Found:
         """Return room for the rows of `like` [N]."""
         a, b, c = (torch.empty_like(like) for _ in range(3))
         return cls(a, b, c, Sums.zeros(like, statistics=statistics))
+
+    def own(self) -> Tensor:
+        """What stands in a target's column so that all columns share the factor -inverse.
+
+        With e = exp(logit - anchor), dlogp/dlogit is -inverse * e, and inverse * (the other
+        columns' sum) for the target.
+        """
+        return torch.expm1(self.logps) / self.inverse
 
     def put(self, rows: slice | Tensor, other: Found) -> None:
         """Overwrite some rows."""
@@ -138,27 +151,35 @@ def forward_pass(
     for block in blocks(len(rows.hidden), tokens):
         part = rows.part(block)
         room = None if gradient is None else gradient[block]
-        find = None if kept is None else partial(kept.make, part.hidden, block)
-        found.put(block, _token_block(part, head, part.logit, width, room, find))
+        found.put(block, _token_block(part, head, part.logit, width, room, kept, block))
     _anchor_at_maximum(rows, head, found, gradient, (tokens, width), kept)
+    if kept is not None:
+        kept.put_own(rows.targets, found.own() * rows.slope)
     return found, gradient
 
 
 def _token_block(
     rows: Rows, head: Head, anchor: Tensor, width: int, gradient: Tensor | None,
-    find: Callable[[slice, Tensor], Tensor | None] | None = None,
+    kept: Kept | None, place: slice | Tensor,
 ) -> Found:  # fmt: skip
-    """Return what one block of tokens has against `anchor` [T]; write G into `gradient` [T, D]."""
+    """Return what some tokens have against `anchor` [T].
+
+    Writes G into `gradient` [T, D], and exponentials into the rows `place` of `kept`.
+    """
     element = head.tile_head()
     sums = Sums.zeros(anchor, statistics=head.options.statistics)
     total = None if gradient is None else torch.zeros_like(gradient, dtype=head.sum_dtype)
     for columns in blocks(len(head.weight), width):
         weight = head.rows(columns)
-        kept = None if find is None else find(columns, weight)
-        tile = Tile(rows.hidden, weight, rows.targets, columns, element, kept)
-        e = head.tiles.exponentials(tile, anchor, sums=sums, write=total is not None)
+        block = None if kept is None else kept.tile(columns)
+        out = None if block is None else block[place]
+        tile = Tile(rows.hidden, weight, rows.targets, columns, element)
+        write = total is not None or out is not None
+        e = head.tiles.exponentials(tile, anchor, sums=sums, write=write, out=out)
         if total is not None and e is not None:
             head.tiles.accumulate(total, e, weight)
+        if block is not None and out is not None and isinstance(place, Tensor):
+            block[place] = out  # it is a copy
     own = torch.exp(rows.logit - anchor)
     inverse = 1 / (own + sums.exponentials)
     logps = (rows.logit - anchor) - torch.log1p(sums.exponentials + (own - 1))
@@ -183,8 +204,7 @@ def _anchor_at_maximum(
         part = rows.part(index)
         anchor = _maximum(part, head, shape[1])
         room = None if gradient is None else torch.empty_like(part.hidden)
-        find = None if kept is None else partial(kept.find, index)
-        found.put(index, _token_block(part, head, anchor, shape[1], room, find))
+        found.put(index, _token_block(part, head, anchor, shape[1], room, kept, index))
         if gradient is not None and room is not None:
             gradient[index] = room
 
@@ -218,8 +238,9 @@ def backward_pass(
     element = head.tile_head()
     all_hidden, all_targets = inputs
     factors = -coefficients * found.inverse
-    own = coefficients * -torch.expm1(found.logps)
-    totals = 1 / found.inverse
+    own, totals = found.own(), 1 / found.inverse
+    scaled = torch.empty_like(all_hidden)
+    head.tiles.combine(scaled, factors, all_hidden)
     token_tile, width = head.tiles.shape(len(all_hidden), head.dtype, all_tokens=True)
     d_hidden = torch.zeros_like(all_hidden, dtype=head.sum_dtype) if wanted[0] else None
     d_weight = torch.empty_like(head.weight) if wanted[1] else None
@@ -230,26 +251,25 @@ def backward_pass(
     for columns in blocks(len(head.weight), width):
         weight = head.rows(columns)
         part = WeightPart(d_weight, columns, head, single=len(token_blocks) == 1)
+        kept_tile = None if kept is None else kept.tile(columns)
         for block in token_blocks:
-            part_kept = None if kept is None else kept.find(block, columns)
-            hidden, targets = all_hidden[block], all_targets[block]
-            tile = Tile(hidden, weight, targets, columns, element, part_kept)
-            m = head.tiles.exponentials(
-                tile,
-                found.anchor[block],
-                factors=factors[block],
-                own=own[block],
-                totals=totals[block],
-            )
-            assert m is not None  # write is True
+            if kept_tile is None:
+                tile = Tile(all_hidden[block], weight, all_targets[block], columns, element)
+                e = head.tiles.exponentials(
+                    tile, found.anchor[block], own=own[block], totals=totals[block]
+                )
+                assert e is not None  # write is True
+            else:
+                e = kept_tile[block]
             if d_bias is not None:
-                d_bias[columns] += m.sum(0, dtype=d_bias.dtype)
-            part.add(m, hidden)
+                right = factors[block, None].to(head.dtype)
+                head.tiles.accumulate(d_bias[columns, None], e.T, right)
+            part.add(e, scaled[block])
             if d_hidden is not None:
-                head.tiles.accumulate(d_hidden[block], m, weight)
+                head.tiles.accumulate(d_hidden[block], e, weight)
         part.write()
     return (
-        None if d_hidden is None else d_hidden.to(all_hidden.dtype),
+        None if d_hidden is None else d_hidden.mul_(factors[:, None]).to(all_hidden.dtype),
         d_weight,
         d_bias if d_bias is None or head.bias is None else d_bias.to(head.bias.dtype),
     )
@@ -266,12 +286,12 @@ class WeightPart:
         if self.room is not None and not direct:
             self.total = torch.zeros_like(self.room, dtype=head.sum_dtype)
 
-    def add(self, m: Tensor, hidden: Tensor) -> None:
-        """Add m.T @ hidden, of m [T, C] and hidden [T, D]."""
+    def add(self, e: Tensor, hidden: Tensor) -> None:
+        """Add e.T @ hidden, of e [T, C] and hidden [T, D]."""
         if self.total is not None:
-            self.tiles.accumulate(self.total, m.T, hidden)
+            self.tiles.accumulate(self.total, e.T, hidden)
         elif self.room is not None:
-            torch.mm(m.T.to(hidden.dtype), hidden, out=self.room)
+            torch.mm(e.T.to(hidden.dtype), hidden, out=self.room)
 
     def write(self) -> None:
         """Put the sum where it belongs."""
@@ -280,13 +300,13 @@ class WeightPart:
 
 
 def room_to_keep(hidden: Tensor, head: Head) -> Kept | None:
-    """Return room for the products of as many columns as the memory budget admits."""
-    if not head.tiles.keeps(head.dtype):
-        return None
+    """Return room for as many columns as the memory budget admits."""
     width = head.tiles.shape(len(hidden), head.dtype, all_tokens=True)[1]
     columns = min(
         head.options.memory_budget // max(len(hidden) * hidden.element_size(), 1), len(head.weight)
     )
     if columns < len(head.weight):
         columns -= columns % width
-    return Kept(hidden.new_empty(columns * len(hidden)), len(hidden)) if columns else None
+    if not columns * len(hidden):
+        return None
+    return Kept(hidden.new_empty(columns * len(hidden) + 1), len(hidden), width)

@@ -57,13 +57,10 @@ class Tile:
     targets: Tensor  # [T], over the whole vocabulary
     columns: slice
     head: TileHead
-    kept: Tensor | None = None  # [T, C], products made before; not to be overwritten
 
     def products(self, room: Tensor) -> Tensor:
         """Return hidden @ weight.T [T, C], in `room` or, unrounded, in memory of its own."""
-        if self.kept is not None:
-            return room.copy_(self.kept)
-        if room.is_cuda and room.dtype in (torch.bfloat16, torch.float16):
+        if room.is_cuda and room.dtype == torch.bfloat16:
             return torch.mm(self.hidden, self.weight.T, out_dtype=torch.float32)
         return torch.mm(self.hidden, self.weight.T, out=room)
 
@@ -133,11 +130,6 @@ class TorchTiles:
         most = self.tile_elements >> (11 if all_tokens else 8)
         return max(rows, 1), min(self.tile_elements // max(rows, 1), most)
 
-    def keeps(self, dtype: torch.dtype) -> bool:
-        """Tell whether products of this dtype may be kept for the backward pass."""
-        del dtype
-        return True
-
     def target_products(self, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
         """Return hidden[n] . weight[targets[n]], [N], products and sums at least float32."""
         dtype = torch.promote_types(hidden.dtype, torch.float32)
@@ -170,23 +162,23 @@ class TorchTiles:
 
     def exponentials(
         self, tile: Tile, anchor: Tensor, *, sums: Sums | None = None, write: bool = True,
-        factors: Tensor | None = None, own: Tensor | None = None, totals: Tensor | None = None,
+        own: Tensor | None = None, totals: Tensor | None = None, out: Tensor | None = None,
     ) -> Tensor | None:  # fmt: skip
-        """Add to the sums of a tile; return what multiplies the weight, [T, C].
+        """Add to the sums of a tile; return its exponentials, [T, C].
 
-        That is f * exp(logit - anchor) * slope, slope = dlogit/dproduct, but own * slope in the
-        target's column. The dtype is the products' or wider; the memory is that of the next
-        call, too.
+        That is exp(logit - anchor) * slope, slope = dlogit/dproduct, but own * slope in the
+        target's column. In `out`, or else in the products' dtype or wider and in memory that is
+        that of the next call, too.
 
         Args:
             tile: the tile.
             anchor: [T], subtracted from the logits.
             sums: added to.
             write: whether the result is wanted; None otherwise.
-            factors: f [T]; 1 by default.
             own: [T]; 0 by default.
             totals: [T], sums of all exponentials where they are known. A rounded product that
                 makes up much of its row's may be made again without rounding.
+            out: [T, C], written, in the products' dtype.
         """
         z = tile.products(self.room("products", tile.hidden, len(tile.hidden), len(tile.weight)))
         logits, slope = tile.head.logits(z, tile.columns)
@@ -205,11 +197,11 @@ class TorchTiles:
                 sums.weighted.add_(torch.xlogy(e, e).sum(1))
         if not write:
             return None
-        if factors is not None:
-            e.mul_(factors[:, None])
         if own is not None:
             _set_targets(e, tile, own)
-        return e if slope is None else e.mul_(slope)
+        if slope is not None:
+            e.mul_(slope)
+        return e if out is None else out.copy_(e)
 
     def _mend(self, tile: Tile, e: Tensor, anchor: Tensor, totals: Tensor) -> None:
         """Make the exponentials anew, of unrounded products, that hold much of their row's sum.

@@ -22,7 +22,7 @@ def _run(file: str, flags: Mapping[str, str], settings: Sequence[str], answers: 
     import torch
 
     from clairkit.training import resolve, run_training
-    from clairkit.training.run import peak_memory_mb
+    from clairkit.training.memory import peak_memory_mb
 
     torch.set_num_threads(2)
     before = peak_memory_mb()

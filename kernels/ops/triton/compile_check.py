@@ -39,8 +39,8 @@ _HEAD_LAUNCHES: dict[str, tuple[str, ...]] = {
     "forward, statistics": ("tile", "sums", *_OPTIONS, *_STATISTICS),
     "no gradient": ("sums",),
     "no gradient, statistics": ("sums", *_OPTIONS, *_STATISTICS),
-    "backward": ("tile", "factors", "own"),
-    "backward, all options": ("tile", "factors", "own", *_OPTIONS),
+    "backward": ("tile", "own"),
+    "backward, all options": ("tile", "own", *_OPTIONS),
 }
 
 
@@ -162,13 +162,13 @@ def _row_product_cases() -> Iterator[CompileCase]:
 
 
 def _tile_signature(given: tuple[str, ...]) -> dict[str, str]:
-    types = dict.fromkeys(("sums", *_STATISTICS, "bias", "factors", "own"), "*fp32")
+    types = dict.fromkeys(("sums", *_STATISTICS, "bias", "own"), "*fp32")
     types |= {"tile": "*bf16", "softcap": "fp32", "logit_scale": "fp32"}
     return {"targets": "*i64", "anchor": "*fp32"} | {name: types[name] for name in given}
 
 
 def _absent(given: tuple[str, ...]) -> dict[str, object]:
-    optional = ("tile", "sums", *_STATISTICS, *_OPTIONS, "factors", "own")
+    optional = ("tile", "sums", *_STATISTICS, *_OPTIONS, "own")
     return {name: None for name in optional if name not in given}
 
 

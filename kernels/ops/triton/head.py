@@ -101,8 +101,7 @@ def _epilogue(
     bias,  # at column 0; or None
     anchor,  # [t]
     target,  # [t], from the first column
-    factors,  # at token 0; or None
-    own,  # likewise
+    own,  # at token 0; or None
     tile,  # at token 0, column 0; or None
     tile_stride,
     softcap,
@@ -121,8 +120,6 @@ def _epilogue(
     e = tl.exp(x)
     state = _add(state, logits, x, e, counted, STATISTICS)
     if tile is not None:
-        if factors is not None:
-            e *= tl.load(factors + first_row + lane, mask=valid, other=0.0)[:, None]
         if own is not None:
             at = tl.load(own + first_row + lane, mask=valid, other=0.0)
             e = tl.where(at_target, at[:, None], e)
@@ -200,7 +197,7 @@ def _described_product(
 
 
 # Alignment of the vectors changes nothing worth another compilation; nor do the numbers named.
-_VECTORS = ("bias", "targets", "anchor", "factors", "own")
+_VECTORS = ("bias", "targets", "anchor", "own")
 _NUMBERS = ("tokens", "first_column", "splits")
 
 
@@ -209,12 +206,11 @@ _NUMBERS = ("tokens", "first_column", "splits")
     do_not_specialize_on_alignment=_VECTORS,
 )
 def head_kernel(
-    hidden,  # [T, D] bfloat16 or float16, or its descriptor
+    hidden,  # [T, D] bfloat16, or its descriptor
     weight,  # [C, D], or its descriptor
     bias,  # [C] float32, or None
     targets,  # [T] int64, over the whole vocabulary
     anchor,  # [T] float32
-    factors,  # [T] float32, or None: 1
     own,  # [T] float32, or None: 0
     tile,  # [T, C] out, or None
     sums,  # [S, T] float32, out, or None; S = blocks of columns
@@ -270,7 +266,7 @@ def head_kernel(
             begin = first + part * (BLOCK_V // PARTS)
             state = _epilogue(
                 parts[part], state, first_row, lane, valid, place, (columns - begin).to(tl.int32),
-                begin, bias, shift, (target - begin).to(tl.int32), factors, own, tile, tile_stride,
+                begin, bias, shift, (target - begin).to(tl.int32), own, tile, tile_stride,
                 softcap, logit_scale, weighted is not None, MAX_EXPONENT,
             )  # fmt: skip
         offsets = block.to(tl.int64) * tokens + first_row + lane
@@ -283,7 +279,6 @@ def products_kernel(
     bias,
     targets,
     anchor,
-    factors,
     own,
     tile,
     sums,
@@ -322,7 +317,7 @@ def products_kernel(
         z = tl.load(products + first + offsets, mask=mask, other=0.0).to(tl.float32)
         state = _epilogue(
             z, state, first_row, lane, valid, place, left, first, bias, shift,
-            (target - first).to(tl.int32), factors, own, tile, tile_stride, softcap, logit_scale,
+            (target - first).to(tl.int32), own, tile, tile_stride, softcap, logit_scale,
             weighted is not None, MAX_EXPONENT,
         )  # fmt: skip
         first += BLOCK_V

@@ -1,6 +1,6 @@
 """The tile operations with product, exponentials and sums in one Triton launch.
 
-bfloat16 and float16: `head_kernel`, the products never leave the registers. float32: cuBLAS, then
+bfloat16: `head_kernel`, the products never leave the registers. float32: cuBLAS, then
 `products_kernel` in place, since Triton's exact float32 product runs at a fraction of cuBLAS's
 rate, while the pass is 1 % of it (a float32 product has 1/15 of the rate of a bfloat16 one).
 """
@@ -16,8 +16,6 @@ from torch import Tensor
 from clairkit.kernels.tiles import MAX_EXPONENT, Sums, Tile, TorchTiles
 from clairkit.kernels.triton import configs, interpreted
 from clairkit.kernels.triton.configs import HeadLaunch, RowLaunch
-
-_FUSED = (torch.bfloat16, torch.float16)
 
 
 class TritonTiles(TorchTiles):
@@ -42,7 +40,7 @@ class TritonTiles(TorchTiles):
         self, tokens: int, dtype: torch.dtype, *, all_tokens: bool = False, write: bool = True
     ) -> tuple[int, int]:
         """Return (tokens, columns) of a tile; `all_tokens` asks for as many tokens as may be."""
-        if not (write or all_tokens) and dtype in _FUSED:
+        if not (write or all_tokens) and dtype == torch.bfloat16:
             return max(tokens, 1), configs.WIDE_COLUMNS
         elements = self.tile_bytes // dtype.itemsize
         rows = max(min(tokens, configs.MOST_TOKENS if all_tokens else self.token_tile), 1)
@@ -51,25 +49,23 @@ class TritonTiles(TorchTiles):
             columns = max(columns, configs.LEAST_COLUMNS)
         return rows, columns - columns % 256
 
-    def keeps(self, dtype: torch.dtype) -> bool:
-        """Not where they would be rounded: no product is here, and a budget changes no result."""
-        return dtype not in _FUSED
-
     def exponentials(
         self, tile: Tile, anchor: Tensor, *, sums: Sums | None = None, write: bool = True,
-        factors: Tensor | None = None, own: Tensor | None = None, totals: Tensor | None = None,
+        own: Tensor | None = None, totals: Tensor | None = None, out: Tensor | None = None,
     ) -> Tensor | None:  # fmt: skip
-        """As `TorchTiles.exponentials`; a float16 tile comes in float32, which holds exp(76)."""
-        hidden = tile.hidden
-        if hidden.dtype not in (*_FUSED, torch.float32):
+        """As `TorchTiles.exponentials`."""
+        hidden, products = tile.hidden, None
+        if hidden.dtype not in (torch.bfloat16, torch.float32):
             return super().exponentials(
-                tile, anchor, sums=sums, write=write, factors=factors, own=own, totals=totals
+                tile, anchor, sums=sums, write=write, own=own, totals=totals, out=out
             )
-        products, out = tile.kept, self._out(tile, anchor) if write else None
-        if products is None and hidden.dtype not in _FUSED:
-            products = self._room("products", hidden, tile) if out is None else out
-            torch.mm(hidden, tile.weight.T, out=products)
-        rows = {"targets": tile.targets, "anchor": anchor, "factors": factors, "own": own}
+        if out is None and (write or hidden.dtype == torch.float32):
+            out = self._room("products", hidden, tile)
+        if hidden.dtype == torch.float32:
+            products = torch.mm(hidden, tile.weight.T, out=out)
+        if not write:
+            out = None
+        rows = {"targets": tile.targets, "anchor": anchor, "own": own}
         arguments: dict[str, Any] = {name: _contiguous(vector) for name, vector in rows.items()}
         arguments |= {"tile": out, "tile_stride": 0 if out is None else out.stride(0)}
         with torch.cuda.device_of(hidden):
@@ -123,10 +119,6 @@ class TritonTiles(TorchTiles):
             super().accumulate(total, left, right)
         else:  # as a GPU has it: factors rounded to right's dtype, products and sums not
             total.addmm_(left.to(right.dtype).to(total.dtype), right.to(total.dtype))
-
-    def _out(self, tile: Tile, anchor: Tensor) -> Tensor:
-        half = tile.hidden.dtype == torch.float16
-        return self._room("tile", anchor if half else tile.hidden, tile)
 
     def _room(self, name: str, like: Tensor, tile: Tile) -> Tensor:
         """Scratch [T, C] whose rows start at multiples of 16 elements, as fast loads need."""
