@@ -17,6 +17,7 @@ from clairkit.kernels.tiled import (
     Rows,
     backward_pass,
     forward_pass,
+    leave,
     room_to_keep,
     with_target_logits,
 )
@@ -36,7 +37,9 @@ def tiled_logps(
         return found
     head = Head(weight, bias, options, tiles(), hidden.dtype)
     rows = with_target_logits(hidden, targets, head)
-    return _outputs(rows, forward_pass(rows, head, want_gradient=False)[0], len(weight))
+    found = forward_pass(rows, head, want_gradient=False)[0]
+    head.tiles.end()
+    return _outputs(rows, found, len(weight))
 
 
 def _outputs(rows: Rows, found: Found, vocabulary: int) -> tuple[Tensor, ...]:
@@ -63,13 +66,15 @@ class TiledLogps(torch.autograd.Function):
         kept = None if ctx.frozen else room_to_keep(hidden, head)
         rows = with_target_logits(hidden, targets, head)
         found, gradient = forward_pass(rows, head, want_gradient=ctx.frozen, kept=kept)
+        head.tiles.end()
         if ctx.frozen:
             ctx.tiles = tiles
             ctx.save_for_backward(gradient)
         else:
-            ctx.options, ctx.tiles = options, tiles
+            ctx.options, ctx.tiles, ctx.again = options, tiles, False
             state = found.logps, found.anchor, found.inverse
-            memory, ctx.width = (None, 0) if kept is None else (kept.memory, kept.width)
+            # `data`: another pass may write there after the backward of this one
+            memory, ctx.width = (None, 0) if kept is None else (kept.memory.data, kept.width)
             ctx.save_for_backward(hidden, weight, bias, targets, memory, *state)
         logps, *statistics = _outputs(rows, found, len(weight))
         ctx.mark_non_differentiable(*statistics)
@@ -85,11 +90,15 @@ class TiledLogps(torch.autograd.Function):
             return d_hidden, None, None, None, None, None
         hidden, weight, bias, targets, memory, *state = ctx.saved_tensors
         head = Head(weight, bias, ctx.options, ctx.tiles(), hidden.dtype)
-        kept = None if memory is None else Kept(memory, len(hidden), ctx.width)
+        kept = None if memory is None or ctx.again else Kept(memory, len(hidden), ctx.width)
+        ctx.again = True  # of a graph that is retained: what was kept has been left to others
         found = Found(*state)
         # A backward called under autocast would round the products.
         with torch.autocast(hidden.device.type, enabled=False):
             gradients = backward_pass(
                 (hidden, targets), head, found, coefficients, kept, ctx.needs_input_grad[:3]
             )
+        head.tiles.end()
+        if kept is not None:
+            leave(kept)
         return *gradients, None, None, None

@@ -20,11 +20,15 @@ import torch
 from torch import Tensor
 
 from clairkit.kernels.options import HeadOptions
+from clairkit.kernels.spare import Spare, may_be_left
 from clairkit.kernels.tiles import Sums, Tile, TileHead, TorchTiles
 
 # Rows whose sum of exponentials passes this are anchored at their maximum instead: divided by it, a
 # small coefficient times a hidden state is still a normal number.
 _OVERFLOW = 1e20
+# A pass leaves no more than so many bytes of kept exponentials to the next one.
+_MOST_SPARE = 1 << 30
+_KEPT: Spare[Tensor] = Spare()
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,9 @@ def _token_block(
     """
     element = head.tile_head()
     sums = Sums.zeros(anchor, statistics=head.options.statistics)
-    total = None if gradient is None else torch.zeros_like(gradient, dtype=head.sum_dtype)
+    total = None
+    if gradient is not None:
+        total = head.tiles.room("total", anchor, *gradient.shape).zero_()
     for columns in blocks(len(head.weight), width):
         weight = head.rows(columns)
         block = None if kept is None else kept.tile(columns)
@@ -239,10 +245,13 @@ def backward_pass(
     all_hidden, all_targets = inputs
     factors = -coefficients * found.inverse
     own, totals = found.own(), 1 / found.inverse
-    scaled = torch.empty_like(all_hidden)
+    scaled = head.tiles.room("scaled", all_hidden, *all_hidden.shape)
     head.tiles.combine(scaled, factors, all_hidden)
     token_tile, width = head.tiles.shape(len(all_hidden), head.dtype, all_tokens=True)
-    d_hidden = torch.zeros_like(all_hidden, dtype=head.sum_dtype) if wanted[0] else None
+    d_hidden = total = None
+    if wanted[0]:
+        d_hidden = torch.empty_like(all_hidden)
+        total = head.tiles.room("total", factors, *all_hidden.shape).zero_()
     d_weight = torch.empty_like(head.weight) if wanted[1] else None
     d_bias = None
     if wanted[2] and head.bias is not None:
@@ -265,14 +274,14 @@ def backward_pass(
                 right = factors[block, None].to(head.dtype)
                 head.tiles.accumulate(d_bias[columns, None], e.T, right)
             part.add(e, scaled[block])
-            if d_hidden is not None:
-                head.tiles.accumulate(d_hidden[block], e, weight)
+            if total is not None:
+                head.tiles.accumulate(total[block], e, weight)
         part.write()
-    return (
-        None if d_hidden is None else d_hidden.mul_(factors[:, None]).to(all_hidden.dtype),
-        d_weight,
-        d_bias if d_bias is None or head.bias is None else d_bias.to(head.bias.dtype),
-    )
+    if total is not None:
+        torch.mul(total, factors[:, None], out=d_hidden)
+    if d_bias is not None and head.bias is not None:
+        d_bias = d_bias.to(head.bias.dtype)
+    return d_hidden, d_weight, d_bias
 
 
 class WeightPart:
@@ -309,4 +318,15 @@ def room_to_keep(hidden: Tensor, head: Head) -> Kept | None:
         columns -= columns % width
     if not columns * len(hidden):
         return None
-    return Kept(hidden.new_empty(columns * len(hidden) + 1), len(hidden), width)
+    size = columns * len(hidden) + 1
+    memory = _KEPT.take() if may_be_left(hidden) else None
+    if memory is None or len(memory) < size or memory.dtype != hidden.dtype:
+        memory = hidden.new_empty(size)
+    return Kept(memory[:size], len(hidden), width)
+
+
+def leave(kept: Kept) -> None:
+    """Leave its memory to the next pass; it is not read any more."""
+    memory = kept.memory
+    if may_be_left(memory) and memory.numel() * memory.element_size() <= _MOST_SPARE:
+        _KEPT.leave(memory)

@@ -15,11 +15,15 @@ import torch
 from torch import Tensor
 
 from clairkit.kernels.options import HeadOptions
+from clairkit.kernels.spare import Spare, may_be_left
 
 # exp(76) summed over 10^5 columns is still finite in float32.
 MAX_EXPONENT = 76.0
 # Of a row's sum: what a rounded product must hold to be made again without rounding.
 SHARE_TO_MEND = 1 / 256
+
+
+_SCRATCH: Spare[dict[str, Tensor]] = Spare()
 
 
 class TileHead:
@@ -108,11 +112,19 @@ class TorchTiles:
 
         A fresh tensor for every tile would be given back to the system and faulted in again.
         """
+        if not self._scratch and may_be_left(like):
+            self._scratch = _SCRATCH.take() or {}
         size = math.prod(shape)
         room = self._scratch.get(name)
         if room is None or room.numel() < size or room.dtype != like.dtype:
             room = self._scratch[name] = like.new_empty(size)
         return room[:size].view(shape)
+
+    def end(self) -> None:
+        """Leave the scratch to the next pass; nothing that `room` gave is read after this."""
+        scratch, self._scratch = self._scratch, {}
+        if scratch and all(map(may_be_left, scratch.values())):
+            _SCRATCH.leave(scratch)
 
     def shape(
         self, tokens: int, dtype: torch.dtype, *, all_tokens: bool = False, write: bool = True
