@@ -37,9 +37,9 @@ def tiled_logps(
         return found
     head = Head(weight, bias, options, tiles(), hidden.dtype)
     rows = with_target_logits(hidden, targets, head)
-    found = forward_pass(rows, head, want_gradient=False)[0]
+    outputs = _outputs(rows, forward_pass(rows, head, want_gradient=False)[0], len(weight))
     head.tiles.end()
-    return _outputs(rows, found, len(weight))
+    return outputs
 
 
 def _outputs(rows: Rows, found: Found, vocabulary: int) -> tuple[Tensor, ...]:
