@@ -139,8 +139,7 @@ class TorchTiles:
         """
         del dtype, write  # a GPU goes by them
         rows = min(tokens, self.tile_elements // 256 if all_tokens else self.token_tile)
-        most = self.tile_elements >> (11 if all_tokens else 8)
-        return max(rows, 1), min(self.tile_elements // max(rows, 1), most)
+        return max(rows, 1), self.tile_elements // max(rows, 256)
 
     def target_products(self, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
         """Return hidden[n] . weight[targets[n]], [N], products and sums at least float32."""

@@ -42,7 +42,7 @@ def test_error_is_no_worse_than_the_naive_computation(
 @pytest.mark.parametrize("backend", HEAVY)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_kept_exponentials_change_nothing_but_the_work(backend: str, dtype: torch.dtype) -> None:
-    tokens, vocabulary = 123, 4099
+    tokens, vocabulary = 123, 4099 if backend == "triton" else 20011  # three tiles
     half = (tokens - len(range(0, tokens, 5))) * vocabulary * dtype.itemsize // 2
     # at the second peak, rows are anchored at their maximum, whose targets are of every tile
     for head, peak in ((HEADS[0], 1.0), (HEADS[-1], 1.0), (HEADS[0], 40.0)):
