@@ -44,7 +44,7 @@ def test_what_needs_no_peer(case: KernelCase) -> None:
 @pytest.mark.slow  # compiles
 @pytest.mark.parametrize("name", [name for name, peer in PEERS.items() if not peer.gpu_only])
 def test_an_installed_peer(name: str) -> None:
-    pytest.importorskip(PEERS[name].module)
+    pytest.importorskip(PEERS[name].module, reason="the [peers] extra is not installed")
     for case in CASES:
         for variant in PEERS[name].variants(case, CPU):
             assert variant.group == name

@@ -73,12 +73,12 @@ def test_a_connection_that_went_stale_costs_a_call_and_no_try(build: Build) -> N
 
 
 def test_a_stalled_body_ends_by_the_time_out(build: Build) -> None:
-    stalled = Response(body=b"{", headers={"Content-Length": "99"}, stall=5.0)
+    stalled = Response(body=b"{", headers={"Content-Length": "99"}, stall=1.0)
     with serving(first(stalled)) as server:
         started = time.monotonic()
         result = build(server.url, timeout=0.3)
     assert (result.pairs, result.calls) == (1, 2)
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 1.0
 
 
 def test_retry_after_is_waited_for(build: Build) -> None:

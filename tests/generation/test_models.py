@@ -256,7 +256,7 @@ def test_async_functions_run_side_by_side(make_rows: Rows, tmp_path: Path) -> No
         make_rows(8), reviser="python:reviser_functions:slow", output=tmp_path / "pairs.jsonl"
     )
     assert result.pairs == 8
-    assert time.monotonic() - started < 8 * 0.2
+    assert time.monotonic() - started < 8 * 0.2 / 2
 
 
 def test_a_local_model_answers_the_same_after_a_stop(

@@ -230,7 +230,7 @@ def test_a_thousand_pairs_are_there_within_a_second(
             break
         time.sleep(0.1)
     assert found is not None
-    assert found < 3000  # ms; below 1000 on a machine that does nothing else
+    assert found < 1000
     assert count(browser) == "1000 of 1000 pairs"
     browser.keys("j" * 3)
     eventually(browser, OPEN, "row00003")

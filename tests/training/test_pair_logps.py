@@ -116,7 +116,7 @@ def test_a_second_run_finds_the_log_probs(
 
 
 def test_an_adapter_is_a_model(folders: dict[str, str], tmp_path: Path) -> None:
-    peft: Any = pytest.importorskip("peft")
+    peft: Any = pytest.importorskip("peft", reason="the [peft] extra is not installed")
     torch.manual_seed(0)
     settings = peft.LoraConfig(target_modules=["q_proj"], init_lora_weights=False, r=2)
     base = make_llama(seed=0)
