@@ -21,6 +21,8 @@ from pathlib import Path
 
 import torch
 
+from clairkit.kernels.memory import proc_bytes
+
 _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 _SAMPLE_SECONDS = 0.0005
 # A reset that leaves the mark further than this above the present size did not work.
@@ -199,24 +201,16 @@ def _reset_mark_peak(work: Callable[[], object]) -> Peak | None:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:
         return None
-    before = _status_bytes("VmRSS")
-    if before is None or (_status_bytes("VmHWM") or 0) > before + _RESET_SLACK:
+    before = proc_bytes("self/status", "VmRSS")
+    if before is None or (proc_bytes("self/status", "VmHWM") or 0) > before + _RESET_SLACK:
         return None
     work()
-    peak = _status_bytes("VmHWM")
+    peak = proc_bytes("self/status", "VmHWM")
     return None if peak is None else Peak(peak - before, before, "VmHWM after a reset")
 
 
-def _status_bytes(name: str) -> int | None:
-    with suppress(OSError):
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith(f"{name}:"):
-                return int(line.split()[1]) * 1024
-    return None
-
-
 def _sampled_peak(work: Callable[[], object]) -> Peak | None:
-    before = _status_bytes("VmRSS")
+    before = proc_bytes("self/status", "VmRSS")
     if before is None:
         return None
     highest, over = before, threading.Event()
@@ -224,7 +218,7 @@ def _sampled_peak(work: Callable[[], object]) -> Peak | None:
     def watch() -> None:
         nonlocal highest
         while not over.wait(_SAMPLE_SECONDS):
-            highest = max(highest, _status_bytes("VmRSS") or 0)
+            highest = max(highest, proc_bytes("self/status", "VmRSS") or 0)
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()

@@ -83,7 +83,7 @@ def find_device(name: str, memory: int | None = None) -> Device:
 def _host_memory() -> int | None:
     import torch
 
-    from clairkit.kernels.options import free_memory
+    from clairkit.kernels.memory import free_memory
 
     return free_memory(torch.device("cpu")) or None
 

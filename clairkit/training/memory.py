@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import resource
 import sys
-from contextlib import suppress
-from pathlib import Path
+
+from clairkit.kernels.memory import proc_bytes
 
 
 def resident_bytes() -> int:
     """Return the resident memory; its peak where the system tells no more."""
-    return _status_bytes("VmRSS") or _lifetime_peak()
+    return proc_bytes("self/status", "VmRSS") or _lifetime_peak()
 
 
 def peak_memory_mb() -> float:
@@ -19,15 +19,7 @@ def peak_memory_mb() -> float:
 
     if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return round(torch.cuda.max_memory_allocated() / 1e6, 1)
-    return round((_status_bytes("VmHWM") or _lifetime_peak()) / 1e6, 1)
-
-
-def _status_bytes(name: str) -> int | None:
-    with suppress(OSError):
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith(f"{name}:"):
-                return int(line.split()[1]) * 1024
-    return None
+    return round((proc_bytes("self/status", "VmHWM") or _lifetime_peak()) / 1e6, 1)
 
 
 def _lifetime_peak() -> int:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from clairkit.kernels.memory import free_memory
 
 IGNORED = -100  # the target of a token that has no loss
 
@@ -48,18 +47,6 @@ def budget_bytes(memory_budget: int | str | None, device: torch.device) -> int:
     if isinstance(memory_budget, int):
         return memory_budget
     raise ValueError(f'memory_budget must be bytes, "auto" or None: received {memory_budget!r}')
-
-
-def free_memory(device: torch.device) -> int:
-    """Return the bytes that could still be had on a device; 0 where the system does not tell."""
-    if device.type == "cuda":
-        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + cached
-    with suppress(OSError, AttributeError):
-        text = Path("/proc/meminfo").read_text(encoding="ascii")
-        if match := re.search(r"^MemAvailable:\s*(\d+) kB$", text, re.MULTILINE):
-            return int(match[1]) * 1024
-    return 0
 
 
 def all_counted(targets: Tensor, vocabulary: int) -> bool:
