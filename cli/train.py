@@ -85,11 +85,13 @@ def command(
         console.show(config_text(resolved).rstrip())
         console.result(resolved.config.to_dict())
         return 0
+    from clairkit.training.processes import leave_group
     from clairkit.training.run import run_training
 
     result = run_training(
         resolved, resume=resume, force=force, allowed=allow_change, say=console.note
     )
+    leave_group()
     console.result(
         {
             **dataclasses.asdict(result),

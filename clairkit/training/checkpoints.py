@@ -135,15 +135,16 @@ def resume_point(run: Path) -> tuple[Path, list[str]]:
     """
     from torch import distributed
 
-    many = distributed.is_available() and distributed.is_initialized()
+    from clairkit.training.processes import is_first, many
+
     answer: list[Any] = [None]
-    if not many or distributed.get_rank() == 0:
+    if is_first():
         try:
             rescue(run)
             answer = [newest_whole(run)]
         except ResourceError as error:
             answer = [error]
-    if many:
+    if many():
         distributed.broadcast_object_list(answer, src=0)
     if isinstance(answer[0], ResourceError):
         raise answer[0]

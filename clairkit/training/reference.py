@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from clairkit.batching import EncodedPair
 from clairkit.errors import DataError, ResourceError, UsageError
 from clairkit.training.identity import adapter_digest, weights_digest
+from clairkit.training.processes import is_first
 from clairkit.training.reference_cache import (
     CacheFile,
     Source,
@@ -32,7 +33,7 @@ from clairkit.training.reference_models import (
     reference_model,
 )
 from clairkit.training.reference_sequences import NeededSequences
-from clairkit.training.reference_shared import is_first_process, share_missing, share_out
+from clairkit.training.reference_shared import share_missing, share_out
 from clairkit.training.refs import Ref
 
 
@@ -173,7 +174,7 @@ def _fill(
 
         sequences.take(share_out(pairs, compute))
     path = files[0] if len(files) == 1 and not computed else None
-    if path is None and settings.folder is not None and is_first_process():
+    if path is None and settings.folder is not None and is_first():
         path = _write(sequences, settings.folder, reference.source, settings.say)
     return _origin(len(sequences), computed, files, path), path
 

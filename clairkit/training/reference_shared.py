@@ -10,19 +10,15 @@ from torch import Tensor, distributed
 
 from clairkit.batching import EncodedPair
 from clairkit.errors import ClairError, ResourceError
+from clairkit.training.processes import many
 from clairkit.training.reference_sequences import NeededSequences
 
 Logps = list[tuple[Tensor, Tensor]]
 
 
-def is_first_process() -> bool:
-    """Whether this process is the one that writes, or the only one."""
-    return not _many() or distributed.get_rank() == 0
-
-
 def share_missing(sequences: NeededSequences) -> None:
     """Let every process miss what any of them misses: their caches need not be the same."""
-    if _many():
+    if many():
         for numbers in _from_all(sequences.missing()):
             sequences.forget(numbers)
 
@@ -41,7 +37,7 @@ def share_out(
     Raises:
         ClairError: what `compute` raised, in each process that did; the others raise one for it.
     """
-    if not _many():
+    if not many():
         return compute(pairs)
     shares = _shares(pairs, distributed.get_world_size())
     own = shares[distributed.get_rank()]
@@ -84,14 +80,6 @@ def _tokens(pair: EncodedPair) -> int:
 def _packed(found: Logps) -> tuple[Tensor, list[int]]:
     sides = [side for both in found for side in both]
     return torch.cat([*sides, torch.zeros(0)]), [len(side) for side in sides]
-
-
-def _many() -> bool:
-    return (
-        distributed.is_available()
-        and distributed.is_initialized()
-        and distributed.get_world_size() > 1
-    )
 
 
 def _from_all(mine: Any) -> list[Any]:

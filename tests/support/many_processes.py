@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from killed_runs import CONTEXT
-from two_processes import free_port
+from two_processes import environment, in_each
 
 from clairkit.records import Pair
 
@@ -75,8 +75,8 @@ def shard_without_gpu(state_dict_type: str) -> None:
 
 def _train(
     rank: int,
-    count: int,
     port: int,
+    count: int,
     flags: Settings,
     settings: Settings,
     sharded: str,
@@ -85,14 +85,12 @@ def _train(
 ) -> None:
     os.environ |= {"ACCELERATE_USE_CPU": "true", "CLAIRKIT_CACHE": flags["output"] + "-cache"}
     if count > 1:
-        os.environ |= {
-            "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count),
-            "LOCAL_WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
-        }  # fmt: skip
+        os.environ |= environment(rank, count, port)
     import torch
 
     from clairkit.errors import ClairError
     from clairkit.training import PreferenceTrainer, resolve, run_training
+    from clairkit.training.processes import leave_group
 
     torch.set_num_threads(1)
     if sharded:
@@ -117,8 +115,7 @@ def _train(
     except ClairError as error:
         found = Ended(tuple(parts), str(error))
     answers.put((rank, found))
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+    leave_group()
 
 
 def train_in(
@@ -138,17 +135,5 @@ def train_in(
         sharded: FSDP2's state dict type; "" for data parallel.
         stop: (rank, step) in which a process gets SIGTERM.
     """
-    port = free_port()
-    answers = CONTEXT.SimpleQueue()
-    processes = [
-        CONTEXT.Process(
-            target=_train, args=(rank, count, port, flags, settings, sharded, stop, answers)
-        )
-        for rank in range(count)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0] * count
-    return [ended for _, ended in sorted(answers.get() for _ in processes)]
+    found = in_each(CONTEXT, count, _train, count, flags, settings, sharded, stop)
+    return [ended for _, ended in found]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import socket
+from collections.abc import Callable
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,17 @@ from tiny import make_llama, make_tokenizer
 CONTEXT = multiprocessing.get_context("spawn")
 
 
-def _train(
-    rank: int, port: int, run: Path, max_steps: int, stop_at: tuple[int, int] | None, answers: Any
+def _begin(
+    rank: int, port: int, run: Path, max_steps: int, stop: tuple[int, int] | None, answers: Any
 ) -> None:
-    os.environ |= {
-        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true",
-    }  # fmt: skip
+    os.environ |= {"ACCELERATE_USE_CPU": "true", **environment(rank, 2, port)}
+    from clairkit.training.processes import leave_group
+
+    answers.put((rank, _train(rank, run, max_steps, stop)))
+    leave_group()
+
+
+def _train(rank: int, run: Path, max_steps: int, stop_at: tuple[int, int] | None) -> int:
     import torch
     from transformers import TrainerCallback
 
@@ -52,19 +57,58 @@ def _train(
     except ResourceError:
         checkpoint = None
     with stop.listening():
-        steps = trainer.train(resume_from_checkpoint=checkpoint).global_step
+        steps: int = trainer.train(resume_from_checkpoint=checkpoint).global_step
     if steps == max_steps:
         trainer.save_model()
-    answers.put((rank, steps))
-    torch.distributed.destroy_process_group()
+    return steps
 
 
-def free_port() -> int:
-    """Return a port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+def environment(rank: int, count: int, port: int) -> dict[str, str]:
+    """Return what torchrun tells a process: where its agent's store is, here that of `in_each`."""
+    return {
+        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count),
+        "LOCAL_WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+    }  # fmt: skip
+
+
+def in_each(
+    context: Any, count: int, begin: Callable[..., None], *arguments: Any
+) -> list[tuple[int, Any]]:
+    """Run `begin(rank, port, *arguments, answers)` in each of `count` processes.
+
+    The first one that fails ends the others, which would wait for it.
+
+    Args:
+        context: starts the processes.
+        count: of them.
+        begin: puts (rank, what it has to say) into `answers`.
+        arguments: go to each.
+
+    Returns:
+        What each put, by rank.
+    """
+    from torch.distributed import TCPStore
+
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    answers = context.SimpleQueue()
+    processes = [
+        context.Process(target=begin, args=(rank, store.port, *arguments, answers))
+        for rank in range(count)
+    ]
+    for process in processes:
+        process.start()
+    running = {process.sentinel: process for process in processes}
+    while running:
+        for sentinel in wait(list(running)):
+            ended = running.pop(sentinel)
+            ended.join()
+            if ended.exitcode:
+                for other in running.values():
+                    other.kill()
+    codes = [process.exitcode for process in processes]
+    assert codes == [0] * count, codes
+    return sorted(answers.get() for _ in processes)
 
 
 def train_two(run: Path, *, max_steps: int, stop: tuple[int, int] | None = None) -> list[int]:
@@ -75,15 +119,4 @@ def train_two(run: Path, *, max_steps: int, stop: tuple[int, int] | None = None)
         max_steps: its length; a checkpoint every other step, the newest is kept.
         stop: (rank, step) in which a process gets SIGTERM.
     """
-    port = free_port()
-    answers = CONTEXT.SimpleQueue()
-    processes = [
-        CONTEXT.Process(target=_train, args=(rank, port, run, max_steps, stop, answers))
-        for rank in (0, 1)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0, 0]
-    return [step for _, step in sorted(answers.get() for _ in processes)]
+    return [step for _, step in in_each(CONTEXT, 2, _begin, run, max_steps, stop)]
