@@ -33,11 +33,8 @@ ALWAYS_INLINE const char *row_of(const RowWork *work, int64_t i)
 ALWAYS_INLINE void dot_rows(const RowWork *work, int64_t from, int64_t to, int half)
 {
     for (int64_t i = from; i < to; i++) {
-        const char *a = row_of(work, i), *b = work->other + i * work->width * (half ? 2 : 4);
-        float sum = 0.0f;
-        for (int64_t j = 0; j < work->width; j++)
-            sum += read_element(a, j, half) * read_element(b, j, half);
-        ((float *)work->result)[i] = sum;
+        const char *other = work->other + i * work->width * (half ? 2 : 4);
+        ((float *)work->result)[i] = dot(row_of(work, i), other, work->width, half);
     }
 }
 

@@ -4,7 +4,7 @@
  * place or over it. The target's column is left out of every sum, so that a token whose target
  * dominates keeps all digits of its small sum. The matrix products are made elsewhere.
  */
-#include <string.h>
+#include <float.h>
 
 #include "elements.h"
 
@@ -139,49 +139,88 @@ ALWAYS_INLINE void span(const Pass *pass, const char *row, char *result, float a
  * hold a row's mass that would be the row's error, so products whose exponential is above this
  * share of the sum are made again in float32; the errors of the others average out. */
 #define SHARE_TO_MEND (1.0f / 256)
-#define SPAN 2048   /* columns at a time, whose raw products are set aside */
-#define STRIDE 64   /* columns looked at together */
+#define SPAN 8192 /* columns at a time, whose raw products are set aside */
+#define STRIDE 64 /* columns looked at together */
+#define MOST 512  /* products made again together */
+#define AHEAD 3   /* of them, whose rows of weight are fetched */
 
-ALWAYS_INLINE float exact_product(const Pass *pass, int64_t i, int64_t j)
+/* The least product, times the sign of the scale, whose logit may pass `least`; or a little less. */
+ALWAYS_INLINE float least_product(float least, const Pass *pass, Kind kind)
 {
-    const char *h = pass->hidden + i * pass->hidden_stride * 2;
-    const char *w = pass->weight + j * pass->weight_stride * 2;
-    float sum = 0.0f;
-    for (int64_t k = 0; k < pass->depth; k++)
-        sum += read_element(h, k, 1) * read_element(w, k, 1);
-    return sum;
+    float z = least / fabsf(pass->scale);
+    if (kind.capped) {
+        float t = z / pass->softcap;
+        if (fabsf(t) >= 1.0f)
+            return t > 0.0f ? FLT_MAX : -FLT_MAX;
+        z = pass->softcap * atanhf(t);
+    }
+    return z - 1e-3f * fabsf(z);
+}
+
+ALWAYS_INLINE const char *weight_row(const Pass *pass, int64_t j)
+{
+    return pass->weight + j * pass->weight_stride * 2;
+}
+
+/* Make the products of some columns of row i again; the sums and the result with them. */
+ALWAYS_INLINE void make_again(const Pass *pass, int64_t i, const char *raw, char *result,
+                              int64_t from, const int32_t *columns, int count, float least,
+                              RowSums *found, Kind kind)
+{
+    const char *hidden = pass->hidden + i * pass->hidden_stride * 2;
+    float anchor = pass->anchor[i];
+    for (int n = 0; n < count; n++) {
+        if (n + AHEAD < count) {
+            const char *next = weight_row(pass, from + columns[n + AHEAD]);
+            for (int64_t byte = 0; byte < pass->depth * 2; byte += 64)
+                PREFETCH(next + byte);
+        }
+        int64_t j = from + columns[n];
+        float slope, bias = kind.biased ? pass->bias[j] : 0.0f;
+        float logit = logit_of(read_element(raw, columns[n], 1) + bias, pass, kind, &slope);
+        if (logit - anchor <= least || j == pass->targets[i])
+            continue;
+        float product = dot(hidden, weight_row(pass, j), pass->depth, 1);
+        float exact = logit_of(product + bias, pass, kind, &slope);
+        float old_x = clamp(logit - anchor, MIN_EXPONENT, MAX_EXPONENT);
+        float x = clamp(exact - anchor, MIN_EXPONENT, MAX_EXPONENT);
+        float old_e = exponential(old_x, kind.rounds, 1), e = exponential(x, kind.rounds, 0);
+        found->exponentials += e - old_e;
+        found->weighted += e * x - old_e * old_x;
+        found->logits += exact - logit;
+        if (kind.write)
+            write_element(result, j, e * slope, 1);
+    }
 }
 
 /* Mend columns [from, from + count) of row i, whose raw products are given; the sums, too. */
 ALWAYS_INLINE void mend(const Pass *pass, int64_t i, const char *raw, char *result, int64_t from,
                         int64_t count, float least, RowSums *found, Kind kind)
 {
-    float anchor = pass->anchor[i];
+    int32_t columns[MOST + STRIDE];
+    int hits = 0;
+    float enough = least_product(least + pass->anchor[i], pass, kind);
+    float sign = pass->scale < 0.0f ? -1.0f : 1.0f;
     for (int64_t block = 0; block < count; block += STRIDE) {
         int64_t end = block + STRIDE < count ? block + STRIDE : count;
-        float slope, best = -INFINITY, logits[STRIDE];
+        float z[STRIDE], best = -FLT_MAX;
         for (int64_t j = block; j < end; j++) {
-            float z = read_element(raw, j, 1) + (kind.biased ? pass->bias[from + j] : 0.0f);
-            logits[j - block] = logit_of(z, pass, kind, &slope);
-            best = logits[j - block] > best ? logits[j - block] : best;
+            float bias = kind.biased ? pass->bias[from + j] : 0.0f;
+            z[j - block] = sign * (read_element(raw, j, 1) + bias);
+            best = z[j - block] > best ? z[j - block] : best;
         }
-        if (best - anchor <= least)
+        if (best < enough)
             continue;
         for (int64_t j = block; j < end; j++) {
-            float logit = logits[j - block], bias = kind.biased ? pass->bias[from + j] : 0.0f;
-            if (logit - anchor <= least || from + j == pass->targets[i])
-                continue;
-            float exact = logit_of(exact_product(pass, i, from + j) + bias, pass, kind, &slope);
-            float old_x = clamp(logit - anchor, MIN_EXPONENT, MAX_EXPONENT);
-            float x = clamp(exact - anchor, MIN_EXPONENT, MAX_EXPONENT);
-            float old_e = exponential(old_x, kind.rounds, 1), e = exponential(x, kind.rounds, 0);
-            found->exponentials += e - old_e;
-            found->weighted += e * x - old_e * old_x;
-            found->logits += exact - logit;
-            if (kind.write)
-                write_element(result, from + j, e * slope, 1);
+            columns[hits] = (int32_t)j;
+            hits += z[j - block] >= enough;
+        }
+        if (hits >= MOST) {
+            make_again(pass, i, raw, result, from, columns, hits, least, found, kind);
+            hits = 0;
         }
     }
+    make_again(pass, i, raw, result, from, columns, hits, least, found, kind);
 }
 
 ALWAYS_INLINE void row_pass(const Pass *pass, int64_t i, Kind kind, RowSums *found)

@@ -26,6 +26,12 @@ SHARE_TO_MEND = 1 / 256
 _SCRATCH: Spare[dict[str, Tensor]] = Spare()
 
 
+def _has_matrix_unit() -> bool:
+    """Tell whether this CPU multiplies bfloat16 by AMX; not where an older torch does not say."""
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("amx_bf16", False))
+
+
 class TileHead:
     """Bias, softcap and scale of the head, applied to a tile of raw products."""
 
@@ -103,6 +109,8 @@ class TorchTiles:
     # Of the sizes tried on CPUs these were the fastest, in float32 and bfloat16 (docs/log.md).
     tile_elements = 1 << 21
     token_tile = 1024
+    # A matrix unit makes bfloat16 products so fast that only large ones keep it busy (docs/log.md).
+    matrix_unit = _has_matrix_unit()
 
     def __init__(self) -> None:
         self._scratch: dict[str, Tensor] = {}
@@ -137,9 +145,12 @@ class TorchTiles:
             all_tokens: whether as many tokens as may be shall share a tile.
             write: whether exponentials will be written.
         """
-        del dtype, write  # a GPU goes by them
-        rows = min(tokens, self.tile_elements // 256 if all_tokens else self.token_tile)
-        return max(rows, 1), self.tile_elements // max(rows, 256)
+        del write  # a GPU goes by it
+        times = 4 if self.matrix_unit and dtype == torch.bfloat16 else 1
+        elements, least = times * self.tile_elements, times * 256
+        most = elements // least if all_tokens else min(times, 2) * self.token_tile
+        rows = max(min(tokens, most), 1)
+        return rows, elements // max(rows, least)
 
     def target_products(self, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
         """Return hidden[n] . weight[targets[n]], [N], products and sums at least float32."""
@@ -244,6 +255,7 @@ class WideTorchTiles(TorchTiles):
 
     tile_elements = 1 << 25
     token_tile = 4096
+    matrix_unit = False
 
 
 def _without_targets(logits: Tensor, tile: Tile, value: float) -> Tensor:

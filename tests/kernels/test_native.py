@@ -82,7 +82,11 @@ def test_tiles_equal_those_of_torch_in_float64(
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("options", [HeadOptions(), HeadOptions(30.0, 1.5)], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [HeadOptions(), HeadOptions(None, -0.75), HeadOptions(30.0, 1.5), HeadOptions(30.0, -1.5)],
+    ids=str,
+)
 @pytest.mark.parametrize("biased", [False, True])
 def test_rounded_products_that_hold_a_rows_mass_are_made_again(
     variant: int, options: HeadOptions, biased: bool
@@ -106,9 +110,30 @@ def test_rounded_products_that_hold_a_rows_mass_are_made_again(
     assert error < 0.5 * (rounded.exponentials.double() - right.exponentials).abs().mean()
     if options.softcap is not None:
         return  # what is saturated has no slope
-    large = expected > right.exponentials[:, None] / 20
+    large = expected.abs() > right.exponentials[:, None] / 20
     assert bool(large.any())
     torch.testing.assert_close(result[large].double(), expected[large], rtol=5e-3, atol=0)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("depth", [1, 33, 64])
+def test_as_many_products_as_there_are_can_be_made_again(variant: int, depth: int) -> None:
+    torch.manual_seed(5)
+    hidden, weight = torch.randn(3, depth).bfloat16(), torch.randn(9001, depth).bfloat16()
+    targets, columns = torch.tensor([0, 8191, 9000]), slice(0, 9001)
+    wide = TileHead(None, HEAD.options, torch.float64)
+    exact = Tile(hidden.double(), weight.double(), targets, columns, wide)
+    anchor, own = torch.zeros(3), torch.rand(3)
+    right, ours = (Sums.zeros(anchor.to(t), statistics=True) for t in
+                   (torch.float64, torch.float32))  # fmt: skip
+    expected = TorchTiles().exponentials(exact, anchor.double(), sums=right, own=own.double())
+    tile = Tile(hidden, weight, targets, columns, HEAD)
+    low = torch.full((3,), 1e-30)  # each column's share of it is large
+    result = NativeTiles(variant).exponentials(tile, anchor, sums=ours, own=own, totals=low)
+    torch.testing.assert_close(result.double(), expected, rtol=4e-3, atol=1e-30)
+    for name in ("exponentials", "weighted", "logits"):
+        torch.testing.assert_close(getattr(ours, name).double(), getattr(right, name),
+                                   rtol=5e-5, atol=1e-2)  # fmt: skip
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
