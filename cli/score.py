@@ -72,7 +72,7 @@ def command(
     console = Console(as_json=as_json, quiet=quiet)
     reasons = parse_reasons(drop) if drop is not None else ()
     _check_use(pairs, output, flags["by"], is_comparison=compare)
-    view = requested_view(pairs, output, tokenizer, flags)
+    view = requested_view(pairs, output, tokenizer, drop, flags)
     if view is not None:
         show(console, view)
         return

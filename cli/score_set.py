@@ -49,6 +49,12 @@ def set_options(function: Command) -> Command:
     return function
 
 
+def set_asked(flags: Mapping[str, Any]) -> bool:
+    """Tell whether any of these options was given."""
+    names = ("workers", "by", "near_duplicates", "benchmark", "evaluation")
+    return any(flags[name] for name in names)
+
+
 def requested_checks(flags: Mapping[str, Any], reasons: Sequence[str]) -> Checks:
     """Return the checks that the options ask for, their files read.
 

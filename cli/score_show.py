@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from clairkit.cli.console import Console
+from clairkit.cli.score_set import set_asked
 from clairkit.display import redact
 from clairkit.errors import UsageError
 
@@ -58,7 +59,11 @@ class View:
 
 
 def requested_view(
-    pairs: Sequence[str], output: str | None, tokenizer: str | None, flags: Mapping[str, Any]
+    pairs: Sequence[str],
+    output: str | None,
+    tokenizer: str | None,
+    drop: str | None,
+    flags: Mapping[str, Any],
 ) -> View | None:
     """Return what --show asks for, None without it.
 
@@ -72,6 +77,9 @@ def requested_view(
         return None
     if output is not None:
         raise UsageError("--show writes no pairs", received=output, remedy="leave out -o")
+    if drop is not None or set_asked(flags):
+        raise UsageError("--show takes one pair, --drop, --by and checks a whole set",
+                         remedy="leave them out, or leave out --show")  # fmt: skip
     if model := flags["target"] or flags["reward"]:
         raise UsageError("--show runs no model", received=model, remedy="score with -o first")
     if mask is None and (flags["config"] or flags["settings"]):

@@ -137,13 +137,21 @@ def _run(path: Path) -> Run:
 
 def _builds(path: Path) -> list[Build]:
     from clairkit.generation.audit.files import rows_of
-    from clairkit.generation.audit.manifest import manifest_path, quarantine_path, read_manifest
+    from clairkit.generation.audit.manifest import (
+        chain_problem,
+        manifest_path,
+        quarantine_path,
+        read_manifest,
+    )
 
     manifest, quarantine = manifest_path(path), quarantine_path(path)
     health = path.with_name(f"{path.name}.health.json")
     if not any(each.is_file() for each in (manifest, quarantine, health)):
         return []
     entries = read_manifest(path) if manifest.is_file() else []
+    if problem := chain_problem(entries):
+        raise DataError(f"the manifest can't be trusted: {problem}", path=manifest,
+                        remedy=f"ask `clairkit verify {path}`, or move it away")  # fmt: skip
     made = next((entry for entry in reversed(entries) if "settings" in entry), {})
     reasons = _reasons(rows_of(quarantine)) if quarantine.is_file() else []
     return [Build(path.name, made, reasons, _object(health) if health.is_file() else None)]

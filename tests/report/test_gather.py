@@ -9,6 +9,7 @@ import pytest
 from pair_rows import row, write
 
 from clairkit.errors import DataError, UsageError
+from clairkit.records import digest
 from clairkit.report import gather
 
 ROWS = [row(2, "b", "a"), row(1, "d", "c", rationale="why")]
@@ -67,6 +68,18 @@ def test_pairs_are_needed(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text(json.dumps({"step": 1}))
     with pytest.raises(UsageError, match="no pairs to show"):
         gather([str(tmp_path)])
+
+
+def test_a_manifest_that_was_changed_is_refused(tmp_path: Path) -> None:
+    pairs = write(tmp_path / "pairs.jsonl", ROWS)
+    entry = {"settings": {"k": 1}, "counts": {"no_op": 3}, "files": {}, "previous": "0" * 64}
+    sealed = {**entry, "hash": digest(entry)}
+    manifest = tmp_path / "pairs.jsonl.manifest.jsonl"
+    write(manifest, [sealed])
+    assert gather([pairs]).builds[0].entry == sealed
+    write(manifest, [{**sealed, "counts": {"no_op": "three"}}])
+    with pytest.raises(DataError, match="line 1 was changed after it was written"):
+        gather([pairs])
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "\xff", "[" * 100_000])

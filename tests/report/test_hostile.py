@@ -13,6 +13,7 @@ from hostile_texts import HOSTILE
 from pair_rows import write
 
 from clairkit.display import redact
+from clairkit.records import digest
 from clairkit.report import gather, language, make_page
 from clairkit.report.text import shown
 
@@ -85,9 +86,9 @@ def write_all(folder: Path) -> list[str]:
         "settings": {text: text for text in HOSTILE}, "rows": 400, "pairs": 100, "calls": 9,
         "counts": dict.fromkeys(HOSTILE, 3), "flags": dict.fromkeys(HOSTILE, 1),
         "tokens": {"prompt": 1}, "cost": 1.5, "unfinished": 2, "clairkit": "0.1.0",
-        "hash": "0" * 64, "files": {},
+        "previous": "0" * 64, "files": {},
     }  # fmt: skip
-    write(folder / "pairs.jsonl.manifest.jsonl", [entry])
+    write(folder / "pairs.jsonl.manifest.jsonl", [{**entry, "hash": digest(entry)}])
     finding = {"hits": 1, "n": 2, "share": 0.5, "interval": [0.1, 0.9], "threshold": 0.9}
     findings = {text: {"label": text, "verdict": text, **finding} for text in HOSTILE}
     card = json.dumps({"state": HOSTILE[0], "findings": findings})
