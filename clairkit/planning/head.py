@@ -61,7 +61,7 @@ class _Head(torch.autograd.Function):
             tokens, columns = TorchTiles().shape(
                 len(hidden), hidden.dtype, all_tokens=not ctx.frozen
             )
-            _tile = hidden.new_empty(tokens * columns)
+            _tile = hidden.new_empty(tokens * min(columns, len(weight)))
             _total = hidden.new_empty((tokens, hidden.shape[1]), dtype=wide)
         ctx.save_for_backward(*held)
         return logps
@@ -74,7 +74,7 @@ class _Head(torch.autograd.Function):
             hidden, weight, _ = ctx.saved_tensors
             wide = torch.promote_types(hidden.dtype, torch.float32)
             tokens, columns = TorchTiles().shape(len(hidden), hidden.dtype, all_tokens=True)
-            _tile = hidden.new_empty(tokens * columns)
+            _tile = hidden.new_empty(tokens * min(columns, len(weight)))
             _scaled = torch.empty_like(hidden)
             total = torch.zeros_like(hidden, dtype=wide) if ctx.needs_input_grad[0] else None
             return None if total is None else total.to(hidden.dtype), torch.empty_like(weight), None
