@@ -6,6 +6,7 @@ generates, and the response's ids are what follows them, up to and with the end-
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ from typing import Any, Literal, get_args
 from clairkit.batching.guard import Guard, Guarded
 from clairkit.batching.in_context import ContextEncoder
 from clairkit.batching.template_tokens import PROBE, TemplateTokens, find_template_tokens
-from clairkit.batching.thinking import forms_of, is_rendered
+from clairkit.batching.thinking import forms_of
 from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
 from clairkit.records import Message
@@ -165,15 +166,15 @@ class ChatEncoder:
         text = self._render(messages, generation=False)
         if not forms:
             return _begin(prompt_text, text), text
-        opened = opening_mark(prompt_text) is not None
+        opened = opening_mark(prompt_text)
         for form in forms:
             text = self._render([*messages[:-1], form.message], generation=False)
             begin = _begin(prompt_text, text)
-            if is_rendered(form, text[len(begin) :], opened=begin == prompt_text and opened):
+            if form.is_in(text[len(begin) :], opened if begin == prompt_text else None):
                 return begin, text
         # The template leaves thoughts out: they follow the prompt as the model would write them.
         _, _, tail = text.rpartition(forms[0].answer.strip())
-        return prompt_text, prompt_text + forms[0].written(opened=opened) + tail
+        return prompt_text, prompt_text + forms[0].written(opened=opened is not None) + tail
 
     def _render(self, messages: Sequence[Any], *, generation: bool) -> str:
         from jinja2 import TemplateError
@@ -213,14 +214,21 @@ class ChatEncoder:
         return [*ids, self.tokenizer.eos_token_id] if end is None else ids[: end + 1]
 
 
+_END_OF_PROMPT = re.compile(
+    "(?:" + "|".join(
+        rf"{re.escape(mark.opening)}\s*(?:{re.escape(mark.closing)}\s*)?"
+        for mark in THOUGHT_MARKS if not mark.paired
+    ) + r")\Z"
+)  # fmt: skip
+
+
 def _begin(prompt_text: str, text: str) -> str:
     """Return what of a conversation is its prompt.
 
-    Some templates open thoughts at the end of a prompt, and render an answer without thoughts
-    otherwise: then the response begins before that.
+    Some templates end a prompt with the beginning of thoughts, or with an empty block, and render
+    an answer otherwise: then the response begins before that.
     """
-    opening = opening_mark(prompt_text)
-    bare = prompt_text if opening is None else prompt_text[: prompt_text.rindex(opening)]
+    bare = _END_OF_PROMPT.sub("", prompt_text)
     for begin in (prompt_text, bare):
         if text.startswith(begin):
             return begin

@@ -172,8 +172,7 @@ def _fit(
     truncation: Truncation,
     counts: Counter[str],
 ) -> EncodedPair | None:
-    prompt_ids = sides[0].prompt_ids or sides[1].prompt_ids
-    chosen, rejected = (side.response_ids for side in sides)
+    prompt_ids, chosen, rejected = _with_one_prompt(pair_id, sides)
     if chosen == rejected:
         counts["identical"] += 1
         return None
@@ -196,6 +195,20 @@ def _fit(
         counts["end_dropped"] += cut.end_dropped
         counts["edits_cut"] += cut.edits_cut
     return EncodedPair(pair_id, prompt_ids, chosen, rejected)
+
+
+def _with_one_prompt(pair_id: str, sides: list[Encoded]) -> tuple[list[int], list[int], list[int]]:
+    """Return the prompt that both sides share, and what follows it on each.
+
+    A template may open thoughts before one side alone: then they are a part of that side.
+    """
+    first, second = (side.prompt_ids for side in sides)
+    prompt = min((ids for ids in (first, second) if ids), key=len)
+    if any(ids and ids[: len(prompt)] != prompt for ids in (first, second)):
+        raise DataError(f"pair {pair_id}: the chat template renders a prompt for each side",
+                        remedy="set thoughts to drop")  # fmt: skip
+    chosen, rejected = (side.prompt_ids[len(prompt) :] + side.response_ids for side in sides)
+    return prompt, chosen, rejected
 
 
 def _cut(chosen: list[int], rejected: list[int], room: int, truncation: Truncation) -> Cut | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -61,8 +60,7 @@ class Guard:
         more = tokens.special if all_text else frozenset()
         self._others = tokens.written | more
         self._assistant = (tokens.turns | more) - (_MARKS - tokens.turns)
-        known = tokens.special | tokens.written
-        self._pattern = re.compile(f"{token_pattern(known).pattern}|{MARK}")
+        self._pattern = token_pattern((*tokens.special, *tokens.written, MARK))
 
     def hide(self, messages: Sequence[Message]) -> Guarded:
         """Return the messages with marks in place of such texts."""

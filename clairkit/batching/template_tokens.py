@@ -61,13 +61,13 @@ def find_template_tokens(tokenizer: Any, render: Render) -> TemplateTokens:
     named = {tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token} - {None}
     # A word or white space that is a token (Gemma has some) delimits nothing.
     known = special | {text for text in added if _DELIMITER.search(text)}
-    pattern = token_pattern(known)
+
+    def tokens_of(text: str) -> list[str]:
+        return token_pattern(token for token in known if token in text).findall(text)
 
     def found(conversations: Iterable[Sequence[Turn]], **more: Any) -> set[str]:
         return {
-            token
-            for text in _rendered(conversations, render, **more)
-            for token in pattern.findall(text)
+            token for text in _rendered(conversations, render, **more) for token in tokens_of(text)
         }
 
     plain = found(_PLAIN)
@@ -75,7 +75,7 @@ def find_template_tokens(tokenizer: Any, render: Render) -> TemplateTokens:
     results = found([(_USER, _CALL, _RESULT), (_USER, _CALL, _RESULT, _ANSWER)], tools=_TOOLS)
     thinking = found([(_USER, _THINKING)])
     turns = (plain | (results - calls if calls else set())) - _MARKS
-    source = set(pattern.findall(_source(tokenizer)))
+    source = set(tokens_of(_source(tokenizer)))
     return TemplateTokens(
         special=frozenset(special),
         written=frozenset(plain | calls | results | thinking | source | named),
@@ -86,7 +86,11 @@ def find_template_tokens(tokenizer: Any, render: Render) -> TemplateTokens:
 def token_pattern(tokens: Iterable[str]) -> re.Pattern[str]:
     """Return what matches any of the tokens, of two at one place the longer."""
     ordered = sorted(tokens, key=lambda text: (-len(text), text))
-    return re.compile("|".join(map(re.escape, ordered)) or r"(?!)")
+    if not ordered:
+        return re.compile(r"(?!)")
+    # Some tokenizers have thousands: where no first letter stands, none of them is tried.
+    first = "".join(re.escape(letter) for letter in sorted({text[0] for text in ordered}))
+    return re.compile(f"(?=[{first}])(?:{'|'.join(map(re.escape, ordered))})")
 
 
 def _rendered(

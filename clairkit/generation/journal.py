@@ -139,8 +139,7 @@ class Journal:
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=FULL")
         self._database.executescript(_TABLES)
-        if not has_thoughts(self._database):
-            self._database.execute(_THOUGHTS)
+        add_thoughts(self._database)
         found = self.meta("schema_version")
         if found is None:
             self.set_meta("schema_version", SCHEMA_VERSION)
@@ -262,6 +261,12 @@ class Journal:
 def journal_path(output: Path) -> Path:
     """Return where the journal of an output stands."""
     return output.with_name(f"{output.name}.journal.sqlite")
+
+
+def add_thoughts(database: sqlite3.Connection) -> None:
+    """Give a journal the column of thoughts, where it has none."""
+    if not has_thoughts(database):
+        database.execute(_THOUGHTS)
 
 
 def has_thoughts(database: sqlite3.Connection, schema: str = "main") -> bool:

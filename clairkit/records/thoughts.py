@@ -100,21 +100,13 @@ def split_thoughts(
         follows: says of the text behind a lone closing mark whether it is the answer; where it
             does, the mark counts whatever stands around it.
     """
-    thoughts: list[str] = []
-    rest = text
-    while (begun := _begun(rest, marks, opened=None if thoughts else opened)) is not None:
-        body, candidates = begun
-        found = _closing(body, candidates)
-        thoughts.append(body if found is None else body[: found[0]])
-        rest = "" if found is None else body[found[1] :]
-        if found is None:
-            break
-        marks = tuple(mark for mark in marks if mark.opening)
+    thoughts, rest = _blocks(text, marks, opened)
     if not thoughts:
         found = _lone_closing(text, marks, follows)
         if found is None:
             return Said(text)
-        thoughts, rest = [text[: found[0]]], text[found[1] :]
+        further, rest = _blocks(text[found[1] :], marks, None)
+        thoughts = [text[: found[0]], *further]
     cleaned = [_TAIL_OF_THOUGHTS.sub("", thought).strip(_BLANK) for thought in thoughts]
     answer = _TAIL_OF_ANSWER.sub("", _HEAD_OF_ANSWER.sub("", rest))
     return Said(_LEADING.sub("", answer), "\n\n".join(filter(None, cleaned)))
@@ -179,6 +171,20 @@ def _turns(turns: Iterable[Message], marks: Marks) -> Iterator[Message]:
             continue
         said = split_thoughts(turn["content"], marks)
         yield turn if said.thoughts is None else Message(role=turn["role"], content=said.answer)
+
+
+def _blocks(text: str, marks: Marks, opened: str | None) -> tuple[list[str], str]:
+    """Return the blocks of thoughts that a text begins with, and what follows them."""
+    thoughts: list[str] = []
+    while (begun := _begun(text, marks, opened=opened)) is not None:
+        body, candidates = begun
+        found = _closing(body, candidates)
+        if found is None:
+            return [*thoughts, body], ""
+        thoughts.append(body[: found[0]])
+        text = body[found[1] :]
+        marks, opened = tuple(mark for mark in marks if mark.opening), None
+    return thoughts, text
 
 
 def _begun(text: str, marks: Marks, *, opened: str | None) -> tuple[str, Marks] | None:
