@@ -59,7 +59,9 @@ class ContextEncoder:
         start = 0
         follows = continues
         for token, (begin, end) in zip(found.ids[1:], found.offsets[1:], strict=True):
-            if token not in self._added:
+            spelt = self._added.get(token)
+            # A token for the unknown, which a mark may be to the vocabulary, is not spelt there.
+            if spelt is None or spelt not in text[begin - shift : end - shift]:
                 chunk.append(token)
                 continue
             yield self._chunk(text[start : begin - shift], chunk, hidden, follows)
@@ -103,8 +105,9 @@ class ContextEncoder:
         return ids
 
     @cached_property
-    def _added(self) -> frozenset[int]:
-        return frozenset(self._tokenizer.added_tokens_decoder)
+    def _added(self) -> dict[int, str]:
+        added = self._tokenizer.added_tokens_decoder.items()
+        return {number: token.content for number, token in added}
 
     @cached_property
     def _copy(self) -> Any:
@@ -124,6 +127,17 @@ class ContextEncoder:
         data |= {"truncation": None, "padding": None}
         if bare:
             data["added_tokens"] = []
+            _forget(data["model"], self._guarded)
         made = Tokenizer.from_str(json.dumps(data))
         made.add_special_tokens([AddedToken(self._before, normalized=False, special=True)])
         return made
+
+
+def _forget(model: dict[str, Any], guarded: frozenset[int]) -> None:
+    """Take pieces out of a unigram vocabulary: it would find them in plain text, too."""
+    vocabulary = model.get("vocab")
+    if isinstance(vocabulary, list):
+        unknown = model.get("unk_id")
+        for place in guarded - {unknown}:
+            if place < len(vocabulary):
+                vocabulary[place] = [f"{MARK}{place}{MARK}", vocabulary[place][1]]
