@@ -69,6 +69,8 @@ _OPTIONS = (
     _option(_SAMPLING, "--reviser-max-tokens", type=int, default=4096,
             help="Of revisions, reasoning included."),
     _option(_SAMPLING, "--seed", type=int, default=0, help="Another one samples anew."),
+    _option(_SAMPLING, "--thought-marks", multiple=True, metavar='"OPEN CLOSE"',
+            help="What delimits thoughts before an answer; none for no marks."),
     _option(_PACE, "--concurrency", type=int, default=8, help="Requests at once to a model."),
     _option(_PACE, "--batch-size", type=int, default=16, help="Rows at once in hf: models."),
     _option(_PACE, "--timeout", type=float, default=600.0, help="Of one request, in seconds."),
@@ -148,9 +150,11 @@ def make_settings(options: Mapping[str, Any]) -> BuildSettings:
 
 def _model_options(options: Mapping[str, Any]) -> Any:
     from clairkit.generation.specs import ModelOptions
+    from clairkit.records.thoughts import parse_marks
 
     names = (
         "concurrency", "batch_size", "timeout", "base_url", "target_base_url",
         "reviser_base_url", "judge_base_url", "requests_per_minute", "tokens_per_minute",
     )  # fmt: skip
-    return ModelOptions(**{name: options[name] for name in names})
+    marks = parse_marks(options["thought_marks"])
+    return ModelOptions(**{name: options[name] for name in names}, thought_marks=marks)

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 @click.option("--base-url", metavar="URL", help="Server of openai: (or OPENAI_BASE_URL).")
 @click.option("--concurrency", type=int, default=8, show_default=True, help="Requests at once.")
 @click.option("--batch-size", type=int, default=16, show_default=True, help="Rows at once, hf:.")
+@click.option("--thought-marks", multiple=True, metavar='"OPEN CLOSE"',
+              help="What delimits thoughts, which no check sees; none for no marks.")  # fmt: skip
 @click.option("--require-gain", is_flag=True, help="Exit with 8 or 7 without a gain; see above.")
 @click.option("--skip-bad", is_flag=True, help="Leave out unreadable rows, and count them.")
 @click.option("--force", is_flag=True, help="Replace the output if it exists.")
@@ -98,6 +100,7 @@ class _Job:
         from clairkit.generation.sampling import Sampling
         from clairkit.generation.specs import ModelOptions
         from clairkit.records import read_prompts
+        from clairkit.records.thoughts import parse_marks
 
         names = ("temperature", "top_p", "max_new_tokens", "seed")
         self.sampling = Sampling(**{name: flags[name] for name in names})
@@ -105,6 +108,7 @@ class _Job:
             base_url=flags["base_url"],
             concurrency=flags["concurrency"],
             batch_size=flags["batch_size"],
+            thought_marks=parse_marks(flags["thought_marks"]),
         )
         stream = read_prompts(source, skip_bad=flags["skip_bad"], limit=flags["limit"])
         self.prompts = list(stream)

@@ -5,22 +5,31 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from clairkit.batching.chat import ChatEncoder, Encoded
 from clairkit.batching.truncate import TRUNCATIONS, Cut, Truncation, edit_window, keep_start
 from clairkit.errors import DataError
 from clairkit.records import Pair
+from clairkit.records.thoughts import pair_without_thoughts
 
 __all__ = [
+    "THOUGHTS",
     "TRUNCATIONS",
     "EncodedPair",
     "EncodedPairs",
+    "Thoughts",
     "Truncation",
     "encode_pair",
     "encode_pairs",
 ]
 
+Thoughts = Literal["drop", "keep"]
+THOUGHTS: tuple[str, ...] = get_args(Thoughts)
+
 BOTH = ("chosen", "rejected")
+AS_TOKEN, AS_TEXT = "as token ", "as text "
+"""How the counts of pairs begin that spell a special token, by how it was encoded."""
 _NOTHING = Encoded([], [])
 
 
@@ -44,8 +53,10 @@ class EncodedPairs:
     Dropped: `too_long`, `identical`, `identical_after_truncation`, `unneeded` (the one side it
     has is not read by the loss). Kept: `truncated`, and of these `end_dropped` and
     `edits_cut` (see `Cut`); `only_chosen`, `only_rejected`; `realigned` (prompt/response boundary),
-    `special_text` (special tokens spelt in a text). `rows` are all. `sources` counts the pairs
-    that were kept by `Pair.source`.
+    `special_text` (special tokens spelt in a text, encoded as text; for each token there are
+    counts under `AS_TEXT` and `AS_TOKEN` with its name), `thoughts` (left out of a side) or
+    `thoughts_kept`. Dropped is a pair with a side of nothing but thoughts (`only_thoughts`).
+    `rows` are all. `sources` counts the pairs that were kept by `Pair.source`.
     """
 
     pairs: list[EncodedPair] = field(default_factory=list)
@@ -60,6 +71,7 @@ def encode_pairs(
     max_length: int | None = None,
     truncation: Truncation = "drop",
     needs: Sequence[str] = BOTH,
+    thoughts: Thoughts = "drop",
 ) -> EncodedPairs:
     """Encode every pair; drop those that are too long or whose two sides are the same.
 
@@ -71,6 +83,7 @@ def encode_pairs(
             responses are cut at max_length (keep_start) or after the last edit that fits
             (edit_window). The prompt is never cut.
         needs: the sides that the loss reads of each pair, see `clairkit.losses.LossMix.needs`.
+        thoughts: what an answer's thoughts get: they are left out, or encoded with the answer.
 
     Raises:
         DataError: a pair is too long under "error", can't be rendered, or has one side where the
@@ -85,8 +98,9 @@ def encode_pairs(
             refused[absent] += 1
             continue
         encoded = encode_pair(
-            pair, encoder, result.counts, max_length=max_length, truncation=truncation
-        )
+            pair, encoder, result.counts, max_length=max_length, truncation=truncation,
+            thoughts=thoughts,
+        )  # fmt: skip
         if encoded is None:
             continue
         result.pairs.append(encoded)
@@ -108,12 +122,21 @@ def encode_pair(
     *,
     max_length: int | None = None,
     truncation: Truncation = "drop",
+    thoughts: Thoughts = "drop",
 ) -> EncodedPair | None:
     """Encode one pair as `encode_pairs` does; None when it is dropped, `counts` then says why.
 
     Raises:
         DataError: it is too long under "error", or can't be rendered.
     """
+    answers, had = pair_without_thoughts(pair)
+    if had:
+        counts["thoughts" if thoughts == "drop" else "thoughts_kept"] += 1
+    if had and thoughts == "drop":
+        pair = answers
+        if not all(side[-1]["content"].strip() for side in (pair.chosen, pair.rejected) if side):
+            counts["only_thoughts"] += 1
+            return None
     sides = _encode(pair, encoder, counts)
     return _fit(pair.id, sides, max_length, truncation, counts)
 
@@ -136,6 +159,9 @@ def _encode(pair: Pair, encoder: ChatEncoder, counts: Counter[str]) -> list[Enco
         raise DataError(f"pair {pair.id}: {error.problem}", remedy=error.remedy) from error
     for name in ("realigned", "special_text"):
         counts[name] += any(getattr(side, name) for side in sides)
+    for begin, name in ((AS_TOKEN, "as_tokens"), (AS_TEXT, "as_text")):
+        for token in frozenset().union(*(getattr(side, name) for side in sides)):
+            counts[f"{begin}{token}"] += 1
     return sides
 
 
@@ -146,8 +172,7 @@ def _fit(
     truncation: Truncation,
     counts: Counter[str],
 ) -> EncodedPair | None:
-    prompt_ids = sides[0].prompt_ids or sides[1].prompt_ids
-    chosen, rejected = (side.response_ids for side in sides)
+    prompt_ids, chosen, rejected = _with_one_prompt(pair_id, sides)
     if chosen == rejected:
         counts["identical"] += 1
         return None
@@ -172,6 +197,20 @@ def _fit(
     return EncodedPair(pair_id, prompt_ids, chosen, rejected)
 
 
+def _with_one_prompt(pair_id: str, sides: list[Encoded]) -> tuple[list[int], list[int], list[int]]:
+    """Return the prompt that both sides share, and what follows it on each.
+
+    A template may open thoughts before one side alone: then they are a part of that side.
+    """
+    first, second = (side.prompt_ids for side in sides)
+    prompt = min((ids for ids in (first, second) if ids), key=len)
+    if any(ids and ids[: len(prompt)] != prompt for ids in (first, second)):
+        raise DataError(f"pair {pair_id}: the chat template renders a prompt for each side",
+                        remedy="set thoughts to drop")  # fmt: skip
+    chosen, rejected = (side.prompt_ids[len(prompt) :] + side.response_ids for side in sides)
+    return prompt, chosen, rejected
+
+
 def _cut(chosen: list[int], rejected: list[int], room: int, truncation: Truncation) -> Cut | None:
     if truncation == "drop" or room < 1:
         return None
@@ -194,6 +233,8 @@ def _none_left(counts: Counter[str], max_length: int | None) -> DataError:
                f"{counts['identical']} with identical sides"]  # fmt: skip
     if counts["identical_after_truncation"]:
         reasons.append(f"{counts['identical_after_truncation']} identical up to max_length")
+    if counts["only_thoughts"]:
+        reasons.append(f"{counts['only_thoughts']} with a side of nothing but thoughts")
     if counts["unneeded"]:
         reasons.append(f"{counts['unneeded']} without the side that the loss reads")
     return DataError(

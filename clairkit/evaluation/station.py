@@ -24,11 +24,12 @@ class AnswerRow:
 
     Attributes:
         prompt: the row that was asked, with all its columns.
-        answer: the text the model gave, empty when it failed.
+        answer: the text the model gave, without its thoughts; empty when it failed.
         finish_reason: why it stopped ("length": it was cut), or the reason why there is no answer.
         score: what the check returned, in [0, 1]; 0 without an answer.
         right: whether the score reached the pass mark.
         failed: whether there is no answer.
+        thoughts: what the model wrote before its answer; no check sees it.
     """
 
     prompt: PromptRow
@@ -37,6 +38,7 @@ class AnswerRow:
     score: float
     right: bool
     failed: bool = False
+    thoughts: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as an object of a prompt file; an answer given before is kept apart."""
@@ -45,8 +47,10 @@ class AnswerRow:
 
     def outcome(self) -> dict[str, Any]:
         """Return the answer and its outcome alone."""
+        thoughts = {"thoughts": self.thoughts} if self.thoughts else {}
         return {
             "answer": self.answer,
+            **thoughts,
             "finish_reason": self.finish_reason,
             "score": self.score,
             "right": self.right,
@@ -148,8 +152,12 @@ def compare(before: Evaluation, after: Evaluation, confidence: float = 0.95) -> 
 def _answered(row: PromptRow, outcome: Outcome, check: Check, pass_at: float) -> AnswerRow:
     if isinstance(outcome, Failure):
         return AnswerRow(row, "", outcome.reason, 0.0, False, failed=True)
+    if outcome.is_only_thoughts:
+        return AnswerRow(row, "", "answer_truncated", 0.0, False, failed=True,
+                         thoughts=outcome.thoughts)  # fmt: skip
     score = score_answer(check, row, outcome.text)
-    return AnswerRow(row, outcome.text, outcome.finish_reason, score, score >= pass_at)
+    return AnswerRow(row, outcome.text, outcome.finish_reason, score, score >= pass_at,
+                     thoughts=outcome.thoughts)  # fmt: skip
 
 
 def _counted(rows: Sequence[AnswerRow], confidence: float) -> Evaluation:

@@ -134,7 +134,9 @@ def import_batch(
     path = output_path(output, force=force)
     prices = settings.prices or Prices()
     with closing(_open_journal(path, method, force=force)) as journal:
-        imported = import_batches(files, partial(_works, rows, method, journal), journal)
+        imported = import_batches(
+            files, partial(_works, rows, method, journal), journal, settings.models.thought_marks
+        )
         journal.set_meta(_EXPORTED, None)
         control = make_control(settings, prices, journal)
         return imported, export(

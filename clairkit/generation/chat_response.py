@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from clairkit.display import excerpt
+from clairkit.generation.message_thoughts import message_thoughts
 from clairkit.generation.sampling import Failure, Outcome, Reply
 
 _CUT = frozenset(("length", "max_tokens", "model_length"))
@@ -54,17 +55,19 @@ def error_code(body: Any) -> str:
 
 
 def _said(message: Mapping[str, Any], finish: str) -> Outcome:
-    text = _text(message.get("content"))
+    text, thoughts = _text(message.get("content")), message_thoughts(message)
     if finish == "content_filter":
         return Failure("content_filter", "finish_reason content_filter", text)
     refusal = message.get("refusal")
     if isinstance(refusal, str) and refusal:
         return Failure("refusal", excerpt(refusal, 300), text)
     if finish in _CUT:
-        return Reply(text, "length")
+        return Reply(text, "length", thoughts=thoughts)
     if not text and (message.get("tool_calls") or message.get("function_call")):
         return Failure("tool_call", "a tool call and no text")
-    return Reply(text) if text.strip() else Failure("empty_reply", "no text", text)
+    if not text.strip() and thoughts is None:
+        return Failure("empty_reply", "no text", text)
+    return Reply(text, thoughts=thoughts)
 
 
 def _text(content: Any) -> str:

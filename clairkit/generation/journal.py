@@ -35,13 +35,17 @@ CREATE TABLE IF NOT EXISTS results (
     PRIMARY KEY (key, step, attempt)
 );
 """
+# Added to the table of a journal of before, and of a new one likewise: both have one definition.
+_THOUGHTS = "ALTER TABLE results ADD COLUMN thoughts TEXT"
 _INSERT = """
-INSERT INTO results SELECT ?, ?, 1 + COALESCE(MAX(attempt), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+INSERT INTO results (key, step, attempt, reason, detail, text, rationale, finish_reason,
+    prompt_tokens, completion_tokens, tries, model, created, thoughts)
+SELECT ?, ?, 1 + COALESCE(MAX(attempt), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 FROM results WHERE key = ? AND step = ?
 """
 _LATEST = """
 SELECT attempt, reason, detail, text, rationale, finish_reason,
-       prompt_tokens, completion_tokens, tries
+       prompt_tokens, completion_tokens, tries, thoughts
 FROM results WHERE key = ? AND step = ? ORDER BY attempt DESC LIMIT 1
 """
 _USAGE = """
@@ -135,6 +139,7 @@ class Journal:
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=FULL")
         self._database.executescript(_TABLES)
+        add_thoughts(self._database)
         found = self.meta("schema_version")
         if found is None:
             self.set_meta("schema_version", SCHEMA_VERSION)
@@ -190,11 +195,12 @@ class Journal:
             row = self._reader.execute(_LATEST, (key, step)).fetchone()
         if row is None:
             return None
-        attempt, code, detail, text, rationale, finish, prompt, completion, tries = row
+        attempt, code, detail, text, rationale, finish, prompt, completion, tries, thoughts = row
         if code is not None:
             failure = Failure(code, detail or "", text, prompt, completion, tries)
             return Recorded(attempt, failure)
-        reply = Reply(text, finish, prompt, completion, rationale=rationale, tries=tries)
+        reply = Reply(text, finish, prompt, completion, rationale=rationale, tries=tries,
+                      thoughts=thoughts)  # fmt: skip
         return Recorded(attempt, reply)
 
     def usage(self) -> Usage:
@@ -257,6 +263,18 @@ def journal_path(output: Path) -> Path:
     return output.with_name(f"{output.name}.journal.sqlite")
 
 
+def add_thoughts(database: sqlite3.Connection) -> None:
+    """Give a journal the column of thoughts, where it has none."""
+    if not has_thoughts(database):
+        database.execute(_THOUGHTS)
+
+
+def has_thoughts(database: sqlite3.Connection, schema: str = "main") -> bool:
+    """Whether a journal's results have the column of thoughts, which earlier ones lack."""
+    columns = database.execute("SELECT name FROM pragma_table_info('results', ?)", (schema,))
+    return ("thoughts",) in columns.fetchall()
+
+
 def differences(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> list[str]:
     """Return each field in which two settings differ, as `field: earlier -> later`."""
     return [
@@ -277,6 +295,9 @@ def _values(entry: Entry, now: str) -> tuple[Any, ...]:
         said: tuple[str | None, ...] = (
             None, None, outcome.text, outcome.rationale, outcome.finish_reason,
         )  # fmt: skip
+        thoughts = outcome.thoughts
     else:
         said = (outcome.reason, outcome.detail, outcome.text, None, None)
-    return (entry.key, entry.step, *said, *spent, entry.model, now, entry.key, entry.step)
+        thoughts = None
+    named = (entry.key, entry.step)
+    return (*named, *said, *spent, entry.model, now, thoughts, *named)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from clairkit.errors import UsageError
 from clairkit.generation.endpoint import find_endpoint
+from clairkit.generation.outcomes import marks_identity, thoughts_apart
 from clairkit.generation.requests import Control, Task
 from clairkit.generation.retry import RetryPolicy
 from clairkit.generation.sampling import Outcome
+from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 
 if TYPE_CHECKING:
     from clairkit.generation.chat_client import ChatClient
@@ -27,6 +29,7 @@ class OpenAIModel:
         policy: how failed requests are tried again.
         pace: the most requests, and the most tokens, a minute; None is no limit.
         needs_key: whether requests will be made; else OpenAI's own server may lack its key.
+        marks: of the thoughts before an answer.
 
     Raises:
         UsageError: there is no model name, or the URL is none.
@@ -47,13 +50,17 @@ class OpenAIModel:
         policy: RetryPolicy | None = None,
         pace: tuple[float | None, float | None] = (None, None),
         needs_key: bool = True,
+        marks: Marks = THOUGHT_MARKS,
     ) -> None:
         if not model:
             raise UsageError("the model has no name", remedy="write openai:MODEL")
         self.name = f"openai:{model}"
-        self.identity: Mapping[str, Any] = {"kind": "openai", "model": model}
+        self.identity: Mapping[str, Any] = {
+            "kind": "openai", "model": model, **marks_identity(marks),
+        }  # fmt: skip
         self.concurrency = concurrency
         self._model = model
+        self._marks = marks
         self._endpoint = find_endpoint(base_url, role, needs_key=needs_key)
         self._timeout = timeout
         self._policy = policy or RetryPolicy()
@@ -68,7 +75,8 @@ class OpenAIModel:
                 self._endpoint, concurrency=self.concurrency, timeout=self._timeout,
                 policy=self._policy, pace=self._pace,
             )  # fmt: skip
-        return [await self._client.post(self.body(task), control) for task in tasks]
+        replies = [await self._client.post(self.body(task), control) for task in tasks]
+        return [thoughts_apart(reply, self._marks) for reply in replies]
 
     async def close(self) -> None:
         if self._client is not None:

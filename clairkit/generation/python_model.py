@@ -13,10 +13,12 @@ from typing import Any
 
 from clairkit.display import excerpt
 from clairkit.errors import UsageError
+from clairkit.generation.outcomes import marks_identity, thoughts_apart
 from clairkit.generation.reasons import HALTED
 from clairkit.generation.requests import Control, Task
 from clairkit.generation.sampling import Failure, Outcome, Reply
 from clairkit.generation.threads import in_thread
+from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 
 _FORM = "write python:PACKAGE.MODULE:FUNCTION, as python:my_rules:revise"
 
@@ -32,6 +34,7 @@ class PythonModel:
     Args:
         path: `PACKAGE.MODULE:FUNCTION`; the current directory is searched first.
         concurrency: of an `async def` function.
+        marks: of the thoughts before an answer.
 
     Raises:
         UsageError: there is no such function.
@@ -40,7 +43,7 @@ class PythonModel:
     is_function = True
     batch_size = 1
 
-    def __init__(self, path: str, *, concurrency: int = 8) -> None:
+    def __init__(self, path: str, *, concurrency: int = 8, marks: Marks = THOUGHT_MARKS) -> None:
         self.name = f"python:{path}"
         self._function = load_function(path)
         self._is_async = inspect.iscoroutinefunction(self._function)
@@ -49,7 +52,9 @@ class PythonModel:
             "kind": "python",
             "function": path,
             "source": _source_hash(self._function),
+            **marks_identity(marks),
         }
+        self._marks = marks
 
     async def complete(self, tasks: Sequence[Task], control: Control) -> list[Outcome]:
         return [await self._one(task, control) for task in tasks]
@@ -69,7 +74,7 @@ class PythonModel:
             return Failure("function_error", f"{type(error).__name__}: the function cancelled it")
         except (Exception, SystemExit) as error:
             return Failure("function_error", excerpt(f"{type(error).__name__}: {error}", 300))
-        return _outcome(value)
+        return thoughts_apart(_outcome(value), self._marks)
 
     async def close(self) -> None:
         """Nothing is held."""

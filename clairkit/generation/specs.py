@@ -11,11 +11,12 @@ from clairkit.generation.hf_model import HfModel
 from clairkit.generation.openai_model import OpenAIModel
 from clairkit.generation.python_model import PythonModel
 from clairkit.generation.requests import Model
+from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """How models are run; nothing here changes what they say."""
+    """How models are run; nothing here but `thought_marks` changes what they say."""
 
     concurrency: int = 8
     """Requests at once to a server, or calls at once of an `async def` function."""
@@ -37,6 +38,8 @@ class ModelOptions:
     """The most tokens a minute, of prompts and replies, to each model of a server."""
     needs_key: bool = True
     """Whether requests will be made; a dry run or a batch file needs no key."""
+    thought_marks: Marks = THOUGHT_MARKS
+    """What tells thoughts from answers, see `clairkit.records.thoughts`; part of every key."""
 
     def __post_init__(self) -> None:
         for name in ("concurrency", "batch_size"):
@@ -77,7 +80,9 @@ def make_model(spec: str, options: ModelOptions | None = None, *, role: str | No
 
 
 _KINDS: dict[str, Callable[[str, ModelOptions, str | None], Model]] = {
-    "hf": lambda rest, options, role: HfModel(rest, batch_size=options.batch_size),
+    "hf": lambda rest, options, role: HfModel(
+        rest, batch_size=options.batch_size, marks=options.thought_marks
+    ),
     "openai": lambda rest, options, role: OpenAIModel(
         rest,
         base_url=options.base_url_of(role),
@@ -86,6 +91,9 @@ _KINDS: dict[str, Callable[[str, ModelOptions, str | None], Model]] = {
         timeout=options.timeout,
         pace=(options.requests_per_minute, options.tokens_per_minute),
         needs_key=options.needs_key,
+        marks=options.thought_marks,
     ),
-    "python": lambda rest, options, role: PythonModel(rest, concurrency=options.concurrency),
+    "python": lambda rest, options, role: PythonModel(
+        rest, concurrency=options.concurrency, marks=options.thought_marks
+    ),
 }

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from clairkit.batching.encode import TRUNCATIONS, Truncation
+from clairkit.batching.chat import SPECIAL_TOKENS, SpecialTokens
+from clairkit.batching.encode import THOUGHTS, TRUNCATIONS, Thoughts, Truncation
 from clairkit.errors import UsageError
 from clairkit.losses import LossMix, loss_options, parse_loss
 from clairkit.training.refs import parse_ref
@@ -121,6 +122,10 @@ class TrainConfig:
     """A Jinja file to use in place of the tokenizer's chat template."""
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     """Passed to the chat template."""
+    thoughts: Thoughts = "drop"
+    """What thoughts before an answer get (<think>…</think>): drop leaves them out, keep trains."""
+    special_tokens: SpecialTokens = "tokens"
+    """Special tokens spelt in an answer, those of the template aside: tokens, or plain text."""
     dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
     """What weights are loaded in; "auto" takes the checkpoint's."""
     trust_remote_code: bool = False
@@ -137,6 +142,8 @@ class TrainConfig:
         loss_options(self.mix, self.beta, self.loss_options)
         _one_of("kernel", self.kernel, KERNELS)
         _one_of("truncation", self.truncation, TRUNCATIONS)
+        _one_of("thoughts", self.thoughts, THOUGHTS)
+        _one_of("special_tokens", self.special_tokens, SPECIAL_TOKENS)
         _one_of("loss_mask", self.loss_mask, ("all", "edits", "weighted"))
         _one_of("dtype", self.dtype, ("float32", "bfloat16", "float16", "auto"))
         budget = self.memory_budget

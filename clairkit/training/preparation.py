@@ -35,13 +35,14 @@ def as_training_pairs(
             received=type(other).__name__,
             remedy="read them with clairkit.records.read_pairs",
         )
-    encoder = ChatEncoder(tokenizer, config.chat_template_kwargs)
+    encoder = ChatEncoder(tokenizer, config.chat_template_kwargs, config.special_tokens)
     encoded = encode_pairs(
         records,
         encoder,
         max_length=config.max_length,
         truncation=config.truncation,
         needs=config.mix.needs,
+        thoughts=config.thoughts,
     )
     return TrainingPairs(encoded.pairs)
 

@@ -55,3 +55,7 @@ def slow_shout(request: ReviseRequest) -> str:
 
 
 not_callable = 3
+
+
+def thoughtful(_request: AnswerRequest) -> str:
+    return "<think>\nThe user wants a sum.\n</think>\n\nThe sum is 42. I hope this helps."

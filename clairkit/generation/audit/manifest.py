@@ -28,6 +28,7 @@ _FORMAT = 1
 _START = "0" * 64
 _OWN = ("sequence", "previous", "time", "hash")  # what two entries of the same run differ in
 _CHUNK = 2**20
+_COLUMNS = 13  # of a result in journals from before there was one for thoughts
 
 
 def manifest_path(output: Path) -> Path:
@@ -145,6 +146,8 @@ def journal_digest(journal: Path, first: int | None = None) -> dict[str, Any]:
     with reading(journal) as database:
         for row in _results(database, first):
             count += 1
+            if len(row) > _COLUMNS and row[_COLUMNS] is None:
+                row = row[:_COLUMNS]  # as it was before the column of thoughts was there
             for value in row:
                 text = b"" if value is None else str(value).encode("utf-8", "surrogatepass")
                 # Kind and length first: no two rows give the same bytes.

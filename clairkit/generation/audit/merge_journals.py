@@ -13,10 +13,10 @@ from typing import Any
 from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
 from clairkit.generation.audit.rowbook import faults, reading, row_mark, transaction
-from clairkit.generation.journal import differences
+from clairkit.generation.journal import add_thoughts, differences, has_thoughts
 
 _COPY = """
-INSERT INTO results SELECT * FROM part.results AS theirs
+INSERT INTO results SELECT theirs.*{more} FROM part.results AS theirs
 WHERE NOT EXISTS (SELECT 1 FROM results AS ours
     WHERE ours.key = theirs.key AND ours.step = theirs.step)
 ORDER BY theirs.rowid
@@ -128,16 +128,18 @@ def _create(database: sqlite3.Connection, parts: Sequence[Path]) -> None:
             )
     for definition in _definitions(parts[0]):
         database.execute(definition)
+    add_thoughts(database)
     with reading(parts[0]) as first:
         kept = first.execute("SELECT * FROM meta WHERE name IN ('schema_version', 'settings')")
         database.executemany("INSERT INTO meta VALUES (?, ?)", kept.fetchall())
 
 
 def _definitions(part: Path) -> Iterator[str]:
+    """What makes a part's tables, without the column that journals of before lack."""
     with reading(part) as database:
         for kind in ("table", "index"):
             yield from (
-                sql for (sql,) in database.execute(
+                sql.replace(", thoughts TEXT", "") for (sql,) in database.execute(
                     "SELECT sql FROM sqlite_master WHERE type = ? AND sql IS NOT NULL "
                     "AND name NOT LIKE 'sqlite_%'", (kind,)
                 ).fetchall()
@@ -162,7 +164,8 @@ def _add(database: sqlite3.Connection, part: Path, shift: int) -> tuple[set[str]
                     into = earlier if loser == "main" else own
                     asked = f"SELECT row FROM {loser}.asked WHERE key = ? AND step = ?"
                     into |= {row for (row,) in database.execute(asked, (key, step))}
-            database.execute(_COPY)
+            more = "" if has_thoughts(database, "part") else ", NULL"
+            database.execute(_COPY.format(more=more))
             database.execute(_COPY_ROWS, (shift,))
             for table in ("asked", "removed"):
                 database.execute(f"INSERT OR IGNORE INTO {table} SELECT * FROM part.{table}")
