@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from clairkit.cli.column_options import column_options
 from clairkit.cli.console import Console, output_options
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 @click.option("--concurrency", type=int, default=8, show_default=True, help="Requests at once.")
 @click.option("--batch-size", type=int, default=16, show_default=True, help="Rows at once, hf:.")
 @click.option("--require-gain", is_flag=True, help="Exit with 8 or 7 without a gain; see above.")
+@column_options
 @click.option("--skip-bad", is_flag=True, help="Leave out unreadable rows, and count them.")
 @click.option("--force", is_flag=True, help="Replace the output if it exists.")
 @output_options
@@ -106,7 +108,12 @@ class _Job:
             concurrency=flags["concurrency"],
             batch_size=flags["batch_size"],
         )
-        stream = read_prompts(source, skip_bad=flags["skip_bad"], limit=flags["limit"])
+        stream = read_prompts(
+            source,
+            skip_bad=flags["skip_bad"],
+            limit=flags["limit"],
+            columns=flags["columns"],
+        )
         self.prompts = list(stream)
         self.skipped = dict(sorted(stream.skipped.items()))
         self._check = check
