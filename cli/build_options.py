@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from clairkit.cli.column_options import COLUMN_OPTIONS
 from clairkit.cli.config_file import read_config
 from clairkit.cli.sections import SectionOption
 
@@ -82,6 +83,7 @@ _OPTIONS = (
     _option(_PACE, "--prices", metavar="FILE", help="YAML: MODEL: {input: US$, output: US$}."),
     _option(_PACE, "--price", "price", metavar="MODEL=IN,OUT", multiple=True,
             help="US$ per million tokens."),
+    *(_option(_ROWS, name, **attributes) for name, attributes in COLUMN_OPTIONS),
     _option(_ROWS, "--limit", type=int, metavar="N", help="Only the first N good rows."),
     _option(_ROWS, "--skip-bad", is_flag=True, help="Leave out unreadable rows."),
     _option(_ROWS, "--shard", metavar="I/N", help="Only part I of N; see `clairkit merge`."),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from clairkit.cli.column_options import column_options
 from clairkit.cli.console import Console, output_options
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 @click.option("--thought-marks", multiple=True, metavar='"OPEN CLOSE"',
               help="What delimits thoughts, which no check sees; none for no marks.")  # fmt: skip
 @click.option("--require-gain", is_flag=True, help="Exit with 8 or 7 without a gain; see above.")
+@column_options
 @click.option("--skip-bad", is_flag=True, help="Leave out unreadable rows, and count them.")
 @click.option("--force", is_flag=True, help="Replace the output if it exists.")
 @output_options
@@ -110,7 +112,12 @@ class _Job:
             batch_size=flags["batch_size"],
             thought_marks=parse_marks(flags["thought_marks"]),
         )
-        stream = read_prompts(source, skip_bad=flags["skip_bad"], limit=flags["limit"])
+        stream = read_prompts(
+            source,
+            skip_bad=flags["skip_bad"],
+            limit=flags["limit"],
+            columns=flags["columns"],
+        )
         self.prompts = list(stream)
         self.skipped = dict(sorted(stream.skipped.items()))
         self._check = check

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from clairkit.cli.column_options import config_column_options
 from clairkit.cli.console import Console, output_options
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 @click.option("--use-peft", is_flag=True, default=None, help="Train a new LoRA adapter.")
 @click.option("--config", "file", metavar="FILE", help="A YAML file of configuration keys.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="One key; repeatable.")
+@config_column_options
 @click.option("--skip-bad", is_flag=True, default=None, help="Leave out unreadable rows.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, or a GPU's name.")
 @click.option("--memory", type=int, metavar="BYTES", help="Memory of the device, where it differs.")

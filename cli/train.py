@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from clairkit.cli.column_options import config_column_options
 from clairkit.cli.console import Console, output_options
 
 
@@ -54,6 +55,7 @@ from clairkit.cli.console import Console, output_options
     help="A key that may differ from the run that is resumed; repeatable.",
 )
 @click.option("--force", is_flag=True, help="Write into a run directory that holds something.")
+@config_column_options
 @click.option("--skip-bad", is_flag=True, default=None, help="Leave out unreadable rows.")
 @output_options
 def command(

@@ -10,14 +10,16 @@ from typing import Any
 from clairkit.records.columns import (
     ONE_SIDED_FORMS,
     PAIR_FORMS,
+    check_all_read,
     explicit_id,
     missing,
     optional_object,
     optional_text,
     others,
+    unnamed_prompt,
 )
 from clairkit.records.faults import RowFault
-from clairkit.records.implicit import split_messages, split_texts
+from clairkit.records.implicit import is_transcript, split_messages, split_texts
 from clairkit.records.messages import (
     Messages,
     check_prompt,
@@ -47,8 +49,10 @@ def to_prompt(row: Mapping[str, Any]) -> PromptRow:
     """
     if "prompt" not in row:
         raise missing(row, ("prompt",), "prompt (text or messages), answer and id (both optional)")
+    prompt = check_prompt(turns_of(row["prompt"], "prompt", role="user"))
+    check_all_read(row, prompt)
     return PromptRow(
-        prompt=check_prompt(turns_of(row["prompt"], "prompt", role="user")),
+        prompt=prompt,
         answer=optional_text(row, "answer"),
         id=explicit_id(row),
         extra=others(row, _PROMPT_KNOWN),
@@ -96,8 +100,9 @@ def _pair(
     rejected: Messages = (),
 ) -> Pair:
     source, provenance = _source(row)
+    check_all_read(row, check_prompt(prompt))
     return Pair(
-        prompt=check_prompt(prompt),
+        prompt=prompt,
         chosen=chosen,
         rejected=rejected,
         id=explicit_id(row),
@@ -185,10 +190,17 @@ def _implicit(row: Mapping[str, Any]) -> tuple[Messages, Messages, Messages]:
     if isinstance(chosen, str) != isinstance(rejected, str):
         problem = "`chosen` and `rejected` must both be texts or both be lists of messages"
         raise RowFault("bad_type", problem)
+    unnamed = unnamed_prompt(row, _PAIR_KNOWN)
     if isinstance(chosen, str):
-        return split_texts(text_of(chosen, "chosen"), text_of(rejected, "rejected"))
+        texts = text_of(chosen, "chosen"), text_of(rejected, "rejected")
+        if unnamed is not None and not all(map(is_transcript, texts)):
+            raise unnamed
+        return split_texts(*texts)
     turns = (turns_of(row[side], side, role="assistant") for side in _SIDES)
-    return split_messages(*turns)
+    try:
+        return split_messages(*turns)
+    except RowFault as fault:
+        raise unnamed or fault from None
 
 
 def _source(row: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -51,13 +51,15 @@ _HUB = re.compile(r"(?:hf://(?:datasets/)?)?([\w.-]+/[\w.-]+)(?::([\w.-]+))?")
 class Source:
     """Where rows come from.
 
-    `path` is a local path or a Hub id, `split` a split of a Hub data set, `gz` says compressed.
+    `path` is a local path or a Hub id, `split` a split of a Hub data set, `gz` says compressed;
+    `ignore` are columns that need not be read.
     """
 
     path: str
     kind: Kind
     gz: bool = False
     split: str | None = None
+    ignore: tuple[str, ...] = ()
 
 
 def find_source(given: str | os.PathLike[str]) -> Source:

@@ -118,6 +118,12 @@ class TrainConfig:
     """Write the final model with its adapter merged into the weights."""
     skip_bad: bool = False
     """Leave out rows that can't be read instead of stopping."""
+    prompt_column: str | None = None
+    """The column that holds the prompt, if not `prompt`."""
+    system_column: str | None = None
+    """A column whose text goes in front of the prompt as the system turn."""
+    ignore_column: Sequence[str] = ()
+    """Columns of the pairs that are left out."""
     chat_template_path: str | None = None
     """A Jinja file to use in place of the tokenizer's chat template."""
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)

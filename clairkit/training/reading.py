@@ -9,7 +9,7 @@ from typing import Any
 from clairkit.batching import ChatEncoder, EncodedPairs, encode_pairs
 from clairkit.batching.encode import AS_TEXT, AS_TOKEN
 from clairkit.errors import DataError
-from clairkit.records import read_pairs
+from clairkit.records import ColumnChoice, read_pairs
 from clairkit.records.leakage import prompt_digest
 from clairkit.training.config import TrainConfig
 from clairkit.training.masks import mask_pairs
@@ -50,7 +50,9 @@ def read_run_pairs(
 
     def encode(name: str, source: str) -> EncodedPairs:
         one_sided = not config.mix.needs_both
-        stream = read_pairs(source, skip_bad=config.skip_bad, one_sided=one_sided)
+        stream = read_pairs(
+            source, skip_bad=config.skip_bad, one_sided=one_sided, columns=_columns(config)
+        )
         seen = prompts[name] = set()
 
         def note_prompts() -> Any:
@@ -83,6 +85,10 @@ def read_run_pairs(
     if shared:
         say(f"Warning: {shared} prompts are in the training and in the evaluation pairs.")
     return train, evaluation
+
+
+def _columns(config: TrainConfig) -> ColumnChoice:
+    return ColumnChoice(config.prompt_column, config.system_column, tuple(config.ignore_column))
 
 
 def _check_edits(config: TrainConfig, encoded: EncodedPairs, say: Callable[[str], None]) -> None:

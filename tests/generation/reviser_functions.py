@@ -40,6 +40,10 @@ def leaving(request: ReviseRequest) -> str:
     raise SystemExit(3)
 
 
+async def leaving_later(request: ReviseRequest) -> str:
+    raise SystemExit(3)
+
+
 def surrogate(request: ReviseRequest) -> str:
     return "\udcff"
 
