@@ -9,6 +9,7 @@ from typing import Any
 from transformers import TrainingArguments
 
 from clairkit.errors import UsageError
+from clairkit.training.best_metric import check_best_metric
 from clairkit.training.config import Resolved, TrainConfig
 from clairkit.training.preparation import training_arguments
 from clairkit.training.refs import check_ref, parse_ref
@@ -22,11 +23,12 @@ def check_early(config: TrainConfig) -> TrainingArguments:
     """Return the Trainer's arguments when the run has what it names.
 
     Raises:
-        UsageError: a value that transformers refuses, an evaluation without pairs, a reference
-            that is not there.
+        UsageError: a value that transformers refuses, an evaluation without pairs, a metric for the
+            best model that there won't be, a reference that is not there.
     """
     arguments = training_arguments(config)
     check_evaluation(arguments, has_pairs=config.eval_pairs is not None)
+    check_best_metric(arguments, config, [""] if config.eval_pairs is not None else None)
     check_ref(parse_ref(config.ref), trust_remote_code=config.trust_remote_code)
     return arguments
 

@@ -15,7 +15,8 @@ from transformers import TrainingArguments
 from clairkit.batching import ChatEncoder, EncodedPair, encode_pairs
 from clairkit.errors import DataError, UsageError
 from clairkit.records import Pair
-from clairkit.training.config import ARGUMENT_DEFAULTS, TrainConfig
+from clairkit.training.best_metric import greater_is_better
+from clairkit.training.config import TrainConfig
 from clairkit.training.data import TrainingPairs
 
 
@@ -46,6 +47,29 @@ def as_training_pairs(
     return TrainingPairs(encoded.pairs)
 
 
+# Pairs to evaluate on; several sets of them by their names.
+HeldOut = (
+    Iterable[Pair] | Iterable[EncodedPair] | Mapping[str, Iterable[Pair] | Iterable[EncodedPair]]
+)
+
+
+def held_out_sets(
+    pairs: HeldOut | None, tokenizer: Any, config: TrainConfig
+) -> dict[str, TrainingPairs]:
+    """Return the encoded sets of held-out pairs by name: "" where there is one without a name."""
+    if pairs is None:
+        return {}
+    if not isinstance(pairs, Mapping):
+        return {"": as_training_pairs(pairs, tokenizer, config)}
+    if not pairs or not all(isinstance(name, str) and name for name in pairs):
+        raise UsageError(
+            "several sets of eval_pairs need a name each",
+            received=list(pairs),
+            remedy='pass {"NAME": pairs, …}, or pairs alone',
+        )
+    return {name: as_training_pairs(some, tokenizer, config) for name, some in pairs.items()}
+
+
 def training_arguments(config: TrainConfig) -> TrainingArguments:
     """Return the Trainer's arguments.
 
@@ -54,7 +78,10 @@ def training_arguments(config: TrainConfig) -> TrainingArguments:
     """
     # Pinned memory is for copies to a GPU; without one torch warns of it.
     pin = {"dataloader_pin_memory": torch.cuda.is_available()}
-    values = {**pin, **ARGUMENT_DEFAULTS, **_by_names_of_today(config.arguments)}
+    values = {**pin, **config.default_arguments, **_by_names_of_today(config.arguments)}
+    metric = values.get("metric_for_best_model")
+    if metric is not None and values.get("greater_is_better") is None:
+        values["greater_is_better"] = greater_is_better(metric, config.mix)
     try:
         return TrainingArguments(
             output_dir=config.output, remove_unused_columns=False, label_names=[], **values

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import Trainer
+from transformers import EarlyStoppingCallback, Trainer
 
 from clairkit.errors import UsageError
 
@@ -28,8 +29,25 @@ class ExactResume(Trainer):  # type: ignore[misc]  # transformers is untyped
             max_steps, steps_per_epoch, epochs, checkpoint, trial
         )
         self.state.compute_steps(self.args, max_steps)
+        if checkpoint is not None:
+            self._restore_best(Path(checkpoint).parent)
+            self._restore_patience()
         # transformers would train one more step within an epoch that was begun
         return (epochs, 0) if self.state.global_step >= max_steps else skipped
+
+    def _restore_best(self, run: Path) -> None:
+        """Find the best checkpoint beside the one that is resumed: the run may have been moved."""
+        step = self.state.best_global_step
+        if step and (run / f"checkpoint-{step}").is_dir():
+            self.state.best_model_checkpoint = str(run / f"checkpoint-{step}")
+
+    def _restore_patience(self) -> None:
+        """Go on counting evaluations without a gain; the Trainer would begin anew."""
+        kept = self.state.stateful_callbacks.get(EarlyStoppingCallback.__name__)
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, EarlyStoppingCallback) and isinstance(kept, dict):
+                counted = kept["attributes"]["early_stopping_patience_counter"]
+                callback.early_stopping_patience_counter = counted
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """Load the optimizer's moments and the schedule's place, not their settings."""

@@ -15,6 +15,7 @@ from clairkit.batching import EncodedPairs
 from clairkit.errors import ResourceError
 from clairkit.records.output import atomic_write, check_folder
 from clairkit.training import files
+from clairkit.training.best_metric import check_measured
 from clairkit.training.checkpoints import PARTIAL, resume_point, step_of
 from clairkit.training.config import Resolved, TrainConfig
 from clairkit.training.diagnosis import Diagnosis, RunFacts, diagnose, variant_alarm
@@ -90,6 +91,8 @@ def run_training(
     train, evaluation = read_run_pairs(config, tokenizer, say)
     if evaluation is not None and arguments.eval_strategy == "no" and not arguments.eval_on_start:
         say("Warning: eval_pairs are not evaluated; set eval_strategy to epoch or steps.")
+    if evaluation is not None:
+        check_measured(arguments.metric_for_best_model, {"": evaluation.pairs})
     alarm = variant_alarm(config.loss, train.sources)
     if alarm:
         say(f"Warning: {alarm}.")
