@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import EarlyStoppingCallback, TrainingArguments
+from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
 
 from clairkit.batching import EncodedPair
 from clairkit.errors import UsageError
@@ -61,6 +61,19 @@ def best_metric_line(arguments: TrainingArguments) -> str:
         f"Best model: by {_PREFIX}{arguments.metric_for_best_model.removeprefix(_PREFIX)}, the "
         f"{way} the better (greater_is_better says otherwise)"
     )
+
+
+def best_model(trainer: Trainer) -> dict[str, Any] | None:
+    """Return the best value of the metric for the best model and where it was; None without one."""
+    metric, state = trainer.args.metric_for_best_model, trainer.state
+    if metric is None or state.best_metric is None:
+        return None
+    return {
+        "metric": _PREFIX + metric.removeprefix(_PREFIX),
+        "value": state.best_metric,
+        "step": state.best_global_step,
+        "loaded": bool(trainer.args.load_best_model_at_end and state.best_model_checkpoint),
+    }
 
 
 def check_best_metric(

@@ -119,8 +119,28 @@ def prepare_model(model: nn.Module, config: TrainConfig) -> None:
             )
         for name in matches:
             names[name].requires_grad_(False)
-    if not any(parameter.requires_grad for parameter in names.values()):
+    trained = [parameter for parameter in names.values() if parameter.requires_grad]
+    if not trained:
         raise DataError("nothing is trainable", remedy="freeze fewer parameters")
+    refuse_float16(parameter.dtype for parameter in trained)
+
+
+def refuse_float16(dtypes: Iterable[torch.dtype | None]) -> None:
+    """Refuse to train weights in float16 without float32 masters.
+
+    Squared gradients are 0 in it, so that Adam divides by nothing: after two steps no weight is
+    what it was.
+
+    Raises:
+        UsageError: one of the dtypes is float16.
+    """
+    if torch.float16 in dtypes:
+        raise UsageError(
+            "weights in float16 can't be trained without float32 masters: the run would explode",
+            received="dtype float16",
+            remedy="set dtype: float32, with fp16: true for products in float16 on a GPU; weights "
+            "under an adapter may stay in float16",
+        )
 
 
 def has_dropout(model: nn.Module) -> bool:

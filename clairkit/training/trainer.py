@@ -34,9 +34,9 @@ from clairkit.training.finite import FiniteGradients, not_finite, refuse_weights
 from clairkit.training.head import LogpsPath, attach_logps
 from clairkit.training.identity import weights_digest
 from clairkit.training.merge import merged_model
-from clairkit.training.metric_logs import MetricLogs
 from clairkit.training.metrics import TokenView, step_metrics
 from clairkit.training.models import is_quantised, load_model
+from clairkit.training.movement import Movements, rounding_warning
 from clairkit.training.packing import Packing, packing_of
 from clairkit.training.preparation import (
     HeldOut,
@@ -63,7 +63,7 @@ from clairkit.training.step_zero import allowed_gap, check_step_zero
 _PAIRS_TO_FILL_PARTS = 64
 
 
-class PreferenceTrainer(SafeSaving, ExactResume, MetricLogs):  # type: ignore[misc]  # untyped
+class PreferenceTrainer(SafeSaving, ExactResume, Movements):  # type: ignore[misc]  # untyped
     """Trains a causal language model on preference pairs.
 
     Args:
@@ -128,6 +128,8 @@ class PreferenceTrainer(SafeSaving, ExactResume, MetricLogs):  # type: ignore[mi
             processing_class=tokenizer,
             callbacks=[self._finite, *early_stopping(config), *(callbacks or [])],
         )
+        if rounding := rounding_warning(model, self.args.learning_rate, self.args.optim.value):
+            say(rounding)
         if metric is not None:
             say(best_metric_line(self.args))
         if config.merge_adapter and self.is_fsdp_enabled:
@@ -194,9 +196,15 @@ class PreferenceTrainer(SafeSaving, ExactResume, MetricLogs):  # type: ignore[mi
         )
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the references, then train as the Trainer does."""
+        """Compute the references, train as the Trainer does, measure what it did to the model."""
         self.compute_references()
-        return super().train(*args, **kwargs)
+        output = super().train(*args, **kwargs)
+        self.measure_movement()
+        return output
+
+    def starts_as_reference(self) -> bool:
+        """Whether the reference is the model as it was given."""
+        return self.references is not None and self.references.is_policy
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """Evaluate the loss on the held-out pairs."""
