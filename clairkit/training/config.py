@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
+import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -16,18 +17,11 @@ from clairkit.batching.chat import SPECIAL_TOKENS, SpecialTokens
 from clairkit.batching.encode import THOUGHTS, TRUNCATIONS, Thoughts, Truncation
 from clairkit.errors import UsageError
 from clairkit.losses import LossMix, loss_options, parse_loss
+from clairkit.training.argument_defaults import derived_defaults
 from clairkit.training.refs import parse_ref
 
 KERNELS = ("auto", "triton", "native", "torch", "eager")
 
-# Where clairkit departs from the defaults of transformers.TrainingArguments.
-ARGUMENT_DEFAULTS: Mapping[str, Any] = types.MappingProxyType(
-    {
-        "learning_rate": 1e-6,  # TRL's for preference losses; 5e-5 moves a model too far
-        "logging_steps": 10,
-        "report_to": "none",  # nothing leaves the machine unasked
-    }
-)
 # Arguments of the Trainer that clairkit sets itself.
 _RESERVED = {
     "output_dir": "use -o/--output",
@@ -116,6 +110,10 @@ class TrainConfig:
     """Quantise the frozen weights to 4 bits (QLoRA); needs the [bnb] extra."""
     merge_adapter: bool = False
     """Write the final model with its adapter merged into the weights."""
+    early_stopping_patience: int | None = None
+    """Evaluations in a row without a better metric_for_best_model after which the run ends."""
+    early_stopping_threshold: float = 0.0
+    """What the metric must gain to count as better."""
     skip_bad: bool = False
     """Leave out rows that can't be read instead of stopping."""
     prompt_column: str | None = None
@@ -163,6 +161,7 @@ class TrainConfig:
         tokens = self.tokens_per_step
         if not (tokens in (None, "auto") or (isinstance(tokens, int) and tokens >= 1)):
             raise UsageError('tokens_per_step must be at least 1, "auto" or null', received=tokens)
+        _check_early_stopping(self.early_stopping_patience, self.early_stopping_threshold)
         if not 0 <= self.shared_weight <= 1:
             raise UsageError("shared_weight must lie in [0, 1]", received=self.shared_weight)
 
@@ -176,6 +175,17 @@ class TrainConfig:
         """Whether an adapter is trained instead of the weights."""
         return self.use_peft or self.adapter is not None
 
+    @functools.cached_property
+    def derived(self) -> dict[str, tuple[Any, str]]:
+        """The arguments that were not given and get a default of clairkit's, with its origin."""
+        given = {**self.arguments, "early_stopping_patience": self.early_stopping_patience}
+        return derived_defaults(given, adapter=self.trains_adapter)
+
+    @property
+    def default_arguments(self) -> dict[str, Any]:
+        """The values of `derived`."""
+        return {key: value for key, (value, _) in self.derived.items()}
+
     @property
     def loss_options(self) -> dict[str, Any]:
         """The options of the loss that were set."""
@@ -188,7 +198,7 @@ class TrainConfig:
         own = {key: list(v) if isinstance(v, tuple) else v for key, v in own.items()}
         own["chat_template_kwargs"] = dict(self.chat_template_kwargs)
         arguments = own.pop("arguments")
-        return {**own, **ARGUMENT_DEFAULTS, **arguments}
+        return {**own, **self.default_arguments, **arguments}
 
 
 @dataclass(frozen=True)
@@ -212,8 +222,8 @@ def resolve(
     Raises:
         UsageError: an unknown key, a value of the wrong type, a file that is no mapping.
     """
-    values: dict[str, Any] = dict(ARGUMENT_DEFAULTS)
-    origins = dict.fromkeys((*_own_types(), *ARGUMENT_DEFAULTS), "default")
+    values: dict[str, Any] = {}
+    origins = dict.fromkeys(_own_types(), "default")
     given = {key: value for key, value in flags.items() if value is not None}
     layers = (
         (file or "", _read_yaml(file) if file else {}),
@@ -227,7 +237,10 @@ def resolve(
     for key in ("model", "pairs", "output"):
         if not own.get(key):
             raise UsageError(f"no {key} given", remedy=f"pass --{key} or set it in the file")
-    return Resolved(TrainConfig(**own, arguments=values), origins)
+    config = TrainConfig(**own, arguments=values)
+    origins |= {key: origin for key, (_, origin) in config.derived.items()}
+    whole = dataclasses.replace(config, arguments={**config.default_arguments, **values})
+    return Resolved(whole, origins)
 
 
 def _own_types() -> dict[str, Any]:
@@ -306,15 +319,6 @@ def _type_name(hint: Any) -> str:
     return text.replace("typing.", "").replace("collections.abc.", "")
 
 
-def argument_defaults() -> dict[str, Any]:
-    """Return the defaults of transformers.TrainingArguments with clairkit's departures."""
-    from transformers import TrainingArguments
-
-    fields = (f for f in dataclasses.fields(TrainingArguments) if f.init)
-    plain = {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
-    return {**plain, **ARGUMENT_DEFAULTS}
-
-
 def _check_arguments(values: Mapping[str, Any]) -> None:
     """Check names and types; transformers itself refuses a text for a number only when it runs."""
     from transformers import TrainingArguments
@@ -336,6 +340,16 @@ def _check_arguments(values: Mapping[str, Any]) -> None:
             raise UsageError(f"{key} must lie in [0, 2**32)", received=value)
     if values.get("train_sampling_strategy") == "group_by_length":
         raise UsageError("train_sampling_strategy can't be group_by_length", remedy="use random")
+
+
+def _check_early_stopping(patience: int | None, threshold: float) -> None:
+    if patience is None and threshold:
+        raise UsageError("early_stopping_threshold needs early_stopping_patience")
+    if (patience is not None and patience < 1) or not 0 <= threshold < math.inf:
+        raise UsageError(
+            "early_stopping_patience must be at least 1, early_stopping_threshold at least 0",
+            received=f"{patience}, {threshold}",
+        )
 
 
 _ADAPTER_KEYS = ("lora_r", "lora_alpha", "lora_dropout", "lora_target_modules",

@@ -15,9 +15,16 @@ from clairkit.batching import EncodedPairs
 from clairkit.errors import ResourceError
 from clairkit.records.output import atomic_write, check_folder
 from clairkit.training import files
+from clairkit.training.best_metric import best_model, check_measured
 from clairkit.training.checkpoints import PARTIAL, resume_point, step_of
 from clairkit.training.config import Resolved, TrainConfig
-from clairkit.training.diagnosis import Diagnosis, RunFacts, diagnose, variant_alarm
+from clairkit.training.diagnosis import (
+    Diagnosis,
+    Movement,
+    RunFacts,
+    diagnose,
+    variant_alarm,
+)
 from clairkit.training.early import check_apart, check_early, settled
 from clairkit.training.interrupt import StopOnSignal
 from clairkit.training.memory import peak_memory_mb
@@ -49,6 +56,10 @@ class TrainResult:
     peak_memory_mb: float
     """Of tensors on a GPU; without one, of the whole process."""
     diagnosis: Diagnosis
+    movement: Movement | None = None
+    """How far the model moved; None of a run that a signal ended."""
+    best: Mapping[str, Any] | None = None
+    """The metric for the best model, its value, and the step of the checkpoint that has it."""
     signal: int | None = None
 
 
@@ -90,6 +101,8 @@ def run_training(
     train, evaluation = read_run_pairs(config, tokenizer, say)
     if evaluation is not None and arguments.eval_strategy == "no" and not arguments.eval_on_start:
         say("Warning: eval_pairs are not evaluated; set eval_strategy to epoch or steps.")
+    if evaluation is not None:
+        check_measured(arguments.metric_for_best_model, {"": evaluation.pairs})
     alarm = variant_alarm(config.loss, train.sources)
     if alarm:
         say(f"Warning: {alarm}.")
@@ -124,6 +137,7 @@ def run_training(
         counts=train.counts,
         reference=config.ref,
         loss_mask=config.loss_mask,
+        movement=trainer.movement,
     )
     rows = files.read_metrics(run)
     result = TrainResult(
@@ -138,6 +152,8 @@ def run_training(
         seconds=round(time.monotonic() - started, 3),
         peak_memory_mb=peak_memory_mb(),
         diagnosis=diagnose(rows, facts),
+        movement=trainer.movement,
+        best=best_model(trainer),
         signal=None if finished else stop.signal,
     )
     if finished:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,20 +21,29 @@ from clairkit.kernels import fused_preference
 from clairkit.kernels.preference import fits_one_launch
 from clairkit.losses import PairLogps, PreferenceLoss, fusable, loss_options, preference_loss
 from clairkit.records import Pair
+from clairkit.training.best_metric import (
+    best_metric_line,
+    check_best_metric,
+    check_measured,
+    early_stopping,
+)
 from clairkit.training.config import TrainConfig
-from clairkit.training.data import Part, StepSize, TrainingCollator, without_repeats
+from clairkit.training.data import Part, StepSize, TrainingCollator, TrainingPairs, without_repeats
 from clairkit.training.early import check_evaluation, step_tokens
 from clairkit.training.finite import FiniteGradients, not_finite, refuse_weights_not_finite
 from clairkit.training.head import LogpsPath, attach_logps
 from clairkit.training.identity import weights_digest
 from clairkit.training.merge import merged_model
-from clairkit.training.metrics import MetricMeans, TokenView, step_metrics
+from clairkit.training.metrics import TokenView, step_metrics
 from clairkit.training.models import is_quantised, load_model
+from clairkit.training.movement import Movements, rounding_warning
 from clairkit.training.packing import Packing, packing_of
 from clairkit.training.preparation import (
+    HeldOut,
     as_training_pairs,
     check_vocabulary,
     has_dropout,
+    held_out_sets,
     pad_id,
     prepare_model,
     training_arguments,
@@ -54,7 +63,7 @@ from clairkit.training.step_zero import allowed_gap, check_step_zero
 _PAIRS_TO_FILL_PARTS = 64
 
 
-class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]  # untyped
+class PreferenceTrainer(SafeSaving, ExactResume, Movements):  # type: ignore[misc]  # untyped
     """Trains a causal language model on preference pairs.
 
     Args:
@@ -62,7 +71,8 @@ class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]
         tokenizer: its tokenizer, with a chat template.
         config: what the run is.
         pairs: the training pairs, as records or already encoded.
-        eval_pairs: held-out pairs for the loss.
+        eval_pairs: held-out pairs for the loss; a mapping where there are several sets of them,
+            whose names stand before their metrics (`eval_NAME_loss`).
         callbacks: of transformers.
         say: gets a line for people where the run departs from what was asked.
 
@@ -78,7 +88,7 @@ class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]
         tokenizer: Any,
         config: TrainConfig,
         pairs: Iterable[Pair] | Iterable[EncodedPair],
-        eval_pairs: Iterable[Pair] | Iterable[EncodedPair] | None = None,
+        eval_pairs: HeldOut | None = None,
         callbacks: list[Any] | None = None,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
@@ -86,10 +96,11 @@ class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]
         arguments = training_arguments(config)
         check_evaluation(arguments, has_pairs=eval_pairs is not None)
         train_data = as_training_pairs(pairs, tokenizer, config)
-        eval_data = None
-        if eval_pairs is not None:
-            eval_data = as_training_pairs(eval_pairs, tokenizer, config)
-        for data in filter(None, (train_data, eval_data)):
+        held_out = held_out_sets(eval_pairs, tokenizer, config)
+        check_best_metric(arguments, config, list(held_out) or None)
+        metric = arguments.metric_for_best_model
+        check_measured(metric, {name: data.pairs for name, data in held_out.items()})
+        for data in (train_data, *held_out.values()):
             check_vocabulary(model, data)
         prepare_model(model, config)
         self.path: LogpsPath = attach_logps(
@@ -105,7 +116,6 @@ class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]
         self.references: References | None = None
         self.first_reference_file: Path | None = None  # of the run that is resumed
         self.weights_sha256 = weights_digest(model)
-        self._means = {"train": MetricMeans(), "eval": MetricMeans()}
         self._step = StepSize(1, 1, 1)
         self._guarded = False
         self._finite = FiniteGradients()
@@ -113,11 +123,15 @@ class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]
             model=model,
             args=arguments,
             train_dataset=train_data,
-            eval_dataset=eval_data,
+            eval_dataset=held_out.get("", held_out or None),
             data_collator=collator,
             processing_class=tokenizer,
-            callbacks=[self._finite, *(callbacks or [])],
+            callbacks=[self._finite, *early_stopping(config), *(callbacks or [])],
         )
+        if rounding := rounding_warning(model, self.args.learning_rate, self.args.optim.value):
+            say(rounding)
+        if metric is not None:
+            say(best_metric_line(self.args))
         if config.merge_adapter and self.is_fsdp_enabled:
             raise UsageError(
                 "merge_adapter can't be set when the model is cut by FSDP",
@@ -128,14 +142,18 @@ class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]
         # `compute_loss` divides by the pairs of a step; the Trainer need not divide again.
         self.model_accepts_loss_kwargs = True
 
+    def _datasets(self) -> list[TrainingPairs]:
+        """The training pairs, then all held-out ones."""
+        held_out = self.eval_dataset
+        several = held_out.values() if isinstance(held_out, Mapping) else (held_out,)
+        return [data for data in (self.train_dataset, *several) if data is not None]
+
     def _largest_pair(self) -> int:
-        datasets = [data for data in (self.train_dataset, self.eval_dataset) if data is not None]
-        return max(self.pair_collator.size(pair) for data in datasets for pair in data.pairs)
+        return max(self.pair_collator.size(pair) for data in self._datasets() for pair in data.pairs)
 
     def compute_references(self) -> None:
         """Fill in the reference log-probs of all pairs."""
-        datasets = [data for data in (self.train_dataset, self.eval_dataset)
-                    if data is not None and data.reference is None]  # fmt: skip
+        datasets = [data for data in self._datasets() if data.reference is None]
         if not datasets:
             return
         if self.state.global_step:
@@ -178,9 +196,15 @@ class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]
         )
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the references, then train as the Trainer does."""
+        """Compute the references, train as the Trainer does, measure what it did to the model."""
         self.compute_references()
-        return super().train(*args, **kwargs)
+        output = super().train(*args, **kwargs)
+        self.measure_movement()
+        return output
+
+    def starts_as_reference(self) -> bool:
+        """Whether the reference is the model as it was given."""
+        return self.references is not None and self.references.is_policy
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """Evaluate the loss on the held-out pairs."""
@@ -352,18 +376,6 @@ class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]
         """Return what the Trainer's estimate says for all parts."""
         estimate = super().floating_point_ops
         return float(sum(estimate(part["model"]) for part in inputs["parts"]))
-
-    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Log with the metrics gathered since the last time."""
-        # an evaluation logs its loss under a prefix of the caller's choice, "eval" by default
-        found = [name.removesuffix("loss") for name in logs if name.endswith("_loss")]
-        prefix = next((name for name in found if name != "train_"), "")
-        means = self._means["eval" if prefix else "train"].take(self._sum_over_processes)
-        super().log(logs | {prefix + name: value for name, value in means.items()}, *args, **kwargs)
-
-    def _sum_over_processes(self, values: Tensor) -> Tensor:
-        total: Tensor = self.accelerator.reduce(values, reduction="sum")
-        return total
 
     def _check_step_0(
         self, model: nn.Module, pairs: PairLogps, result: PreferenceLoss, inputs: Part

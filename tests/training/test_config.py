@@ -10,7 +10,7 @@ import yaml
 
 from clairkit.errors import UsageError
 from clairkit.training import TrainConfig, resolve
-from clairkit.training.config import ARGUMENT_DEFAULTS
+from clairkit.training.argument_defaults import ARGUMENT_DEFAULTS
 from clairkit.training.files import check_same_run, config_text
 
 GIVEN = {"model": "m", "pairs": "p.jsonl", "output": "run"}
