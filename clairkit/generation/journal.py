@@ -134,6 +134,7 @@ class Journal:
     def _open(self) -> None:
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=FULL")
+        self._database.execute("PRAGMA secure_delete=ON")  # what is replaced is overwritten
         self._database.executescript(_TABLES)
         found = self.meta("schema_version")
         if found is None:
@@ -241,6 +242,9 @@ class Journal:
         try:
             yield
         except sqlite3.OperationalError as error:
+            if "decode" in str(error):  # a text that is no UTF-8: a bit of it was flipped
+                raise DataError("the journal is damaged: a text is no UTF-8", path=self.path,
+                                remedy="put back the file as it was") from None  # fmt: skip
             raise ResourceError(
                 f"{self.path}: the journal can't be used ({error})",
                 remedy="free or choose another place; what was recorded is kept",
@@ -248,8 +252,14 @@ class Journal:
         except sqlite3.DatabaseError as error:
             if type(error) is not sqlite3.DatabaseError:  # a bug of ours, not the file's fault
                 raise
-            raise DataError(f"is no journal of clairkit ({error})", path=self.path,
-                            remedy="move it away or choose another output") from None  # fmt: skip
+            raise DataError(f"is no journal of clairkit, or damaged ({error})", path=self.path,
+                            remedy="put it back as it was, or choose another output",
+            ) from None  # fmt: skip
+
+
+def create_tables(database: sqlite3.Connection) -> None:
+    """Make the tables of a journal where they are not there."""
+    database.executescript(_TABLES)
 
 
 def journal_path(output: Path) -> Path:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from clairkit.errors import DataError
+from clairkit.records.temporary import restore
 
 Kind = Literal["jsonl", "json", "csv", "parquet", "folder", "hub"]
 
@@ -71,6 +72,7 @@ def find_source(given: str | os.PathLike[str]) -> Source:
         raise DataError("a path cannot hold a NUL character", received=path.replace("\0", "\\0"))
     if isinstance(given, str) and (hub := _hub(path)):
         return hub
+    restore(Path(os.path.realpath(path)))
     mode = _mode(path)
     if stat.S_ISDIR(mode):
         return _folder(path)
