@@ -113,7 +113,8 @@ def remove(
             written = [*map(Path, files)]
             delete_leftovers(output, written, lambda row: row_mark(row_of(row)) in marks)
             results = _delete(book, output, unknown=unknown)
-            overwrite_deleted(book)
+            if not intent.is_done:
+                overwrite_deleted(book)
         pairs = check_gone(output, written, marks)
         entry = seal(output, "remove", {"pairs": pairs, "removed": len(marks)})
         with RowBook(journal_path(output)) as book, transaction(book.database):
@@ -240,6 +241,6 @@ def _rewrite(
         reopened = sum(1 for row in set_aside(output) if is_twin(row) and not is_gone(row))
         dropped = without(aside, lambda row: is_gone(row) or is_twin(row))
         files[str(aside)] = dropped
-        if dropped and not any(True for _ in rows_of(aside)):
+        if not any(True for _ in rows_of(aside)):
             aside.unlink()
     return files, reopened
