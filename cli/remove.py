@@ -42,8 +42,9 @@ def command(
     rows were removed, not which. A row is meant when one --id or --where meets it.
     """
     from clairkit.display import counted
+    from clairkit.errors import PartialError
     from clairkit.generation.audit.files import find_output
-    from clairkit.generation.audit.remove import choose_rows, remove
+    from clairkit.generation.audit.remove import choose_rows, remove, requests_of
 
     console = Console(as_json=as_json, quiet=quiet)
     output = find_output(pairs)
@@ -54,7 +55,10 @@ def command(
         console.show(f"{counted(len(rows), 'row')} would be removed: {listed}")
         console.result({"rows": len(rows), "ids": rows, "dry_run": True})
         return
-    done = remove(output, rows, also=[Path(file) for file in also], unknown=unknown)
+    done = remove(
+        output, rows, also=[Path(file) for file in also], unknown=unknown,
+        requests=requests_of(ids=ids, where=where),
+    )  # fmt: skip
     console.table(
         f"{counted(done.rows, 'row')} removed",
         ["from", "removed"],
@@ -79,6 +83,12 @@ def command(
             "files": done.files,
             "reopened": done.reopened,
             "beside": done.beside,
+            "holding": done.holding,
             "head": done.entry["hash"],
         }
     )
+    if done.holding:
+        raise PartialError(
+            f"{', '.join(done.holding)}: holds texts of the removed rows, and was not touched",
+            remedy="delete it, then give the same call again",
+        )

@@ -15,7 +15,8 @@ from functools import partial
 from pathlib import Path
 
 from clairkit.errors import UsageError
-from clairkit.generation.audit.rowbook import kept_rows
+from clairkit.generation.audit.manifest import check_sealed
+from clairkit.generation.audit.rowbook import RowBook, kept_rows
 from clairkit.generation.batch_file import BatchFile, can_batch, write_batches
 from clairkit.generation.batch_rounds import Imported, import_batches, local_part, open_calls
 from clairkit.generation.control import Control
@@ -154,6 +155,8 @@ def _open_journal(path: Path, method: Method, *, force: bool) -> Journal:
     journal = Journal(path)
     try:
         journal.settle(method.settings(), force=force)
+        RowBook(journal.path).close()
+        check_sealed(path)
     except BaseException:
         journal.close()
         raise

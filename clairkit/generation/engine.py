@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from clairkit.errors import DataError, UsageError
+from clairkit.generation.audit.manifest import check_sealed
 from clairkit.generation.audit.rowbook import kept_rows
 from clairkit.generation.control import Control, Spent
 from clairkit.generation.driver import run_works, trace
@@ -215,6 +216,7 @@ def run_build(
         _check_same_prompts(rows, method, journal, path, force=force)
         control = make_control(settings, prices, journal)
         kept = kept_rows(rows, journal.path)
+        check_sealed(path)
         make_calls = engine or _calls_here
         make_calls(kept, method, journal, control, progress=progress, say=say, total=count)
         return export(rows, method, journal, control, path, prices=prices, started=started)

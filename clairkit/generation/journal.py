@@ -138,8 +138,8 @@ class Journal:
     def _open(self) -> None:
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=FULL")
-        self._database.executescript(_TABLES)
-        add_thoughts(self._database)
+        self._database.execute("PRAGMA secure_delete=ON")  # what is replaced is overwritten
+        create_tables(self._database)
         found = self.meta("schema_version")
         if found is None:
             self.set_meta("schema_version", SCHEMA_VERSION)
@@ -247,6 +247,9 @@ class Journal:
         try:
             yield
         except sqlite3.OperationalError as error:
+            if "decode" in str(error):  # a text that is no UTF-8: a bit of it was flipped
+                raise DataError("the journal is damaged: a text is no UTF-8", path=self.path,
+                                remedy="put back the file as it was") from None  # fmt: skip
             raise ResourceError(
                 f"{self.path}: the journal can't be used ({error})",
                 remedy="free or choose another place; what was recorded is kept",
@@ -254,25 +257,22 @@ class Journal:
         except sqlite3.DatabaseError as error:
             if type(error) is not sqlite3.DatabaseError:  # a bug of ours, not the file's fault
                 raise
-            raise DataError(f"is no journal of clairkit ({error})", path=self.path,
-                            remedy="move it away or choose another output") from None  # fmt: skip
+            raise DataError(f"is no journal of clairkit, or damaged ({error})", path=self.path,
+                            remedy="put it back as it was, or choose another output",
+            ) from None  # fmt: skip
+
+
+def create_tables(database: sqlite3.Connection) -> None:
+    """Make the tables and columns of a journal that are not there."""
+    database.executescript(_TABLES)
+    columns = database.execute("SELECT name FROM pragma_table_info('results')").fetchall()
+    if ("thoughts",) not in columns:
+        database.execute(_THOUGHTS)
 
 
 def journal_path(output: Path) -> Path:
     """Return where the journal of an output stands."""
     return output.with_name(f"{output.name}.journal.sqlite")
-
-
-def add_thoughts(database: sqlite3.Connection) -> None:
-    """Give a journal the column of thoughts, where it has none."""
-    if not has_thoughts(database):
-        database.execute(_THOUGHTS)
-
-
-def has_thoughts(database: sqlite3.Connection, schema: str = "main") -> bool:
-    """Whether a journal's results have the column of thoughts, which earlier ones lack."""
-    columns = database.execute("SELECT name FROM pragma_table_info('results', ?)", (schema,))
-    return ("thoughts",) in columns.fetchall()
 
 
 def differences(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> list[str]:

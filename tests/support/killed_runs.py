@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import gc
 import json
 import multiprocessing
 import os
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from moments import Clock, Moment
 from tiny import make_llama, make_tokenizer
 
 from clairkit.errors import ResourceError
@@ -30,69 +29,6 @@ SETTINGS = {
     "eval_strategy": "steps", "per_device_train_batch_size": 2, "per_device_eval_batch_size": 2,
     "gradient_accumulation_steps": 3, "learning_rate": 1e-3, "use_cpu": True,
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Moment:
-    """The `count`-th time that a run does something of this kind; any kind when None."""
-
-    count: int
-    kind: str | None = None
-
-
-class Clock:
-    """Counts what a run does, by kind, and kills the process when the moment has come."""
-
-    def __init__(self, moment: Moment | None) -> None:
-        self.moment = moment
-        self.seen: list[str] = []
-
-    def due(self, kind: str) -> bool:
-        """Note one more of this kind; return whether the moment has come."""
-        self.seen.append(kind)
-        if self.moment is None:
-            return False
-        wanted = self.moment.kind
-        count = len(self.seen) if wanted is None else self.seen.count(kind)
-        return wanted in (None, kind) and count == self.moment.count
-
-    def tick(self, kind: str) -> None:
-        """Note one more of this kind, and die if the moment has come."""
-        if self.due(kind):
-            die()
-
-    def before(self, owner: Any, name: str, kind: str) -> None:
-        """Let `owner.name` be something that the clock counts; the process dies before it."""
-        original = getattr(owner, name)
-
-        @functools.wraps(original)
-        def counted(*args: Any, **kwargs: Any) -> Any:
-            self.tick(kind)
-            return original(*args, **kwargs)
-
-        setattr(owner, name, counted)
-
-    def half_written(self, owner: Any, name: str, kind: str, place: int) -> None:
-        """Count `owner.name`, which writes the file that is its argument at `place`.
-
-        The process dies when half of the file is written.
-        """
-        original = getattr(owner, name)
-
-        @functools.wraps(original)
-        def counted(*args: Any, **kwargs: Any) -> Any:
-            result = original(*args, **kwargs)
-            if self.due(kind):
-                os.truncate(args[place], Path(args[place]).stat().st_size // 2)
-                die()
-            return result
-
-        setattr(owner, name, counted)
-
-
-def die() -> None:
-    """Leave as kill -9 does: no `finally`, no buffer flushed."""
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def watch(clock: Clock) -> None:

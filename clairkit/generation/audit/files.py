@@ -14,6 +14,7 @@ from clairkit.records.arrow_rows import folder_rows, parquet_rows
 from clairkit.records.faults import Located, RowFault
 from clairkit.records.json_file import json_lines
 from clairkit.records.source import Kind, Source, find_source
+from clairkit.records.temporary import restore
 
 Row = dict[str, Any]
 
@@ -107,6 +108,7 @@ def find_output(given: str | None) -> Path:
     """
     if given is not None:
         path = Path(given)
+        restore(path.resolve())
         if not path.exists():
             raise DataError("no such file", path=given, remedy="name what build-pairs wrote")
         return path
@@ -116,6 +118,7 @@ def find_output(given: str | None) -> Path:
         found = f"{len(here)} outputs of build-pairs are in this folder"
         raise DataError(found, received=excerpt(", ".join(here)) or None,
                         remedy="name the pair file")  # fmt: skip
+    restore(Path(here[0]).resolve())
     return Path(here[0])
 
 

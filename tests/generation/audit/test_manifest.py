@@ -17,12 +17,12 @@ from clairkit.generation.audit.explain import explain
 from clairkit.generation.audit.files import rows_of
 from clairkit.generation.audit.manifest import (
     chain_problem,
-    journal_digest,
     manifest_path,
     quarantine_path,
     read_manifest,
     seal,
 )
+from clairkit.generation.audit.results_digest import journal_digest
 from clairkit.generation.audit.verify import verify
 from clairkit.generation.journal import journal_path
 from clairkit.records import digest, write_rows
