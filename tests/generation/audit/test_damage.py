@@ -93,9 +93,11 @@ def test_any_change_of_a_sealed_result_is_found(output: Path, sql: str, said: st
 
 
 def test_what_was_added_since_is_no_damage(output: Path) -> None:
-    change(output, "INSERT INTO results SELECT 'k', step, attempt, reason, detail, text, rationale,"
-                   " finish_reason, prompt_tokens, completion_tokens, tries, model, created "
-                   "FROM results WHERE rowid = 1")  # fmt: skip
+    names = "step, attempt, text, prompt_tokens, completion_tokens, tries, model, created"
+    change(
+        output,
+        f"INSERT INTO results (key, {names}) SELECT 'k', {names} FROM results WHERE rowid = 1",
+    )
     build(output, [*ROWS, prompt(8)])
     assert verify(output).problems == []
     assert read_manifest(output)[-1]["journal"]["results"] == 15
