@@ -1,4 +1,4 @@
-"""The metric for the best model: any that is logged, either way, and refused before it is too late."""
+"""The metric for the best model: any that is logged, either way, else refused before it matters."""
 
 from __future__ import annotations
 
@@ -256,7 +256,8 @@ def test_a_metric_of_a_side_that_the_held_out_pairs_lack(
         ("eval_rewards/margins", True), ("rewards/chosen", True), ("rewards/rejected", False),
         ("logps/rejected", False), ("kl/rejected", False), ("saturation/chosen", False),
         ("below_reference/chosen", False), ("below_reference/rejected", True),
-        ("quadrants/chosen_up_rejected_down", True), ("far_quadrants/chosen_down_rejected_up", False),
+        ("quadrants/chosen_up_rejected_down", True), ("logps/chosen", True),
+        ("far_quadrants/chosen_down_rejected_up", False),
         ("logratio/chosen_end", True), ("runtime", False), ("samples_per_second", True),
         ("mine", None),
     ],

@@ -264,7 +264,9 @@ def test_the_final_weights_decide_whether_a_long_run_moved() -> None:
 
 def test_hardly_moved_suggests_a_rate() -> None:
     (found,) = read(moving(*WANTED), movement=after(0.01, -0.01)).findings
-    assert "(now 1e-06) to about 2e-05, at" in found.text  # a margin of 0.02, ten times 0.05 aimed at
+    assert (
+        "(now 1e-06) to about 2e-05, at" in found.text
+    )  # a margin of 0.02, ten times 0.05 aimed at
     (found,) = read(moving(1e-9, -1e-9), movement=after(0.0, 0.0)).findings
     assert "to about 0.001 or more, at" in found.text
     (found,) = read(moving(0.004, -0.004)).findings  # of a run that measured nothing at its end

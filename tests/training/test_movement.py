@@ -49,9 +49,7 @@ def files(tmp_path: Path, model_folder: Path) -> dict[str, str]:
 
 
 def finish(files: dict[str, str], *settings: str) -> Any:
-    return run_training(
-        resolve(files, ["use_cpu=true", "save_strategy=no", *settings]), force=True
-    )
+    return run_training(resolve(files, ["use_cpu=true", "save_strategy=no", *settings]), force=True)
 
 
 @pytest.mark.parametrize("steps", [1, 3, 5])

@@ -126,7 +126,8 @@ def rounded_away(_view: Trajectory | None, facts: RunFacts) -> Finding | None:
         "updates were lost to rounding",
         f"{movement.lost:.0%} of the updates were too small to change a weight: the weights are "
         f"trained in {movement.dtype}{changed}. To keep them, {remedy}.",
-        {"lost": movement.lost} | ({} if movement.changed is None else {"changed": movement.changed}),
+        {"lost": movement.lost}
+        | ({} if movement.changed is None else {"changed": movement.changed}),
     )
 
 
