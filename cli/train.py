@@ -111,6 +111,10 @@ def command(
         ["last logged step", "value"],
         [[name, f"{value:.4f}"] for name, value in metrics.items()],
     )
+    if result.best is not None:
+        best = result.best
+        loaded = ", which is the model that was written" if best["loaded"] else ""
+        console.show(f"Best {best['metric']}: {best['value']:.4g}, at step {best['step']}{loaded}.")
     for line in result.diagnosis.lines:
         console.show(line)
     console.show(f"Curves: {result.output / 'training.html'}")

@@ -19,10 +19,9 @@ class MetricLogs(Trainer):  # type: ignore[misc]  # transformers is untyped
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Log; a row of training steps gets the metrics gathered since the last one."""
-        means = {}
         if "loss" in logs or "train_loss" in logs:
-            means = self._means["train"].take(self._sum_over_processes)
-        super().log(logs | means, *args, **kwargs)
+            logs.update(self._means["train"].take(self._sum_over_processes))
+        super().log(logs, *args, **kwargs)  # adds the epoch, in place
 
     def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
         """Run over held-out pairs; what it returns holds all metrics, as callbacks and logs do."""

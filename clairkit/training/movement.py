@@ -182,6 +182,8 @@ class StartOfMovement(TrainerCallback, ExportableState):  # type: ignore[misc]  
 class Movements(MetricLogs):
     """A Trainer that measures how far it moved its model."""
 
+    is_in_train: bool
+
     def __init__(self, *args: Any, callbacks: list[Any], **kwargs: Any) -> None:
         self._watch = WeightWatch()
         self.movement: Movement | None = None
@@ -203,7 +205,8 @@ class Movements(MetricLogs):
                 pairs=len(self._sampled_pairs()),
                 end=end,
                 start=next(
-                    callback.values for callback in self.callback_handler.callbacks
+                    callback.values
+                    for callback in self.callback_handler.callbacks
                     if isinstance(callback, StartOfMovement)
                 ),
                 dtype=_name(trained_dtype(self.model)),
@@ -222,7 +225,8 @@ class Movements(MetricLogs):
     def _means_of_sample(self) -> dict[str, float]:
         """Return the metrics of some training pairs; neither logs nor the random state change."""
         devices = [torch.cuda.current_device()] if self.args.device.type == "cuda" else []
-        training, self.is_in_train = self.is_in_train, True  # else bf16_full_eval casts the weights
+        training = self.is_in_train
+        self.is_in_train = True  # else bf16_full_eval casts the weights
         try:
             with torch.random.fork_rng(devices):
                 loader = self.get_test_dataloader(Subset(self.train_dataset, self._sampled_pairs()))

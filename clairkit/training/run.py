@@ -156,6 +156,8 @@ def run_training(
         best=best_model(trainer),
         signal=None if finished else stop.signal,
     )
+    if result.best is None and arguments.metric_for_best_model is not None:
+        say("Warning: no evaluation took place, so that there is no best model; set eval_steps.")
     if finished:
         trainer.save_model()  # all processes take part
         if trainer.is_world_process_zero():

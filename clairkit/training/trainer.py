@@ -12,14 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.distributed.fsdp import StateDictType
-from transformers import Trainer
 
 from clairkit.batching import EncodedPair
 from clairkit.batching.collate import PairCollator
 from clairkit.errors import ResourceError, UsageError
-from clairkit.kernels import fused_preference
-from clairkit.kernels.preference import fits_one_launch
-from clairkit.losses import PairLogps, PreferenceLoss, fusable, loss_options, preference_loss
+from clairkit.losses import PairLogps, PreferenceLoss
 from clairkit.records import Pair
 from clairkit.training.best_metric import (
     best_metric_line,
@@ -38,6 +35,7 @@ from clairkit.training.metrics import TokenView, step_metrics
 from clairkit.training.models import is_quantised, load_model
 from clairkit.training.movement import Movements, rounding_warning
 from clairkit.training.packing import Packing, packing_of
+from clairkit.training.pair_losses import PairLosses
 from clairkit.training.preparation import (
     HeldOut,
     as_training_pairs,
@@ -63,7 +61,7 @@ from clairkit.training.step_zero import allowed_gap, check_step_zero
 _PAIRS_TO_FILL_PARTS = 64
 
 
-class PreferenceTrainer(SafeSaving, ExactResume, Movements):  # type: ignore[misc]  # untyped
+class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
     """Trains a causal language model on preference pairs.
 
     Args:
@@ -149,7 +147,9 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements):  # type: ignore[mis
         return [data for data in (self.train_dataset, *several) if data is not None]
 
     def _largest_pair(self) -> int:
-        return max(self.pair_collator.size(pair) for data in self._datasets() for pair in data.pairs)
+        return max(
+            self.pair_collator.size(pair) for data in self._datasets() for pair in data.pairs
+        )
 
     def compute_references(self) -> None:
         """Fill in the reference log-probs of all pairs."""
@@ -294,70 +294,6 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements):  # type: ignore[mis
             self.processing_class.save_pretrained(folder)
         else:
             super()._save(output_dir, state_dict)
-
-    def token_logps(self, model: nn.Module, part: Part) -> Tensor:
-        """Return the log-probs [S] of a part's response tokens, sequence after sequence."""
-        logps: Tensor = model(**part["model"]).flatten()
-        return logps[part["side_index"]]
-
-    def pair_losses(self, tokens: Tensor, part: Part) -> tuple[PairLogps, PreferenceLoss]:
-        """Return the summed log-probs of a part and its losses, given its tokens' [S]."""
-        if "weights" in part:
-            tokens = tokens * part["weights"]
-        if self._fuses(part):
-            return self._fused_losses(tokens, part)
-        sequences = torch.split(tokens, part["lengths"])
-        sums = torch.stack([sequence.sum() for sequence in sequences])
-        pairs = self._pair_logps(sums, part)
-        return pairs, self._loss(pairs)
-
-    def _fuses(self, part: Part) -> bool:
-        size = len(part["ids"])
-        alone = self.accelerator.num_processes == 1
-        whole = alone and size == self._step.pairs and part["sides"] == 2 * size
-        return (
-            self.path.kernel == "triton"
-            and fits_one_launch(size)
-            and fusable(self.config.mix, self.config.loss_options, whole=whole)
-        )
-
-    def _fused_losses(self, tokens: Tensor, part: Part) -> tuple[PairLogps, PreferenceLoss]:
-        """Sum, compare and differentiate in one launch; the host reads nothing in between."""
-        (options,) = loss_options(self.config.mix, self.config.beta, self.config.loss_options)
-        starts = list(itertools.accumulate(part["lengths"], initial=0))
-        found = fused_preference(
-            tokens,
-            torch.tensor(starts, device=tokens.device),
-            part["ref_sums"],
-            loss=str(self.config.mix),
-            beta=options.beta,
-            lengths=part["sizes"],
-            label_smoothing=options.label_smoothing,
-            discopop_tau=options.discopop_tau,
-        )
-        result = PreferenceLoss(
-            found.loss, found.losses, found.chosen_rewards, found.rejected_rewards
-        )
-        return self._pair_logps(found.sums, part), result
-
-    def _pair_logps(self, sums: Tensor, part: Part) -> PairLogps:
-        columns = (*sums.chunk(2), *part["ref_sums"].chunk(2), *part["sizes"].chunk(2))
-        return PairLogps(*columns, **self._step.means)  # type: ignore[arg-type]  # by keyword
-
-    def _loss(self, pairs: PairLogps) -> PreferenceLoss:
-        return preference_loss(
-            pairs.chosen,
-            pairs.rejected,
-            pairs.ref_chosen,
-            pairs.ref_rejected,
-            loss=self.config.mix,
-            beta=self.config.beta,
-            chosen_lengths=pairs.chosen_lengths,
-            rejected_lengths=pairs.rejected_lengths,
-            mean_chosen_length=pairs.mean_chosen_length,
-            mean_sides=pairs.mean_sides,
-            **self.config.loss_options,
-        )
 
     def prediction_step(
         self, model: nn.Module, inputs: dict[str, Any], *_args: Any, **_kwargs: Any

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from clairkit.training.diagnosis.facts import DIFFERENCE_LOSSES, Finding, RunFacts
-from clairkit.training.diagnosis.movement import METRICS, distance
 from clairkit.training.diagnosis.moved import exploded, hardly_moved
+from clairkit.training.diagnosis.movement import METRICS, distance
 from clairkit.training.diagnosis.trajectory import Trajectory, product
+
 
 def direction(view: Trajectory, facts: RunFacts) -> Finding | None:
     """Where both sides went: the one finding that every run with a trend should have."""

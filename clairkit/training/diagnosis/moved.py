@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from clairkit.training.diagnosis.facts import Finding, RunFacts, Severity
 from clairkit.training.diagnosis.movement import (
+    FURTHEST,
     STILL_REWARD,
     Movement,
     distance,
@@ -68,14 +69,16 @@ def hardly_moved(changes: Mapping[str, float], facts: RunFacts) -> Finding:
 
 
 def _remedy(changes: Mapping[str, float], facts: RunFacts) -> str:
-    if rounded_away(None, facts):
+    if rounded_away(None, facts) and facts.movement and facts.movement.dtype != "float32":
         return "Its updates were lost to rounding, see there."
-    rate = suggested_rate(facts.learning_rate, distance(changes))
+    now = facts.learning_rate
+    rate = suggested_rate(now, distance(changes))
     if rate is None:
         return "Train for more steps."
+    more = " or more" if rate >= now * FURTHEST / 2 else ""
     return (
-        f"Raise the learning rate (now {facts.learning_rate:g}) to about {rate:g}, at which these "
-        "steps would have moved it clearly, or train for more steps."
+        f"Raise the learning rate (now {now:g}) to about {rate:g}{more}, at which these steps "
+        "would have moved it clearly, or train for more steps."
     )
 
 
@@ -123,7 +126,8 @@ def rounded_away(_view: Trajectory | None, facts: RunFacts) -> Finding | None:
         "updates were lost to rounding",
         f"{movement.lost:.0%} of the updates were too small to change a weight: the weights are "
         f"trained in {movement.dtype}{changed}. To keep them, {remedy}.",
-        {"lost": movement.lost} | ({} if movement.changed is None else {"changed": movement.changed}),
+        {"lost": movement.lost}
+        | ({} if movement.changed is None else {"changed": movement.changed}),
     )
 
 

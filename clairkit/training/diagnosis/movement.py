@@ -13,7 +13,7 @@ STILL_NATS = 0.02
 # A learning rate is suggested that moves the model ten times as far as these limits: a reward of
 # 0.5 or 0.2 nats a token. Further than a thousand times today's rate nothing can be foretold.
 _AIM = 10.0
-_FURTHEST = 1000.0
+FURTHEST = 1000.0
 
 _REWARDS = ("rewards/chosen", "rewards/rejected", "rewards/margins")
 _RATIOS = ("logratio/chosen", "logratio/rejected")
@@ -75,6 +75,6 @@ def suggested_rate(learning_rate: float, moved: float) -> float | None:
     """
     if not (0 < learning_rate < math.inf) or moved >= 1:
         return None
-    rate = learning_rate * min(_AIM / moved if moved > 0 else _FURTHEST, _FURTHEST)
+    rate = learning_rate * min(_AIM / moved if moved > 0 else FURTHEST, FURTHEST)
     unit = 10.0 ** math.floor(math.log10(rate) + 1e-9)
     return float(f"{math.floor(rate / unit + 1e-9) * unit:.0e}")
