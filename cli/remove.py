@@ -39,7 +39,9 @@ def command(
 
     What is kept of a row is a digest of its id, so that build-pairs leaves it out from now on. The
     files are written again, the others' rows unchanged; the manifest and the card say how many
-    rows were removed, not which. A row is meant when one --id or --where meets it.
+    rows were removed, not which. A row is meant when one --id or --where meets it. A removal that
+    was cut short is finished by the same call. Exit code 0: nothing holds their texts any more; 4
+    or 5: what still does is named.
     """
     from clairkit.display import counted
     from clairkit.errors import PartialError

@@ -136,9 +136,10 @@ def _start(final: Path) -> str:
 
 def _matching(folder: Path, pattern: re.Pattern[str]) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if pattern.fullmatch(path.name))
+        names = os.listdir(folder)  # noqa: PTH208 - of many files, and for every file written
     except OSError:
         return []
+    return [folder / name for name in sorted(names) if pattern.fullmatch(name)]
 
 
 def _lock(descriptor: int) -> bool:

@@ -9,9 +9,9 @@ import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from moments import Clock, Moment
+from moments import Clock, Moment, watch_disk
 from tiny import make_llama, make_tokenizer
 
 from clairkit.errors import ResourceError
@@ -23,6 +23,7 @@ CONTEXT.set_forkserver_preload(
     ["clairkit.training.run", "clairkit.training.trainer",
      "transformers.models.llama.modeling_llama", "yaml"]
 )  # fmt: skip
+DISK_FAILED = 5
 # Three micro-batches a step and two steps an epoch; a checkpoint each step, two kept.
 SETTINGS = {
     "max_steps": 5, "save_steps": 1, "save_total_limit": 2, "logging_steps": 1, "eval_steps": 2,
@@ -46,8 +47,7 @@ def watch(clock: Clock) -> None:
     clock.before(MetricsFile, "on_log", "log")
     clock.half_written(torch, "save", "torch.save", 1)
     clock.half_written(transformers.modeling_utils, "safe_save_file", "weights", 1)
-    for name in ("fsync", "rename", "replace", "unlink", "rmdir", "mkdir"):
-        clock.before(os, name, name)
+    watch_disk(clock)
 
 
 def make_pairs(count: int) -> list[Pair]:
@@ -75,7 +75,10 @@ def make_inputs(folder: Path) -> dict[str, str]:
 
 
 def train(flags: Mapping[str, Any], moment: Moment | None) -> None:
-    """Begin or resume a run, as somebody would who finds its folder; runs in its own process."""
+    """Begin or resume a run, as somebody would who finds its folder; runs in its own process.
+
+    Leaves with 5, as the command does, when the disk fails.
+    """
     import torch
 
     from clairkit.training import resolve, run_training
@@ -91,9 +94,19 @@ def train(flags: Mapping[str, Any], moment: Moment | None) -> None:
         run_training(resolved, resume=resume, force=not resume)
     except ResourceError as error:  # killed before the first checkpoint
         if "there is no checkpoint" not in str(error):
-            raise
+            leave_failed(error, moment)
         run_training(resolved, force=True)
+    except OSError as error:
+        leave_failed(error, moment)
     (run / "seen.json").write_text(json.dumps(clock.seen))
+
+
+def leave_failed(error: Exception, moment: Moment | None) -> NoReturn:
+    """Leave as the command does on a failing disk, if that was asked for."""
+    code = error.errno if isinstance(error, OSError) else None
+    if moment is None or moment.error is None or code not in (None, moment.error):
+        raise error
+    os._exit(DISK_FAILED)
 
 
 def run_once(
@@ -110,7 +123,8 @@ def run_once(
     if process.is_alive():
         process.kill()
         process.join()
-    assert process.exitcode in (0, -signal.SIGKILL)
+    codes = (0, DISK_FAILED) if moment and moment.error else (0, -signal.SIGKILL)
+    assert process.exitcode in codes
     return process.exitcode == 0
 
 

@@ -131,7 +131,8 @@ def _watch_files(clock: Clock) -> None:
             return super().write(data)
 
     def opened(file: Any, mode: str = "r", buffering: int = -1, *args: Any, **options: Any) -> Any:
-        if isinstance(file, int) or not set(mode) & set("wxa+") or options.get("opener"):
+        is_plain = set(mode) & set("wxa+") and not isinstance(file, int) and buffering
+        if not is_plain or options.keys() & {"opener", "closefd"}:
             return original(file, mode, buffering, *args, **options)
         clock.tick("open")
         raw = Raw(file, mode.replace("b", "").replace("t", ""))
@@ -139,7 +140,7 @@ def _watch_files(clock: Clock) -> None:
         buffered: Any = kind(raw)
         if "b" in mode:
             return buffered
-        text = io.TextIOWrapper(buffered, *args, **options)
+        text = io.TextIOWrapper(buffered, *args, line_buffering=buffering == 1, **options)
         text.mode = mode  # type: ignore[misc]  # as `open` does
         return text
 

@@ -9,6 +9,7 @@ from typing import Any
 from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
 from clairkit.generation.audit.manifest import quarantine_path
+from clairkit.generation.journal import journal_path
 from clairkit.records import write_rows
 from clairkit.records.arrow_rows import folder_rows, parquet_rows
 from clairkit.records.faults import Located, RowFault
@@ -109,6 +110,9 @@ def find_output(given: str | None) -> Path:
     if given is not None:
         path = Path(given)
         restore(path.resolve())
+        if not path.exists() and journal_path(path).exists():
+            raise DataError("there is a journal and no pairs: the run was cut short", path=given,
+                            remedy="run build-pairs once more")  # fmt: skip
         if not path.exists():
             raise DataError("no such file", path=given, remedy="name what build-pairs wrote")
         return path

@@ -117,11 +117,16 @@ def remove(
                 overwrite_deleted(book)
         pairs = check_gone(output, written, marks)
         entry = seal(output, "remove", {"pairs": pairs, "removed": len(marks)})
-        with RowBook(journal_path(output)) as book, transaction(book.database):
-            finish_intent(book.database, intent)
+        with RowBook(journal_path(output)) as book:
+            _finish(book, intent)
     others = beside(output, files)
     holding = tuple(name for name in intent.beside if name in others)
     return Removal(len(intent.rows), results, files, reopened, others, holding, entry)
+
+
+def _finish(book: RowBook, intent: Intent) -> None:
+    with faults(book.path), transaction(book.database):
+        finish_intent(book.database, intent)
 
 
 def _record(book: RowBook, output: Path, rows: Collection[str], requests: Iterable[str]) -> Intent:
