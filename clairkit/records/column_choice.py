@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clairkit.records.columns import is_empty, listed, together
+from clairkit.records.columns import listed, together
 from clairkit.records.faults import RowFault
 from clairkit.records.messages import kind_of, text_of, turns_of
+from clairkit.records.strict_json import is_empty
 
 
 @dataclass(frozen=True)

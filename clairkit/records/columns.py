@@ -8,6 +8,7 @@ from typing import Any
 
 from clairkit.records.faults import RowFault
 from clairkit.records.messages import kind_of, text_of
+from clairkit.records.strict_json import is_empty
 
 PAIR_FORMS = "prompt, chosen, rejected · chosen, rejected · task, student_solution, revision"
 ONE_SIDED_FORMS = "prompt, chosen · prompt, rejected · prompt, completion, label"
@@ -44,7 +45,6 @@ _UNREAD = {
     ),
 }
 _SYSTEM = ("system", "system_prompt", "system_message")
-_EMPTY_TEXTS = frozenset(("", "[]", "{}", "null", "none", "nan"))
 
 
 def missing(row: Mapping[str, Any], wanted: Sequence[str], accepted: str) -> RowFault:
@@ -110,15 +110,6 @@ def _reads_as_prompt(value: Any) -> bool:
     if isinstance(value, list):
         return bool(value) and all(isinstance(turn, Mapping) for turn in value)
     return isinstance(value, str) and (len(value.split()) > 1 or not value.isascii())
-
-
-def is_empty(value: Any) -> bool:
-    """Whether a column says nothing in this row: null, no members, or only null ones."""
-    if isinstance(value, str):
-        return value.strip().lower() in _EMPTY_TEXTS
-    if isinstance(value, Mapping):
-        return all(is_empty(member) for member in value.values())
-    return value is None or (isinstance(value, list | tuple) and not value)
 
 
 def check_all_read(row: Mapping[str, Any], prompt: Sequence[Mapping[str, Any]]) -> None:
