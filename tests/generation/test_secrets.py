@@ -20,12 +20,15 @@ from clairkit.cli.main import run
 from clairkit.errors import ClairError
 from clairkit.generation import BuildResult
 from clairkit.generation.endpoint import find_endpoint
+from clairkit.generation.retry import RetryPolicy
 
 Build = Callable[..., BuildResult]
+QUICK = RetryPolicy(tries=2, base=0.001, cap=0.002)
 
 
 @pytest.fixture(autouse=True)
 def _planted(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("clairkit.generation.openai_model.RetryPolicy", lambda: QUICK)
     for name in ("OPENAI_API_KEY", "REVISER_API_KEY", "HF_TOKEN"):
         monkeypatch.setenv(name, KEY)
     monkeypatch.setenv("HTTPS_PROXY", f"http://ann:{PASSWORD}@127.0.0.1:9")

@@ -19,7 +19,7 @@ from clairkit.generation.program import Call
 from clairkit.generation.revise import revise
 from clairkit.generation.sampling import Failure
 
-_SERVER_FAILED = frozenset(("request_failed", "bad_response", "content_type"))
+_SERVER_FAILED = frozenset(("request_failed", "bad_response", "content_type", "unfinished"))
 
 
 @dataclass(frozen=True)
