@@ -27,7 +27,8 @@ _BASE = {"errors", "display", "records"}
 ALLOWED = {
     "": set(),  # clairkit/__init__.py
     "errors": set(),
-    "display": set(),
+    "redaction": set(),
+    "display": {"redaction"},
     "intervals": {"errors"},
     "records": {"errors", "display"},
     "kernels": set(),
@@ -35,7 +36,7 @@ ALLOWED = {
     "batching": {*_BASE, "scoring"},
     "charts": {"display"},
     "scoring": _BASE,
-    "generation": {*_BASE, "batching", "intervals", "scoring"},
+    "generation": {*_BASE, "redaction", "batching", "intervals", "scoring"},
     "training": {*_BASE, "batching", "losses", "kernels", "scoring", "charts"},
     "evaluation": {*_BASE, "batching", "generation", "intervals", "scoring"},
     "report": {*_BASE, "scoring", "charts", "generation", "training"},
