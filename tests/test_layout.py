@@ -27,7 +27,8 @@ _BASE = {"errors", "display", "records"}
 ALLOWED = {
     "": set(),  # clairkit/__init__.py
     "errors": set(),
-    "display": set(),
+    "redaction": set(),
+    "display": {"redaction"},
     "intervals": {"errors"},
     "user_code": {"errors", "display"},
     "records": {"errors", "display"},
@@ -36,7 +37,7 @@ ALLOWED = {
     "batching": {*_BASE, "scoring"},
     "charts": {"display"},
     "scoring": _BASE,
-    "generation": {*_BASE, "batching", "intervals", "scoring", "user_code"},
+    "generation": {*_BASE, "batching", "intervals", "redaction", "scoring", "user_code"},
     "training": {*_BASE, "batching", "losses", "kernels", "scoring", "charts"},
     "evaluation": {*_BASE, "batching", "generation", "intervals", "scoring", "user_code"},
     "report": {*_BASE, "scoring", "charts", "generation", "training"},

@@ -22,6 +22,7 @@ from clairkit.generation.reasons import HALTED
 from clairkit.generation.requests import Control
 from clairkit.generation.retry import Breaker, Limiter, RetryPolicy, next_wait, retry_after
 from clairkit.generation.sampling import Failure, Outcome
+from clairkit.redaction import holds
 
 BODY_CAP = 2_000_000
 """The most bytes of a response that are read."""
@@ -32,6 +33,7 @@ _AGAIN = frozenset((408, 409, 425, 429))
 # Words of a 400 that concern a setting of the run, not the row.
 _SETTING_CODES = frozenset(("unsupported_parameter", "unsupported_value", "model_not_found"))
 _QUOTA = 402
+_TELLING = 12  # characters; local servers take any word as a key, and models say those, too
 
 
 class _Again(Exception):
@@ -86,6 +88,8 @@ class ChatClient:
             body_cap=BODY_CAP,
             use_proxy=not endpoint.is_loopback,  # no proxy between us and this machine
         )
+        secrets = (endpoint.key or "", self._http.proxy_password)
+        self._sent = frozenset(secret for secret in secrets if len(secret) >= _TELLING)
 
     async def close(self) -> None:
         await self._http.close()
@@ -175,10 +179,19 @@ class ChatClient:
         error = find_error(body)
         if error is not None:
             return self._refused(response, error.status, error)
-        outcome = read_completion(body, longest=longest)
+        outcome = self._without_secrets(read_completion(body, longest=longest))
         if isinstance(outcome, Failure) and outcome.reason == "unfinished":
             raise _Again(outcome)
         return outcome
+
+    def _without_secrets(self, outcome: Outcome) -> Outcome:
+        """Drop a text that repeats what was sent as key or password: it would be stored."""
+        if not holds(outcome.text, self._sent):
+            return outcome
+        return Failure(
+            "secret_echoed", "the text holds a key or password that was sent",
+            prompt_tokens=outcome.prompt_tokens, completion_tokens=outcome.completion_tokens,
+        )  # fmt: skip
 
     def _refused(self, response: HttpResponse, status: int | None, error: ServerError) -> Outcome:
         """What an error means, by its status: again, this row, or the run."""

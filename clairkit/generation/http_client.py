@@ -64,6 +64,11 @@ class HttpClient:
             self._headers, self._to_proxy = {**headers, **self._to_proxy}, {}
         self._session: aiohttp.ClientSession | None = None
 
+    @property
+    def proxy_password(self) -> str:
+        """What the proxy is sent; empty when there is none."""
+        return "" if self._proxy is None else self._proxy.password
+
     async def post(self, path: str, content: bytes) -> HttpResponse:
         """Send `content` to a path below the base URL, once, and return what comes back.
 

@@ -22,6 +22,7 @@ class Proxy:
 
     url: str
     authorization: str | None = field(default=None, repr=False)
+    password: str = field(default="", repr=False)
 
 
 def find_proxy(url: SplitResult) -> Proxy | None:
@@ -41,12 +42,12 @@ def find_proxy(url: SplitResult) -> Proxy | None:
             f"the proxy for {url.scheme} addresses is no http:// or https:// address",
             remedy=f"set {url.scheme.upper()}_PROXY=http://HOST:PORT, or unset it",
         )
-    authorization = None
+    authorization, password = None, unquote(parts.password or "")
     if parts.username is not None:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        pair = f"{unquote(parts.username)}:{password}"
         authorization = f"Basic {base64.b64encode(pair.encode()).decode()}"
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    return Proxy(f"{parts.scheme}://{host}:{_port(parts)}", authorization)
+    return Proxy(f"{parts.scheme}://{host}:{_port(parts)}", authorization, password)
 
 
 def _split(address: str) -> SplitResult | None:

@@ -36,6 +36,7 @@ _CALLS = {
     "content_filter": Reason("the server's content filter stopped the reply"),
     "tool_call": Reason("the model called a tool instead of answering"),
     "empty_reply": Reason("the model said nothing", again=True),
+    "secret_echoed": Reason("the reply repeats the key or password that was sent"),
     "bad_unicode": Reason("the text holds a lone surrogate"),
     "function_error": Reason("the function raised an exception or returned no text", again=True),
 }

@@ -220,6 +220,7 @@ REASONS = {
     "content_filter": "サーバーの内容フィルターが止めた",
     "tool_call": "モデルが回答せずにツールを呼んだ",
     "empty_reply": "モデルが何も答えなかった",
+    "secret_echoed": "返答に送信したキーまたはパスワードが含まれる",
     "bad_unicode": "不正な文字（単独サロゲート）を含む",
     "function_error": "関数が例外を出したか、文字列を返さない",
     "same_answers": "選ぶべき回答がすべて同じ",
