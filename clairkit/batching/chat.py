@@ -10,8 +10,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any
 
+from clairkit.batching.chat_settings import ChatSettings, SpecialTokens, fold_system
 from clairkit.batching.guard import Guard, Guarded
 from clairkit.batching.in_context import ContextEncoder
 from clairkit.batching.template_tokens import PROBE, TemplateTokens, find_template_tokens
@@ -20,9 +21,6 @@ from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
 from clairkit.records import Message
 from clairkit.records.thoughts import THOUGHT_MARKS, Marks, opening_mark
-
-SpecialTokens = Literal["tokens", "text"]
-SPECIAL_TOKENS: tuple[str, ...] = get_args(SpecialTokens)
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,7 @@ class ChatEncoder:
         template_kwargs: passed to the template (`{"enable_thinking": False}`).
         special_tokens: "text" encodes all special tokens in a text as plain text, but for an
             assistant's thought marks.
+        fold: put a leading system turn into the first user turn, for templates that have none.
 
     Raises:
         UsageError: the tokenizer has no chat template, or no end-of-sequence token.
@@ -65,6 +64,8 @@ class ChatEncoder:
         tokenizer: Any,
         template_kwargs: Mapping[str, Any] | None = None,
         special_tokens: SpecialTokens = "tokens",
+        *,
+        fold: bool = False,
     ) -> None:
         if not getattr(tokenizer, "chat_template", None):
             raise UsageError(
@@ -82,10 +83,19 @@ class ChatEncoder:
         self.tokenizer = tokenizer
         self._template_kwargs = dict(template_kwargs or {})
         self._special_tokens = special_tokens
+        self._fold = fold
+
+    @classmethod
+    def of(cls, tokenizer: Any, settings: ChatSettings) -> ChatEncoder:
+        """Return the encoder of settings; what they don't give has its default."""
+        return cls(
+            tokenizer, settings.chat_template_kwargs, settings.special_tokens or "tokens",
+            fold=bool(settings.fold_system),
+        )  # fmt: skip
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """Return the ids that a model continues: the messages and the generation prompt."""
-        guarded = self._guard.hide(messages)
+        guarded = self._guard.hide(self._folded(messages))
         return self._encoder.encode(self._render(guarded.messages, generation=True), guarded.hidden)
 
     def response(self, prompt: Sequence[Message], response: Sequence[Message]) -> Encoded:
@@ -95,6 +105,7 @@ class ChatEncoder:
             DataError: the template refuses the conversation, renders nothing for the prompt, or
                 renders the prompt differently once a response follows.
         """
+        prompt = self._folded(prompt)
         guarded = self._guard.hide([*prompt, *response])
         hidden = guarded.hidden
         prompt_text, text = self._texts(guarded, len(prompt))
@@ -121,6 +132,9 @@ class ChatEncoder:
         """Return the mark by which the generation prompt opens thoughts: a reply begins in them."""
         prompt = self._render([Message(role="user", content=PROBE)], generation=True)
         return opening_mark(prompt, marks)
+
+    def _folded(self, messages: Sequence[Message]) -> Sequence[Message]:
+        return fold_system(messages) if self._fold else messages
 
     @cached_property
     def tokens(self) -> TemplateTokens:
@@ -189,7 +203,8 @@ class ChatEncoder:
         except TemplateError as error:  # Gemma's, for instance, knows no system message
             raise DataError(
                 f"the chat template refuses the conversation: {excerpt(str(error), 200)}",
-                remedy="leave it out, or set `chat_template_path` to a template that takes it",
+                remedy="leave it out, fold a system turn into the user's (`fold_system`), or set "
+                "`chat_template_path` to a template that takes it",
             ) from error
 
     def _render_raw(self, messages: Sequence[Any], *, generation: bool, **more: Any) -> str:

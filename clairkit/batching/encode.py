@@ -27,6 +27,11 @@ __all__ = [
 Thoughts = Literal["drop", "keep"]
 THOUGHTS: tuple[str, ...] = get_args(Thoughts)
 
+
+class Unrenderable(DataError):
+    """The chat template does not take a pair's conversation."""
+
+
 BOTH = ("chosen", "rejected")
 AS_TOKEN, AS_TEXT = "as token ", "as text "
 """How the counts of pairs begin that spell a special token, by how it was encoded."""
@@ -72,6 +77,7 @@ def encode_pairs(
     truncation: Truncation = "drop",
     needs: Sequence[str] = BOTH,
     thoughts: Thoughts = "drop",
+    skip_bad: bool = False,
 ) -> EncodedPairs:
     """Encode every pair; drop those that are too long or whose two sides are the same.
 
@@ -84,32 +90,41 @@ def encode_pairs(
             (edit_window). The prompt is never cut.
         needs: the sides that the loss reads of each pair, see `clairkit.losses.LossMix.needs`.
         thoughts: what an answer's thoughts get: they are left out, or encoded with the answer.
+        skip_bad: leave out pairs that the chat template refuses, and count them as `refused`.
 
     Raises:
-        DataError: a pair is too long under "error", can't be rendered, or has one side where the
-            loss needs both; or no pair is left.
+        DataError: a pair is too long under "error", or has one side where the loss needs both;
+            pairs can't be rendered, and are not to be skipped; or no pair is left.
     """
     result = EncodedPairs()
-    refused: Counter[str] = Counter()
+    one_sided: Counter[str] = Counter()
+    first_refused: Unrenderable | None = None
     for pair in pairs:
         result.counts["rows"] += 1
         absent = _absent_side(pair)
         if absent in needs:
-            refused[absent] += 1
+            one_sided[absent] += 1
             continue
-        encoded = encode_pair(
-            pair, encoder, result.counts, max_length=max_length, truncation=truncation,
-            thoughts=thoughts,
-        )  # fmt: skip
+        try:
+            encoded = encode_pair(
+                pair, encoder, result.counts, max_length=max_length, truncation=truncation,
+                thoughts=thoughts,
+            )  # fmt: skip
+        except Unrenderable as error:
+            result.counts["refused"] += 1
+            first_refused = first_refused or error
+            continue
         if encoded is None:
             continue
         result.pairs.append(encoded)
         result.sources[pair.source] += 1
         if absent:
             result.counts["only_chosen" if absent == "rejected" else "only_rejected"] += 1
-    if refused and set(needs) == set(BOTH):
-        raise _one_sided(refused, result.counts["rows"])
-    result.counts["unneeded"] = refused.total()
+    if one_sided and set(needs) == set(BOTH):
+        raise _one_sided(one_sided, result.counts["rows"])
+    result.counts["unneeded"] = one_sided.total()
+    if first_refused is not None and not (skip_bad and result.pairs):
+        raise _refused(first_refused, result.counts)
     if not result.pairs:
         raise _none_left(result.counts, max_length)
     return result
@@ -127,7 +142,8 @@ def encode_pair(
     """Encode one pair as `encode_pairs` does; None when it is dropped, `counts` then says why.
 
     Raises:
-        DataError: it is too long under "error", or can't be rendered.
+        DataError: it is too long under "error".
+        Unrenderable: the chat template does not take it.
     """
     answers, had = pair_without_thoughts(pair)
     if had:
@@ -156,7 +172,7 @@ def _encode(pair: Pair, encoder: ChatEncoder, counts: Counter[str]) -> list[Enco
         sides = [encoder.response(pair.prompt, side) if side else _NOTHING
                  for side in (pair.chosen, pair.rejected)]  # fmt: skip
     except DataError as error:
-        raise DataError(f"pair {pair.id}: {error.problem}", remedy=error.remedy) from error
+        raise Unrenderable(f"pair {pair.id}: {error.problem}", remedy=error.remedy) from error
     for name in ("realigned", "special_text"):
         counts[name] += any(getattr(side, name) for side in sides)
     for begin, name in ((AS_TOKEN, "as_tokens"), (AS_TEXT, "as_text")):
@@ -205,8 +221,8 @@ def _with_one_prompt(pair_id: str, sides: list[Encoded]) -> tuple[list[int], lis
     first, second = (side.prompt_ids for side in sides)
     prompt = min((ids for ids in (first, second) if ids), key=len)
     if any(ids and ids[: len(prompt)] != prompt for ids in (first, second)):
-        raise DataError(f"pair {pair_id}: the chat template renders a prompt for each side",
-                        remedy="set thoughts to drop")  # fmt: skip
+        raise Unrenderable(f"pair {pair_id}: the chat template renders a prompt for each side",
+                           remedy="set thoughts to drop")  # fmt: skip
     chosen, rejected = (side.prompt_ids[len(prompt) :] + side.response_ids for side in sides)
     return prompt, chosen, rejected
 
@@ -216,6 +232,16 @@ def _cut(chosen: list[int], rejected: list[int], room: int, truncation: Truncati
         return None
     cut = edit_window if truncation == "edit_window" else keep_start
     return cut(chosen, rejected, room)
+
+
+def _refused(first: Unrenderable, counts: Counter[str]) -> DataError:
+    """Tell of all pairs that can't be rendered, by the first of them."""
+    number, rows = counts["refused"], counts["rows"]
+    told = "" if rows == 1 else f"{number} of {rows} pairs can't be rendered; the first, "
+    remedy = first.remedy or ""
+    if number < rows:
+        remedy = ", or ".join(filter(None, (remedy, "leave such rows out with --skip-bad")))
+    return DataError(f"{told}{first.problem}", remedy=remedy)
 
 
 def _one_sided(refused: Counter[str], rows: int) -> DataError:

@@ -12,7 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from clairkit.batching.chat import SPECIAL_TOKENS, SpecialTokens
+from clairkit.batching.chat_settings import (
+    SPECIAL_TOKENS,
+    ChatSettings,
+    SpecialTokens,
+    run_chat_settings,
+)
 from clairkit.batching.encode import THOUGHTS, TRUNCATIONS, Thoughts, Truncation
 from clairkit.errors import UsageError
 from clairkit.losses import LossMix, loss_options, parse_loss
@@ -126,6 +131,8 @@ class TrainConfig:
     """What thoughts before an answer get (<think>…</think>): drop leaves them out, keep trains."""
     special_tokens: SpecialTokens = "tokens"
     """Special tokens spelt in an answer, those of the template aside: tokens, or plain text."""
+    fold_system: bool = False
+    """Put a system turn into the first user turn, for templates that have none."""
     dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
     """What weights are loaded in; "auto" takes the checkpoint's."""
     trust_remote_code: bool = False
@@ -171,6 +178,11 @@ class TrainConfig:
         return self.use_peft or self.adapter is not None
 
     @property
+    def chat(self) -> ChatSettings:
+        """How conversations are rendered."""
+        return ChatSettings(self.chat_template_kwargs, self.special_tokens, self.fold_system)
+
+    @property
     def loss_options(self) -> dict[str, Any]:
         """The options of the loss that were set."""
         keys = ("label_smoothing", "discopop_tau", "f_divergence_type", "f_alpha_divergence_coef")
@@ -198,6 +210,8 @@ def resolve(
 ) -> Resolved:
     """Merge the sources of a configuration: flags > `--set` > YAML file > defaults.
 
+    A model that is a run directory brings its own settings of chat templates as defaults.
+
     Args:
         flags: values given on the command line; None means not given.
         settings: `key=value` texts, values in YAML.
@@ -221,6 +235,9 @@ def resolve(
     for key in ("model", "pairs", "output"):
         if not own.get(key):
             raise UsageError(f"no {key} given", remedy=f"pass --{key} or set it in the file")
+    for key, value in run_chat_settings(own["model"]).given().items():
+        if origins[key] == "default" and own.get(key) != value:
+            own[key], origins[key] = value, "the model's run"
     return Resolved(TrainConfig(**own, arguments=values), origins)
 
 

@@ -72,7 +72,7 @@ def preview_mask(pair: Pair, tokenizer: Any, config: TrainConfig) -> MaskPreview
         UsageError: the tokenizer has no chat template.
     """
     counts: Counter[str] = Counter(rows=1)
-    encoder = ChatEncoder(tokenizer, config.chat_template_kwargs, config.special_tokens)
+    encoder = ChatEncoder.of(tokenizer, config.chat)
     encoded = encode_pair(
         pair, encoder, counts, max_length=config.max_length, truncation=config.truncation,
         thoughts=config.thoughts,
