@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from clairkit.batching.chat_settings import ChatSettings, SpecialTokens, fold_system
+from clairkit.batching.foreign import Rendering, Spans, shared_length
 from clairkit.batching.guard import Guard, Guarded
 from clairkit.batching.in_context import ContextEncoder
 from clairkit.batching.template_tokens import PROBE, TemplateTokens, find_template_tokens
@@ -30,6 +31,7 @@ class Encoded:
     `realigned` tells that the tokenizer would have merged across the boundary between the two;
     `special_text` counts special-token texts that were encoded as plain text. `as_text` and
     `as_tokens` are the special tokens that are spelt in the texts, by how they were encoded.
+    `foreign` are the response's tokens of turns that are not the assistant's; None: not known.
     """
 
     prompt_ids: list[int]
@@ -38,6 +40,7 @@ class Encoded:
     special_text: int = 0
     as_text: frozenset[str] = frozenset()
     as_tokens: frozenset[str] = frozenset()
+    foreign: Spans | None = ()
 
 
 class ChatEncoder:
@@ -126,6 +129,7 @@ class ChatEncoder:
             guarded.count_in(text),
             guarded.as_text,
             guarded.as_tokens,
+            None if realigned else self._foreign(guarded, len(prompt), text, ids, len(prompt_ids)),
         )
 
     def opened_thoughts(self, marks: Marks = THOUGHT_MARKS) -> str | None:
@@ -168,6 +172,21 @@ class ChatEncoder:
         except Exception:  # of any kind: a template refuses as it likes
             return False
         return PROBE in text
+
+    def _foreign(
+        self, guarded: Guarded, size: int, text: str, ids: list[int], skip: int
+    ) -> Spans | None:
+        """Return the places of other turns in the response, `skip` tokens behind the beginning."""
+        if all(turn["role"] == "assistant" for turn in guarded.messages[size:]):
+            return ()
+        spans = Rendering(
+            messages=guarded.messages, size=size, prompt=skip, text=text, ids=ids,
+            render=lambda messages, generation: self._render(messages, generation=generation),
+            begin=_begin_of,
+            encode=lambda part: self._encoder.encode(part, guarded.hidden),
+            ends_turn=self.turn_ids.__contains__,
+        ).foreign()  # fmt: skip
+        return spans and tuple((start - skip, end - skip) for start, end in spans)
 
     def _texts(self, guarded: Guarded, size: int) -> tuple[str, str]:
         """Render the prompt, which are the first `size` messages, and all of them.
@@ -243,18 +262,19 @@ def _begin(prompt_text: str, text: str) -> str:
     Some templates end a prompt with the beginning of thoughts, or with an empty block, and render
     an answer otherwise: then the response begins before that.
     """
-    bare = _END_OF_PROMPT.sub("", prompt_text)
-    for begin in (prompt_text, bare):
-        if text.startswith(begin):
-            return begin
-    raise _unstable(prompt_text, text)
+    begin = _begin_of(prompt_text, text)
+    if begin is None:
+        raise _unstable(prompt_text, text)
+    return begin
+
+
+def _begin_of(prompt_text: str, text: str) -> str | None:
+    both = (prompt_text, _END_OF_PROMPT.sub("", prompt_text))
+    return next((begin for begin in both if text.startswith(begin)), None)
 
 
 def _unstable(prompt_text: str, text: str) -> DataError:
-    shared = next(
-        (i for i, (a, b) in enumerate(zip(prompt_text, text, strict=False)) if a != b),
-        min(len(prompt_text), len(text)),
-    )
+    shared = shared_length(prompt_text, text)
     return DataError(
         "the chat template renders the prompt differently once a response follows; "
         f"after {shared} equal characters the prompt goes on with "

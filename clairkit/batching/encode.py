@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from clairkit.batching.chat import ChatEncoder, Encoded
+from clairkit.batching.foreign import Spans
 from clairkit.batching.truncate import TRUNCATIONS, Cut, Truncation, edit_window, keep_start
 from clairkit.errors import DataError
 from clairkit.records import Pair
@@ -49,6 +50,8 @@ class EncodedPair:
     prompt_ids: list[int]
     chosen_ids: list[int]
     rejected_ids: list[int]
+    foreign: tuple[Spans, Spans] = ((), ())
+    """Tokens of chosen and of rejected that are not trained on: of turns of others."""
 
 
 @dataclass
@@ -78,6 +81,7 @@ def encode_pairs(
     needs: Sequence[str] = BOTH,
     thoughts: Thoughts = "drop",
     skip_bad: bool = False,
+    assistant_only: bool = False,
 ) -> EncodedPairs:
     """Encode every pair; drop those that are too long or whose two sides are the same.
 
@@ -90,6 +94,7 @@ def encode_pairs(
             (edit_window). The prompt is never cut.
         needs: the sides that the loss reads of each pair, see `clairkit.losses.LossMix.needs`.
         thoughts: what an answer's thoughts get: they are left out, or encoded with the answer.
+        assistant_only: mark what is not the assistant's within a side as foreign.
         skip_bad: leave out pairs that the chat template refuses, and count them as `refused`.
 
     Raises:
@@ -108,7 +113,7 @@ def encode_pairs(
         try:
             encoded = encode_pair(
                 pair, encoder, result.counts, max_length=max_length, truncation=truncation,
-                thoughts=thoughts,
+                thoughts=thoughts, assistant_only=assistant_only,
             )  # fmt: skip
         except Unrenderable as error:
             result.counts["refused"] += 1
@@ -138,6 +143,7 @@ def encode_pair(
     max_length: int | None = None,
     truncation: Truncation = "drop",
     thoughts: Thoughts = "drop",
+    assistant_only: bool = False,
 ) -> EncodedPair | None:
     """Encode one pair as `encode_pairs` does; None when it is dropped, `counts` then says why.
 
@@ -154,7 +160,10 @@ def encode_pair(
             counts["only_thoughts"] += 1
             return None
     sides = _encode(pair, encoder, counts)
-    return _fit(pair.id, sides, max_length, truncation, counts)
+    fitting = _fit(pair.id, sides, max_length, truncation, counts)
+    if fitting is None or not assistant_only:
+        return fitting
+    return replace(fitting, foreign=_foreign(pair.id, sides, len(fitting.prompt_ids)))
 
 
 def _absent_side(pair: Pair) -> str:
@@ -211,6 +220,21 @@ def _fit(
         counts["end_dropped"] += cut.end_dropped
         counts["edits_cut"] += cut.edits_cut
     return EncodedPair(pair_id, prompt_ids, chosen, rejected)
+
+
+def _foreign(pair_id: str, sides: list[Encoded], prompt: int) -> tuple[Spans, Spans]:
+    """Return the turns of others in both sides; all may stand behind the prompt they share."""
+    found: list[Spans] = []
+    for side in sides:
+        if side.foreign is None:
+            raise Unrenderable(
+                f"pair {pair_id}: the chat template does not render its turns one after the other, "
+                "so that the assistant's can't be told apart",
+                remedy="set assistant_only_loss: false",
+            )
+        shift = len(side.prompt_ids) - prompt if side.response_ids else 0
+        found.append(tuple((start + shift, end + shift) for start, end in side.foreign))
+    return found[0], found[1]
 
 
 def _with_one_prompt(pair_id: str, sides: list[Encoded]) -> tuple[list[int], list[int], list[int]]:

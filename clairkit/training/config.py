@@ -131,6 +131,8 @@ class TrainConfig:
     """What thoughts before an answer get (<think>…</think>): drop leaves them out, keep trains."""
     special_tokens: SpecialTokens = "tokens"
     """Special tokens spelt in an answer, those of the template aside: tokens, or plain text."""
+    assistant_only_loss: bool = False
+    """Train on the assistant's turns alone where a side holds a tool's or a user's, too."""
     fold_system: bool = False
     """Put a system turn into the first user turn, for templates that have none."""
     dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32"

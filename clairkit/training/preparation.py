@@ -44,6 +44,7 @@ def as_training_pairs(
         needs=config.mix.needs,
         thoughts=config.thoughts,
         skip_bad=config.skip_bad,
+        assistant_only=config.assistant_only_loss,
     )
     return TrainingPairs(encoded.pairs)
 

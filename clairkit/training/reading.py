@@ -67,6 +67,7 @@ def read_run_pairs(
             needs=config.mix.needs,
             thoughts=config.thoughts,
             skip_bad=config.skip_bad,
+            assistant_only=config.assistant_only_loss,
         )
         encoded.counts["unreadable"] = sum(stream.skipped.values())
         if config.loss_mask != "all":
