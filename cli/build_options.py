@@ -49,6 +49,10 @@ _OPTIONS = (
     _option(_MODELS, "--target-base-url", metavar="URL", help="The target's server."),
     _option(_MODELS, "--reviser-base-url", metavar="URL", help="The reviser's server."),
     _option(_MODELS, "--judge-base-url", metavar="URL", help="The judge's server."),
+    _option(_MODELS, "--chat-template-kwargs", multiple=True, metavar="[ROLE=]YAML",
+            help="Arguments of chat templates, as {enable_thinking: false}; a run's own are used."),
+    _option(_MODELS, "--fold-system", is_flag=True,
+            help="System turns become a part of the first user turn."),
     _option(_REVISIONS, "--revision", type=click.Choice(("rewrite", "edits")),
             help="The whole answer anew (default), or search/replace edits of it."),
     _option(_REVISIONS, "--template", metavar="NAME|FILE",
@@ -151,12 +155,18 @@ def make_settings(options: Mapping[str, Any]) -> BuildSettings:
 
 
 def _model_options(options: Mapping[str, Any]) -> Any:
+    from clairkit.generation.chat_options import parse_chat
     from clairkit.generation.specs import ModelOptions
     from clairkit.records.thoughts import parse_marks
 
+    candidates = (f"candidate.{number + 1}" for number in range(len(options["candidates"])))
+    roles = ("target", "reviser", "judge", *candidates)
     names = (
         "concurrency", "batch_size", "timeout", "base_url", "target_base_url",
         "reviser_base_url", "judge_base_url", "requests_per_minute", "tokens_per_minute",
     )  # fmt: skip
     marks = parse_marks(options["thought_marks"])
-    return ModelOptions(**{name: options[name] for name in names}, thought_marks=marks)
+    chat = parse_chat(options["chat_template_kwargs"], roles, fold_system=options["fold_system"])
+    return ModelOptions(
+        **{name: options[name] for name in names}, thought_marks=marks, chat=chat
+    )  # fmt: skip

@@ -40,11 +40,18 @@ if TYPE_CHECKING:
 @click.option("--base-url", metavar="URL", help="Server of openai: (or OPENAI_BASE_URL).")
 @click.option("--concurrency", type=int, default=8, show_default=True, help="Requests at once.")
 @click.option("--batch-size", type=int, default=16, show_default=True, help="Rows at once, hf:.")
+@click.option("--chat-template-kwargs", multiple=True, metavar="[ROLE=]YAML",
+              help="Arguments of chat templates, as {enable_thinking: false}; ROLE is model or "
+              "baseline. A run's own are used.")  # fmt: skip
+@click.option("--fold-system", is_flag=True,
+              help="System turns become a part of the first user turn.")  # fmt: skip
 @click.option("--thought-marks", multiple=True, metavar='"OPEN CLOSE"',
               help="What delimits thoughts, which no check sees; none for no marks.")  # fmt: skip
 @click.option("--require-gain", is_flag=True, help="Exit with 8 or 7 without a gain; see above.")
 @column_options
-@click.option("--skip-bad", is_flag=True, help="Leave out unreadable rows, and count them.")
+@click.option(
+    "--skip-bad", is_flag=True, help="Leave out unreadable rows, and those that a template refuses."
+)
 @click.option("--force", is_flag=True, help="Replace the output if it exists.")
 @output_options
 def command(
@@ -84,6 +91,7 @@ def command(
     job.check_specs(model, baseline)
     before = job.evaluate(baseline, "baseline") if baseline is not None else None
     after = job.evaluate(model, "model")
+    after, before = job.without_refused(after, before)
     difference = compare(before, after) if before is not None else None
     _show(console, after, before, difference)
     console.show(sentence(after, difference))
@@ -99,6 +107,7 @@ class _Job:
     """The prompts, the check and the sampling that every model of a run shares."""
 
     def __init__(self, check: Any, source: str, flags: dict[str, Any], console: Console) -> None:
+        from clairkit.generation.chat_options import parse_chat
         from clairkit.generation.sampling import Sampling
         from clairkit.generation.specs import ModelOptions
         from clairkit.records import read_prompts
@@ -107,6 +116,11 @@ class _Job:
         names = ("temperature", "top_p", "max_new_tokens", "seed")
         self.sampling = Sampling(**{name: flags[name] for name in names})
         self.options = ModelOptions(
+            chat=parse_chat(
+                flags["chat_template_kwargs"],
+                ("model", "baseline"),
+                fold_system=flags["fold_system"],
+            ),
             base_url=flags["base_url"],
             concurrency=flags["concurrency"],
             batch_size=flags["batch_size"],
@@ -121,11 +135,23 @@ class _Job:
         self.prompts = list(stream)
         self.skipped = dict(sorted(stream.skipped.items()))
         self._check = check
+        self._skip_bad = flags["skip_bad"]
         self._pass_at = flags["pass_at"]
         self._console = console
         if self.skipped:
             listed = ", ".join(f"{name} {count}" for name, count in self.skipped.items())
             console.warn(f"bad rows skipped: {listed}")
+
+    def without_refused(
+        self, after: Evaluation, before: Evaluation | None
+    ) -> tuple[Evaluation, Evaluation | None]:
+        """Leave out, of all models, what one's chat template refuses, where that is asked for."""
+        refused = after.refused | (frozenset() if before is None else before.refused)
+        if not refused or not self._skip_bad:
+            return after, before
+        self.skipped = {**self.skipped, "template_refused": len(refused)}
+        self._console.warn(f"left out, since a chat template refuses them: {len(refused)} prompts")
+        return after.without(refused), None if before is None else before.without(refused)
 
     def check_specs(self, *specs: str | None) -> None:
         """Refuse a wrong spec before the first model has done its work."""
@@ -145,7 +171,7 @@ class _Job:
             self._check,
             self.sampling,
             pass_at=self._pass_at,
-            options=self.options,
+            options=dataclasses.replace(self.options, chat={"": self.options.chat_of(name)}),
             say=self._console.note,
         )
         if found.cut:

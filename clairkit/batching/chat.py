@@ -10,8 +10,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any
 
+from clairkit.batching.chat_settings import ChatSettings, SpecialTokens, fold_system
+from clairkit.batching.foreign import Rendering, Spans, shared_length
 from clairkit.batching.guard import Guard, Guarded
 from clairkit.batching.in_context import ContextEncoder
 from clairkit.batching.template_tokens import PROBE, TemplateTokens, find_template_tokens
@@ -21,9 +23,6 @@ from clairkit.errors import DataError, UsageError
 from clairkit.records import Message
 from clairkit.records.thoughts import THOUGHT_MARKS, Marks, opening_mark
 
-SpecialTokens = Literal["tokens", "text"]
-SPECIAL_TOKENS: tuple[str, ...] = get_args(SpecialTokens)
-
 
 @dataclass(frozen=True)
 class Encoded:
@@ -32,6 +31,7 @@ class Encoded:
     `realigned` tells that the tokenizer would have merged across the boundary between the two;
     `special_text` counts special-token texts that were encoded as plain text. `as_text` and
     `as_tokens` are the special tokens that are spelt in the texts, by how they were encoded.
+    `foreign` are the response's tokens of turns that are not the assistant's; None: not known.
     """
 
     prompt_ids: list[int]
@@ -40,6 +40,7 @@ class Encoded:
     special_text: int = 0
     as_text: frozenset[str] = frozenset()
     as_tokens: frozenset[str] = frozenset()
+    foreign: Spans | None = ()
 
 
 class ChatEncoder:
@@ -55,6 +56,7 @@ class ChatEncoder:
         template_kwargs: passed to the template (`{"enable_thinking": False}`).
         special_tokens: "text" encodes all special tokens in a text as plain text, but for an
             assistant's thought marks.
+        fold: put a leading system turn into the first user turn, for templates that have none.
 
     Raises:
         UsageError: the tokenizer has no chat template, or no end-of-sequence token.
@@ -65,6 +67,8 @@ class ChatEncoder:
         tokenizer: Any,
         template_kwargs: Mapping[str, Any] | None = None,
         special_tokens: SpecialTokens = "tokens",
+        *,
+        fold: bool = False,
     ) -> None:
         if not getattr(tokenizer, "chat_template", None):
             raise UsageError(
@@ -82,10 +86,19 @@ class ChatEncoder:
         self.tokenizer = tokenizer
         self._template_kwargs = dict(template_kwargs or {})
         self._special_tokens = special_tokens
+        self._fold = fold
+
+    @classmethod
+    def of(cls, tokenizer: Any, settings: ChatSettings) -> ChatEncoder:
+        """Return the encoder of settings; what they don't give has its default."""
+        return cls(
+            tokenizer, settings.chat_template_kwargs, settings.special_tokens or "tokens",
+            fold=bool(settings.fold_system),
+        )  # fmt: skip
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """Return the ids that a model continues: the messages and the generation prompt."""
-        guarded = self._guard.hide(messages)
+        guarded = self._guard.hide(self._folded(messages))
         return self._encoder.encode(self._render(guarded.messages, generation=True), guarded.hidden)
 
     def response(self, prompt: Sequence[Message], response: Sequence[Message]) -> Encoded:
@@ -95,6 +108,7 @@ class ChatEncoder:
             DataError: the template refuses the conversation, renders nothing for the prompt, or
                 renders the prompt differently once a response follows.
         """
+        prompt = self._folded(prompt)
         guarded = self._guard.hide([*prompt, *response])
         hidden = guarded.hidden
         prompt_text, text = self._texts(guarded, len(prompt))
@@ -115,12 +129,16 @@ class ChatEncoder:
             guarded.count_in(text),
             guarded.as_text,
             guarded.as_tokens,
+            None if realigned else self._foreign(guarded, len(prompt), text, ids, len(prompt_ids)),
         )
 
     def opened_thoughts(self, marks: Marks = THOUGHT_MARKS) -> str | None:
         """Return the mark by which the generation prompt opens thoughts: a reply begins in them."""
         prompt = self._render([Message(role="user", content=PROBE)], generation=True)
         return opening_mark(prompt, marks)
+
+    def _folded(self, messages: Sequence[Message]) -> Sequence[Message]:
+        return fold_system(messages) if self._fold else messages
 
     @cached_property
     def tokens(self) -> TemplateTokens:
@@ -154,6 +172,21 @@ class ChatEncoder:
         except Exception:  # of any kind: a template refuses as it likes
             return False
         return PROBE in text
+
+    def _foreign(
+        self, guarded: Guarded, size: int, text: str, ids: list[int], skip: int
+    ) -> Spans | None:
+        """Return the places of other turns in the response, `skip` tokens behind the beginning."""
+        if all(turn["role"] == "assistant" for turn in guarded.messages[size:]):
+            return ()
+        spans = Rendering(
+            messages=guarded.messages, size=size, prompt=skip, text=text, ids=ids,
+            render=lambda messages, generation: self._render(messages, generation=generation),
+            begin=_begin_of,
+            encode=lambda part: self._encoder.encode(part, guarded.hidden),
+            ends_turn=self.turn_ids.__contains__,
+        ).foreign()  # fmt: skip
+        return spans and tuple((start - skip, end - skip) for start, end in spans)
 
     def _texts(self, guarded: Guarded, size: int) -> tuple[str, str]:
         """Render the prompt, which are the first `size` messages, and all of them.
@@ -189,7 +222,8 @@ class ChatEncoder:
         except TemplateError as error:  # Gemma's, for instance, knows no system message
             raise DataError(
                 f"the chat template refuses the conversation: {excerpt(str(error), 200)}",
-                remedy="leave it out, or set `chat_template_path` to a template that takes it",
+                remedy="leave it out, fold a system turn into the user's (`fold_system`), or set "
+                "`chat_template_path` to a template that takes it",
             ) from error
 
     def _render_raw(self, messages: Sequence[Any], *, generation: bool, **more: Any) -> str:
@@ -228,18 +262,19 @@ def _begin(prompt_text: str, text: str) -> str:
     Some templates end a prompt with the beginning of thoughts, or with an empty block, and render
     an answer otherwise: then the response begins before that.
     """
-    bare = _END_OF_PROMPT.sub("", prompt_text)
-    for begin in (prompt_text, bare):
-        if text.startswith(begin):
-            return begin
-    raise _unstable(prompt_text, text)
+    begin = _begin_of(prompt_text, text)
+    if begin is None:
+        raise _unstable(prompt_text, text)
+    return begin
+
+
+def _begin_of(prompt_text: str, text: str) -> str | None:
+    both = (prompt_text, _END_OF_PROMPT.sub("", prompt_text))
+    return next((begin for begin in both if text.startswith(begin)), None)
 
 
 def _unstable(prompt_text: str, text: str) -> DataError:
-    shared = next(
-        (i for i, (a, b) in enumerate(zip(prompt_text, text, strict=False)) if a != b),
-        min(len(prompt_text), len(text)),
-    )
+    shared = shared_length(prompt_text, text)
     return DataError(
         "the chat template renders the prompt differently once a response follows; "
         f"after {shared} equal characters the prompt goes on with "

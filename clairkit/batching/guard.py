@@ -67,7 +67,7 @@ class Guard:
         found = Guarded()
         for message in messages:
             content = message["content"]
-            if self._pattern.search(content):
+            if content and self._pattern.search(content):
                 is_assistant = message["role"] == "assistant"
                 wanted = self._assistant if is_assistant else self._others
                 content = self._pattern.sub(lambda match: _hide(match[0], wanted, found), content)  # noqa: B023 - called at once

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clairkit.records.thoughts import THOUGHT_MARKS, ThoughtMark, split_thoughts
-
-_FIELDS = ("reasoning_content", "reasoning", "thinking")
+from clairkit.records.thoughts import THOUGHT_FIELDS, THOUGHT_MARKS, ThoughtMark, split_thoughts
 
 
 @dataclass(frozen=True)
@@ -49,13 +47,13 @@ def forms_of(message: Mapping[str, Any]) -> tuple[ThinkingForm, ...]:
 
     There is none for a message without thoughts.
     """
-    content = message["content"]
+    content = message["content"] or ""
     said = split_thoughts(content)
     if message["role"] != "assistant" or said.thoughts is None:
         return ()
     held = (mark for mark in THOUGHT_MARKS if mark.closing in content or mark.opening in content)
     mark = next(held, THOUGHT_MARKS[0])
-    apart = {**message, "content": said.answer, **dict.fromkeys(_FIELDS, said.thoughts)}
+    apart = {**message, "content": said.answer, **dict.fromkeys(THOUGHT_FIELDS, said.thoughts)}
     return tuple(
         ThinkingForm(form, said.thoughts, said.answer, mark, form is apart)
         for form in (apart, message)

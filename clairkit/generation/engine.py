@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -137,7 +138,8 @@ def make_models(
     made: dict[object, Model] = {}
     for role, model in given.items():
         if isinstance(model, str):
-            place = (model, settings.models.base_url_of(role), key_variable(role))
+            chat = json.dumps(settings.models.chat_of(role).given(), sort_keys=True, default=str)
+            place = (model, settings.models.base_url_of(role), key_variable(role), chat)
             if place not in made:
                 made[place] = make_model(model, settings.models, role=role)
             models[role] = made[place]

@@ -11,6 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from clairkit.batching.chat import ChatEncoder
+from clairkit.batching.chat_settings import ChatSettings, run_chat_settings
 from clairkit.display import excerpt
 from clairkit.errors import DataError, ResourceError, UsageError
 from clairkit.generation.gumbel import sampling_processors
@@ -48,20 +49,27 @@ class LocalModel:
         tokenizer: its tokenizer, with a chat template.
         batch_size: how many rows run at once.
         marks: of the thoughts before an answer.
+        chat: how conversations are rendered.
 
     Raises:
         UsageError: the tokenizer has no chat template or no end token.
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, *, batch_size: int = 16, marks: Marks = THOUGHT_MARKS
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        batch_size: int = 16,
+        marks: Marks = THOUGHT_MARKS,
+        chat: ChatSettings | None = None,
     ) -> None:
         if batch_size < 1:
             raise UsageError("the batch size must be at least 1", received=batch_size)
         self.model = model
         self.tokenizer = tokenizer
         self.batch_size = batch_size
-        self._encoder = ChatEncoder(tokenizer)
+        self._encoder = ChatEncoder.of(tokenizer, chat or ChatSettings())
         self._end_ids = _end_ids(model, tokenizer)
         self._marks = marks
         self._opened = self._encoder.opened_thoughts(marks)
@@ -78,6 +86,7 @@ class LocalModel:
         dtype: str | torch.dtype | None = None,
         batch_size: int = 16,
         marks: Marks = THOUGHT_MARKS,
+        chat: ChatSettings | None = None,
     ) -> LocalModel:
         """Load model and tokenizer from a folder or the Hub; no code of theirs is run.
 
@@ -87,6 +96,7 @@ class LocalModel:
             dtype: of the weights; by default the checkpoint's, on a CPU float32.
             batch_size: how many rows run at once.
             marks: of the thoughts before an answer.
+            chat: how conversations are rendered; what it doesn't give, a run directory does.
 
         Raises:
             UsageError: there is no such model, or it has no chat template.
@@ -106,7 +116,8 @@ class LocalModel:
             remedy = "give a folder in transformers format, or a Hub id that can be reached"
             raise UsageError(f"the model can't be loaded ({kind}{first})", received=id_or_path,
                              remedy=remedy) from error  # fmt: skip
-        return cls(model, tokenizer, batch_size=batch_size, marks=marks)
+        settings = (chat or ChatSettings()).over(run_chat_settings(id_or_path))
+        return cls(model, tokenizer, batch_size=batch_size, marks=marks, chat=settings)
 
     def generate(
         self, prompts: Sequence[Sequence[Message]], keys: Sequence[str], sampling: Sampling

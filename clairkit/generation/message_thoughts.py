@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clairkit.records.thoughts import join_thoughts
-
-_FIELDS = ("reasoning_content", "reasoning", "thinking")
+from clairkit.records.thoughts import THOUGHT_FIELDS, join_thoughts
 
 
 def message_thoughts(message: Mapping[str, Any]) -> str | None:
@@ -16,7 +14,7 @@ def message_thoughts(message: Mapping[str, Any]) -> str | None:
     Several fields of one message hold the same text, as servers give it under an old and a new
     name: the first that has some counts.
     """
-    fields = (_text(message.get(name)) for name in _FIELDS)
+    fields = (_text(message.get(name)) for name in THOUGHT_FIELDS)
     content = message.get("content")
     parts = content if isinstance(content, list) else []
     inside = (

@@ -32,6 +32,7 @@ _CALLS = {
     "content_type": Reason("the server's response is not JSON", again=True),
     "unfinished": Reason("the server ended the reply before its end", again=True),
     "too_large": Reason("the server's response is larger than allowed"),
+    "template_refused": Reason("the model's chat template does not take the conversation"),
     "too_long": Reason("the prompt leaves no room in the model's context"),
     "content_filter": Reason("the server's content filter stopped the reply"),
     "tool_call": Reason("the model called a tool instead of answering"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 
+from clairkit.batching.chat_settings import ChatSettings
 from clairkit.errors import UsageError
 from clairkit.generation.hf_model import HfModel
 from clairkit.generation.openai_model import OpenAIModel
@@ -16,7 +17,7 @@ from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """How models are run; nothing here but `thought_marks` changes what they say."""
+    """How models are run; `thought_marks` and `chat` alone change what they say."""
 
     concurrency: int = 8
     """Requests at once to a server, or calls at once of an `async def` function."""
@@ -41,6 +42,9 @@ class ModelOptions:
     thought_marks: Marks = THOUGHT_MARKS
     """What tells thoughts from answers, see `clairkit.records.thoughts`; part of every key."""
 
+    chat: Mapping[str, ChatSettings] = field(default_factory=dict)
+    """How conversations are rendered, by role; "" for all that have none of their own."""
+
     def __post_init__(self) -> None:
         for name in ("concurrency", "batch_size"):
             if getattr(self, name) < 1:
@@ -56,6 +60,10 @@ class ModelOptions:
         """Return the server of a role: its own, else the common one."""
         own: str | None = getattr(self, f"{role}_base_url", None)
         return own or self.base_url
+
+    def chat_of(self, role: str | None) -> ChatSettings:
+        """Return how conversations are rendered for a role."""
+        return self.chat.get(role or "", ChatSettings()).over(self.chat.get("", ChatSettings()))
 
 
 def make_model(spec: str, options: ModelOptions | None = None, *, role: str | None = None) -> Model:
@@ -81,7 +89,7 @@ def make_model(spec: str, options: ModelOptions | None = None, *, role: str | No
 
 _KINDS: dict[str, Callable[[str, ModelOptions, str | None], Model]] = {
     "hf": lambda rest, options, role: HfModel(
-        rest, batch_size=options.batch_size, marks=options.thought_marks
+        rest, batch_size=options.batch_size, marks=options.thought_marks, chat=options.chat_of(role)
     ),
     "openai": lambda rest, options, role: OpenAIModel(
         rest,
@@ -92,6 +100,7 @@ _KINDS: dict[str, Callable[[str, ModelOptions, str | None], Model]] = {
         pace=(options.requests_per_minute, options.tokens_per_minute),
         needs_key=options.needs_key,
         marks=options.thought_marks,
+        chat=options.chat_of(role),
     ),
     "python": lambda rest, options, role: PythonModel(
         rest, concurrency=options.concurrency, marks=options.thought_marks

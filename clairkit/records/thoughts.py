@@ -20,6 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 from clairkit.errors import UsageError
 from clairkit.records.schema import Message, Pair
@@ -57,6 +58,9 @@ THOUGHT_MARKS: Marks = (
     ThoughtMark("analysis", "assistantfinal", paired=True),  # gpt-oss, its special tokens dropped
 )
 """Of the model families. Longer openings are looked for first."""
+
+THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking")
+"""Fields of a message that hold its thoughts."""
 
 
 @dataclass(frozen=True)
@@ -166,11 +170,12 @@ def pair_without_thoughts(pair: Pair, marks: Marks = THOUGHT_MARKS) -> tuple[Pai
 
 def _turns(turns: Iterable[Message], marks: Marks) -> Iterator[Message]:
     for turn in turns:
-        if turn["role"] != "assistant":
+        content = turn["content"]
+        if turn["role"] != "assistant" or not isinstance(content, str):
             yield turn
             continue
-        said = split_thoughts(turn["content"], marks)
-        yield turn if said.thoughts is None else Message(role=turn["role"], content=said.answer)
+        kept = {name: value for name, value in turn.items() if name not in THOUGHT_FIELDS}
+        yield cast("Message", {**kept, "content": split_thoughts(content, marks).answer})
 
 
 def _blocks(text: str, marks: Marks, opened: str | None) -> tuple[list[str], str]:

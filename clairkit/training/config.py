@@ -13,7 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from clairkit.batching.chat import SPECIAL_TOKENS, SpecialTokens
+from clairkit.batching.chat_settings import (
+    SPECIAL_TOKENS,
+    ChatSettings,
+    SpecialTokens,
+    run_chat_settings,
+)
 from clairkit.batching.encode import THOUGHTS, TRUNCATIONS, Thoughts, Truncation
 from clairkit.errors import UsageError
 from clairkit.losses import LossMix, loss_options, parse_loss
@@ -130,6 +135,10 @@ class TrainConfig:
     """What thoughts before an answer get (<think>…</think>): drop leaves them out, keep trains."""
     special_tokens: SpecialTokens = "tokens"
     """Special tokens spelt in an answer, those of the template aside: tokens, or plain text."""
+    assistant_only_loss: bool = False
+    """Train on the assistant's turns alone where a side holds a tool's or a user's, too."""
+    fold_system: bool = False
+    """Put a system turn into the first user turn, for templates that have none."""
     dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
     """What weights are loaded in; "auto" takes the checkpoint's."""
     trust_remote_code: bool = False
@@ -187,6 +196,11 @@ class TrainConfig:
         return {key: value for key, (value, _) in self.derived.items()}
 
     @property
+    def chat(self) -> ChatSettings:
+        """How conversations are rendered."""
+        return ChatSettings(self.chat_template_kwargs, self.special_tokens, self.fold_system)
+
+    @property
     def loss_options(self) -> dict[str, Any]:
         """The options of the loss that were set."""
         keys = ("label_smoothing", "discopop_tau", "f_divergence_type", "f_alpha_divergence_coef")
@@ -214,6 +228,8 @@ def resolve(
 ) -> Resolved:
     """Merge the sources of a configuration: flags > `--set` > YAML file > defaults.
 
+    A model that is a run directory brings its own settings of chat templates as defaults.
+
     Args:
         flags: values given on the command line; None means not given.
         settings: `key=value` texts, values in YAML.
@@ -237,6 +253,9 @@ def resolve(
     for key in ("model", "pairs", "output"):
         if not own.get(key):
             raise UsageError(f"no {key} given", remedy=f"pass --{key} or set it in the file")
+    for key, value in run_chat_settings(own["model"]).given().items():
+        if origins[key] == "default" and own.get(key) != value:
+            own[key], origins[key] = value, "the model's run"
     config = TrainConfig(**own, arguments=values)
     origins |= {key: origin for key, (_, origin) in config.derived.items()}
     whole = dataclasses.replace(config, arguments={**config.default_arguments, **values})

@@ -36,7 +36,7 @@ def as_training_pairs(
             received=type(other).__name__,
             remedy="read them with clairkit.records.read_pairs",
         )
-    encoder = ChatEncoder(tokenizer, config.chat_template_kwargs, config.special_tokens)
+    encoder = ChatEncoder.of(tokenizer, config.chat)
     encoded = encode_pairs(
         records,
         encoder,
@@ -44,6 +44,8 @@ def as_training_pairs(
         truncation=config.truncation,
         needs=config.mix.needs,
         thoughts=config.thoughts,
+        skip_bad=config.skip_bad,
+        assistant_only=config.assistant_only_loss,
     )
     return TrainingPairs(encoded.pairs)
 

@@ -72,10 +72,10 @@ def preview_mask(pair: Pair, tokenizer: Any, config: TrainConfig) -> MaskPreview
         UsageError: the tokenizer has no chat template.
     """
     counts: Counter[str] = Counter(rows=1)
-    encoder = ChatEncoder(tokenizer, config.chat_template_kwargs, config.special_tokens)
+    encoder = ChatEncoder.of(tokenizer, config.chat)
     encoded = encode_pair(
         pair, encoder, counts, max_length=config.max_length, truncation=config.truncation,
-        thoughts=config.thoughts,
+        thoughts=config.thoughts, assistant_only=config.assistant_only_loss,
     )  # fmt: skip
     if encoded is None:
         raise DataError(
@@ -83,7 +83,7 @@ def preview_mask(pair: Pair, tokenizer: Any, config: TrainConfig) -> MaskPreview
             remedy="set another max_length or truncation" if counts["too_long"] else None,
         )
     edited = edited_tokens(encoded.chosen_ids, encoded.rejected_ids)
-    chosen, rejected = weights_of(config.loss_mask, config.shared_weight, edited)
+    chosen, rejected = weights_of(config.loss_mask, config.shared_weight, edited, encoded.foreign)
     return MaskPreview(
         loss_mask=config.loss_mask,
         shared_weight=config.shared_weight,

@@ -17,6 +17,7 @@ from clairkit.training.masks import mask_pairs
 # What happened to pairs, in words, in the order in which it is told.
 _WORDS = {
     "unreadable": "unreadable, skipped",
+    "refused": "refused by the chat template, skipped",
     "too_long": "too long, dropped",
     "identical": "with identical sides, dropped",
     "identical_after_truncation": "identical once cut, dropped",
@@ -45,7 +46,7 @@ def read_run_pairs(
     Raises:
         DataError: a row can't be read or encoded, or no pair is left that trains anything.
     """
-    encoder = ChatEncoder(tokenizer, config.chat_template_kwargs, config.special_tokens)
+    encoder = ChatEncoder.of(tokenizer, config.chat)
     prompts: dict[str, set[int]] = {}
 
     def encode(name: str, source: str) -> EncodedPairs:
@@ -67,6 +68,8 @@ def read_run_pairs(
             truncation=config.truncation,
             needs=config.mix.needs,
             thoughts=config.thoughts,
+            skip_bad=config.skip_bad,
+            assistant_only=config.assistant_only_loss,
         )
         encoded.counts["unreadable"] = sum(stream.skipped.values())
         if config.loss_mask != "all":
