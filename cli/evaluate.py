@@ -9,6 +9,7 @@ import click
 
 from clairkit.cli.column_options import column_options
 from clairkit.cli.console import Console, output_options
+from clairkit.cli.once_option import once
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
 
 @click.command("evaluate", short_help="How often a model is right on held-out prompts.")
 @click.argument("prompts")
-@click.option("--model", required=True, metavar="SPEC", help="The model to be measured.")
-@click.option("--baseline", metavar="SPEC", help="Another model, asked the same prompts.")
-@click.option(
+@once("--model", required=True, metavar="SPEC",
+              help="The model to be measured.")  # fmt: skip
+@once("--baseline", metavar="SPEC",
+              help="Another model, asked the same prompts.")  # fmt: skip
+@once(
     "--check",
     required=True,
     metavar="python:PACKAGE:FUNCTION",
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
               help="Longer answers are cut, and counted.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sampling.")
 @click.option("--limit", type=int, help="Ask only the first N prompts.")
+@column_options
 @click.option("--base-url", metavar="URL", help="Server of openai: (or OPENAI_BASE_URL).")
 @click.option("--concurrency", type=int, default=8, show_default=True, help="Requests at once.")
 @click.option("--batch-size", type=int, default=16, show_default=True, help="Rows at once, hf:.")
@@ -48,7 +52,6 @@ if TYPE_CHECKING:
 @click.option("--thought-marks", multiple=True, metavar='"OPEN CLOSE"',
               help="What delimits thoughts, which no check sees; none for no marks.")  # fmt: skip
 @click.option("--require-gain", is_flag=True, help="Exit with 8 or 7 without a gain; see above.")
-@column_options
 @click.option(
     "--skip-bad", is_flag=True, help="Leave out unreadable rows, and those that a template refuses."
 )
@@ -78,7 +81,13 @@ def command(
     7 that it lies below.
     """
     from clairkit.errors import UsageError
-    from clairkit.evaluation import compare, load_check, sentence
+    from clairkit.evaluation import (
+        compare,
+        load_check,
+        score_change,
+        score_sentence,
+        sentence,
+    )
 
     console = Console(as_json=as_json, quiet=quiet)
     if flags["require_gain"] and baseline is None:
@@ -93,8 +102,11 @@ def command(
     after = job.evaluate(model, "model")
     after, before = job.without_refused(after, before)
     difference = compare(before, after) if before is not None else None
-    _show(console, after, before, difference)
+    _show(console, job.title(after.n, model, baseline), after, before, difference)
     console.show(sentence(after, difference))
+    if after.has_scores:
+        change = None if before is None else score_change(before, after)
+        console.show(score_sentence(after, before, change))
     if output is not None:
         _write(output, (model, after), (baseline, before), force=flags["force"])
         console.show(f"Answers: {output}")
@@ -161,6 +173,30 @@ class _Job:
             if spec is not None:
                 make_model(spec, self.options)
 
+    def trained_on(self, spec: str | None) -> int | None:
+        """Return how many of the prompts a model was trained on; None when nothing says so."""
+        from pathlib import Path
+
+        from clairkit.records.leakage import prompt_digest, read_trained_prompts
+
+        if spec is None or not spec.startswith("hf:"):
+            return None
+        known = read_trained_prompts(Path(spec.removeprefix("hf:")))
+        return None if known is None else sum(prompt_digest(row) in known for row in self.prompts)
+
+    def title(self, count: int, *specs: str | None) -> str:
+        """Return what the prompts are called, after a warning of those that were trained on."""
+        seen = {spec: self.trained_on(spec) for spec in specs if spec is not None}
+        for spec, trained in seen.items():
+            if trained:
+                self._console.warn(
+                    f"{spec} was trained on {trained} of these {len(self.prompts)} prompts: they "
+                    "are not held out, and its answers to them say little of others"
+                )
+        known = [trained for trained in seen.values() if trained is not None]
+        held_out = "held-out " if known and not any(known) else ""
+        return f"Right answers on {count} {held_out}prompts, 95 % intervals"
+
     def evaluate(self, spec: str, name: str) -> Evaluation:
         from clairkit.evaluation import evaluate
 
@@ -187,6 +223,7 @@ class _Job:
 
 def _show(
     console: Console,
+    title: str,
     after: Evaluation,
     before: Evaluation | None,
     difference: Difference | None,
@@ -204,7 +241,7 @@ def _show(
         changed = f"+{difference.gained} -{difference.lost}"
         rows.append(["change", changed, points(difference.estimate, unit=False), low, high, ""])
     console.table(
-        f"Right answers on {after.n} held-out prompts, 95 % intervals",
+        title,
         ["", "right", "share", "low", "high", "mean score"],
         rows,
         note="change: percentage points, on the same prompts" if difference is not None else "",
@@ -234,20 +271,33 @@ def _result(
     difference: Difference | None,
     output: str | None,
 ) -> dict[str, Any]:
-    change = None
+    change = scores = None
     if difference is not None:
         change = {**dataclasses.asdict(difference), "verdict": difference.verdict}
+        scores = _score_difference(model[1], baseline[1])
     return {
-        "model": _measured(*model),
-        "baseline": None if baseline[1] is None else _measured(baseline[0], baseline[1]),
+        "model": _measured(job, *model),
+        "baseline": None if baseline[1] is None else _measured(job, baseline[0], baseline[1]),
         "difference": change,
+        "score_difference": scores,
         "sampling": job.sampling.to_json(),
         "skipped": job.skipped,
         "output": output,
     }
 
 
-def _measured(spec: str | None, found: Evaluation) -> dict[str, Any]:
+def _score_difference(after: Evaluation, before: Evaluation | None) -> dict[str, Any] | None:
+    from clairkit.evaluation import score_change
+
+    if before is None:
+        return None
+    interval = score_change(before, after)
+    estimate = after.mean_score - before.mean_score
+    return {"estimate": estimate, "low": interval.low, "high": interval.high}
+
+
+def _measured(job: _Job, spec: str | None, found: Evaluation) -> dict[str, Any]:
+    scores = found.score_interval()
     return {
         "spec": spec,
         "n": found.n,
@@ -256,6 +306,9 @@ def _measured(spec: str | None, found: Evaluation) -> dict[str, Any]:
         "low": found.interval.low,
         "high": found.interval.high,
         "mean_score": found.mean_score,
+        "mean_score_low": scores.low,
+        "mean_score_high": scores.high,
+        "trained_on": job.trained_on(spec),
         "cut": found.cut,
         "failures": found.failures,
     }

@@ -8,6 +8,7 @@ import click
 
 from clairkit.cli.column_options import config_column_options
 from clairkit.cli.console import Console, output_options
+from clairkit.cli.once_option import once
 
 if TYPE_CHECKING:
     from clairkit.planning.estimate import Plan, Range
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @click.command("plan", short_help="Whether a training run fits, how long it takes, its cost.")
-@click.option("--model", help="Folder or Hub id of the model; its weights are not read.")
-@click.option("--pairs", help="File, folder or Hub id of the training pairs.")
+@once("--model", help="Folder or Hub id of the model; its weights are not read.")
+@once("--pairs", help="File, folder or Hub id of the training pairs.")
 @click.option("--lengths", metavar="P,C,R", help="Tokens of prompt, chosen, rejected; no --pairs.")
 @click.option("--rows", type=int, default=1000, show_default=True, help="Pairs of --lengths.")
 @click.option("--loss", help="As in train.")

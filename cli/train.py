@@ -12,13 +12,14 @@ import click
 
 from clairkit.cli.column_options import config_column_options
 from clairkit.cli.console import Console, output_options
+from clairkit.cli.once_option import once
 
 
 @click.command("train", short_help="Train a model on pairs with an anchored loss.")
-@click.option("--model", help="Folder or Hub id of the model; it is the reference, too.")
-@click.option("--pairs", help="File, folder or Hub id of the training pairs.")
+@once("--model", help="Folder or Hub id of the model; it is the reference, too.")
+@once("--pairs", help="File, folder or Hub id of the training pairs.")
 @click.option("-o", "--output", help="The run directory.")
-@click.option("--eval-pairs", help="Held-out pairs for the loss.")
+@once("--eval-pairs", help="Held-out pairs for the loss.")
 @click.option("--loss", help="apo_zero (default), apo_down, sigmoid, … as TRL names them.")
 @click.option("--beta", type=float, help="Strength of the anchor; 0.1 by default.")
 @click.option(

@@ -70,6 +70,8 @@ class EncodedPairs:
     pairs: list[EncodedPair] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     sources: Counter[str] = field(default_factory=Counter)
+    prompts: set[int] = field(default_factory=set)
+    """Digests of the prompts, where the reader took them; see `clairkit.records.leakage`."""
 
 
 def encode_pairs(

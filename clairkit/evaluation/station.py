@@ -12,8 +12,9 @@ from clairkit.evaluation.asking import Answerer, make_asker
 from clairkit.evaluation.checks import Check, score_answer
 from clairkit.generation.sampling import Failure, Outcome, Sampling
 from clairkit.generation.specs import ModelOptions
-from clairkit.intervals import Difference, Interval, paired_difference, wilson
+from clairkit.intervals import Difference, Interval, mean_interval, paired_difference, wilson
 from clairkit.records import PromptRow
+from clairkit.records.leakage import prompt_digest
 
 _CHUNK = 64  # prompts between two reports of progress
 
@@ -103,6 +104,22 @@ class Evaluation:
         """Successes / n, in [0, 1]."""
         return self.successes / self.n
 
+    @property
+    def has_scores(self) -> bool:
+        """Whether the check gave more than right and wrong."""
+        return any(row.score not in (0.0, 1.0) for row in self.rows)
+
+    def score_interval(self, confidence: float = 0.95) -> Interval:
+        """Return the bootstrap interval of the mean score; rows with one prompt are drawn together.
+
+        Where the check gives right and wrong alone, the mean is a share: Wilson's interval.
+        """
+        if not self.has_scores:
+            return wilson(sum(row.score == 1.0 for row in self.rows), self.n, confidence)
+        return mean_interval(
+            [row.score for row in self.rows], confidence, groups=_prompts(self.rows)
+        )
+
 
 def evaluate(
     model: str | Answerer,
@@ -160,12 +177,31 @@ def compare(before: Evaluation, after: Evaluation, confidence: float = 0.95) -> 
     Raises:
         UsageError: the prompts differ.
     """
-    ids = [row.prompt.id for row in before.rows], [row.prompt.id for row in after.rows]
-    if ids[0] != ids[1]:
-        raise UsageError("two evaluations are compared on the same prompts, and these differ")
+    pairs = _paired(before, after)
     return paired_difference(
-        [row.right for row in before.rows], [row.right for row in after.rows], confidence
+        [old.right for old, _ in pairs], [new.right for _, new in pairs], confidence
     )
+
+
+def score_change(before: Evaluation, after: Evaluation, confidence: float = 0.95) -> Interval:
+    """Return the bootstrap interval of the change of the mean score, prompt by prompt.
+
+    Raises:
+        UsageError: the prompts differ.
+    """
+    changes = [new.score - old.score for old, new in _paired(before, after)]
+    return mean_interval(changes, confidence, groups=_prompts(after.rows))
+
+
+def _paired(before: Evaluation, after: Evaluation) -> list[tuple[AnswerRow, AnswerRow]]:
+    pairs = list(zip(before.rows, after.rows, strict=False))
+    if before.n != after.n or any(old.prompt.id != new.prompt.id for old, new in pairs):
+        raise UsageError("two evaluations are compared on the same prompts, and these differ")
+    return pairs
+
+
+def _prompts(rows: Sequence[AnswerRow]) -> list[int]:
+    return [prompt_digest(row.prompt) for row in rows]
 
 
 def _answered(row: PromptRow, outcome: Outcome, check: Check, pass_at: float) -> AnswerRow:

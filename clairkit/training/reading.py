@@ -81,6 +81,7 @@ def read_run_pairs(
         return encoded
 
     train = encode("Training pairs", config.pairs)
+    train.prompts.update(prompts["Training pairs"])
     if config.eval_pairs is None:
         return train, None
     evaluation = encode("Evaluation pairs", config.eval_pairs)

@@ -13,6 +13,7 @@ from typing import Any
 
 from clairkit.batching import EncodedPairs
 from clairkit.errors import ResourceError
+from clairkit.records.leakage import write_trained_prompts
 from clairkit.records.output import atomic_write, check_folder
 from clairkit.training import files
 from clairkit.training.best_metric import best_model, check_measured
@@ -123,6 +124,7 @@ def run_training(
             say(f"Changed: {change}")
     elif trainer.is_world_process_zero():
         _start(resolved, inputs, say)
+        write_trained_prompts(run, train.prompts)
     trainer.accelerator.wait_for_everyone()
     with _memory_errors(config), stop.listening():
         outcome = trainer.train(
