@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import click
 from clairkit.cli.console import Console, output_options
 
 if TYPE_CHECKING:
-    from clairkit.labels import Key
+    from clairkit.labels import Key, Rater, Votes
 
 
 @click.group("label", short_help="Ask people, blind: pages for them, and their votes.")
@@ -170,3 +171,144 @@ def _show_export(console: Console, key: Key, skipped: dict[str, int]) -> None:
     listed = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
     if listed:
         console.show(f"Left out: {listed}")
+
+
+def _vote_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what `import` and `status` share."""
+    for option in (
+        click.option(
+            "--accept-edits", is_flag=True, help="Take rows changed by hand, and count them."
+        ),
+        click.option("--key", "key_path", metavar="FILE", required=True, help="The pages' key."),
+        click.argument("votes", metavar="VOTES…", nargs=-1, required=True),
+    ):
+        function = option(function)
+    return function
+
+
+@command.command("import", short_help="Check the files that came back, and tell the sides.")
+@_vote_options
+@click.option("-o", "--output", metavar="FILE", required=True, help="Votes: .jsonl, or .csv.")
+@click.option(
+    "--labels", "labels_path", metavar="FILE", help="Also write what calibrate reads: no ties."
+)
+@click.option("--force", is_flag=True, help="Replace the outputs if they exist.")
+@output_options
+def import_votes(
+    votes: tuple[str, ...],
+    key_path: str,
+    output: str,
+    labels_path: str | None,
+    accept_edits: bool,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Read VOTES, the files that raters saved, and write them with their sides known.
+
+    VOTES of several raters and several saves go in one call: of two votes on one item by one rater
+    the later counts. CSV that a spreadsheet has saved again is read where nothing was lost, and
+    refused where something was.
+
+    Refused are votes of other pages, unknown items, and rows that are not as the page wrote them.
+    Raters who contradict themselves in repeats, prefer an answer to itself, miss --gold, or are
+    faster than anyone reads are flagged, and their votes stay.
+    """
+    from clairkit.labels import assess
+    from clairkit.labels.table import to_csv
+    from clairkit.records import atomic_write, check_output, write_rows
+
+    console = Console(as_json=as_json, quiet=quiet)
+    for path in filter(None, (output, labels_path)):
+        check_output(path, force=force)
+    found = _collected(votes, key_path, accept_edits=accept_edits)
+    raters = assess(found)
+    rows = found.rows({rater.name: rater.flags for rater in raters})
+    if output.lower().endswith(".csv"):
+        with atomic_write(output) as file:
+            file.write(to_csv(rows))
+    else:
+        write_rows(output, rows, force=force)
+    console.show(f"Votes: {output} ({len(rows)} of {sum(r.answered > 0 for r in raters)} raters)")
+    if labels_path:
+        kept = [row for row in rows if row["label"] in ("a", "b", "accept", "reject")]
+        write_rows(labels_path, kept, force=force)
+        console.show(f"Labels: {labels_path} ({len(kept)} with a preference)")
+    _warn(console, found, raters)
+    console.result(
+        {"output": output, "labels": labels_path, "votes": len(rows), **_counts(found, raters)}
+    )
+
+
+@command.command("status", short_help="How far the votes go: raters, agreement, evidence.")
+@_vote_options
+@output_options
+def status(
+    votes: tuple[str, ...], key_path: str, accept_edits: bool, as_json: bool, quiet: bool
+) -> None:
+    """Show who has voted, how far raters agree, and whether the votes are enough.
+
+    VOTES are the files that raters saved. Agreement is Krippendorff's alpha: 1 is full agreement, 0
+    is what chance gives. E is the evidence that one side is preferred; it may be looked at after
+    every vote, and from 20 on you may stop (at most 5 % false alarms). It counts one vote an item,
+    the first that decides.
+
+    It shows what raters prefer: look at it yourself, and don't tell them while they vote.
+    """
+    from clairkit.labels import agreement, assess, weigh
+
+    console = Console(as_json=as_json, quiet=quiet)
+    found = _collected(votes, key_path, accept_edits=accept_edits)
+    raters = assess(found)
+    alpha, shared = agreement(found)
+    standing = weigh(found)
+    _show_raters(console, found.key, raters)
+    said = "cannot be computed yet" if alpha is None else f"{alpha:.2f}"
+    title = "Agreement between raters (Krippendorff's alpha)"
+    console.show(f"{title}: {said}, {shared} items in common")
+    console.show(standing.sentence())
+    _warn(console, found, raters)
+    result = {"alpha": alpha, "items_in_common": shared, "standing": standing.to_json()}
+    console.result({**_counts(found, raters), **result})
+
+
+def _collected(votes: Sequence[str], key_path: str, *, accept_edits: bool) -> Votes:
+    from clairkit.labels import collect, read_key, read_votes
+
+    key = read_key(key_path)
+    found = [vote for path in votes for vote in read_votes(path, key.language)]
+    return collect(key, found, accept_edits=accept_edits)
+
+
+def _counts(found: Votes, raters: Sequence[Rater]) -> dict[str, Any]:
+    return {
+        "raters": [rater.to_json() for rater in raters],
+        "repeated": found.repeated,
+        "replaced": found.replaced,
+        "edited": found.edited,
+        "key_sha256": found.key.digest,
+    }
+
+
+def _warn(console: Console, found: Votes, raters: Sequence[Rater]) -> None:
+    if found.replaced:
+        console.note(f"{found.replaced} votes were replaced by later ones of the same rater")
+    if found.edited:
+        console.warn(f"{found.edited} votes are not as the page wrote them")
+    for rater in raters:
+        if rater.flags:
+            console.warn(f"{rater.name} is below the limits: {', '.join(rater.flags)}")
+
+
+def _show_raters(console: Console, key: Key, raters: Sequence[Rater]) -> None:
+    labels = {"a": "A", "tie": "tie", "both_bad": "bad", "b": "B", "skip": "skip"}
+    sides = f"A: {key.names[0]}; B: {key.names[1]}; bad: both; "
+    if key.question == "accept":
+        labels, sides = {name: name for name in ("accept", "reject", "skip")}, ""
+    console.table(
+        f"Votes on {key.sample['drawn']} of {key.sample['population']} items",
+        ["", "answered", *labels.values(), "repeats", "identical", "gold", "seconds"],
+        [rater.cells(labels) for rater in raters],
+        note=f"{sides}repeats: the same said again; identical: no preference between an answer and "
+        "itself; gold: right; seconds: the median",
+    )

@@ -17,6 +17,8 @@ from clairkit.records import digest
 Side = Literal["a", "b"]
 Screen = tuple[int, Kind, Side]
 
+_SIDES: tuple[Side, Side] = ("a", "b")
+
 _METHOD = "simple random sampling without replacement"
 _FEWEST = 10
 """With fewer items there are no checks: a repeat would come while the first is remembered."""
@@ -95,7 +97,8 @@ def draw(items: Iterable[Item], plan: Plan, gold: Sequence[Item] = (), *, secret
     drawn = Random(f"{plan.seed} {texts}").sample(population, size)
     checks = _identical(population, drawn, plan, Random(f"{secret} identical"))
     shown = (*drawn, *checks, *gold)
-    kinds: list[Kind] = ["vote"] * size + ["identical"] * len(checks) + ["gold"] * len(gold)
+    sizes: dict[Kind, int] = {"vote": size, "identical": len(checks), "gold": len(gold)}
+    kinds = [kind for kind, count in sizes.items() for _ in range(count)]
     raters = {}
     for rater in plan.raters:
         screens = _screens(kinds, plan, Random(f"{secret} rater {rater}"))
@@ -135,7 +138,7 @@ def _population(items: Iterable[Item]) -> tuple[list[Item], dict[str, list[str]]
 
 def _identical(
     population: Sequence[Item], drawn: Sequence[Item], plan: Plan, random: Random
-) -> Iterable[Item]:
+) -> Sequence[Item]:
     """Return items with one answer on both sides, of prompts that were not drawn if there are."""
     if plan.question == "accept" or len(drawn) < _FEWEST:
         return ()
@@ -153,7 +156,8 @@ def _screens(kinds: Sequence[Kind], plan: Plan, random: Random) -> list[Screen]:
     sided = [place for place, kind in enumerate(kinds) if kind == "vote"]
     random.shuffle(sided)
     order: list[Screen] = [
-        (place, "vote", side) for place, side in zip(sided, _balanced(random), strict=False)
+        (place, "vote", side)
+        for place, side in zip(sided, _balanced(_SIDES[random.randrange(2)]), strict=False)
     ]
     random.shuffle(order)
     count = math.ceil(plan.repeats * len(order)) if len(order) >= _FEWEST else 0
@@ -163,7 +167,7 @@ def _screens(kinds: Sequence[Kind], plan: Plan, random: Random) -> list[Screen]:
         (place, kind, side)
         for (place, kind), side in zip(
             ((place, kind) for place, kind in enumerate(kinds) if kind != "vote"),
-            _balanced(random, first="b" if lefts.count("a") > lefts.count("b") else "a"),
+            _balanced("b" if lefts.count("a") > lefts.count("b") else "a"),
             strict=False,
         )
     ]
@@ -176,12 +180,11 @@ def _screens(kinds: Sequence[Kind], plan: Plan, random: Random) -> list[Screen]:
     return order
 
 
-def _balanced(random: Random, first: Side | None = None) -> Iterator[Side]:
+def _balanced(first: Side) -> Iterator[Side]:
     """Yield the sides for ever, in turn; what takes them is in a drawn order."""
-    side = first or random.choice(("a", "b"))
     while True:
-        yield side
-        side = _other(side)
+        yield first
+        first = _other(first)
 
 
 def _repeats(order: Sequence[Screen], count: int) -> list[Screen]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import product
 
 ALPHA = 0.05
 _MOST = 4096
@@ -60,24 +61,14 @@ def nominal_alpha(units: Iterable[Sequence[str]]) -> float | None:
     """
     weights: dict[tuple[str, str], float] = {}
     for unit in units:
-        if len(unit) < 2:
-            continue
         counts = Counter(unit)
-        for one, n in counts.items():
-            for other, m in counts.items():
-                found = n * (m - (one == other)) / (len(unit) - 1)
-                weights[one, other] = weights.get((one, other), 0.0) + found
+        for one, other in product(counts, repeat=2) if len(unit) > 1 else ():
+            found = counts[one] * (counts[other] - (one == other)) / (len(unit) - 1)
+            weights[one, other] = weights.get((one, other), 0.0) + found
     totals: dict[str, float] = {}
     for (one, _), weight in weights.items():
         totals[one] = totals.get(one, 0.0) + weight
-    n = sum(totals.values())
-    expected = (
-        sum(totals[one] * totals[other] for one in totals for other in totals if one != other)
-        / (n - 1)
-        if n > 1
-        else 0.0
-    )
-    if not expected:
-        return None
-    observed = sum(weight for (one, other), weight in weights.items() if one != other)
-    return 1 - observed / expected
+    size = sum(totals.values())
+    disagreed = sum(weight for (one, other), weight in weights.items() if one != other)
+    chance = size * size - sum(total * total for total in totals.values())
+    return 1 - (size - 1) * disagreed / chance if chance else None
