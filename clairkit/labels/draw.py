@@ -153,26 +153,24 @@ def _identical(
 
 def _screens(kinds: Sequence[Kind], plan: Plan, random: Random) -> list[Screen]:
     """Return a rater's screens in order: A is as often on the left as on the right, to one."""
-    sided = [place for place, kind in enumerate(kinds) if kind == "vote"]
-    random.shuffle(sided)
-    order: list[Screen] = [
-        (place, "vote", side)
-        for place, side in zip(sided, _balanced(_SIDES[random.randrange(2)]), strict=False)
-    ]
-    random.shuffle(order)
+    votes = [place for place, kind in enumerate(kinds) if kind == "vote"]
+    others = [place for place, kind in enumerate(kinds) if kind != "vote"]
+    random.shuffle(votes)
+    sides = _balanced(_SIDES[random.randrange(2)])
+    order: list[Screen] = [(place, "vote", next(sides)) for place in votes]
     count = math.ceil(plan.repeats * len(order)) if len(order) >= _FEWEST else 0
-    repeats = _repeats(order, count)
+    # Sides stand in turn: of an odd number of repeats, as of all, the first side has one more.
+    again, rest = order[:count], order[count:]
+    random.shuffle(rest)
+    half = max(len(order) // 2 - count, 0)
+    early, late = again + rest[:half], rest[half:]
+    random.shuffle(early)
+    order = early + late
+    repeats: list[Screen] = [(place, "repeat", _other(side)) for place, _, side in again]
     lefts = [side for _, _, side in (*order, *repeats)]
-    extra: list[Screen] = [
-        (place, kind, side)
-        for (place, kind), side in zip(
-            ((place, kind) for place, kind in enumerate(kinds) if kind != "vote"),
-            _balanced("b" if lefts.count("a") > lefts.count("b") else "a"),
-            strict=False,
-        )
-    ]
-    for screen in extra:
-        order.insert(random.randint(0, len(order)), screen)
+    sides = _balanced("b" if lefts.count("a") > lefts.count("b") else "a")
+    for place in others:
+        order.insert(random.randint(0, len(order)), (place, kinds[place], next(sides)))
     for screen in repeats:  # in the last third; what they repeat stood in the first half
         order.insert(random.randint(len(order) - len(order) // 3, len(order)), screen)
     if plan.question == "accept":
@@ -185,19 +183,6 @@ def _balanced(first: Side) -> Iterator[Side]:
     while True:
         yield first
         first = _other(first)
-
-
-def _repeats(order: Sequence[Screen], count: int) -> list[Screen]:
-    """Return screens of the first half of `order` with sides swapped, so that sides stay even."""
-    lefts = [side for _, _, side in order]
-    most: Side = "a" if lefts.count("a") >= lefts.count("b") else "b"
-    early = order[: max(len(order) // 2, count)]
-    chosen: list[Screen] = []
-    for number in range(count):
-        wanted = most if number % 2 == 0 else _other(most)
-        left = [screen for screen in early if screen not in chosen]
-        chosen.append(next((screen for screen in left if screen[2] == wanted), left[0]))
-    return [(place, "repeat", _other(side)) for place, _, side in chosen]
 
 
 def _other(side: Side) -> Side:
