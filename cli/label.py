@@ -98,7 +98,7 @@ def export(source: str, output: str, as_json: bool, quiet: bool, **flags: Any) -
     import secrets
 
     from clairkit.labels import Plan, draw, make_page, read_gold, read_items
-    from clairkit.records import atomic_write, canonical_json, check_output
+    from clairkit.records import atomic_write, canonical_json
 
     console = Console(as_json=as_json, quiet=quiet)
     raters = tuple(name.strip() for name in flags["raters"].split(","))
@@ -114,8 +114,7 @@ def export(source: str, output: str, as_json: bool, quiet: bool, **flags: Any) -
     )
     pages = _page_paths(output, raters)
     key_path = flags["key_path"] or str(Path(output).with_suffix(".key.json"))
-    for path in (key_path, *pages.values()):
-        check_output(path, force=flags["force"])
+    _check_outputs((key_path, *pages.values()), force=flags["force"])
     stream = read_items(source, skip_bad=flags["skip_bad"])
     gold = read_gold(flags["gold"], plan.question) if flags["gold"] else []
     key = draw(stream, plan, gold, secret=secrets.token_hex(16))
@@ -137,6 +136,14 @@ def export(source: str, output: str, as_json: bool, quiet: bool, **flags: Any) -
             "skipped": dict(sorted(stream.skipped.items())),
         }
     )
+
+
+def _check_outputs(paths: Sequence[str], *, force: bool) -> None:
+    from clairkit.errors import UsageError
+    from clairkit.records import check_output
+
+    if len({check_output(path, force=force) for path in paths}) < len(paths):
+        raise UsageError("two outputs have the same name", received=", ".join(paths))
 
 
 def _page_paths(output: str, raters: tuple[str, ...]) -> dict[str, str]:
@@ -216,11 +223,10 @@ def import_votes(
     """
     from clairkit.labels import assess
     from clairkit.labels.table import to_csv
-    from clairkit.records import atomic_write, check_output, write_rows
+    from clairkit.records import atomic_write, write_rows
 
     console = Console(as_json=as_json, quiet=quiet)
-    for path in filter(None, (output, labels_path)):
-        check_output(path, force=force)
+    _check_outputs([path for path in (output, labels_path) if path], force=force)
     found = _collected(votes, key_path, accept_edits=accept_edits)
     raters = assess(found)
     rows = found.rows({rater.name: rater.flags for rater in raters})

@@ -92,7 +92,9 @@ def test_the_same_gives_the_same_key() -> None:
     ],
 )
 def test_answers_that_name_a_model_are_left_out(a: str, b: str, prompt: str) -> None:
-    named = Item("row9", item(1, prompt=prompt).prompt, a, b, ("hf:org/smol-9b-x", "hf:base/one-1b"))
+    named = Item(
+        "row9", item(1, prompt=prompt).prompt, a, b, ("hf:org/smol-9b-x", "hf:base/one-1b")
+    )
     key = draw([named, *map(item, range(3))], Plan(), secret=SECRET)
     assert key.sample["left_out"]["names_a_model"] == ["row9"]
     assert key.sample["population"] == 3

@@ -339,14 +339,18 @@ def test_it_fits_and_can_be_read(
     press(browser, "12")
     wide = "return document.documentElement.scrollWidth - window.innerWidth"
     assert browser.run(wide) <= 0
-    small = "return [...document.querySelectorAll('button')].filter((each) => each.offsetWidth)" \
+    small = (
+        "return [...document.querySelectorAll('button')].filter((each) => each.offsetWidth)"
         ".every((each) => each.offsetHeight >= 44 && each.scrollWidth <= each.clientWidth)"
+    )
     assert browser.run(small) is True
     columns = "return getComputedStyle(document.querySelector('.sides')).gridTemplateColumns"
     assert len(browser.run(columns).split()) == (2 if width > 760 else 1)
     assert browser.run("return document.documentElement.lang") == language
-    colours = "const style = getComputedStyle(document.body);" \
+    colours = (
+        "const style = getComputedStyle(document.body);"
         "return [style.color, style.backgroundColor].map((each) => each.match(/\\d+/g).map(Number))"
+    )
     ink, paper = browser.run(colours)
     assert (sum(ink) > sum(paper)) == dark
     assert browser.complaints() == []

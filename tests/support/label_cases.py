@@ -46,7 +46,9 @@ def toward(shown: Shown, side: str) -> str:
 
 
 def all_rows(
-    key: Key, rater: str = "rater", choose: Callable[[Shown], str] = lambda shown: toward(shown, "a")
+    key: Key,
+    rater: str = "rater",
+    choose: Callable[[Shown], str] = lambda shown: toward(shown, "a"),
 ) -> list[dict[str, Any]]:
     """Return a vote on each screen."""
     return [row(key, shown, choose(shown)) for shown in key.raters[rater]]
