@@ -54,6 +54,44 @@ def test_looking_after_every_vote_alarms_in_at_most_five_per_cent() -> None:
     assert alarms / runs <= 0.05
 
 
+def is_alarm(drawn: random.Random, *, first_alone: bool) -> bool:
+    """Three raters who mostly agree on items without a preference; a look after each vote."""
+    sides = [drawn.random() < 0.5 for _ in range(60)]
+    votes = [(place, rater) for rater in range(3) for place in range(60)]
+    drawn.shuffle(votes)
+    counted: dict[bool, int] = {True: 0, False: 0}
+    seen: set[int] = set()
+    for place, _ in votes:
+        if first_alone and place in seen:
+            continue
+        seen.add(place)
+        counted[sides[place] if drawn.random() < 0.95 else not sides[place]] += 1
+        if is_enough(counted[True], counted[False]):
+            return True
+    return False
+
+
+def test_several_raters_count_once_an_item() -> None:
+    """Planted: counting all their votes gives more false alarms than is promised."""
+    drawn = random.Random(3)
+    alarms = [
+        sum(is_alarm(drawn, first_alone=first) for _ in range(800)) for first in (True, False)
+    ]
+    assert alarms[0] / 800 <= 0.05 < alarms[1] / 800
+
+
+@pytest.mark.parametrize(("share", "half"), [(0.8, 19), (0.7, 45), (0.65, 83), (0.6, 210)])
+def test_how_many_the_documentation_says(share: float, half: int) -> None:
+    drawn, lengths = random.Random(1), []
+    for _ in range(400):
+        wins = votes = 0
+        while not is_enough(wins, votes - wins):
+            wins += drawn.random() < share
+            votes += 1
+        lengths.append(votes)
+    assert sorted(lengths)[200] == pytest.approx(half, rel=0.2)
+
+
 def test_what_is_needed() -> None:
     assert decisions_needed(8, 0) == 0
     assert decisions_needed(10, 5) == 100

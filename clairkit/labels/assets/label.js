@@ -244,7 +244,7 @@
     if (event.isComposing || event.keyCode === 229 || event.repeat) return;
     if (event.ctrlKey || event.metaKey || event.altKey || ui.help.open || ui.note.open) return;
     if (event.target.closest?.("input, textarea, select, [contenteditable]")) return;
-    const key = event.key.toLowerCase();
+    const key = event.key.normalize("NFKC").toLowerCase(); // also in full width
     if (!Object.hasOwn(actions, key)) return;
     event.preventDefault();
     actions[key]();
