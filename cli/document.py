@@ -26,8 +26,18 @@ def commands_page() -> str:
         command = cli.get_command(root, name)
         if command is None:
             raise LookupError(name)
-        sections.append(_section(f"clairkit {name}", command, _context(command, name, root)))
+        sections += _sections(command, name, root)
     return "\n".join(sections)
+
+
+def _sections(command: click.Command, name: str, parent: click.Context) -> list[str]:
+    """Return the section of a command, and those of the commands below it."""
+    context = _context(command, name, parent)
+    below = command.commands if isinstance(command, click.Group) else {}
+    return [
+        _section(context.command_path, command, context),
+        *(text for each in below.values() for text in _sections(each, each.name or "", context)),
+    ]
 
 
 def _context(command: click.Command, name: str, parent: click.Context | None) -> click.Context:

@@ -32,6 +32,7 @@ COMMANDS = {
     "train": ("train", "Train a model on pairs with an anchored loss."),
     "plan": ("plan", "Whether a training run fits, how long it takes, its cost."),
     "evaluate": ("evaluate", "Exactly right answers on held-out prompts, with an interval."),
+    "label": ("label", "Ask people, blind: pages for them, and their votes."),
     "bench": ("bench", "Time and memory, against an independent implementation."),
     "doctor": ("doctor", "What this machine offers, and what is missing."),
     "quickstart": ("quickstart", "The whole road on a small model that ships inside."),

@@ -41,6 +41,7 @@ ALLOWED = {
     "training": {*_BASE, "batching", "losses", "kernels", "scoring", "charts"},
     "evaluation": {*_BASE, "batching", "generation", "intervals", "scoring", "user_code"},
     "report": {*_BASE, "scoring", "charts", "generation", "training"},
+    "labels": {*_BASE, "evaluation", "intervals", "report"},
     "integrations": {"errors", "batching", "losses", "kernels", "training"},
     "doctor": {"errors", "display", "kernels"},
     "planning": {*_BASE, "batching", "losses", "kernels", "training"},

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,13 +11,12 @@ from typing import Any
 
 from clairkit import __version__
 from clairkit.charts import STYLE
+from clairkit.report.document import data_json, make_document
 from clairkit.report.entries import Entry, Shared, make_entries
 from clairkit.report.gather import Gathered
 from clairkit.report.html import element, escaped
 from clairkit.report.language import Language
 from clairkit.report.overview import counted, metric_names, overview, sorted_values
-
-_IN_SCRIPT = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,7 @@ def _header(gathered: Gathered, words: Language) -> str:
 def _data(entries: Sequence[Entry], browsed: Sequence[Entry], words: Language) -> str:
     metrics = metric_names(sorted_values(entries))
     shared = Shared()
-    pairs = ",\n".join(_json(entry.to_json(metrics, shared)) for entry in browsed)
+    pairs = ",\n".join(data_json(entry.to_json(metrics, shared)) for entry in browsed)
     head: dict[str, Any] = {
         "words": words.words,
         "metrics": [[name, words.metric(name)] for name in metrics],
@@ -93,38 +90,14 @@ def _data(entries: Sequence[Entry], browsed: Sequence[Entry], words: Language) -
         "files": counted(entry.file for entry in browsed),
         "shared": shared.texts,
     }
-    return f'{_json(head)[:-1]},"pairs":[\n{pairs}\n]}}'
-
-
-def _json(value: Any) -> str:
-    """JSON that can stand in a script element: it holds no `<`, `>` or `&`."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.translate(_IN_SCRIPT)
+    return f'{data_json(head)[:-1]},"pairs":[\n{pairs}\n]}}'
 
 
 def _document(body: str, data: str, words: Language) -> str:
-    style, script = STYLE + _asset("report.css"), _asset("report.js")
-    policy = (
-        f"default-src 'none'; script-src '{_source(script)}'; style-src '{_source(style)}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'; "
-        "require-trusted-types-for 'script'; trusted-types 'none'"
-    )
-    return (
-        "<!DOCTYPE html>\n"
-        f'<html lang="{words.code}"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="referrer" content="no-referrer"><link rel="icon" href="data:,">'
-        f"<title>{escaped(words.say('title'))}</title><style>{style}</style></head>\n"
-        f"<body>{body}\n"
-        f'<script type="application/json" id="data">{data}</script>\n'
-        f"<script>{script}</script></body></html>\n"
-    )
-
-
-def _source(content: str) -> str:
-    """The name that a content security policy has for an inline style or script."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
+    return make_document(
+        title=words.say("title"), language=words.code, body=body, data=data,
+        style=STYLE + _asset("report.css"), script=_asset("report.js"),
+    )  # fmt: skip
 
 
 @cache

@@ -111,4 +111,7 @@ def test_every_command_has_its_help_in_both_places() -> None:
         assert found is not None
         assert found.name == name
         assert (found.help or "").strip()
-        assert {"as_json", "quiet"} <= {parameter.name for parameter in found.params}
+        below = found.commands.values() if isinstance(found, click.Group) else [found]
+        for command in below:
+            assert (command.help or "").strip()
+            assert {"as_json", "quiet"} <= {parameter.name for parameter in command.params}

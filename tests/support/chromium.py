@@ -62,6 +62,24 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.devtools("Emulation.setEmulatedMedia", {"features": [scheme]})
 
+    def new_tab(self) -> str:
+        """Open a further tab, go there, and return its handle."""
+        handle = str(self._post("/window/new", {"type": "tab"})["handle"])
+        self.switch(handle)
+        return handle
+
+    def tab(self) -> str:
+        """Return the handle of the tab that scripts and keys go to."""
+        return str(self._call("GET", self._session + "/window"))
+
+    def switch(self, handle: str) -> None:
+        """Go to a tab."""
+        self._post("/window", {"handle": handle})
+
+    def close_tab(self) -> None:
+        """Close the tab; the next call has to be `switch`."""
+        self._call("DELETE", self._session + "/window")
+
     def devtools(self, command: str, parameters: dict[str, Any]) -> Any:
         """Run a command of the DevTools protocol."""
         return self._post("/goog/cdp/execute", {"cmd": command, "params": parameters})

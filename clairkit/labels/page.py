@@ -1,0 +1,94 @@
+"""The page of one rater: one file that opens from disk, loads nothing and knows no side."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from clairkit.errors import UsageError
+from clairkit.labels.evidence import least_share
+from clairkit.labels.key import Key, Shown
+from clairkit.labels.words import WORDS
+from clairkit.records import digest
+from clairkit.report.document import data_json, make_document
+from clairkit.report.html import element
+from clairkit.report.text import clean
+
+LANGUAGES = tuple(WORDS)
+
+
+def make_page(key: Key, rater: str) -> str:
+    """Return the page of a rater as HTML.
+
+    It holds the texts in the order and on the sides that were drawn, opaque ids, and the key's
+    digest; no name, no id of the source, and not which screens are checks.
+
+    Raises:
+        UsageError: the key has no such rater, or the page is not in that language.
+    """
+    if rater not in key.raters or key.language not in WORDS:
+        raise UsageError("no such page", received=f"{rater} ({key.language})")
+    words = WORDS[key.language]
+    title = words["title_accept"] if key.question == "accept" else words["title"]
+    return make_document(
+        title=title,
+        language=key.language,
+        body=f'<div id="app"></div><noscript>{element("p", words["no_script"])}</noscript>',
+        data=data_json(_data(key, rater)),
+        style=_asset("label.css"),
+        script=_asset("label.js"),
+    )
+
+
+def file_part(rater: str) -> str:
+    """Return the rater's name as a part of a file's name."""
+    return re.sub(r"[^\w-]+", "_", rater)[:40]
+
+
+def _data(key: Key, rater: str) -> dict[str, Any]:
+    shown = key.raters[rater]
+    return {
+        "words": WORDS[key.language],
+        "language": key.language,
+        "question": key.question,
+        "ask": clean([key.ask])[0] or WORDS[key.language][f"ask_{key.question}"],
+        "rater": rater,
+        "key": key.digest,
+        "page": digest([key.digest, rater])[:16],
+        "file": f"votes-{file_part(rater)}",
+        "shares": _shares(key, len(shown)),
+        "items": [_screen(key, each) for each in shown],
+    }
+
+
+def _screen(key: Key, shown: Shown) -> dict[str, Any]:
+    item = key.items[shown.item]
+    sides = (item.a, item.b) if shown.left == "a" else (item.b, item.a)
+    left, right, *turns = clean([*sides, *(turn["content"] for turn in item.prompt)])
+    roles = [turn["role"] for turn in item.prompt]
+    return {
+        "id": shown.id,
+        "left": left,
+        "right": right,
+        "prompt": [list(turn) for turn in zip(roles, turns, strict=True)],
+    }
+
+
+def _shares(key: Key, screens: int) -> list[int | None]:
+    """The share, in per cent, that would be evidence, by the number of decisions on the page.
+
+    It depends on counts alone: a figure that depended on the sides would give them away. Some
+    screens are checks, and which ones the page does not know, so that counts are scaled.
+    """
+    if key.question == "accept":
+        return []
+    counting = key.sample["drawn"] / screens
+    found = [least_share(int(decided * counting)) for decided in range(screens + 1)]
+    return [None if share is None else round(100 * share) for share in found]
+
+
+@cache
+def _asset(name: str) -> str:
+    return resources.files("clairkit.labels").joinpath("assets", name).read_text("utf-8")

@@ -1,0 +1,126 @@
+"""How far a rater can be relied on, by the checks among the screens. Nobody is left out for it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+from clairkit.intervals import wilson
+from clairkit.labels.collect import Cast, Votes
+
+LEAST = 0.7
+"""The least share of checks that a reliable rater meets."""
+
+_FASTEST = 200  # characters of both answers a second; people read about 25
+_BRIEFEST = 1000  # milliseconds
+_WIDE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]")
+
+
+@dataclass(frozen=True)
+class Share:
+    """How often something held, of how many cases."""
+
+    hits: int
+    n: int
+
+    @property
+    def is_below(self) -> bool:
+        """Whether even the upper end of its 95 % interval lies below `LEAST`."""
+        return self.n > 0 and wilson(self.hits, self.n).high < LEAST
+
+    def __str__(self) -> str:
+        return f"{self.hits}/{self.n}" if self.n else ""
+
+
+@dataclass(frozen=True)
+class Rater:
+    """One rater's votes in figures.
+
+    Attributes:
+        name: of the rater.
+        screens: that the page has.
+        answered: of these, skips included.
+        labels: how often each was given, checks left out.
+        repeats: the same said again with sides swapped.
+        identical: no preference between an answer and itself.
+        gold: right where it is known.
+        unhurried: not faster than anyone can read.
+        seconds: the median a screen; None where no file knows it.
+        first_side: left chosen, of the votes for a side.
+    """
+
+    name: str
+    screens: int
+    answered: int
+    labels: dict[str, int]
+    repeats: Share
+    identical: Share
+    gold: Share
+    unhurried: Share
+    seconds: float | None
+    first_side: Share
+
+    @property
+    def flags(self) -> list[str]:
+        """What speaks against this rater's votes."""
+        checks = {"repeats": self.repeats, "identical": self.identical, "gold": self.gold}
+        found = [name for name, share in checks.items() if share.is_below]
+        hurried = self.unhurried.n > 0 and 2 * self.unhurried.hits < self.unhurried.n
+        return [*found, "too_fast"] if hurried else found
+
+    def cells(self, labels: Iterable[str]) -> list[str]:
+        """Return the figures as a row of a table, with a cell for each of `labels`."""
+        counts = [str(self.labels.get(label, 0)) for label in labels]
+        checks = [str(share) for share in (self.repeats, self.identical, self.gold)]
+        seconds = "" if self.seconds is None else f"{self.seconds:.0f}"
+        return [self.name, f"{self.answered}/{self.screens}", *counts, *checks, seconds]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as JSON has them."""
+        return {**asdict(self), "flags": self.flags}
+
+
+def assess(votes: Votes) -> list[Rater]:
+    """Return the figures of each rater of the key, also of those who sent nothing."""
+    return [_assess(name, len(shown), votes.of(name)) for name, shown in votes.key.raters.items()]
+
+
+def _assess(name: str, screens: int, casts: Sequence[Cast]) -> Rater:
+    said = [cast for cast in casts if cast.label != "skip"]
+    first = {cast.place: cast.label for cast in said if cast.kind == "vote"}
+    repeats = [
+        cast.label == first[cast.place]
+        for cast in said
+        if cast.kind == "repeat" and cast.place in first
+    ]
+    identical = [not cast.is_preference for cast in said if cast.kind == "identical"]
+    gold = [cast.label == cast.item.right for cast in said if cast.kind == "gold"]
+    times = [cast.vote.ms for cast in said if cast.vote.ms is not None]
+    unhurried = [cast.vote.ms >= _least_time(cast) for cast in said if cast.vote.ms is not None]
+    left = [cast.vote.vote == "left" for cast in said if cast.vote.vote in ("left", "right")]
+    return Rater(
+        name,
+        screens,
+        len(casts),
+        dict(Counter(c.label for c in casts if c.kind == "vote")),
+        _share(repeats),
+        _share(identical),
+        _share(gold),
+        _share(unhurried),
+        median(times) / 1000 if times else None,
+        _share(left),
+    )
+
+
+def _share(hits: Sequence[bool]) -> Share:
+    return Share(sum(hits), len(hits))
+
+
+def _least_time(cast: Cast) -> float:
+    """Milliseconds in which nobody has read both answers; wide characters count twice."""
+    text = cast.item.a + cast.item.b
+    return max(_BRIEFEST, 1000 * (len(text) + len(_WIDE.findall(text))) / _FASTEST)

@@ -1,0 +1,37 @@
+"""Votes as a table for spreadsheets: with a mark of the encoding, and no cell a formula."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_FORMULA = tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20")
+_NESTED = ("prompt", "names", "sample", "rater_flags")
+
+
+def to_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return rows of votes as CSV in UTF-8 with a mark; the prompt as text, its last turn."""
+    flat = [_flat(row) for row in rows]
+    file = io.StringIO(newline="")
+    writer = csv.writer(file)
+    names = list(flat[0]) if flat else ["id"]
+    writer.writerow(names)
+    writer.writerows([_cell(row[name]) for name in names] for row in flat)
+    return file.getvalue().encode("utf-8-sig")
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {name: value for name, value in row.items() if name not in _NESTED}
+    return {
+        "id": plain.pop("id"),
+        "prompt": row["prompt"][-1]["content"],
+        **plain,
+        "rater_flags": " ".join(row["rater_flags"]),
+    }
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
