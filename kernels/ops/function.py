@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -95,6 +96,10 @@ class TokenLogps(torch.autograd.Function):
             )
         )  # fmt: skip
         return *(next(found) if want else None for want in wanted), None, None
+
+
+# Without it each call looks the signature up, 0.1 ms.
+TokenLogps.forward.__signature__ = inspect.signature(TokenLogps.forward)  # type: ignore[attr-defined]
 
 
 def _inputs(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> list[Tensor]:
