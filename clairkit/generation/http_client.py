@@ -2,7 +2,7 @@
 
 A connection serves one request and is closed then. So what a server, or a proxy before it, sends
 twice or too late is never taken for the response to another request. That costs 0.2 ms of
-processor time a request, with TLS 1.2 to 1.8 ms for the handshake (docs/log.md).
+processor time a request, and 1.2 to 1.8 ms for the handshake with TLS (docs/log.md).
 """
 
 from __future__ import annotations
