@@ -48,6 +48,14 @@ _OPTIONS = (
     _option(_MODELS, "--target-base-url", metavar="URL", help="The target's server."),
     _option(_MODELS, "--reviser-base-url", metavar="URL", help="The reviser's server."),
     _option(_MODELS, "--judge-base-url", metavar="URL", help="The judge's server."),
+    _option(_MODELS, "--body", metavar="FIELD=JSON", multiple=True,
+            help="A field of each request to openai:; null takes one out."),
+    _option(_MODELS, "--target-body", metavar="FIELD=JSON", multiple=True,
+            help="The same, to the target."),
+    _option(_MODELS, "--reviser-body", metavar="FIELD=JSON", multiple=True,
+            help="The same, to the reviser."),
+    _option(_MODELS, "--judge-body", metavar="FIELD=JSON", multiple=True,
+            help="The same, to the judge."),
     _option(_REVISIONS, "--revision", type=click.Choice(("rewrite", "edits")),
             help="The whole answer anew (default), or search/replace edits of it."),
     _option(_REVISIONS, "--template", metavar="NAME|FILE",
@@ -147,10 +155,14 @@ def make_settings(options: Mapping[str, Any]) -> BuildSettings:
 
 
 def _model_options(options: Mapping[str, Any]) -> Any:
+    from clairkit.generation.request_body import parse_body
     from clairkit.generation.specs import ModelOptions
 
     names = (
         "concurrency", "batch_size", "timeout", "base_url", "target_base_url",
         "reviser_base_url", "judge_base_url", "requests_per_minute", "tokens_per_minute",
     )  # fmt: skip
-    return ModelOptions(**{name: options[name] for name in names})
+    given: dict[str, Any] = {name: options[name] for name in names}
+    for name in ("body", "target_body", "reviser_body", "judge_body"):
+        given[name] = parse_body(options[name])
+    return ModelOptions(**given)

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sampling.")
 @click.option("--limit", type=int, help="Ask only the first N prompts.")
 @click.option("--base-url", metavar="URL", help="Server of openai: (or OPENAI_BASE_URL).")
+@click.option("--body", metavar="FIELD=JSON", multiple=True,
+              help="A field of each request to openai:; null takes one out.")  # fmt: skip
 @click.option("--concurrency", type=int, default=8, show_default=True, help="Requests at once.")
 @click.option("--batch-size", type=int, default=16, show_default=True, help="Rows at once, hf:.")
 @click.option("--require-gain", is_flag=True, help="Exit with 8 or 7 without a gain; see above.")
@@ -95,6 +97,7 @@ class _Job:
     """The prompts, the check and the sampling that every model of a run shares."""
 
     def __init__(self, check: Any, source: str, flags: dict[str, Any], console: Console) -> None:
+        from clairkit.generation.request_body import parse_body
         from clairkit.generation.sampling import Sampling
         from clairkit.generation.specs import ModelOptions
         from clairkit.records import read_prompts
@@ -105,6 +108,7 @@ class _Job:
             base_url=flags["base_url"],
             concurrency=flags["concurrency"],
             batch_size=flags["batch_size"],
+            body=parse_body(flags["body"]),
         )
         stream = read_prompts(source, skip_bad=flags["skip_bad"], limit=flags["limit"])
         self.prompts = list(stream)

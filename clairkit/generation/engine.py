@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -136,7 +137,9 @@ def make_models(
     made: dict[object, Model] = {}
     for role, model in given.items():
         if isinstance(model, str):
-            place = (model, settings.models.base_url_of(role), key_variable(role))
+            options = settings.models
+            fields = json.dumps(options.body_of(role), sort_keys=True, default=str)
+            place = (model, options.base_url_of(role), key_variable(role), fields)
             if place not in made:
                 made[place] = make_model(model, settings.models, role=role)
             models[role] = made[place]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clairkit.errors import UsageError
 from clairkit.generation.endpoint import find_endpoint
+from clairkit.generation.request_body import check_body, with_fields
 from clairkit.generation.requests import Control, Task
 from clairkit.generation.retry import RetryPolicy
 from clairkit.generation.sampling import Outcome
@@ -27,9 +29,10 @@ class OpenAIModel:
         policy: how failed requests are tried again.
         pace: the most requests, and the most tokens, a minute; None is no limit.
         needs_key: whether requests will be made; else OpenAI's own server may lack its key.
+        fields: the user's own fields of each request; None takes one of ours out.
 
     Raises:
-        UsageError: there is no model name, or the URL is none.
+        UsageError: there is no model name, the URL is none, or a field is not the user's to set.
         RemoteError: OpenAI's own server is meant and there is no key.
     """
 
@@ -47,11 +50,15 @@ class OpenAIModel:
         policy: RetryPolicy | None = None,
         pace: tuple[float | None, float | None] = (None, None),
         needs_key: bool = True,
+        fields: Mapping[str, Any] | None = None,
     ) -> None:
         if not model:
             raise UsageError("the model has no name", remedy="write openai:MODEL")
         self.name = f"openai:{model}"
-        self.identity: Mapping[str, Any] = {"kind": "openai", "model": model}
+        self._fields = dict(fields or {})
+        check_body(self._fields)
+        own = {"body": json.dumps(self._fields, sort_keys=True)} if self._fields else {}
+        self.identity: Mapping[str, Any] = {"kind": "openai", "model": model, **own}
         self.concurrency = concurrency
         self._model = model
         self._endpoint = find_endpoint(base_url, role, needs_key=needs_key)
@@ -66,7 +73,7 @@ class OpenAIModel:
         if self._client is None:
             self._client = ChatClient(
                 self._endpoint, concurrency=self.concurrency, timeout=self._timeout,
-                policy=self._policy, pace=self._pace,
+                policy=self._policy, pace=self._pace, fixed=self._fields,
             )  # fmt: skip
         return [await self._client.post(self.body(task), control) for task in tasks]
 
@@ -91,4 +98,4 @@ class OpenAIModel:
         for name, value in (("temperature", sampling.temperature), ("top_p", sampling.top_p)):
             if value != 1 or not self._endpoint.is_openai:
                 body[name] = value
-        return body
+        return with_fields(body, self._fields)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Any
 
 from clairkit.errors import UsageError
 from clairkit.generation.hf_model import HfModel
@@ -15,7 +16,7 @@ from clairkit.generation.requests import Model
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """How models are run; nothing here changes what they say."""
+    """How models are run; of all this, only `body` changes what they say."""
 
     concurrency: int = 8
     """Requests at once to a server, or calls at once of an `async def` function."""
@@ -29,6 +30,14 @@ class ModelOptions:
     """The server of an `openai:` reviser, where it has one of its own."""
     judge_base_url: str | None = None
     """The server of an `openai:` judge, where it has one of its own."""
+    body: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of each request to an `openai:` model; None takes one of ours out."""
+    target_body: Mapping[str, Any] = field(default_factory=dict)
+    """More fields, of requests to the target."""
+    reviser_body: Mapping[str, Any] = field(default_factory=dict)
+    """More fields, of requests to the reviser."""
+    judge_body: Mapping[str, Any] = field(default_factory=dict)
+    """More fields, of requests to the judge."""
     timeout: float = 600.0
     """Seconds that one request may take."""
     requests_per_minute: float | None = None
@@ -53,6 +62,10 @@ class ModelOptions:
         """Return the server of a role: its own, else the common one."""
         own: str | None = getattr(self, f"{role}_base_url", None)
         return own or self.base_url
+
+    def body_of(self, role: str | None) -> dict[str, Any]:
+        """Return the fields of a role's requests: the common ones, and its own over them."""
+        return {**self.body, **getattr(self, f"{role}_body", {})}
 
 
 def make_model(spec: str, options: ModelOptions | None = None, *, role: str | None = None) -> Model:
@@ -86,6 +99,7 @@ _KINDS: dict[str, Callable[[str, ModelOptions, str | None], Model]] = {
         timeout=options.timeout,
         pace=(options.requests_per_minute, options.tokens_per_minute),
         needs_key=options.needs_key,
+        fields=options.body_of(role),
     ),
     "python": lambda rest, options, role: PythonModel(rest, concurrency=options.concurrency),
 }
