@@ -69,9 +69,9 @@ class TrainConfig:
     """Tokens of prompt and response together; None for no limit."""
     truncation: Truncation = "drop"
     """What a longer pair gets: error, drop, keep_start or edit_window."""
-    ref: str = "base"
-    """The reference: base (the model before training, adapters off), adapter:PATH, model:ID or
-    cache:FILE."""
+    ref: str = "start"
+    """The reference: start (the model before training, as it is), base (the same with adapters
+    off), adapter:PATH, model:ID or cache:FILE."""
     f_divergence_type: str = "reverse_kl"
     """What measures the distance to the reference, for losses of a log-ratio difference."""
     f_alpha_divergence_coef: float = 0.5

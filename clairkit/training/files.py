@@ -125,6 +125,9 @@ def check_same_run(config: TrainConfig, run: Path, allowed: Sequence[str] = ()) 
     """
     check_allowed(allowed, resume=True)
     before, now = saved_values(run), _values(config.to_dict())
+    for values in (before, now):
+        if values["ref"] == "base" and not values["adapter"]:
+            values["ref"] = "start"  # without an adapter that was trained before they are the same
     differences = {
         key: f"{key}: {before.get(key)!r} then, {now.get(key)!r} now"
         for key in sorted((before.keys() | now.keys()) - {"output"})
