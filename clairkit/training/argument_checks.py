@@ -1,10 +1,10 @@
-"""What transformers refuses of the Trainer's arguments, found before anything is loaded, and named."""
+"""What transformers refuses of the arguments, found before anything is loaded, and named."""
 
 from __future__ import annotations
 
 import difflib
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -16,33 +16,6 @@ from clairkit.errors import RemoteError, UsageError
 
 # Packages whose name is not that of their integration.
 _PACKAGES = {"azure_ml": "azureml-core", "flyte": "flytekit"}
-_ABOVE_0 = ("num_train_epochs", "logging_steps", "eval_steps", "save_steps", "save_total_limit",
-            "eval_accumulation_steps", "dataloader_prefetch_factor", "ddp_timeout")  # fmt: skip
-_AT_LEAST_0 = ("learning_rate", "weight_decay", "max_grad_norm", "warmup_steps", "adam_epsilon",
-               "eval_delay", "dataloader_num_workers")  # fmt: skip
-_BELOW_1 = ("adam_beta1", "adam_beta2")
-
-
-def check_numbers(values: Mapping[str, Any]) -> None:
-    """Refuse numbers that no run can have; transformers takes most of them without a word.
-
-    Raises:
-        UsageError: with the key, the value and the range.
-    """
-    for key, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            continue
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UsageError(f"{key} must be a finite number", received=value)
-        if key in _ABOVE_0 and value <= 0:
-            raise UsageError(f"{key} must be above 0", received=value)
-        if key in _AT_LEAST_0 and value < 0:
-            raise UsageError(f"{key} must be at least 0", received=value)
-        if key in _BELOW_1 and not 0 <= value < 1:
-            raise UsageError(f"{key} must lie in [0, 1)", received=value)
-        if key == "max_steps" and value < 1 and value != -1:
-            remedy = "leave it out to train for num_train_epochs"
-            raise UsageError("max_steps must be at least 1", received=value, remedy=remedy)
 
 
 def checked_arguments(
@@ -60,10 +33,16 @@ def checked_arguments(
     try:
         arguments = build(given)
         _check_optimizer(arguments)
+        _check_precision(arguments)
     except Exception as error:  # transformers and what it calls raise classes of many kinds
         raise _refused(build, given, error) from error
     _check_trackers(arguments)
     return arguments
+
+
+def _check_precision(arguments: TrainingArguments) -> None:
+    if arguments.fp16 and arguments.device.type == "cpu":
+        raise ValueError("float16 products need a GPU; on a CPU set use_cpu: true and bf16: true")
 
 
 def _check_optimizer(arguments: TrainingArguments) -> None:
@@ -94,7 +73,7 @@ def _refused(
     guilty = [key for key in given if _passes(build, {k: v for k, v in given.items() if k != key})]
     lines = (line.strip() for line in (str(error) or type(error).__name__).splitlines())
     reason = " ".join(line for line in lines if line)[:400]
-    named = ", ".join(f"{key}={given[key]!r}" for key in guilty)
+    named = ", ".join(key if key.endswith("token") else f"{key}={given[key]!r}" for key in guilty)
     return UsageError(f"a training argument was refused: {reason}", received=named or None)
 
 
@@ -102,7 +81,9 @@ def _passes(
     build: Callable[[Mapping[str, Any]], TrainingArguments], given: Mapping[str, Any]
 ) -> bool:
     try:
-        _check_optimizer(build(given))
+        arguments = build(given)
+        _check_optimizer(arguments)
+        _check_precision(arguments)
     except Exception:  # of whatever kind: the rest is wrong, too
         return False
     return True
@@ -127,6 +108,23 @@ def _check_trackers(arguments: TrainingArguments) -> None:
                 f"report_to {name} can't be used: {str(error).partition(chr(10))[0]}",
                 remedy=f"run pip install {_PACKAGES.get(name, name)}, or set report_to: none",
             ) from error
+
+
+@contextmanager
+def setting_errors() -> Iterator[None]:
+    """Turn what transformers and accelerate refuse while the trainer is set up into one error.
+
+    Raises:
+        UsageError: with their reason.
+    """
+    try:
+        yield
+    except (ValueError, ImportError, NotImplementedError) as error:
+        reason = " ".join(str(error).split())[:400]
+        raise UsageError(
+            f"a setting of the trainer was refused: {reason}",
+            remedy="see --print-config for what was set",
+        ) from error
 
 
 def check_hub_login(arguments: TrainingArguments) -> None:
