@@ -341,12 +341,9 @@ def _check_arguments(values: Mapping[str, Any]) -> None:
 def _check_text(values: Mapping[str, Any]) -> None:
     """Refuse names that no file of a run can hold."""
     for key, value in values.items():
-        if isinstance(value, str) and not value.isascii():
-            try:
-                value.encode("utf-8")
-            except UnicodeEncodeError as error:
-                remedy = "rename it, its bytes are no UTF-8"
-                raise UsageError(f"{key} is no text", received=value, remedy=remedy) from error
+        if isinstance(value, str) and any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value):
+            remedy = "rename it: it holds bytes that are no UTF-8, or a NUL"
+            raise UsageError(f"{key} is no text", received=value, remedy=remedy)
 
 
 def _check_early_stopping(patience: int | None, threshold: float) -> None:

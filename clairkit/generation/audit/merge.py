@@ -21,9 +21,9 @@ from clairkit.generation.audit.manifest import (
 from clairkit.generation.audit.merge_journals import MergedJournal, merge_journals
 from clairkit.generation.audit.merge_rows import MergedRows
 from clairkit.generation.journal import journal_path
-from clairkit.generation.lock import FileLock
 from clairkit.generation.places import ROOM_BESIDE
 from clairkit.records import check_rows_output, write_rows
+from clairkit.records.lock import FileLock
 
 
 @dataclass(frozen=True)

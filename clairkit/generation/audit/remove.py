@@ -29,8 +29,8 @@ from clairkit.generation.audit.rowbook import (
     transaction,
 )
 from clairkit.generation.journal import journal_path
-from clairkit.generation.lock import FileLock
 from clairkit.generation.reasons import SAME_AS
+from clairkit.records.lock import FileLock
 
 _DELETE_RESULTS = """
 DELETE FROM results WHERE (key, step) IN (SELECT key, step FROM asked WHERE row = ?)
