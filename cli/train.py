@@ -27,7 +27,11 @@ from clairkit.cli.once_option import once
     type=click.Choice(["auto", "triton", "native", "torch", "eager"]),
     help="How log-probs are computed.",
 )
-@click.option("--ref", help="The reference: base (default), adapter:PATH, model:ID, cache:FILE.")
+@click.option(
+    "--ref",
+    help="The reference: start (default: the model as it is before training), base (adapters off), "
+    "adapter:PATH, model:ID, cache:FILE.",
+)
 @click.option(
     "--loss-mask",
     type=click.Choice(["all", "edits", "weighted"]),

@@ -19,9 +19,9 @@ from typing import Any
 from clairkit.display import excerpt
 from clairkit.errors import DataError, ResourceError, UsageError
 from clairkit.generation.commits import GroupCommit, OnDisk
-from clairkit.generation.lock import FileLock
 from clairkit.generation.reasons import reason
 from clairkit.generation.sampling import Failure, Outcome, Reply
+from clairkit.records.lock import FileLock
 
 SCHEMA_VERSION = 1
 

@@ -26,9 +26,9 @@ from clairkit.generation.audit.merge_journals import MergedJournal, merge_journa
 from clairkit.generation.audit.merge_rows import MergedRows
 from clairkit.generation.audit.sealed_results import head_of, removing
 from clairkit.generation.journal import journal_path
-from clairkit.generation.lock import FileLock
 from clairkit.generation.places import ROOM_BESIDE
 from clairkit.records import check_rows_output, digest, write_rows
+from clairkit.records.lock import FileLock
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,8 @@ from clairkit.generation.audit.rowbook import RowBook, faults, row_mark, transac
 from clairkit.generation.audit.sealed_results import head_of, note_change
 from clairkit.generation.audit.verify import check_pairs
 from clairkit.generation.journal import journal_path
-from clairkit.generation.lock import FileLock
 from clairkit.generation.reasons import SAME_AS
+from clairkit.records.lock import FileLock
 
 __all__ = ["Removal", "choose_rows", "remove", "requests_of"]
 
