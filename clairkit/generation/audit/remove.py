@@ -131,9 +131,10 @@ def _finish(book: RowBook, intent: Intent) -> None:
 
 def _record(book: RowBook, output: Path, rows: Collection[str], requests: Iterable[str]) -> Intent:
     """Note what is to go, and which files beside the output hold texts of it."""
-    chosen, earlier = set(rows), read_intent(book.database)
+    with faults(book.path):
+        chosen, earlier = set(rows), read_intent(book.database)
+        texts = Texts(book.database, chosen)
     others = beside(output, ())
-    texts = Texts(book.database, chosen)
     pairs = []
     for pair in pairs_of(output):
         is_ours = row_of(pair) in chosen
@@ -176,7 +177,8 @@ _UNKNOWN = (
 
 
 def _check_all_known(database: sqlite3.Connection, output: Path, *, unknown: bool) -> None:
-    (count,) = database.execute(f"SELECT COUNT(*) FROM results WHERE {_UNKNOWN}").fetchone()
+    with faults(journal_path(output)):
+        (count,) = database.execute(f"SELECT COUNT(*) FROM results WHERE {_UNKNOWN}").fetchone()
     if count and not unknown:
         raise DataError(
             f"which row asked for {count} of the results is not known: a run was cut short",
