@@ -31,6 +31,7 @@ from clairkit.generation.audit.manifest import (
     manifest_entries,
     quarantine_path,
     seal,
+    sealed_files,
 )
 from clairkit.generation.audit.remains import (
     Texts,
@@ -154,7 +155,7 @@ def _record(book: RowBook, output: Path, rows: Collection[str], requests: Iterab
 def _check_pairs(output: Path) -> None:
     """A damaged pair would be sealed as good. After a kill the files are ahead of the manifest."""
     entries = manifest_entries(output)
-    said = entries[-1]["files"].get(output.name) if entries else None
+    said = sealed_files(output, entries[-1]).get(output) if entries else None
     if output.is_file() and said == file_digest(output):
         return
     problem = check_pairs(output).problem
