@@ -14,6 +14,7 @@ from clairkit.generation.reasons import HALTED
 from clairkit.generation.requests import Control, Task
 from clairkit.generation.sampling import Failure, Outcome
 from clairkit.generation.threads import in_thread
+from clairkit.hub_access import check_model_there
 
 if TYPE_CHECKING:
     from clairkit.generation.local import LocalModel
@@ -83,6 +84,7 @@ class HfModel:
 
 def _load(source: str, batch_size: int) -> LocalModel:
     """Load without the library's bars, which would run through our own progress line."""
+    check_model_there(source)
     from transformers.utils import logging
 
     from clairkit.generation.local import LocalModel
@@ -110,6 +112,7 @@ def _folder_hash(folder: Path) -> str:
 
 def _revision(hub_id: str) -> str | None:
     """The commit of a Hub model."""
+    check_model_there(hub_id)
     from transformers import AutoConfig
 
     try:
