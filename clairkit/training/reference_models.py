@@ -16,6 +16,7 @@ from torch import nn
 from clairkit.batching import EncodedPair
 from clairkit.batching.collate import Part
 from clairkit.errors import UsageError
+from clairkit.extras import install_command
 from clairkit.training.adapters import quiet_peft
 from clairkit.training.head import base_causal_lm
 from clairkit.training.identity import adapter_digest, base_module, weights_digest
@@ -154,7 +155,7 @@ def _with_adapter(
     try:
         from peft import PeftModel
     except ImportError as error:
-        remedy = "run pip install 'clairkit[peft]'"
+        remedy = f"run {install_command('peft')}"
         raise UsageError("ref adapter:PATH needs peft", remedy=remedy) from error
     try:
         with quiet_peft():
