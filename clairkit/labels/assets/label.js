@@ -279,7 +279,7 @@
     ["S", "skip"], ["U", "undo"], ["N", "note"], ["?", "help"]];
     ui.help = dialog("help", make("dl", {}, ...keys.flatMap(([key, name]) =>
       [make("dt", {}, make("kbd", { text: key })), make("dd", { text: say(name) })])),
-    make("p", { text: say("help_blind") }));
+    make("p", { text: say(ACCEPT ? "help_accept" : "help_blind") }));
     document.getElementById("app").append(
       make("header", {}, make("h1", { text: data.ask }),
         make("span", { kind: "facts", text: say("rater", { rater: data.rater }) })),
