@@ -108,8 +108,8 @@ def test_a_table_for_spreadsheets_holds_no_formula() -> None:
     votes = vote(key, "rater", note="=cmd|' /C calc'!A0")
     assert run(["label", "import", votes, "--key", "label.key.json", "-o", "votes.csv"]) == 0
     content = Path("votes.csv").read_bytes()
-    assert content.startswith(b"\xef\xbb\xbfid,prompt,a,b,")
-    assert content.split(b"\r\n")[1].startswith(b"'=1+1,'@x,'+49 30,'-1,")
+    assert content.startswith(b"\xef\xbb\xbfid,prompt,a_name,b_name,a,b,")
+    assert content.split(b"\r\n")[1].startswith(b"'=1+1,'@x,a,b,'+49 30,'-1,")
     assert b",'=cmd|" in content
 
 
