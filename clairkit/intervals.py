@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, fmean
+from statistics import NormalDist
 
 from clairkit.errors import UsageError
 
@@ -118,7 +118,12 @@ def paired_difference(
 
 
 def mean_interval(
-    values: Sequence[float], confidence: float = 0.95, *, draws: int = 2000, seed: int = 0
+    values: Sequence[float],
+    confidence: float = 0.95,
+    *,
+    groups: Sequence[Hashable] | None = None,
+    draws: int = 2000,
+    seed: int = 0,
 ) -> Interval:
     """Return the percentile bootstrap interval of a mean (Efron 1979); the same for the same seed.
 
@@ -126,22 +131,36 @@ def mean_interval(
     the middle `confidence` of the means. Equal values give an interval without width.
 
     Args:
-        values: at least one, independent of each other.
+        values: at least one; independent of each other, or of those in other groups.
         confidence: in (0, 1).
+        groups: the group of each value; a group is drawn with all its values.
         draws: how often to draw.
         seed: of the drawing.
 
     Raises:
         UsageError: there is no value, or an argument is out of its range.
     """
-    if not values or draws < 1:
+    if not values or draws < 1 or (groups is not None and len(groups) != len(values)):
         problem = "a mean needs at least one value and one draw"
         raise UsageError(problem, received=f"{len(values)} values, {draws} draws")
     _check(confidence)
     drawn = random.Random(seed)
-    means = sorted(fmean(drawn.choices(values, k=len(values))) for _ in range(draws))
+    parts = _sums(values, range(len(values)) if groups is None else groups)
+    means = sorted(_mean(drawn.choices(parts, k=len(parts))) for _ in range(draws))
     last, tail = draws - 1, (1 - confidence) / 2
     return Interval(means[math.floor(tail * last)], means[math.ceil((1 - tail) * last)])
+
+
+def _sums(values: Sequence[float], groups: Iterable[Hashable]) -> list[tuple[float, int]]:
+    """Return sum and count of each group, in the order in which groups first come."""
+    held: dict[Hashable, list[float]] = {}
+    for value, group in zip(values, groups, strict=True):
+        held.setdefault(group, []).append(value)
+    return [(math.fsum(members), len(members)) for members in held.values()]
+
+
+def _mean(parts: Sequence[tuple[float, int]]) -> float:
+    return math.fsum(total for total, _ in parts) / sum(count for _, count in parts)
 
 
 def _added(ours: float, theirs: float, phi: float) -> float:

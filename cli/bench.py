@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clairkit.cli.console import Console, width_of
+from clairkit.cli.streams import messages, results
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -287,9 +288,7 @@ def _finish(
 
 def wrapped(console: Console, text: str) -> None:
     """Show prose, broken between words to the width of the output."""
-    import sys
-
-    width = width_of(sys.stderr if console.as_json else sys.stdout)
+    width = width_of(messages() if console.as_json else results())
     console.show(textwrap.fill(text, width, break_on_hyphens=False))
 
 

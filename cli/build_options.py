@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from clairkit.cli.column_options import COLUMN_OPTIONS
 from clairkit.cli.config_file import read_config
 from clairkit.cli.sections import SectionOption
 
@@ -48,6 +49,10 @@ _OPTIONS = (
     _option(_MODELS, "--target-base-url", metavar="URL", help="The target's server."),
     _option(_MODELS, "--reviser-base-url", metavar="URL", help="The reviser's server."),
     _option(_MODELS, "--judge-base-url", metavar="URL", help="The judge's server."),
+    _option(_MODELS, "--chat-template-kwargs", multiple=True, metavar="[ROLE=]YAML",
+            help="Arguments of chat templates, as {enable_thinking: false}; a run's own are used."),
+    _option(_MODELS, "--fold-system", is_flag=True,
+            help="System turns become a part of the first user turn."),
     _option(_REVISIONS, "--revision", type=click.Choice(("rewrite", "edits")),
             help="The whole answer anew (default), or search/replace edits of it."),
     _option(_REVISIONS, "--template", metavar="NAME|FILE",
@@ -69,6 +74,8 @@ _OPTIONS = (
     _option(_SAMPLING, "--reviser-max-tokens", type=int, default=4096,
             help="Of revisions, reasoning included."),
     _option(_SAMPLING, "--seed", type=int, default=0, help="Another one samples anew."),
+    _option(_SAMPLING, "--thought-marks", multiple=True, metavar='"OPEN CLOSE"',
+            help="What delimits thoughts before an answer; none for no marks."),
     _option(_PACE, "--concurrency", type=int, default=8, help="Requests at once to a model."),
     _option(_PACE, "--batch-size", type=int, default=16, help="Rows at once in hf: models."),
     _option(_PACE, "--timeout", type=float, default=600.0, help="Of one request, in seconds."),
@@ -80,6 +87,7 @@ _OPTIONS = (
     _option(_PACE, "--prices", metavar="FILE", help="YAML: MODEL: {input: US$, output: US$}."),
     _option(_PACE, "--price", "price", metavar="MODEL=IN,OUT", multiple=True,
             help="US$ per million tokens."),
+    *(_option(_ROWS, name, **attributes) for name, attributes in COLUMN_OPTIONS),
     _option(_ROWS, "--limit", type=int, metavar="N", help="Only the first N good rows."),
     _option(_ROWS, "--skip-bad", is_flag=True, help="Leave out unreadable rows."),
     _option(_ROWS, "--shard", metavar="I/N", help="Only part I of N; see `clairkit merge`."),
@@ -147,10 +155,18 @@ def make_settings(options: Mapping[str, Any]) -> BuildSettings:
 
 
 def _model_options(options: Mapping[str, Any]) -> Any:
+    from clairkit.generation.chat_options import parse_chat
     from clairkit.generation.specs import ModelOptions
+    from clairkit.records.thoughts import parse_marks
 
+    candidates = (f"candidate.{number + 1}" for number in range(len(options["candidates"])))
+    roles = ("target", "reviser", "judge", *candidates)
     names = (
         "concurrency", "batch_size", "timeout", "base_url", "target_base_url",
         "reviser_base_url", "judge_base_url", "requests_per_minute", "tokens_per_minute",
     )  # fmt: skip
-    return ModelOptions(**{name: options[name] for name in names})
+    marks = parse_marks(options["thought_marks"])
+    chat = parse_chat(options["chat_template_kwargs"], roles, fold_system=options["fold_system"])
+    return ModelOptions(
+        **{name: options[name] for name in names}, thought_marks=marks, chat=chat
+    )  # fmt: skip

@@ -11,6 +11,7 @@ import click
 
 from clairkit.cli.build_options import build_options, make_settings
 from clairkit.cli.build_result import PARTIAL, leave_early, show_result
+from clairkit.cli.column_options import chosen_columns
 from clairkit.cli.console import Console, output_options
 from clairkit.cli.heeded import check_heeded
 from clairkit.cli.progress_line import ProgressLine
@@ -60,7 +61,12 @@ def command(
 
     check_heeded(context, options["method"])
     mode = _mode(options)
-    stream = read_prompts(prompts, skip_bad=options["skip_bad"], limit=options["limit"])
+    stream = read_prompts(
+        prompts,
+        skip_bad=options["skip_bad"],
+        limit=options["limit"],
+        columns=chosen_columns(options),
+    )
     rows = stream if options["shard"] is None else Shard(stream, *parse_shard(options["shard"]))
     console = Console(as_json=as_json, quiet=quiet)
     run = _Run(

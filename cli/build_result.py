@@ -56,6 +56,11 @@ def show_result(
     console.show(f"Pairs: {result.path}")
     if result.quarantine is not None:
         console.show(f"Why not the others: {result.quarantine}")
+    if result.removing:
+        console.warn(
+            f"A removal of {counted(result.removing, 'row')} was cut short, and their texts are "
+            "still in files: give the same `clairkit remove` again."
+        )
     if is_whole and result.pairs:
         console.note(f"Next: clairkit score {shlex.quote(str(result.path))}")
 

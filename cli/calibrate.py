@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clairkit.cli.build_result import PARTIAL, leave_early
+from clairkit.cli.column_options import column_options
 from clairkit.cli.console import Console, output_options
 from clairkit.cli.progress_line import ProgressLine
 from clairkit.cli.sections import SectionCommand
@@ -42,6 +43,7 @@ _NOT_SEPARABLE = 8
 @click.option("--max-calls", type=int, help="Stop before the call after this many, resumably.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sampling.")
 @click.option("--limit", type=int, help="Only the first N good rows.")
+@column_options
 @click.option("--skip-bad", is_flag=True, help="Leave out unreadable rows, and count them.")
 @click.option("--force", is_flag=True, help="Replace a file that this command did not make.")
 @output_options
@@ -76,7 +78,9 @@ def command(
     console = Console(as_json=as_json, quiet=quiet)
     line = ProgressLine(console)
     contenders = list(_contenders(flags))
-    stream = read_labels(labels, skip_bad=flags["skip_bad"], limit=flags["limit"])
+    stream = read_labels(
+        labels, skip_bad=flags["skip_bad"], limit=flags["limit"], columns=flags["columns"]
+    )
     try:
         found = calibrate(
             list(stream), contenders, output, max_calls=flags["max_calls"],

@@ -58,14 +58,15 @@ def _mapping(file: str) -> dict[Any, Any]:
     import yaml
 
     from clairkit.errors import DataError
+    from clairkit.records.encodings import decoded
 
     try:
         with Path(file).open("rb") as opened:
-            text = opened.read(_SIZE_CAP + 1).decode("utf-8-sig")
+            text = decoded(file, opened.read(_SIZE_CAP + 1))
         found = yaml.safe_load(text) if len(text) <= _SIZE_CAP else None
     except OSError as error:
         raise DataError(f"can't be read ({error.strerror})", path=file) from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         first = str(error).splitlines()[0]
         raise DataError(f"is no YAML ({first})", path=file) from None
     if not isinstance(found, dict):

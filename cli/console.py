@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import math
 import os
 import re
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TextIO, TypeVar
+from typing import Any, TextIO, TypeVar, cast
 
 import click
 
+from clairkit.cli.streams import messages, results, stdout_for_results
 from clairkit.display import printable, redact
 from clairkit.errors import ResourceError
+from clairkit.user_code import ended_by_loaded
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -26,11 +28,33 @@ _LIVE = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def output_options(function: Command) -> Command:
-    """Add `--json` and `--quiet`, which every command has."""
-    function = click.option("--quiet", is_flag=True, help="Print no progress.")(function)
-    return click.option(
+    """Add `--json` and `--quiet`, which every command has; stdout is for its results alone."""
+
+    @functools.wraps(function)
+    def owning(*given: Any, **named: Any) -> Any:
+        with stdout_for_results(), _no_silent_end():
+            return function(*given, **named)
+
+    quiet = click.option("--quiet", is_flag=True, help="Print no progress.")
+    as_json = click.option(
         "--json", "as_json", is_flag=True, help="One JSON object on stdout, all else on stderr."
-    )(function)
+    )
+    return cast(Command, as_json(quiet(owning)))
+
+
+@contextmanager
+def _no_silent_end() -> Iterator[None]:
+    """Turn `SystemExit` within a command, which would be its success, into an error.
+
+    Raises:
+        UserCodeEnded: a task or callback of the user's functions raised it.
+        RuntimeError: a library did.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        ended = ended_by_loaded(error)
+        raise (ended or RuntimeError(f"a library ended the program: {error!r}")) from error
 
 
 @dataclass(frozen=True)
@@ -49,16 +73,16 @@ class Console:
     def note(self, text: str) -> None:
         """Progress and remarks, to stderr; silent under `--quiet`."""
         if not self.quiet:
-            self._write(text, sys.stderr)
+            self._write(text, messages())
 
     def warn(self, text: str) -> None:
         """What a user must see even under `--quiet`, to stderr."""
-        self._write(f"Warning: {text}", sys.stderr)
+        self._write(f"Warning: {text}", messages())
 
     def show(self, text: str) -> None:
         """The result for people: stdout, or stderr when stdout carries JSON."""
         if not (self.as_json and self.quiet):
-            self._write(text, sys.stderr if self.as_json else sys.stdout)
+            self._write(text, messages() if self.as_json else results())
 
     def table(
         self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, note: str = ""
@@ -75,7 +99,7 @@ class Console:
         """
         if self.silent or (self.as_json and self.quiet):
             return
-        stream = sys.stderr if self.as_json else sys.stdout
+        stream = messages() if self.as_json else results()
         safe = [[_safe(cell) for cell in row] for row in (columns, *rows)]
         if _needed(safe) <= width_of(stream):
             emit(_grid(_safe(title), safe, stream), stream)
@@ -91,7 +115,7 @@ class Console:
         """
         if self.silent or (self.as_json and self.quiet):
             return
-        stream = sys.stderr if self.as_json else sys.stdout
+        stream = messages() if self.as_json else results()
         safe = [(redact(printable(text)), style) for text, style in parts]
         if stream.isatty() or "COLUMNS" in os.environ:
             emit(_drawn_text(safe, stream), stream)
@@ -104,7 +128,7 @@ class Console:
         NaN and infinities, for which JSON has no form, become null.
         """
         if self.as_json and not self.silent:
-            emit(_json_text(_plain(value), sys.stdout) + "\n", sys.stdout)
+            emit(_json_text(_plain(value), results()) + "\n", results())
 
     def _write(self, text: str, stream: TextIO) -> None:
         if self.silent:
@@ -144,7 +168,7 @@ def emit(text: str, stream: TextIO) -> None:
         silence(stream)
     except OSError as error:
         silence(stream)
-        if stream is not sys.stderr:  # what can't be said on stderr can't be said
+        if stream is not messages():  # what can't be said on stderr can't be said
             problem = f"the standard output cannot be written ({error.strerror})"
             raise ResourceError(problem, remedy="free the disk, or redirect elsewhere") from None
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clairkit.cli.console import Console, output_options, width_of
+from clairkit.cli.streams import messages, results
 
 if TYPE_CHECKING:
     from clairkit.doctor import Finding
@@ -24,15 +25,13 @@ def command(as_json: bool, quiet: bool) -> None:
     Each line is ok, warning or missing. Exits with 0 when clairkit is usable, with 5 when a piece
     it cannot do without is broken. Values of secret variables are never shown.
     """
-    import sys
-
     from clairkit.doctor import broken, examine
     from clairkit.errors import ResourceError
 
     console = Console(as_json=as_json, quiet=quiet)
     findings = examine()
     lacking = broken(findings)
-    width = width_of(sys.stderr if as_json else sys.stdout)
+    width = width_of(messages() if as_json else results())
     topic = ""
     for finding in findings:
         if finding.topic != topic:

@@ -14,8 +14,10 @@ import click
 
 from clairkit import __version__
 from clairkit.cli.console import emit, silence
+from clairkit.cli.streams import messages, own_process, results
 from clairkit.display import printable, redact
 from clairkit.errors import ClairError
+from clairkit.user_code import refuse_silent_ends
 
 # Command -> (module, one-line help). The help stands here so that `clairkit --help` imports none.
 COMMANDS = {
@@ -93,11 +95,13 @@ def _on_sigterm(_signum: int, _frame: FrameType | None) -> NoReturn:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and leave the process with its exit code."""
     _prepare_streams()
+    own_process()
+    refuse_silent_ends()
     signal.signal(signal.SIGTERM, _on_sigterm)
     code = run(arguments)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
-        emit("", sys.stdout)
+        emit("", results())
     except ClairError as error:
         code = code or _say(f"Error: {error}", error.exit_code)
     sys.exit(code)
@@ -120,9 +124,9 @@ def run(arguments: list[str] | None = None) -> int:
         return _say("Interrupted.", 130)
     except Terminated:
         return _say("Terminated.", 143)
-    except SystemExit:
-        if sys.stdout is before:
-            raise
+    except SystemExit as error:
+        if sys.stdout is before:  # outside of any command: nobody of ours does that
+            return _unexpected(RuntimeError(f"a library ended the program: {error!r}"))
         # click put another stream there because the reader of its help has gone.
         silence(before)
         sys.stdout = before
@@ -155,7 +159,7 @@ def _usage(error: click.ClickException) -> str:
 def _unexpected(error: Exception) -> int:
     """Report what no command foresaw: the machine's limits as such, all else as a bug."""
     if isinstance(error, BrokenPipeError):  # not through our console: a library's own output
-        silence(sys.stdout)
+        silence(results())
         return _say("Error: a pipe was closed while the command was at work.", 4)
     if isinstance(error, MemoryError):
         return _say("Error: the memory of this machine is used up.", 5)
@@ -175,5 +179,5 @@ def _bug_report() -> str:
 
 
 def _say(message: str, code: int) -> int:
-    emit(redact(printable(message)) + "\n", sys.stderr)
+    emit(redact(printable(message)) + "\n", messages())
     return code

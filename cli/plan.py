@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from clairkit.cli.column_options import config_column_options
 from clairkit.cli.console import Console, output_options
+from clairkit.cli.once_option import once
 
 if TYPE_CHECKING:
     from clairkit.planning.estimate import Plan, Range
@@ -14,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @click.command("plan", short_help="Whether a training run fits, how long it takes, its cost.")
-@click.option("--model", help="Folder or Hub id of the model; its weights are not read.")
-@click.option("--pairs", help="File, folder or Hub id of the training pairs.")
+@once("--model", help="Folder or Hub id of the model; its weights are not read.")
+@once("--pairs", help="File, folder or Hub id of the training pairs.")
 @click.option("--lengths", metavar="P,C,R", help="Tokens of prompt, chosen, rejected; no --pairs.")
 @click.option("--rows", type=int, default=1000, show_default=True, help="Pairs of --lengths.")
 @click.option("--loss", help="As in train.")
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--use-peft", is_flag=True, default=None, help="Train a new LoRA adapter.")
 @click.option("--config", "file", metavar="FILE", help="A YAML file of configuration keys.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="One key; repeatable.")
+@config_column_options
 @click.option("--skip-bad", is_flag=True, default=None, help="Leave out unreadable rows.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, or a GPU's name.")
 @click.option("--memory", type=int, metavar="BYTES", help="Memory of the device, where it differs.")

@@ -39,11 +39,14 @@ def command(
 
     What is kept of a row is a digest of its id, so that build-pairs leaves it out from now on. The
     files are written again, the others' rows unchanged; the manifest and the card say how many
-    rows were removed, not which. A row is meant when one --id or --where meets it.
+    rows were removed, not which. A row is meant when one --id or --where meets it. A removal that
+    was cut short is finished by the same call. Exit code 0: nothing holds their texts any more; 4
+    or 5: what still does is named.
     """
     from clairkit.display import counted
+    from clairkit.errors import PartialError
     from clairkit.generation.audit.files import find_output
-    from clairkit.generation.audit.remove import choose_rows, remove
+    from clairkit.generation.audit.remove import choose_rows, remove, requests_of
 
     console = Console(as_json=as_json, quiet=quiet)
     output = find_output(pairs)
@@ -54,7 +57,10 @@ def command(
         console.show(f"{counted(len(rows), 'row')} would be removed: {listed}")
         console.result({"rows": len(rows), "ids": rows, "dry_run": True})
         return
-    done = remove(output, rows, also=[Path(file) for file in also], unknown=unknown)
+    done = remove(
+        output, rows, also=[Path(file) for file in also], unknown=unknown,
+        requests=requests_of(ids=ids, where=where),
+    )  # fmt: skip
     console.table(
         f"{counted(done.rows, 'row')} removed",
         ["from", "removed"],
@@ -79,6 +85,12 @@ def command(
             "files": done.files,
             "reopened": done.reopened,
             "beside": done.beside,
+            "holding": done.holding,
             "head": done.entry["hash"],
         }
     )
+    if done.holding:
+        raise PartialError(
+            f"{', '.join(done.holding)}: holds texts of the removed rows, and was not touched",
+            remedy="delete it, then give the same call again",
+        )

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
+from clairkit.cli.column_options import column_options
 from clairkit.cli.console import Console, output_options
+
+if TYPE_CHECKING:
+    from clairkit.records import ColumnChoice
 
 
 @click.command("report", short_help="One HTML page: what the pairs teach, and each of them.")
@@ -18,6 +24,7 @@ from clairkit.cli.console import Console, output_options
     "--max-pairs", type=click.IntRange(min=1), default=10_000, show_default=True,
     help="Pairs to browse; figures are of all.",
 )  # fmt: skip
+@column_options
 @click.option("--skip-bad", is_flag=True, help="Leave out unreadable rows, and count them.")
 @click.option("--force", is_flag=True, help="Replace the page if it exists.")
 @output_options
@@ -26,6 +33,7 @@ def command(
     output: str,
     code: str,
     max_pairs: int,
+    columns: ColumnChoice,
     skip_bad: bool,
     force: bool,
     as_json: bool,
@@ -45,7 +53,7 @@ def command(
 
     console = Console(as_json=as_json, quiet=quiet)
     path = check_output(output, force=force)
-    gathered = gather(sources, skip_bad=skip_bad)
+    gathered = gather(sources, skip_bad=skip_bad, columns=columns)
     page = make_page(gathered, language(code), max_pairs=max_pairs)
     content = page.html.encode()
     with atomic_write(path) as file:

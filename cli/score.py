@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from clairkit.cli.column_options import column_options
 from clairkit.cli.console import Console, output_options
 from clairkit.cli.score_models import add_columns, model_options, requested_models
 from clairkit.cli.score_set import (
@@ -42,6 +43,7 @@ _COUNTS = frozenset(
 @set_options
 @show_options
 @model_options
+@column_options
 @click.option("--skip-bad", is_flag=True, help="Leave out unreadable rows, and count them.")
 @click.option("--force", is_flag=True, help="Replace the output if it exists.")
 @output_options
@@ -90,12 +92,12 @@ def command(
             drop=reasons,
             checks=requested_checks(flags, reasons),
             workers=requested_workers(flags),
-            skip_bad=flags["skip_bad"],
+            reading={"skip_bad": flags["skip_bad"], "columns": flags["columns"]},
             number=_number,
         )
         return
     (source,) = pairs
-    stream = read_pairs(source, skip_bad=flags["skip_bad"])
+    stream = read_pairs(source, skip_bad=flags["skip_bad"], columns=flags["columns"])
     scored = score_pairs(
         stream,
         loaded,

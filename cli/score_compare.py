@@ -35,7 +35,7 @@ def compare(
     drop: Sequence[str],
     checks: Checks,
     workers: int,
-    skip_bad: bool,
+    reading: Mapping[str, Any],
     number: Callable[[str, float], str],
 ) -> None:
     """Show what the pairs of each of `paths` differ in on average, a row a metric and a set.
@@ -47,7 +47,7 @@ def compare(
         drop: reasons to leave pairs out.
         checks: what else to look for.
         workers: processes that score.
-        skip_bad: leave out unreadable rows.
+        reading: options of `read_pairs`.
         number: writes a metric's value.
 
     Raises:
@@ -56,7 +56,7 @@ def compare(
     from clairkit.records import read_pairs
     from clairkit.scoring import compare_sets
 
-    streams = {path: read_pairs(path, skip_bad=skip_bad) for path in paths}
+    streams = {path: read_pairs(path, **reading) for path in paths}
     if len(streams) < max(2, len(paths)):
         raise UsageError("--compare takes two different sets of pairs, or more",
                          received=" ".join(paths), remedy="name each file once")  # fmt: skip

@@ -55,7 +55,8 @@ class View:
     """A YAML file of a training run."""
     settings: tuple[str, ...]
     """Keys of its configuration, as `key=value`."""
-    skip_bad: bool
+    reading: Mapping[str, Any]
+    """Options of `read_pairs`."""
 
 
 def requested_view(
@@ -94,7 +95,7 @@ def requested_view(
         loss_mask=mask,
         config=flags["config"],
         settings=flags["settings"],
-        skip_bad=flags["skip_bad"],
+        reading={"skip_bad": flags["skip_bad"], "columns": flags["columns"]},
     )
 
 
@@ -109,7 +110,7 @@ def show(console: Console, view: View) -> None:
     from clairkit.scoring import load_tokenizer, score_pair
     from clairkit.scoring.show import find_pair
 
-    found = find_pair(read_pairs(view.source, skip_bad=view.skip_bad), view.given)
+    found = find_pair(read_pairs(view.source, **view.reading), view.given)
     pair = _without_secrets(found)
     preview = None
     if view.loss_mask is not None:

@@ -10,14 +10,16 @@ from typing import Any
 
 import click
 
+from clairkit.cli.column_options import config_column_options
 from clairkit.cli.console import Console, output_options
+from clairkit.cli.once_option import once
 
 
 @click.command("train", short_help="Train a model on pairs with an anchored loss.")
-@click.option("--model", help="Folder or Hub id of the model; it is the reference, too.")
-@click.option("--pairs", help="File, folder or Hub id of the training pairs.")
+@once("--model", help="Folder or Hub id of the model; it is the reference, too.")
+@once("--pairs", help="File, folder or Hub id of the training pairs.")
 @click.option("-o", "--output", help="The run directory.")
-@click.option("--eval-pairs", help="Held-out pairs for the loss.")
+@once("--eval-pairs", help="Held-out pairs for the loss.")
 @click.option("--loss", help="apo_zero (default), apo_down, sigmoid, … as TRL names them.")
 @click.option("--beta", type=float, help="Strength of the anchor; 0.1 by default.")
 @click.option(
@@ -54,6 +56,7 @@ from clairkit.cli.console import Console, output_options
     help="A key that may differ from the run that is resumed; repeatable.",
 )
 @click.option("--force", is_flag=True, help="Write into a run directory that holds something.")
+@config_column_options
 @click.option("--skip-bad", is_flag=True, default=None, help="Leave out unreadable rows.")
 @output_options
 def command(
@@ -109,6 +112,10 @@ def command(
         ["last logged step", "value"],
         [[name, f"{value:.4f}"] for name, value in metrics.items()],
     )
+    if result.best is not None:
+        best = result.best
+        loaded = ", which is the model that was written" if best["loaded"] else ""
+        console.show(f"Best {best['metric']}: {best['value']:.4g}, at step {best['step']}{loaded}.")
     for line in result.diagnosis.lines:
         console.show(line)
     console.show(f"Curves: {result.output / 'training.html'}")

@@ -18,17 +18,21 @@ def command(pairs: str | None, head: str | None, as_json: bool, quiet: bool) -> 
     digest of all replies. Compared are the chain, the files, the replies, and that each pair has
     the id of its texts and the replies it was made from. Only a hash that you noted elsewhere
     (--head) shows that nobody wrote the whole manifest anew. Without PAIRS, the one output in the
-    current folder is meant. Exit code 3 when something does not hold.
+    current folder is meant. Exit code 3 when something does not hold, 4 when all that does not is
+    a removal that was cut short.
     """
-    from clairkit.errors import DataError
+    from clairkit.errors import DataError, PartialError
     from clairkit.generation.audit.files import find_output
     from clairkit.generation.audit.verify import verify
 
     console = Console(as_json=as_json, quiet=quiet)
     output = find_output(pairs)
     found = verify(output, head=head)
+    state = "changed" if found.problems else "as it was made"
+    if found.is_unfinished:
+        state = "a removal was cut short"
     console.table(
-        f"{output}: {'changed' if found.problems else 'as it was made'}",
+        f"{output}: {state}",
         ["checked", "", "found"],
         [
             [check.name, "wrong" if check.problem else "ok", check.problem or check.found]
@@ -44,5 +48,7 @@ def command(pairs: str | None, head: str | None, as_json: bool, quiet: bool) -> 
             "problems": found.problems,
         }
     )
+    if found.is_unfinished:
+        raise PartialError(f"{output}: {'; '.join(found.problems)}")
     if found.problems:
         raise DataError("; ".join(found.problems), path=output)

@@ -182,6 +182,18 @@ def test_a_mean_s_interval_is_reproducible_and_lies_among_the_values(
     assert min(values) - 1e-12 <= found.low <= found.high <= max(values) + 1e-12
 
 
+def test_groups_are_drawn_whole() -> None:
+    values = [0.0, 0.2, 0.9, 0.4, 1.0]
+    assert mean_interval(values, groups=range(5)) == mean_interval(values)
+    assert mean_interval(values, groups=["a"] * 5) == Interval(0.5, 0.5)
+    # Ten copies of each value say no more than the values themselves.
+    copies = mean_interval(values * 10, groups=[*range(5)] * 10)
+    assert copies.low == pytest.approx(mean_interval(values).low)
+    assert copies.high == pytest.approx(mean_interval(values).high)
+    with pytest.raises(UsageError):
+        mean_interval(values, groups=[1])
+
+
 @pytest.mark.parametrize("arguments", [([],), ([1.0], 0.0), ([1.0], 1.0)])
 def test_a_mean_s_interval_refuses_what_has_none(arguments: tuple[object, ...]) -> None:
     with pytest.raises(UsageError):

@@ -9,14 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from clairkit.batching.chat_settings import ChatSettings, SpecialTokens, fold_system
+from clairkit.batching.foreign import Rendering, Spans, shared_length
+from clairkit.batching.guard import Guard, Guarded
+from clairkit.batching.in_context import ContextEncoder
+from clairkit.batching.template_tokens import PROBE, TemplateTokens, find_template_tokens
+from clairkit.batching.thinking import forms_of
 from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
 from clairkit.records import Message
-
-# A code point of the private use area, doubled around a number, stands for protected text.
-_MARK = "\uf8f1"
+from clairkit.records.thoughts import THOUGHT_MARKS, Marks, opening_mark
 
 
 @dataclass(frozen=True)
@@ -24,30 +29,47 @@ class Encoded:
     """One conversation: the prompt's and the response's token ids.
 
     `realigned` tells that the tokenizer would have merged across the boundary between the two;
-    `special_text` counts special-token texts that were encoded as plain text.
+    `special_text` counts special-token texts that were encoded as plain text. `as_text` and
+    `as_tokens` are the special tokens that are spelt in the texts, by how they were encoded.
+    `foreign` are the response's tokens of turns that are not the assistant's; None: not known.
     """
 
     prompt_ids: list[int]
     response_ids: list[int]
     realigned: bool = False
     special_text: int = 0
+    as_text: frozenset[str] = frozenset()
+    as_tokens: frozenset[str] = frozenset()
+    foreign: Spans | None = ()
 
 
 class ChatEncoder:
     """Encodes conversations with a tokenizer's own chat template.
 
-    Text in a message that spells a special token (`<|im_end|>`) is encoded as plain text: a
-    message can't end its own turn.
+    Text in a message that spells a token which the template writes itself (`<|im_end|>`), or bos,
+    eos or padding, is encoded as plain text: a message can't end its own turn or forge another.
+    An assistant's text may hold the other ones, those the model was made for: of citations, tool
+    calls and thoughts.
 
     Args:
         tokenizer: a transformers tokenizer with a chat template.
         template_kwargs: passed to the template (`{"enable_thinking": False}`).
+        special_tokens: "text" encodes all special tokens in a text as plain text, but for an
+            assistant's thought marks.
+        fold: put a leading system turn into the first user turn, for templates that have none.
 
     Raises:
         UsageError: the tokenizer has no chat template, or no end-of-sequence token.
     """
 
-    def __init__(self, tokenizer: Any, template_kwargs: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        template_kwargs: Mapping[str, Any] | None = None,
+        special_tokens: SpecialTokens = "tokens",
+        *,
+        fold: bool = False,
+    ) -> None:
         if not getattr(tokenizer, "chat_template", None):
             raise UsageError(
                 "the tokenizer has no chat template",
@@ -63,16 +85,21 @@ class ChatEncoder:
             )
         self.tokenizer = tokenizer
         self._template_kwargs = dict(template_kwargs or {})
-        special = {*tokenizer.all_special_tokens} | {
-            token.content for token in tokenizer.added_tokens_decoder.values() if token.special
-        }
-        self._special_ids = frozenset(tokenizer.convert_tokens_to_ids(sorted(special)))
-        self._special = re.compile("|".join(map(re.escape, sorted(special, key=len, reverse=True))))
+        self._special_tokens = special_tokens
+        self._fold = fold
+
+    @classmethod
+    def of(cls, tokenizer: Any, settings: ChatSettings) -> ChatEncoder:
+        """Return the encoder of settings; what they don't give has its default."""
+        return cls(
+            tokenizer, settings.chat_template_kwargs, settings.special_tokens or "tokens",
+            fold=bool(settings.fold_system),
+        )  # fmt: skip
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """Return the ids that a model continues: the messages and the generation prompt."""
-        guarded, hidden = self._guard(messages)
-        return self._ids(self._render(guarded, generation=True), hidden)
+        guarded = self._guard.hide(self._folded(messages))
+        return self._encoder.encode(self._render(guarded.messages, generation=True), guarded.hidden)
 
     def response(self, prompt: Sequence[Message], response: Sequence[Message]) -> Encoded:
         """Encode `response` (one or more messages, the last the assistant's) after `prompt`.
@@ -81,92 +108,173 @@ class ChatEncoder:
             DataError: the template refuses the conversation, renders nothing for the prompt, or
                 renders the prompt differently once a response follows.
         """
-        guarded, hidden = self._guard([*prompt, *response])
-        prompt_text = self._render(guarded[: len(prompt)], generation=True)
-        text = self._render(guarded, generation=False)
-        if not text.startswith(prompt_text):
-            raise _unstable(prompt_text, text)
-        prompt_ids = self._ids(prompt_text, hidden)
+        prompt = self._folded(prompt)
+        guarded = self._guard.hide([*prompt, *response])
+        hidden = guarded.hidden
+        prompt_text, text = self._texts(guarded, len(prompt))
+        prompt_ids = self._encoder.encode(prompt_text, hidden)
         if not prompt_ids:
             raise DataError("the chat template renders the prompt as nothing")
-        ids = self._ids(text, hidden)
+        ids = self._encoder.encode(text, hidden)
         realigned = ids[: len(prompt_ids)] != prompt_ids
         if realigned:
-            response_ids = self._ids(text[len(prompt_text) :], hidden)
+            rest = text[len(prompt_text) :]
+            response_ids = self._encoder.encode(rest, hidden, continues=True)
         else:
             response_ids = ids[len(prompt_ids) :]
-        count = sum(f"{_MARK}{key}{_MARK}" in text for key in range(len(hidden)))
-        return Encoded(prompt_ids, self._end_of_turn(response_ids), realigned, count)
+        return Encoded(
+            prompt_ids,
+            self._end_of_turn(response_ids),
+            realigned,
+            guarded.count_in(text),
+            guarded.as_text,
+            guarded.as_tokens,
+            None if realigned else self._foreign(guarded, len(prompt), text, ids, len(prompt_ids)),
+        )
 
-    def _render(self, messages: Sequence[Message], *, generation: bool) -> str:
+    def opened_thoughts(self, marks: Marks = THOUGHT_MARKS) -> str | None:
+        """Return the mark by which the generation prompt opens thoughts: a reply begins in them."""
+        prompt = self._render([Message(role="user", content=PROBE)], generation=True)
+        return opening_mark(prompt, marks)
+
+    def _folded(self, messages: Sequence[Message]) -> Sequence[Message]:
+        return fold_system(messages) if self._fold else messages
+
+    @cached_property
+    def tokens(self) -> TemplateTokens:
+        """Return what the tokenizer's added tokens are to the template."""
+        return find_template_tokens(self.tokenizer, self._render_raw)
+
+    @cached_property
+    def turn_ids(self) -> frozenset[int]:
+        """Return the ids of the tokens that begin, end or separate turns."""
+        return frozenset(self.tokenizer.convert_tokens_to_ids(sorted(self.tokens.turns)))
+
+    @cached_property
+    def _guard(self) -> Guard:
+        return Guard(self.tokens, all_text=self._special_tokens == "text")
+
+    @cached_property
+    def _encoder(self) -> ContextEncoder:
+        return ContextEncoder(self.tokenizer, self.tokens.special | self.tokens.written)
+
+    @cached_property
+    def _needs_parts(self) -> bool:
+        """Whether the template passes over a content that is a text, as those of images do."""
+        turn = {"role": "user", "content": PROBE}
+        parts = {"role": "user", "content": [{"type": "text", "text": PROBE}]}
+        return not self._shows(turn) and self._shows(parts)
+
+    def _shows(self, turn: Mapping[str, Any]) -> bool:
+        try:
+            text = self.tokenizer.apply_chat_template([turn], tokenize=False,
+                                                      **self._template_kwargs)  # fmt: skip
+        except Exception:  # of any kind: a template refuses as it likes
+            return False
+        return PROBE in text
+
+    def _foreign(
+        self, guarded: Guarded, size: int, text: str, ids: list[int], skip: int
+    ) -> Spans | None:
+        """Return the places of other turns in the response, `skip` tokens behind the beginning."""
+        if all(turn["role"] == "assistant" for turn in guarded.messages[size:]):
+            return ()
+        spans = Rendering(
+            messages=guarded.messages, size=size, prompt=skip, text=text, ids=ids,
+            render=lambda messages, generation: self._render(messages, generation=generation),
+            begin=_begin_of,
+            encode=lambda part: self._encoder.encode(part, guarded.hidden),
+            ends_turn=self.turn_ids.__contains__,
+        ).foreign()  # fmt: skip
+        return spans and tuple((start - skip, end - skip) for start, end in spans)
+
+    def _texts(self, guarded: Guarded, size: int) -> tuple[str, str]:
+        """Render the prompt, which are the first `size` messages, and all of them.
+
+        Thoughts in the last content are given to the template in the form that it renders.
+        """
+        messages = guarded.messages
+        prompt_text = self._render(messages[:size], generation=True)
+        forms = forms_of(messages[-1])
+        text = self._render(messages, generation=False)
+        if not forms:
+            return _begin(prompt_text, text), text
+        opened = opening_mark(prompt_text)
+        for form in forms:
+            text = self._render([*messages[:-1], form.message], generation=False)
+            begin = _begin(prompt_text, text)
+            if form.is_in(text[len(begin) :], opened if begin == prompt_text else None):
+                return begin, text
+        # The template leaves thoughts out: they follow the prompt as the model would write them.
+        _, _, tail = text.rpartition(forms[0].answer.strip())
+        return prompt_text, prompt_text + forms[0].written(opened=opened is not None) + tail
+
+    def _render(self, messages: Sequence[Any], *, generation: bool) -> str:
         from jinja2 import TemplateError
 
+        if self._needs_parts:
+            messages = [
+                {**turn, "content": [{"type": "text", "text": turn["content"]}]}
+                for turn in messages
+            ]
         try:
-            text: str = self.tokenizer.apply_chat_template(
-                list(messages), tokenize=False, add_generation_prompt=generation,
-                **self._template_kwargs,
-            )  # fmt: skip
+            return self._render_raw(messages, generation=generation)
         except TemplateError as error:  # Gemma's, for instance, knows no system message
             raise DataError(
                 f"the chat template refuses the conversation: {excerpt(str(error), 200)}",
-                remedy="leave it out, or set `chat_template_path` to a template that takes it",
+                remedy="leave it out, fold a system turn into the user's (`fold_system`), or set "
+                "`chat_template_path` to a template that takes it",
             ) from error
+
+    def _render_raw(self, messages: Sequence[Any], *, generation: bool, **more: Any) -> str:
+        text: str = self.tokenizer.apply_chat_template(
+            list(messages), tokenize=False, add_generation_prompt=generation,
+            **{**more, **self._template_kwargs},
+        )  # fmt: skip
         return text
-
-    def _guard(self, messages: Sequence[Message]) -> tuple[list[Message], list[str]]:
-        """Replace special-token texts in the contents by marks; return them by mark number."""
-        hidden: list[str] = []
-
-        def hide(match: re.Match[str]) -> str:
-            hidden.append(match[0])
-            return f"{_MARK}{len(hidden) - 1}{_MARK}"
-
-        guarded: list[Message] = []
-        for message in messages:
-            content = message["content"]
-            if _MARK in content:  # then it can't be a mark: hide it, too
-                content = re.sub(f"{self._special.pattern}|{_MARK}", hide, content)
-            elif self._special.search(content):
-                content = self._special.sub(hide, content)
-            guarded.append({**message, "content": content})
-        return guarded, hidden
-
-    def _ids(self, text: str, hidden: Sequence[str]) -> list[int]:
-        """Encode rendered text; each mark becomes the ids of its text without special tokens."""
-        if not hidden:
-            return self._encode(text)
-        ids: list[int] = []
-        for index, piece in enumerate(re.split(f"{_MARK}([0-9]+){_MARK}", text)):
-            if index % 2:
-                ids += self._encode(hidden[int(piece)], split_special_tokens=True)
-            elif piece:
-                ids += self._encode(piece)
-        return ids
-
-    def _encode(self, text: str, **options: Any) -> list[int]:
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False, **options)["input_ids"]
-        return ids
 
     def _end_of_turn(self, ids: list[int]) -> list[int]:
         """Cut what the template writes after the end of the turn; add an end if it writes none.
 
-        After it come white space and, at the end of a conversation, perhaps another special token
-        (Phi-3: `<|end|>`, a line break, `<|endoftext|>`).
+        After it come white space and, at the end of a conversation, perhaps another token of the
+        template (Phi-3: `<|end|>`, a line break, `<|endoftext|>`).
         """
         end = None
         for last in range(len(ids) - 1, -1, -1):
-            if ids[last] in self._special_ids:
+            if ids[last] in self.turn_ids:
                 end = last
             elif self.tokenizer.decode(ids[last]).strip():
                 break
         return [*ids, self.tokenizer.eos_token_id] if end is None else ids[: end + 1]
 
 
+_END_OF_PROMPT = re.compile(
+    "(?:" + "|".join(
+        rf"{re.escape(mark.opening)}\s*(?:{re.escape(mark.closing)}\s*)?"
+        for mark in THOUGHT_MARKS if not mark.paired
+    ) + r")\Z"
+)  # fmt: skip
+
+
+def _begin(prompt_text: str, text: str) -> str:
+    """Return what of a conversation is its prompt.
+
+    Some templates end a prompt with the beginning of thoughts, or with an empty block, and render
+    an answer otherwise: then the response begins before that.
+    """
+    begin = _begin_of(prompt_text, text)
+    if begin is None:
+        raise _unstable(prompt_text, text)
+    return begin
+
+
+def _begin_of(prompt_text: str, text: str) -> str | None:
+    both = (prompt_text, _END_OF_PROMPT.sub("", prompt_text))
+    return next((begin for begin in both if text.startswith(begin)), None)
+
+
 def _unstable(prompt_text: str, text: str) -> DataError:
-    shared = next(
-        (i for i, (a, b) in enumerate(zip(prompt_text, text, strict=False)) if a != b),
-        min(len(prompt_text), len(text)),
-    )
+    shared = shared_length(prompt_text, text)
     return DataError(
         "the chat template renders the prompt differently once a response follows; "
         f"after {shared} equal characters the prompt goes on with "

@@ -4,23 +4,38 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal, get_args
 
 from clairkit.batching.chat import ChatEncoder, Encoded
+from clairkit.batching.foreign import Spans
 from clairkit.batching.truncate import TRUNCATIONS, Cut, Truncation, edit_window, keep_start
 from clairkit.errors import DataError
 from clairkit.records import Pair
+from clairkit.records.thoughts import pair_without_thoughts
 
 __all__ = [
+    "THOUGHTS",
     "TRUNCATIONS",
     "EncodedPair",
     "EncodedPairs",
+    "Thoughts",
     "Truncation",
     "encode_pair",
     "encode_pairs",
 ]
 
+Thoughts = Literal["drop", "keep"]
+THOUGHTS: tuple[str, ...] = get_args(Thoughts)
+
+
+class Unrenderable(DataError):
+    """The chat template does not take a pair's conversation."""
+
+
 BOTH = ("chosen", "rejected")
+AS_TOKEN, AS_TEXT = "as token ", "as text "
+"""How the counts of pairs begin that spell a special token, by how it was encoded."""
 _NOTHING = Encoded([], [])
 
 
@@ -35,6 +50,8 @@ class EncodedPair:
     prompt_ids: list[int]
     chosen_ids: list[int]
     rejected_ids: list[int]
+    foreign: tuple[Spans, Spans] = ((), ())
+    """Tokens of chosen and of rejected that are not trained on: of turns of others."""
 
 
 @dataclass
@@ -44,13 +61,17 @@ class EncodedPairs:
     Dropped: `too_long`, `identical`, `identical_after_truncation`, `unneeded` (the one side it
     has is not read by the loss). Kept: `truncated`, and of these `end_dropped` and
     `edits_cut` (see `Cut`); `only_chosen`, `only_rejected`; `realigned` (prompt/response boundary),
-    `special_text` (special tokens spelt in a text). `rows` are all. `sources` counts the pairs
-    that were kept by `Pair.source`.
+    `special_text` (special tokens spelt in a text, encoded as text; for each token there are
+    counts under `AS_TEXT` and `AS_TOKEN` with its name), `thoughts` (left out of a side) or
+    `thoughts_kept`. Dropped is a pair with a side of nothing but thoughts (`only_thoughts`).
+    `rows` are all. `sources` counts the pairs that were kept by `Pair.source`.
     """
 
     pairs: list[EncodedPair] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     sources: Counter[str] = field(default_factory=Counter)
+    prompts: set[int] = field(default_factory=set)
+    """Digests of the prompts, where the reader took them; see `clairkit.records.leakage`."""
 
 
 def encode_pairs(
@@ -60,6 +81,9 @@ def encode_pairs(
     max_length: int | None = None,
     truncation: Truncation = "drop",
     needs: Sequence[str] = BOTH,
+    thoughts: Thoughts = "drop",
+    skip_bad: bool = False,
+    assistant_only: bool = False,
 ) -> EncodedPairs:
     """Encode every pair; drop those that are too long or whose two sides are the same.
 
@@ -71,31 +95,43 @@ def encode_pairs(
             responses are cut at max_length (keep_start) or after the last edit that fits
             (edit_window). The prompt is never cut.
         needs: the sides that the loss reads of each pair, see `clairkit.losses.LossMix.needs`.
+        thoughts: what an answer's thoughts get: they are left out, or encoded with the answer.
+        assistant_only: mark what is not the assistant's within a side as foreign.
+        skip_bad: leave out pairs that the chat template refuses, and count them as `refused`.
 
     Raises:
-        DataError: a pair is too long under "error", can't be rendered, or has one side where the
-            loss needs both; or no pair is left.
+        DataError: a pair is too long under "error", or has one side where the loss needs both;
+            pairs can't be rendered, and are not to be skipped; or no pair is left.
     """
     result = EncodedPairs()
-    refused: Counter[str] = Counter()
+    one_sided: Counter[str] = Counter()
+    first_refused: Unrenderable | None = None
     for pair in pairs:
         result.counts["rows"] += 1
         absent = _absent_side(pair)
         if absent in needs:
-            refused[absent] += 1
+            one_sided[absent] += 1
             continue
-        encoded = encode_pair(
-            pair, encoder, result.counts, max_length=max_length, truncation=truncation
-        )
+        try:
+            encoded = encode_pair(
+                pair, encoder, result.counts, max_length=max_length, truncation=truncation,
+                thoughts=thoughts, assistant_only=assistant_only,
+            )  # fmt: skip
+        except Unrenderable as error:
+            result.counts["refused"] += 1
+            first_refused = first_refused or error
+            continue
         if encoded is None:
             continue
         result.pairs.append(encoded)
         result.sources[pair.source] += 1
         if absent:
             result.counts["only_chosen" if absent == "rejected" else "only_rejected"] += 1
-    if refused and set(needs) == set(BOTH):
-        raise _one_sided(refused, result.counts["rows"])
-    result.counts["unneeded"] = refused.total()
+    if one_sided and set(needs) == set(BOTH):
+        raise _one_sided(one_sided, result.counts["rows"])
+    result.counts["unneeded"] = one_sided.total()
+    if first_refused is not None and not (skip_bad and result.pairs):
+        raise _refused(first_refused, result.counts)
     if not result.pairs:
         raise _none_left(result.counts, max_length)
     return result
@@ -108,14 +144,28 @@ def encode_pair(
     *,
     max_length: int | None = None,
     truncation: Truncation = "drop",
+    thoughts: Thoughts = "drop",
+    assistant_only: bool = False,
 ) -> EncodedPair | None:
     """Encode one pair as `encode_pairs` does; None when it is dropped, `counts` then says why.
 
     Raises:
-        DataError: it is too long under "error", or can't be rendered.
+        DataError: it is too long under "error".
+        Unrenderable: the chat template does not take it.
     """
+    answers, had = pair_without_thoughts(pair)
+    if had:
+        counts["thoughts" if thoughts == "drop" else "thoughts_kept"] += 1
+    if had and thoughts == "drop":
+        pair = answers
+        if not all(side[-1]["content"].strip() for side in (pair.chosen, pair.rejected) if side):
+            counts["only_thoughts"] += 1
+            return None
     sides = _encode(pair, encoder, counts)
-    return _fit(pair.id, sides, max_length, truncation, counts)
+    fitting = _fit(pair.id, sides, max_length, truncation, counts)
+    if fitting is None or not assistant_only:
+        return fitting
+    return replace(fitting, foreign=_foreign(pair.id, sides, len(fitting.prompt_ids)))
 
 
 def _absent_side(pair: Pair) -> str:
@@ -133,9 +183,12 @@ def _encode(pair: Pair, encoder: ChatEncoder, counts: Counter[str]) -> list[Enco
         sides = [encoder.response(pair.prompt, side) if side else _NOTHING
                  for side in (pair.chosen, pair.rejected)]  # fmt: skip
     except DataError as error:
-        raise DataError(f"pair {pair.id}: {error.problem}", remedy=error.remedy) from error
+        raise Unrenderable(f"pair {pair.id}: {error.problem}", remedy=error.remedy) from error
     for name in ("realigned", "special_text"):
         counts[name] += any(getattr(side, name) for side in sides)
+    for begin, name in ((AS_TOKEN, "as_tokens"), (AS_TEXT, "as_text")):
+        for token in frozenset().union(*(getattr(side, name) for side in sides)):
+            counts[f"{begin}{token}"] += 1
     return sides
 
 
@@ -146,8 +199,7 @@ def _fit(
     truncation: Truncation,
     counts: Counter[str],
 ) -> EncodedPair | None:
-    prompt_ids = sides[0].prompt_ids or sides[1].prompt_ids
-    chosen, rejected = (side.response_ids for side in sides)
+    prompt_ids, chosen, rejected = _with_one_prompt(pair_id, sides)
     if chosen == rejected:
         counts["identical"] += 1
         return None
@@ -172,11 +224,50 @@ def _fit(
     return EncodedPair(pair_id, prompt_ids, chosen, rejected)
 
 
+def _foreign(pair_id: str, sides: list[Encoded], prompt: int) -> tuple[Spans, Spans]:
+    """Return the turns of others in both sides; all may stand behind the prompt they share."""
+    found: list[Spans] = []
+    for side in sides:
+        if side.foreign is None:
+            raise Unrenderable(
+                f"pair {pair_id}: the chat template does not render its turns one after the other, "
+                "so that the assistant's can't be told apart",
+                remedy="set assistant_only_loss: false",
+            )
+        shift = len(side.prompt_ids) - prompt if side.response_ids else 0
+        found.append(tuple((start + shift, end + shift) for start, end in side.foreign))
+    return found[0], found[1]
+
+
+def _with_one_prompt(pair_id: str, sides: list[Encoded]) -> tuple[list[int], list[int], list[int]]:
+    """Return the prompt that both sides share, and what follows it on each.
+
+    A template may open thoughts before one side alone: then they are a part of that side.
+    """
+    first, second = (side.prompt_ids for side in sides)
+    prompt = min((ids for ids in (first, second) if ids), key=len)
+    if any(ids and ids[: len(prompt)] != prompt for ids in (first, second)):
+        raise Unrenderable(f"pair {pair_id}: the chat template renders a prompt for each side",
+                           remedy="set thoughts to drop")  # fmt: skip
+    chosen, rejected = (side.prompt_ids[len(prompt) :] + side.response_ids for side in sides)
+    return prompt, chosen, rejected
+
+
 def _cut(chosen: list[int], rejected: list[int], room: int, truncation: Truncation) -> Cut | None:
     if truncation == "drop" or room < 1:
         return None
     cut = edit_window if truncation == "edit_window" else keep_start
     return cut(chosen, rejected, room)
+
+
+def _refused(first: Unrenderable, counts: Counter[str]) -> DataError:
+    """Tell of all pairs that can't be rendered, by the first of them."""
+    number, rows = counts["refused"], counts["rows"]
+    told = "" if rows == 1 else f"{number} of {rows} pairs can't be rendered; the first, "
+    remedy = first.remedy or ""
+    if number < rows:
+        remedy = ", or ".join(filter(None, (remedy, "leave such rows out with --skip-bad")))
+    return DataError(f"{told}{first.problem}", remedy=remedy)
 
 
 def _one_sided(refused: Counter[str], rows: int) -> DataError:
@@ -194,6 +285,8 @@ def _none_left(counts: Counter[str], max_length: int | None) -> DataError:
                f"{counts['identical']} with identical sides"]  # fmt: skip
     if counts["identical_after_truncation"]:
         reasons.append(f"{counts['identical_after_truncation']} identical up to max_length")
+    if counts["only_thoughts"]:
+        reasons.append(f"{counts['only_thoughts']} with a side of nothing but thoughts")
     if counts["unneeded"]:
         reasons.append(f"{counts['unneeded']} without the side that the loss reads")
     return DataError(

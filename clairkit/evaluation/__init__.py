@@ -2,8 +2,8 @@
 
 from clairkit.evaluation.asking import Answerer
 from clairkit.evaluation.checks import Check, load_check, score_answer
-from clairkit.evaluation.station import AnswerRow, Evaluation, compare, evaluate
-from clairkit.evaluation.wording import sentence
+from clairkit.evaluation.station import AnswerRow, Evaluation, compare, evaluate, score_change
+from clairkit.evaluation.wording import score_sentence, sentence
 from clairkit.intervals import Difference, Interval, paired_difference, wilson
 
 __all__ = [
@@ -18,6 +18,8 @@ __all__ = [
     "load_check",
     "paired_difference",
     "score_answer",
+    "score_change",
+    "score_sentence",
     "sentence",
     "wilson",
 ]

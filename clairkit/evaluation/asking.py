@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Protocol
 
+from clairkit.generation.outcomes import thoughts_apart
 from clairkit.generation.requests import AnswerRequest, Control, Task
 from clairkit.generation.sampling import Outcome, Reply, Sampling
 from clairkit.generation.specs import ModelOptions, make_model
@@ -46,7 +47,7 @@ def make_asker(model: str | Answerer, options: ModelOptions | None = None) -> As
         UsageError: the spec is none, or names a function that is not there.
         RemoteError: OpenAI's own server is meant and there is no key.
     """
-    return _SpecAsker(model, options) if isinstance(model, str) else _LoadedAsker(model)
+    return _SpecAsker(model, options) if isinstance(model, str) else _LoadedAsker(model, options)
 
 
 def row_key(row: PromptRow, sampling: Sampling) -> str:
@@ -55,12 +56,17 @@ def row_key(row: PromptRow, sampling: Sampling) -> str:
 
 
 class _LoadedAsker(Asker):
-    def __init__(self, model: Answerer) -> None:
+    def __init__(self, model: Answerer, options: ModelOptions | None) -> None:
         self._model = model
+        self._marks = (options or ModelOptions()).thought_marks
 
     def ask(self, rows: Sequence[PromptRow], sampling: Sampling) -> Sequence[Outcome]:
         keys = [row_key(row, sampling) for row in rows]
-        return self._model.generate([row.prompt for row in rows], keys, sampling)
+        replies = self._model.generate([row.prompt for row in rows], keys, sampling)
+        return [
+            thoughts_apart(reply, self._marks) if reply.thoughts is None else reply
+            for reply in replies
+        ]
 
 
 class _SpecAsker(Asker):

@@ -8,8 +8,8 @@ from typing import Any
 
 from clairkit.display import excerpt
 from clairkit.errors import UsageError
-from clairkit.generation.python_model import load_function
 from clairkit.records import PromptRow
+from clairkit.user_code import UserCodeEnded, call, described, load_function
 
 Check = Callable[..., bool | float]
 """(prompt messages, answer text, row mapping) -> right or not, or a score in [0, 1]."""
@@ -35,20 +35,29 @@ def score_answer(check: Check, row: PromptRow, answer: str) -> float:
     Raises:
         UsageError: the check fails, or returns neither a bool nor a number in [0, 1].
     """
+    given = ([dict(message) for message in row.prompt], answer, row.to_json())
+    name = f"{getattr(check, '__module__', '')}:{getattr(check, '__qualname__', 'check')}"
     try:
-        value = check([dict(message) for message in row.prompt], answer, row.to_json())
-    except (Exception, SystemExit) as error:
-        kind = type(error).__name__
-        problem = f"the check failed on row {excerpt(row.id)} ({kind}: {excerpt(str(error), 160)})"
+        number, shown = call(name, _scored, check, given)
+    except UserCodeEnded:
+        raise
+    except Exception as error:
+        problem = f"the check failed on row {excerpt(row.id)} ({described(error, 160)})"
         raise UsageError(problem, remedy="correct the check function") from error
-    number = _number(value)
     if number is None:
         raise UsageError(
             f"the check gave no answer in [0, 1] on row {excerpt(row.id)}",
-            received=excerpt(repr(value)),
+            received=shown,
             remedy="return True, False, or a number from 0 to 1",
         )
-    return number
+    return float(number)
+
+
+def _scored(check: Check, given: tuple[Any, ...]) -> tuple[float | None, str]:
+    """Return the score that `check` gives and what it returned, as shown in an error."""
+    value = check(*given)
+    number = _number(value)
+    return number, "" if number is not None else excerpt(repr(value))
 
 
 def _number(value: Any) -> float | None:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from clairkit.records import PromptRow, RowStream, digest
+from clairkit.records import ColumnChoice, PromptRow, RowStream, digest
 from clairkit.records.faults import RowFault
 from clairkit.records.forms import to_pair, to_prompt
-from clairkit.records.read import read_rows
+from clairkit.records.read import AS_NAMED, read_rows
 
 Form = Literal["accepted", "compared"]
 
@@ -56,7 +56,11 @@ class Label:
 
 
 def read_labels(
-    source: str | os.PathLike[str], *, skip_bad: bool = False, limit: int | None = None
+    source: str | os.PathLike[str],
+    *,
+    skip_bad: bool = False,
+    limit: int | None = None,
+    columns: ColumnChoice = AS_NAMED,
 ) -> RowStream[Label]:
     """Return the labels of a source as a stream; sources as in `clairkit.records.read_pairs`.
 
@@ -70,11 +74,12 @@ def read_labels(
         source: the file, folder or Hub id.
         skip_bad: count bad rows instead of raising at the first.
         limit: stop after this many good rows; None reads all.
+        columns: what the file's columns are, where they have other names.
 
     Raises:
         DataError: the source is missing, or, when iterated, a row is bad.
     """
-    return read_rows(source, to_label, skip_bad=skip_bad, limit=limit)
+    return read_rows(source, to_label, skip_bad=skip_bad, limit=limit, columns=columns)
 
 
 def to_label(row: Mapping[str, Any]) -> Label:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,9 @@ from clairkit.evaluation.asking import Answerer, make_asker
 from clairkit.evaluation.checks import Check, score_answer
 from clairkit.generation.sampling import Failure, Outcome, Sampling
 from clairkit.generation.specs import ModelOptions
-from clairkit.intervals import Difference, Interval, paired_difference, wilson
+from clairkit.intervals import Difference, Interval, mean_interval, paired_difference, wilson
 from clairkit.records import PromptRow
+from clairkit.records.leakage import prompt_digest
 
 _CHUNK = 64  # prompts between two reports of progress
 
@@ -24,11 +25,12 @@ class AnswerRow:
 
     Attributes:
         prompt: the row that was asked, with all its columns.
-        answer: the text the model gave, empty when it failed.
+        answer: the text the model gave, without its thoughts; empty when it failed.
         finish_reason: why it stopped ("length": it was cut), or the reason why there is no answer.
         score: what the check returned, in [0, 1]; 0 without an answer.
         right: whether the score reached the pass mark.
         failed: whether there is no answer.
+        thoughts: what the model wrote before its answer; no check sees it.
     """
 
     prompt: PromptRow
@@ -37,6 +39,7 @@ class AnswerRow:
     score: float
     right: bool
     failed: bool = False
+    thoughts: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as an object of a prompt file; an answer given before is kept apart."""
@@ -45,8 +48,10 @@ class AnswerRow:
 
     def outcome(self) -> dict[str, Any]:
         """Return the answer and its outcome alone."""
+        thoughts = {"thoughts": self.thoughts} if self.thoughts else {}
         return {
             "answer": self.answer,
+            **thoughts,
             "finish_reason": self.finish_reason,
             "score": self.score,
             "right": self.right,
@@ -75,10 +80,45 @@ class Evaluation:
     cut: int
     failures: dict[str, int]
 
+    def without(self, ids: Collection[str], confidence: float = 0.95) -> Evaluation:
+        """Return the evaluation of all other prompts.
+
+        Raises:
+            DataError: none is left.
+        """
+        rows = [row for row in self.rows if row.prompt.id not in ids]
+        if not rows:
+            raise DataError("no prompt is left to evaluate on",
+                            remedy="name prompts that the model's chat template takes")  # fmt: skip
+        return _counted(rows, confidence)
+
+    @property
+    def refused(self) -> frozenset[str]:
+        """The ids of the prompts that the model's chat template does not take."""
+        return frozenset(
+            row.prompt.id for row in self.rows if row.finish_reason == "template_refused"
+        )
+
     @property
     def share(self) -> float:
         """Successes / n, in [0, 1]."""
         return self.successes / self.n
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether the check gave more than right and wrong."""
+        return any(row.score not in (0.0, 1.0) for row in self.rows)
+
+    def score_interval(self, confidence: float = 0.95) -> Interval:
+        """Return the bootstrap interval of the mean score; rows with one prompt are drawn together.
+
+        Where the check gives right and wrong alone, the mean is a share: Wilson's interval.
+        """
+        if not self.has_scores:
+            return wilson(sum(row.score == 1.0 for row in self.rows), self.n, confidence)
+        return mean_interval(
+            [row.score for row in self.rows], confidence, groups=_prompts(self.rows)
+        )
 
 
 def evaluate(
@@ -137,19 +177,42 @@ def compare(before: Evaluation, after: Evaluation, confidence: float = 0.95) -> 
     Raises:
         UsageError: the prompts differ.
     """
-    ids = [row.prompt.id for row in before.rows], [row.prompt.id for row in after.rows]
-    if ids[0] != ids[1]:
-        raise UsageError("two evaluations are compared on the same prompts, and these differ")
+    pairs = _paired(before, after)
     return paired_difference(
-        [row.right for row in before.rows], [row.right for row in after.rows], confidence
+        [old.right for old, _ in pairs], [new.right for _, new in pairs], confidence
     )
+
+
+def score_change(before: Evaluation, after: Evaluation, confidence: float = 0.95) -> Interval:
+    """Return the bootstrap interval of the change of the mean score, prompt by prompt.
+
+    Raises:
+        UsageError: the prompts differ.
+    """
+    changes = [new.score - old.score for old, new in _paired(before, after)]
+    return mean_interval(changes, confidence, groups=_prompts(after.rows))
+
+
+def _paired(before: Evaluation, after: Evaluation) -> list[tuple[AnswerRow, AnswerRow]]:
+    pairs = list(zip(before.rows, after.rows, strict=False))
+    if before.n != after.n or any(old.prompt.id != new.prompt.id for old, new in pairs):
+        raise UsageError("two evaluations are compared on the same prompts, and these differ")
+    return pairs
+
+
+def _prompts(rows: Sequence[AnswerRow]) -> list[int]:
+    return [prompt_digest(row.prompt) for row in rows]
 
 
 def _answered(row: PromptRow, outcome: Outcome, check: Check, pass_at: float) -> AnswerRow:
     if isinstance(outcome, Failure):
         return AnswerRow(row, "", outcome.reason, 0.0, False, failed=True)
+    if outcome.is_only_thoughts:
+        return AnswerRow(row, "", "answer_truncated", 0.0, False, failed=True,
+                         thoughts=outcome.thoughts)  # fmt: skip
     score = score_answer(check, row, outcome.text)
-    return AnswerRow(row, outcome.text, outcome.finish_reason, score, score >= pass_at)
+    return AnswerRow(row, outcome.text, outcome.finish_reason, score, score >= pass_at,
+                     thoughts=outcome.thoughts)  # fmt: skip
 
 
 def _counted(rows: Sequence[AnswerRow], confidence: float) -> Evaluation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clairkit.evaluation.station import Evaluation
-from clairkit.intervals import Difference
+from clairkit.intervals import Difference, Interval
 
 _VERDICTS = {
     "better": "That is a gain beyond chance.",
@@ -20,6 +20,21 @@ def percent(share: float) -> str:
 def points(change: float, *, unit: bool = True) -> str:
     """Return a change of a share as signed percentage points."""
     return f"{100 * change:+.1f}" + (" points" if unit else "")
+
+
+def score_sentence(
+    evaluation: Evaluation, before: Evaluation | None, change: Interval | None
+) -> str:
+    """Say what the mean score is, and how it changed against the baseline."""
+    interval = evaluation.score_interval()
+    text = (
+        f"The mean score is {evaluation.mean_score:.3f}, and between {interval.low:.3f} and "
+        f"{interval.high:.3f} on prompts like these."
+    )
+    if before is None or change is None:
+        return text
+    moved = evaluation.mean_score - before.mean_score
+    return f"{text} Against the baseline: {moved:+.3f} ({change.low:+.3f} to {change.high:+.3f})."
 
 
 def sentence(evaluation: Evaluation, difference: Difference | None = None) -> str:

@@ -14,7 +14,8 @@ from typing import Any, BinaryIO
 
 from clairkit.display import excerpt
 from clairkit.errors import DataError
-from clairkit.generation.chat_response import error_text, read_completion
+from clairkit.generation.chat_errors import error_text
+from clairkit.generation.chat_response import read_completion
 from clairkit.generation.openai_model import OpenAIModel
 from clairkit.generation.program import Call
 from clairkit.generation.requests import Model

@@ -13,12 +13,13 @@ from clairkit.errors import DataError
 from clairkit.generation.batch_file import can_batch, read_results
 from clairkit.generation.driver import Work, known
 from clairkit.generation.journal import Entry, Journal, Recorded
-from clairkit.generation.outcomes import storable
+from clairkit.generation.outcomes import storable, thoughts_apart
 from clairkit.generation.prices import BATCH
 from clairkit.generation.program import Call
 from clairkit.generation.reasons import reason
 from clairkit.generation.rounds import rounds
 from clairkit.generation.sampling import Failure, Outcome
+from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 
 _FLUSH = 500  # results that share a transaction
 
@@ -72,7 +73,10 @@ def open_calls(works: Iterable[Work[object]], journal: Journal) -> Iterator[Call
 
 
 def import_batches(
-    paths: Sequence[str | Path], works: Callable[[], Iterable[Work[object]]], journal: Journal
+    paths: Sequence[str | Path],
+    works: Callable[[], Iterable[Work[object]]],
+    journal: Journal,
+    marks: Marks = THOUGHT_MARKS,
 ) -> Imported:
     """Record what batches left: their output files, and their files of errors.
 
@@ -84,6 +88,7 @@ def import_batches(
         paths: the files; they may belong to several rounds.
         works: makes the programs of all rows anew.
         journal: where the results go.
+        marks: of the thoughts before an answer.
 
     Raises:
         DataError: a file is no output of a batch, or no result in them belongs to this run.
@@ -95,7 +100,7 @@ def import_batches(
     while left:
         asked, had = _places(works(), journal, left)
         imported.earlier += len(had)
-        _record(paths, asked, journal, imported)
+        _record(paths, asked, journal, imported, marks)
         left -= asked.keys() | had
         if not asked:
             break
@@ -134,6 +139,7 @@ def _record(
     asked: Mapping[str, tuple[str, str]],
     journal: Journal,
     imported: Imported,
+    marks: Marks,
 ) -> None:
     entries: list[Entry] = []
     done: set[str] = set()
@@ -142,7 +148,7 @@ def _record(
             continue
         done.add(key)
         step, model = asked[key]
-        kept = storable(outcome)
+        kept = storable(thoughts_apart(outcome, marks))
         entries.append(Entry(key, step, f"{BATCH}:{model.partition(':')[2]}", kept))
         imported.recorded += 1
         if isinstance(kept, Failure):

@@ -15,7 +15,8 @@ from functools import partial
 from pathlib import Path
 
 from clairkit.errors import UsageError
-from clairkit.generation.audit.rowbook import kept_rows
+from clairkit.generation.audit.manifest import check_sealed
+from clairkit.generation.audit.rowbook import RowBook, kept_rows
 from clairkit.generation.batch_file import BatchFile, can_batch, write_batches
 from clairkit.generation.batch_rounds import Imported, import_batches, local_part, open_calls
 from clairkit.generation.control import Control
@@ -134,7 +135,9 @@ def import_batch(
     path = output_path(output, force=force)
     prices = settings.prices or Prices()
     with closing(_open_journal(path, method, force=force)) as journal:
-        imported = import_batches(files, partial(_works, rows, method, journal), journal)
+        imported = import_batches(
+            files, partial(_works, rows, method, journal), journal, settings.models.thought_marks
+        )
         journal.set_meta(_EXPORTED, None)
         control = make_control(settings, prices, journal)
         return imported, export(
@@ -152,6 +155,8 @@ def _open_journal(path: Path, method: Method, *, force: bool) -> Journal:
     journal = Journal(path)
     try:
         journal.settle(method.settings(), force=force)
+        RowBook(journal.path).close()
+        check_sealed(path)
     except BaseException:
         journal.close()
         raise

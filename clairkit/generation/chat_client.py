@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,46 +13,47 @@ from urllib.parse import urlsplit
 from clairkit import __version__
 from clairkit.display import excerpt
 from clairkit.errors import RemoteError
-from clairkit.generation.chat_response import error_code, error_text, read_completion
+from clairkit.generation.chat_errors import ServerError, find_error, read_error
+from clairkit.generation.chat_response import read_completion
 from clairkit.generation.endpoint import Endpoint
-from clairkit.generation.http_client import (
-    HttpClient,
-    HttpFault,
-    HttpResponse,
-    StaleConnection,
-)
+from clairkit.generation.http_client import HttpClient, HttpFault, HttpResponse
 from clairkit.generation.pace import Allowance
 from clairkit.generation.reasons import HALTED
 from clairkit.generation.requests import Control
 from clairkit.generation.retry import Breaker, Limiter, RetryPolicy, next_wait, retry_after
 from clairkit.generation.sampling import Failure, Outcome
+from clairkit.redaction import holds
 
 BODY_CAP = 2_000_000
 """The most bytes of a response that are read."""
 
-_LOST = frozenset(("request_failed", "content_type", "bad_response"))
+_LOST = frozenset(("request_failed", "content_type", "bad_response", "unfinished"))
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _AGAIN = frozenset((408, 409, 425, 429))
 # Words of a 400 that concern a setting of the run, not the row.
 _SETTING_CODES = frozenset(("unsupported_parameter", "unsupported_value", "model_not_found"))
+_QUOTA = 402
+_TELLING = 12  # characters; local servers take any word as a key, and models say those, too
 
 
 class _Again(Exception):
-    """One try failed in a way that may pass; `wait` is what the server asked for."""
+    """One try failed in a way that may pass.
+
+    Attributes:
+        failure: what came of it, if it stays the last.
+        wait: the seconds that the server asked for.
+        overloaded: whether it should be asked less at once.
+    """
 
     def __init__(
-        self,
-        problem: str,
-        wait: float | None = None,
-        *,
-        overloaded: bool = False,
-        stale: bool = False,
+        self, failure: Failure | str, wait: float | None = None, *, overloaded: bool = False
     ) -> None:
-        super().__init__(problem)
-        self.problem = problem
+        if not isinstance(failure, Failure):
+            failure = Failure("request_failed", failure)
+        super().__init__(failure.detail)
+        self.failure = failure
         self.wait = wait
         self.overloaded = overloaded
-        self.stale = stale
 
 
 class ChatClient:
@@ -86,6 +88,8 @@ class ChatClient:
             body_cap=BODY_CAP,
             use_proxy=not endpoint.is_loopback,  # no proxy between us and this machine
         )
+        secrets = (endpoint.key or "", self._http.proxy_password)
+        self._sent = frozenset(secret for secret in secrets if len(secret) >= _TELLING)
 
     async def close(self) -> None:
         await self._http.close()
@@ -93,42 +97,38 @@ class ChatClient:
     async def post(self, body: Mapping[str, Any], control: Control) -> Outcome:
         """Return what the server made of `body`, after as many tries as the policy allows.
 
-        A request that met a closed connection is made again at once. It counts as a call, as the
-        server may have seen it, but not as one of the policy's tries.
-
         Raises:
             RemoteError: no other row can succeed either.
         """
         wait = self._policy.base
-        problems: list[str] = []
         content = json.dumps(body, separators=(",", ":")).encode()
-        tries, is_stale = 0, False
-        while len(problems) < self._policy.tries:
-            tries += 1
+        taken = _Taken()
+        for tries in range(1, self._policy.tries + 1):
             await self._limiter.enter()
             try:
                 claimed = await self._allowance.claim(len(content), _longest(body), control)
                 if claimed is None or not control.take():
                     return Failure(HALTED)
-                outcome = await self._try(content, tries, is_fresh=is_stale)
+                outcome = await self._try(content, _longest(body))
             finally:
                 self._limiter.leave()
-            self._count(outcome, claimed)
             if not isinstance(outcome, _Again):
-                return self._settled(outcome)
-            is_stale = outcome.stale
-            if is_stale:
-                continue
-            problems.append(outcome.problem)
+                self._count(outcome, claimed)
+                taken.add(outcome)
+                return self._settled(taken.of(outcome))
+            last = outcome.failure
+            self._allowance.settle(claimed, last.prompt_tokens, last.completion_tokens)
+            taken.add(last)
             wait = next_wait(self._policy, wait)
             asked = wait if outcome.wait is None else outcome.wait
-            if len(problems) < self._policy.tries and not await control.sleep(asked):
+            if tries < self._policy.tries and not await control.sleep(asked):
                 return Failure(HALTED)
-        return self._settled(_exhausted(problems, tries))
+        detail = f"{last.detail} ({self._policy.tries} tries)"
+        return self._settled(taken.of(replace(last, detail=detail)))
 
-    async def _try(self, content: bytes, tries: int, *, is_fresh: bool = False) -> Outcome | _Again:
+    async def _try(self, content: bytes, longest: int) -> Outcome | _Again:
         try:
-            outcome = await self._once(content, tries, is_fresh=is_fresh)
+            outcome = await self._once(content, longest)
         except _Again as again:
             if again.overloaded:
                 self._limiter.slow_down()
@@ -136,10 +136,8 @@ class ChatClient:
         self._limiter.succeed()
         return outcome
 
-    def _count(self, outcome: Outcome | _Again, claimed: float) -> None:
-        if isinstance(outcome, _Again):
-            self._allowance.settle(claimed, 0, 0)
-        elif outcome.prompt_tokens or outcome.completion_tokens:  # else the server does not say
+    def _count(self, outcome: Outcome, claimed: float) -> None:
+        if outcome.prompt_tokens or outcome.completion_tokens:  # else the server does not say
             self._allowance.settle(claimed, outcome.prompt_tokens, outcome.completion_tokens)
 
     def _settled(self, outcome: Outcome) -> Outcome:
@@ -152,39 +150,68 @@ class ChatClient:
             )
         return outcome
 
-    async def _once(self, content: bytes, tries: int, *, is_fresh: bool) -> Outcome:
+    async def _once(self, content: bytes, longest: int) -> Outcome:
         try:
             async with asyncio.timeout(self._timeout):
-                response = await self._http.post("/chat/completions", content, is_fresh=is_fresh)
+                response = await self._http.post("/chat/completions", content)
         except TimeoutError:
             raise _Again(f"no whole response within {self._timeout:g} s") from None
-        except HttpFault as error:
-            stale = isinstance(error, StaleConnection)
-            raise _Again(excerpt(str(error), 200), stale=stale) from None
+        except HttpFault as fault:
+            raise _Again(excerpt(str(fault), 200)) from None
         if response.content is None:
-            return Failure("too_large", f"more than {BODY_CAP} bytes", tries=tries)
-        if response.status == 200:
-            return _completion(response, response.content, tries)
-        return self._refused(response, _decoded(response.content), tries)
+            return Failure("too_large", f"more than {BODY_CAP} bytes")
+        if not 200 <= response.status < 300:
+            body = _decoded(response.content)
+            error = ServerError() if body is None else read_error(body)
+            return self._refused(response, response.status, error)
+        return self._completion(response, response.content, longest)
 
-    def _refused(self, response: HttpResponse, body: Any, tries: int) -> Outcome:
-        """What an unsuccessful status means: again, this row, or the run."""
-        status = response.status
-        said = f"HTTP {status}: {error_text(body)}" if body is not None else f"HTTP {status}"
+    def _completion(self, response: HttpResponse, content: bytes, longest: int) -> Outcome:
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        encoding = response.headers.get("content-encoding", "identity").lower()
+        if encoding != "identity":
+            return Failure("content_type", f"content-encoding {excerpt(encoding)}")
+        body = _decoded(content)
+        if body is None:
+            if kind and "json" not in kind:
+                return Failure("content_type", f"{excerpt(kind)} instead of JSON")
+            raise _Again("the JSON of the response is cut or broken")
+        error = find_error(body)
+        if error is not None:
+            return self._refused(response, error.status, error)
+        outcome = self._without_secrets(read_completion(body, longest=longest))
+        if isinstance(outcome, Failure) and outcome.reason == "unfinished":
+            raise _Again(outcome)
+        return outcome
+
+    def _without_secrets(self, outcome: Outcome) -> Outcome:
+        """Drop a text that repeats what was sent as key or password: it would be stored."""
+        if not holds(outcome.text, self._sent):
+            return outcome
+        return Failure(
+            "secret_echoed", "the text holds a key or password that was sent",
+            prompt_tokens=outcome.prompt_tokens, completion_tokens=outcome.completion_tokens,
+        )  # fmt: skip
+
+    def _refused(self, response: HttpResponse, status: int | None, error: ServerError) -> Outcome:
+        """What an error means, by its status: again, this row, or the run."""
+        place = "error object" if 200 <= response.status < 300 else "HTTP"
+        said = " ".join(filter(None, (place, str(status or ""))))
+        said = f"{said}: {error.text}" if error.text else said
         if status in _REDIRECTS:
             raise self._redirected(response)
-        if error_code(body) == "insufficient_quota" or status == 402:
+        if "insufficient_quota" in error.codes or status == _QUOTA:
             remedy = f"top it up, or set another {self._endpoint.key_variable}"
             raise RemoteError(f"the account has no quota left ({said})", remedy=remedy)
-        if status in _AGAIN or status >= 500:
+        if status is None or status in _AGAIN or not 400 <= status < 500:
             raise _Again(said, self._asked_wait(response), overloaded=status in (429, 503))
-        if status in _FATAL or error_code(body) in _SETTING_CODES:
+        if status in _FATAL or error.codes & _SETTING_CODES:
             remedy = _FATAL.get(status, "change that setting of the run")
             raise RemoteError(
                 f"the server at {self._endpoint.host} refused ({said})",
                 remedy=remedy.format(key=self._endpoint.key_variable),
             )
-        return Failure("bad_request", said, tries=tries)
+        return Failure("bad_request", said)
 
     def _asked_wait(self, response: HttpResponse) -> float | None:
         seconds = retry_after(response.headers.get("retry-after"))
@@ -242,19 +269,20 @@ def _decoded(content: bytes) -> Any:
         return None
 
 
-def _completion(response: HttpResponse, content: bytes, tries: int) -> Outcome:
-    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    encoding = response.headers.get("content-encoding", "identity").lower()
-    if encoding != "identity":
-        return Failure("content_type", f"content-encoding {excerpt(encoding)}", tries=tries)
-    body = _decoded(content)
-    if body is not None:
-        return read_completion(body, tries)
-    if kind and "json" not in kind:
-        return Failure("content_type", f"{excerpt(kind)} instead of JSON", tries=tries)
-    raise _Again("the JSON of the response is cut or broken")
+class _Taken:
+    """What all tries of a row took together."""
 
+    def __init__(self) -> None:
+        self._tries = self._prompt_tokens = self._completion_tokens = 0
 
-def _exhausted(problems: list[str], tries: int) -> Failure:
-    detail = f"{problems[-1]} ({len(problems)} tries)"
-    return Failure("request_failed", detail, tries=tries)
+    def add(self, outcome: Outcome) -> None:
+        self._tries += 1
+        self._prompt_tokens += outcome.prompt_tokens
+        self._completion_tokens += outcome.completion_tokens
+
+    def of(self, outcome: Outcome) -> Outcome:
+        """Return the last outcome with the sum of all."""
+        return replace(
+            outcome, tries=self._tries, prompt_tokens=self._prompt_tokens,
+            completion_tokens=self._completion_tokens,
+        )  # fmt: skip

@@ -7,64 +7,74 @@ from dataclasses import replace
 from typing import Any
 
 from clairkit.display import excerpt
+from clairkit.generation.chat_errors import find_error
+from clairkit.generation.finish_reasons import read_ending
+from clairkit.generation.message_thoughts import message_thoughts
 from clairkit.generation.sampling import Failure, Outcome, Reply
 
-_CUT = frozenset(("length", "max_tokens", "model_length"))
+_ROW_STATUSES = (400, 413)  # the request's own fault: asking again would not help
 
 
-def read_completion(body: Any, tries: int = 1) -> Outcome:
-    """Return the reply in a decoded body, or a failure with its reason code."""
+def read_completion(body: Any, tries: int = 1, *, longest: int = 0) -> Outcome:
+    """Return the reply in a decoded body, or a failure with its reason code.
+
+    Args:
+        body: of a response with status 200.
+        tries: the requests that it took.
+        longest: tokens that the reply may have, if known: one that takes them all was cut, even
+            if the server gives no `finish_reason`.
+    """
     if not isinstance(body, Mapping):
         return Failure("bad_response", "the body is no JSON object", tries=tries)
     usage = body.get("usage")
     given = usage if isinstance(usage, Mapping) else {}
-    return replace(
+    outcome = replace(
         _outcome(body),
         prompt_tokens=_count(given.get("prompt_tokens")),
         completion_tokens=_count(given.get("completion_tokens")),
         tries=tries,
     )
+    if isinstance(outcome, Reply) and 0 < longest <= outcome.completion_tokens:
+        return _cut_if_silent(outcome, body)
+    return outcome
 
 
 def _outcome(body: Mapping[str, Any]) -> Outcome:
-    if body.get("error"):
-        return Failure("bad_response", f"error object: {error_text(body)}")
+    error = find_error(body)
+    if error is not None:
+        reason = "bad_request" if error.status in _ROW_STATUSES else "request_failed"
+        return Failure(reason, f"error object: {error.text}")
     choices = body.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     message = choice.get("message") if isinstance(choice, Mapping) else None
     if not isinstance(choice, Mapping) or not isinstance(message, Mapping):
         return Failure("bad_response", "no choices")
-    return _said(message, str(choice.get("finish_reason") or "stop"))
+    return _said(message, choice.get("finish_reason"))
 
 
-def error_text(body: Any) -> str:
-    """Return the message of an error body, safe to show."""
-    error = body.get("error", body) if isinstance(body, Mapping) else body
-    if isinstance(error, Mapping):
-        error = error.get("message") or error.get("detail") or error.get("code") or error
-    return excerpt(str(error), 300)
-
-
-def error_code(body: Any) -> str:
-    """Return the code or type of an error body; empty when it has none."""
-    error = body.get("error") if isinstance(body, Mapping) else None
-    if not isinstance(error, Mapping):
-        return ""
-    return str(error.get("code") or error.get("type") or "")
-
-
-def _said(message: Mapping[str, Any], finish: str) -> Outcome:
-    text = _text(message.get("content"))
-    if finish == "content_filter":
-        return Failure("content_filter", "finish_reason content_filter", text)
+def _said(message: Mapping[str, Any], finish: Any) -> Outcome:
+    text, thoughts = _text(message.get("content")), message_thoughts(message)
+    ending = read_ending(finish)
+    if ending == "content_filter":
+        return Failure("content_filter", f"finish_reason {excerpt(str(finish))}", text)
     refusal = message.get("refusal")
     if isinstance(refusal, str) and refusal:
         return Failure("refusal", excerpt(refusal, 300), text)
-    if finish in _CUT:
-        return Reply(text, "length")
-    if not text and (message.get("tool_calls") or message.get("function_call")):
-        return Failure("tool_call", "a tool call and no text")
-    return Reply(text) if text.strip() else Failure("empty_reply", "no text", text)
+    if ending == "length":
+        return Reply(text, "length", thoughts=thoughts)
+    if ending == "unknown":
+        return Failure("unfinished", f"finish_reason {excerpt(str(finish))}", text)
+    if ending == "tool_call" or message.get("tool_calls") or message.get("function_call"):
+        return Failure("tool_call", "a tool call instead of an answer", text)
+    if not text.strip() and thoughts is None:
+        return Failure("empty_reply", "no text", text)
+    return Reply(text, thoughts=thoughts)
+
+
+def _cut_if_silent(reply: Reply, body: Mapping[str, Any]) -> Reply:
+    """A reply that took all its tokens: cut, unless the server says that it ended by itself."""
+    is_silent = body["choices"][0].get("finish_reason") is None
+    return replace(reply, finish_reason="length") if is_silent else reply
 
 
 def _text(content: Any) -> str:

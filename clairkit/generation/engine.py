@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from clairkit.errors import DataError, UsageError
+from clairkit.generation.audit.manifest import check_sealed
 from clairkit.generation.audit.rowbook import kept_rows
 from clairkit.generation.control import Control, Spent
 from clairkit.generation.driver import run_works, trace
@@ -136,7 +138,8 @@ def make_models(
     made: dict[object, Model] = {}
     for role, model in given.items():
         if isinstance(model, str):
-            place = (model, settings.models.base_url_of(role), key_variable(role))
+            chat = json.dumps(settings.models.chat_of(role).given(), sort_keys=True, default=str)
+            place = (model, settings.models.base_url_of(role), key_variable(role), chat)
             if place not in made:
                 made[place] = make_model(model, settings.models, role=role)
             models[role] = made[place]
@@ -215,6 +218,7 @@ def run_build(
         _check_same_prompts(rows, method, journal, path, force=force)
         control = make_control(settings, prices, journal)
         kept = kept_rows(rows, journal.path)
+        check_sealed(path)
         make_calls = engine or _calls_here
         make_calls(kept, method, journal, control, progress=progress, say=say, total=count)
         return export(rows, method, journal, control, path, prices=prices, started=started)

@@ -53,6 +53,8 @@ class BuildResult:
     stop: ClairError | None = None
     signal: int | None = None
     over_budget: bool = False
+    removing: int = 0
+    """Rows of a removal that was cut short, and is still to be finished."""
 
     @property
     def failed(self) -> int:
@@ -152,5 +154,5 @@ def export(
         signal=control.signal,
         over_budget=control.over_budget,
     )
-    seal(path, "build", {"settings": dict(method.settings()), **result.facts()})
-    return result
+    entry = seal(path, "build", {"settings": dict(method.settings()), **result.facts()})
+    return replace(result, removing=entry.get("removing", 0))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from clairkit.generation.edits import Edit, Fault, apply_edits, read_edits
 from clairkit.generation.gates import is_refusal
 from clairkit.generation.marks import ReplyMarks, mark
-from clairkit.generation.parser import Revision, cut, parse_reply, split_reply
+from clairkit.generation.parser import Revision, cut, is_cut, parse_reply, split_reply
 from clairkit.generation.sampling import Failure, Reply
 from clairkit.generation.templates import EDITS, REWRITE
 from clairkit.generation.wording import Wording
@@ -51,7 +51,7 @@ def read_rewrite(reply: Reply, marks: ReplyMarks, answer: str) -> Draft | Unusab
 
 def read_edited(reply: Reply, marks: ReplyMarks, answer: str) -> Draft | Unusable:
     """Return `answer` with all edits of a reply applied; as it is when there is none."""
-    if reply.finish_reason == "length":
+    if is_cut(reply):
         return Unusable(cut(reply))
     parts = split_reply(reply.text, marks)
     if isinstance(parts, str):

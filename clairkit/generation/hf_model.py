@@ -8,12 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clairkit.batching.chat_settings import ChatSettings, run_chat_settings
 from clairkit.display import excerpt
-from clairkit.errors import UsageError
+from clairkit.errors import DataError, UsageError
+from clairkit.generation.outcomes import marks_identity
 from clairkit.generation.reasons import HALTED
 from clairkit.generation.requests import Control, Task
 from clairkit.generation.sampling import Failure, Outcome
 from clairkit.generation.threads import in_thread
+from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 
 if TYPE_CHECKING:
     from clairkit.generation.local import LocalModel
@@ -29,26 +32,38 @@ class HfModel:
     Args:
         id_or_path: a folder or a Hub id; loaded when the first row is asked for.
         batch_size: how many rows run at once.
+        marks: of the thoughts before an answer.
+        chat: how conversations are rendered; what it doesn't give, a run directory does.
     """
 
     is_function = False
     is_local = True  # in this process's memory, which the next model may need
     concurrency = 1
 
-    def __init__(self, id_or_path: str, *, batch_size: int = 16) -> None:
+    def __init__(
+        self,
+        id_or_path: str,
+        *,
+        batch_size: int = 16,
+        marks: Marks = THOUGHT_MARKS,
+        chat: ChatSettings | None = None,
+    ) -> None:
         if not id_or_path:
             raise UsageError("the model has no name", remedy="write hf:FOLDER or hf:ORG/NAME")
         self.name = f"hf:{id_or_path}"
         self.batch_size = batch_size
         self._source = id_or_path
+        self._marks = marks
+        self._chat = (chat or ChatSettings()).over(run_chat_settings(id_or_path))
         self._model: LocalModel | None = None
 
     @cached_property
     def identity(self) -> Mapping[str, Any]:
         folder = Path(self._source)
+        more = {**marks_identity(self._marks), **self._chat.changed()}
         if folder.is_dir():
-            return {"kind": "hf", "files": _folder_hash(folder)}
-        return {"kind": "hf", "id": self._source, "revision": _revision(self._source)}
+            return {"kind": "hf", "files": _folder_hash(folder), **more}
+        return {"kind": "hf", "id": self._source, "revision": _revision(self._source), **more}
 
     async def complete(self, tasks: Sequence[Task], control: Control) -> list[Outcome]:
         if not control.take(len(tasks)):
@@ -57,17 +72,22 @@ class HfModel:
 
     def _run(self, tasks: Sequence[Task]) -> list[Outcome]:
         if self._model is None:
-            self._model = _load(self._source, self.batch_size)
-        room = [self._model.room(task.messages) for task in tasks]
-        fitting = [task for task, left in zip(tasks, room, strict=True) if left]
+            self._model = _load(self._source, self.batch_size, self._marks, self._chat)
         made: dict[str, Outcome] = {}
+        fitting = []
+        for task in tasks:
+            try:
+                if self._model.room(task.messages):
+                    fitting.append(task)
+            except DataError as error:  # the template takes other rows
+                made[task.key] = Failure("template_refused", excerpt(error.problem, 300))
         if fitting:
             replies = self._model.generate(
                 [task.messages for task in fitting],
                 [task.key for task in fitting],
                 fitting[0].sampling,
             )
-            made = {task.key: reply for task, reply in zip(fitting, replies, strict=True)}
+            made |= {task.key: reply for task, reply in zip(fitting, replies, strict=True)}
         too_long = Failure("too_long", "the prompt fills the model's context")
         return [made.get(task.key, too_long) for task in tasks]
 
@@ -81,7 +101,7 @@ class HfModel:
             torch.cuda.empty_cache()
 
 
-def _load(source: str, batch_size: int) -> LocalModel:
+def _load(source: str, batch_size: int, marks: Marks, chat: ChatSettings) -> LocalModel:
     """Load without the library's bars, which would run through our own progress line."""
     from transformers.utils import logging
 
@@ -90,7 +110,7 @@ def _load(source: str, batch_size: int) -> LocalModel:
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        return LocalModel.load(source, batch_size=batch_size)
+        return LocalModel.load(source, batch_size=batch_size, marks=marks, chat=chat)
     finally:
         if shown:
             logging.enable_progress_bar()

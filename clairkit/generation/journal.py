@@ -35,13 +35,17 @@ CREATE TABLE IF NOT EXISTS results (
     PRIMARY KEY (key, step, attempt)
 );
 """
+# Added to the table of a journal of before, and of a new one likewise: both have one definition.
+_THOUGHTS = "ALTER TABLE results ADD COLUMN thoughts TEXT"
 _INSERT = """
-INSERT INTO results SELECT ?, ?, 1 + COALESCE(MAX(attempt), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+INSERT INTO results (key, step, attempt, reason, detail, text, rationale, finish_reason,
+    prompt_tokens, completion_tokens, tries, model, created, thoughts)
+SELECT ?, ?, 1 + COALESCE(MAX(attempt), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 FROM results WHERE key = ? AND step = ?
 """
 _LATEST = """
 SELECT attempt, reason, detail, text, rationale, finish_reason,
-       prompt_tokens, completion_tokens, tries
+       prompt_tokens, completion_tokens, tries, thoughts
 FROM results WHERE key = ? AND step = ? ORDER BY attempt DESC LIMIT 1
 """
 _USAGE = """
@@ -134,7 +138,8 @@ class Journal:
     def _open(self) -> None:
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=FULL")
-        self._database.executescript(_TABLES)
+        self._database.execute("PRAGMA secure_delete=ON")  # what is replaced is overwritten
+        create_tables(self._database)
         found = self.meta("schema_version")
         if found is None:
             self.set_meta("schema_version", SCHEMA_VERSION)
@@ -190,11 +195,12 @@ class Journal:
             row = self._reader.execute(_LATEST, (key, step)).fetchone()
         if row is None:
             return None
-        attempt, code, detail, text, rationale, finish, prompt, completion, tries = row
+        attempt, code, detail, text, rationale, finish, prompt, completion, tries, thoughts = row
         if code is not None:
             failure = Failure(code, detail or "", text, prompt, completion, tries)
             return Recorded(attempt, failure)
-        reply = Reply(text, finish, prompt, completion, rationale=rationale, tries=tries)
+        reply = Reply(text, finish, prompt, completion, rationale=rationale, tries=tries,
+                      thoughts=thoughts)  # fmt: skip
         return Recorded(attempt, reply)
 
     def usage(self) -> Usage:
@@ -241,6 +247,9 @@ class Journal:
         try:
             yield
         except sqlite3.OperationalError as error:
+            if "decode" in str(error):  # a text that is no UTF-8: a bit of it was flipped
+                raise DataError("the journal is damaged: a text is no UTF-8", path=self.path,
+                                remedy="put back the file as it was") from None  # fmt: skip
             raise ResourceError(
                 f"{self.path}: the journal can't be used ({error})",
                 remedy="free or choose another place; what was recorded is kept",
@@ -248,8 +257,17 @@ class Journal:
         except sqlite3.DatabaseError as error:
             if type(error) is not sqlite3.DatabaseError:  # a bug of ours, not the file's fault
                 raise
-            raise DataError(f"is no journal of clairkit ({error})", path=self.path,
-                            remedy="move it away or choose another output") from None  # fmt: skip
+            raise DataError(f"is no journal of clairkit, or damaged ({error})", path=self.path,
+                            remedy="put it back as it was, or choose another output",
+            ) from None  # fmt: skip
+
+
+def create_tables(database: sqlite3.Connection) -> None:
+    """Make the tables and columns of a journal that are not there."""
+    database.executescript(_TABLES)
+    columns = database.execute("SELECT name FROM pragma_table_info('results')").fetchall()
+    if ("thoughts",) not in columns:
+        database.execute(_THOUGHTS)
 
 
 def journal_path(output: Path) -> Path:
@@ -277,6 +295,9 @@ def _values(entry: Entry, now: str) -> tuple[Any, ...]:
         said: tuple[str | None, ...] = (
             None, None, outcome.text, outcome.rationale, outcome.finish_reason,
         )  # fmt: skip
+        thoughts = outcome.thoughts
     else:
         said = (outcome.reason, outcome.detail, outcome.text, None, None)
-    return (entry.key, entry.step, *said, *spent, entry.model, now, entry.key, entry.step)
+        thoughts = None
+    named = (entry.key, entry.step)
+    return (*named, *said, *spent, entry.model, now, thoughts, *named)

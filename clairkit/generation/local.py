@@ -11,11 +11,14 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from clairkit.batching.chat import ChatEncoder
+from clairkit.batching.chat_settings import ChatSettings, run_chat_settings
 from clairkit.display import excerpt
 from clairkit.errors import DataError, ResourceError, UsageError
 from clairkit.generation.gumbel import sampling_processors
+from clairkit.generation.outcomes import thoughts_apart
 from clairkit.generation.sampling import Reply, Sampling
 from clairkit.records import Message
+from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 
 __all__ = ["LocalModel", "Reply", "Sampling"]
 
@@ -38,23 +41,39 @@ class LocalModel:
     added in another order, which can turn an exact tie). The settings in the model's own
     `generation_config.json` are left aside, its end tokens excepted: `Sampling` says all.
 
+    A reply's text holds the special tokens that the model wrote as content (citations, tool
+    calls); those of turns, and padding, are left out. Thoughts are told apart from the answer.
+
     Args:
         model: the model, on its device.
         tokenizer: its tokenizer, with a chat template.
         batch_size: how many rows run at once.
+        marks: of the thoughts before an answer.
+        chat: how conversations are rendered.
 
     Raises:
         UsageError: the tokenizer has no chat template or no end token.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, batch_size: int = 16) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        batch_size: int = 16,
+        marks: Marks = THOUGHT_MARKS,
+        chat: ChatSettings | None = None,
+    ) -> None:
         if batch_size < 1:
             raise UsageError("the batch size must be at least 1", received=batch_size)
         self.model = model
         self.tokenizer = tokenizer
         self.batch_size = batch_size
-        self._encoder = ChatEncoder(tokenizer)
+        self._encoder = ChatEncoder.of(tokenizer, chat or ChatSettings())
         self._end_ids = _end_ids(model, tokenizer)
+        self._marks = marks
+        self._opened = self._encoder.opened_thoughts(marks)
+        self._unsaid = _unsaid(self._encoder, self._end_ids, marks)
         pad = tokenizer.pad_token_id
         self._pad_id: int = tokenizer.eos_token_id if pad is None else pad
 
@@ -66,6 +85,8 @@ class LocalModel:
         device: str | None = None,
         dtype: str | torch.dtype | None = None,
         batch_size: int = 16,
+        marks: Marks = THOUGHT_MARKS,
+        chat: ChatSettings | None = None,
     ) -> LocalModel:
         """Load model and tokenizer from a folder or the Hub; no code of theirs is run.
 
@@ -74,6 +95,8 @@ class LocalModel:
             device: `cuda`, `cpu`…; by default the GPU when there is one.
             dtype: of the weights; by default the checkpoint's, on a CPU float32.
             batch_size: how many rows run at once.
+            marks: of the thoughts before an answer.
+            chat: how conversations are rendered; what it doesn't give, a run directory does.
 
         Raises:
             UsageError: there is no such model, or it has no chat template.
@@ -93,7 +116,8 @@ class LocalModel:
             remedy = "give a folder in transformers format, or a Hub id that can be reached"
             raise UsageError(f"the model can't be loaded ({kind}{first})", received=id_or_path,
                              remedy=remedy) from error  # fmt: skip
-        return cls(model, tokenizer, batch_size=batch_size)
+        settings = (chat or ChatSettings()).over(run_chat_settings(id_or_path))
+        return cls(model, tokenizer, batch_size=batch_size, marks=marks, chat=settings)
 
     def generate(
         self, prompts: Sequence[Sequence[Message]], keys: Sequence[str], sampling: Sampling
@@ -179,16 +203,20 @@ class LocalModel:
             content = _without_padding(content, self._pad_id)
         kept = content if end is None else made[: end + 1]
         text: str = self.tokenizer.decode(
-            content, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            [token for token in content if token not in self._unsaid],
+            clean_up_tokenization_spaces=False,
         )
         cuts = [place for place in map(text.find, stop) if place >= 0]
-        return Reply(
+        reply = Reply(
             text=text[: min(cuts)] if cuts else text,
             finish_reason="length" if end is None and not cuts else "stop",
             prompt_tokens=prompt_tokens,
             completion_tokens=len(kept),
             token_ids=tuple(kept),
         )
+        found = thoughts_apart(reply, self._marks, opened=self._opened)
+        assert isinstance(found, Reply)
+        return found
 
 
 def _end_ids(model: Any, tokenizer: Any) -> list[int]:
@@ -197,6 +225,14 @@ def _end_ids(model: Any, tokenizer: Any) -> list[int]:
     more = given if isinstance(given, list) else [given]
     ids = {token for token in [tokenizer.eos_token_id, *more] if token is not None}
     return sorted(ids)
+
+
+def _unsaid(encoder: ChatEncoder, end_ids: Sequence[int], marks: Marks) -> frozenset[int]:
+    """The tokens that are no part of what a model says: those of turns, but for thought marks."""
+    spelt = " ".join(f"{mark.opening} {mark.closing}" for mark in marks)
+    turns = {token for token in encoder.tokens.turns if token not in spelt}
+    ids = encoder.tokenizer.convert_tokens_to_ids(sorted(turns))
+    return frozenset((*ids, *end_ids))
 
 
 def _without_padding(ids: list[int], pad: int) -> list[int]:

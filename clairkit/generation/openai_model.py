@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from clairkit.batching.chat_settings import ChatSettings, fold_system
 from clairkit.errors import UsageError
 from clairkit.generation.endpoint import find_endpoint
+from clairkit.generation.outcomes import marks_identity, thoughts_apart
 from clairkit.generation.requests import Control, Task
 from clairkit.generation.retry import RetryPolicy
 from clairkit.generation.sampling import Outcome
+from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 
 if TYPE_CHECKING:
     from clairkit.generation.chat_client import ChatClient
@@ -27,6 +30,8 @@ class OpenAIModel:
         policy: how failed requests are tried again.
         pace: the most requests, and the most tokens, a minute; None is no limit.
         needs_key: whether requests will be made; else OpenAI's own server may lack its key.
+        marks: of the thoughts before an answer.
+        chat: `chat_template_kwargs` are sent to the server, where they are given.
 
     Raises:
         UsageError: there is no model name, or the URL is none.
@@ -47,13 +52,20 @@ class OpenAIModel:
         policy: RetryPolicy | None = None,
         pace: tuple[float | None, float | None] = (None, None),
         needs_key: bool = True,
+        marks: Marks = THOUGHT_MARKS,
+        chat: ChatSettings | None = None,
     ) -> None:
         if not model:
             raise UsageError("the model has no name", remedy="write openai:MODEL")
         self.name = f"openai:{model}"
-        self.identity: Mapping[str, Any] = {"kind": "openai", "model": model}
+        self.identity: Mapping[str, Any] = {
+            "kind": "openai", "model": model, **marks_identity(marks),
+            **(chat or ChatSettings()).changed(),
+        }  # fmt: skip
         self.concurrency = concurrency
         self._model = model
+        self._marks = marks
+        self._chat = chat or ChatSettings()
         self._endpoint = find_endpoint(base_url, role, needs_key=needs_key)
         self._timeout = timeout
         self._policy = policy or RetryPolicy()
@@ -68,7 +80,8 @@ class OpenAIModel:
                 self._endpoint, concurrency=self.concurrency, timeout=self._timeout,
                 policy=self._policy, pace=self._pace,
             )  # fmt: skip
-        return [await self._client.post(self.body(task), control) for task in tasks]
+        replies = [await self._client.post(self.body(task), control) for task in tasks]
+        return [thoughts_apart(reply, self._marks) for reply in replies]
 
     async def close(self) -> None:
         if self._client is not None:
@@ -77,16 +90,18 @@ class OpenAIModel:
 
     def body(self, task: Task) -> dict[str, Any]:
         """Return the request for a row as JSON has it."""
-        sampling = task.sampling
+        sampling, chat = task.sampling, self._chat
         limit = "max_completion_tokens" if self._endpoint.is_openai else "max_tokens"
         body: dict[str, Any] = {
             "model": self._model,
-            "messages": list(task.messages),
+            "messages": fold_system(task.messages) if chat.fold_system else list(task.messages),
             limit: sampling.max_new_tokens,
             "seed": int(task.key[:8], 16) & 0x7FFFFFFF,  # the key holds the run's seed
             **({"top_k": sampling.top_k} if sampling.top_k else {}),
             **({"stop": list(sampling.stop)} if sampling.stop else {}),
         }
+        if chat.chat_template_kwargs is not None:
+            body["chat_template_kwargs"] = dict(chat.chat_template_kwargs)
         # Some of OpenAI's models refuse these two, even at 1, which is their default there.
         for name, value in (("temperature", sampling.temperature), ("top_p", sampling.top_p)):
             if value != 1 or not self._endpoint.is_openai:

@@ -10,7 +10,9 @@ import unicodedata
 from dataclasses import dataclass
 
 from clairkit.generation.marks import DRESS, Mark, ReplyMarks
+from clairkit.generation.outcomes import ONLY_THOUGHTS
 from clairkit.generation.sampling import Failure, Reply
+from clairkit.records.thoughts import split_thoughts
 
 # The detail codes of `parse_error`.
 MISSING = "marker_missing"
@@ -28,7 +30,6 @@ _FENCE = re.compile(r"^ {0,3}(?P<run>`{3,}|~{3,})(?P<info>[^`\n\r]*)\r?$")
 # The dress of an end mark belongs to the mark: what begins its line, or stands on both its sides.
 _OPENING_DRESS = re.compile(rf"(?m)^[ \t]{{0,3}}(?:#{{1,6}}[ \t]+)?(?:{DRESS})?\Z")
 _CLOSING_DRESS = re.compile(DRESS)
-_THOUGHT = re.compile(r"\s*<(?P<tag>think|thinking|thought)>")
 _LEADING_BLANK_LINES = re.compile(r"\A(?:[ \t]*\r?\n)+")
 _PROSE_FENCES = frozenset(("", "text", "txt", "plain", "plaintext", "markdown", "md"))
 
@@ -67,7 +68,7 @@ def parse_reply(reply: Reply, marks: ReplyMarks, answer: str) -> Revision | Fail
         marks: the marks that it was asked to use.
         answer: the answer it revised; a mark that is in it may be in the revision.
     """
-    if reply.finish_reason == "length":
+    if is_cut(reply):
         return cut(reply)
     parts = split_reply(reply.text, marks)
     found = parts if isinstance(parts, str) else _checked(parts, marks, answer)
@@ -76,8 +77,15 @@ def parse_reply(reply: Reply, marks: ReplyMarks, answer: str) -> Revision | Fail
     return found
 
 
+def is_cut(reply: Reply) -> bool:
+    """Whether a reply has not come to its end: cut at its limit, or nothing but thoughts."""
+    return reply.finish_reason == "length" or reply.is_only_thoughts
+
+
 def cut(reply: Reply) -> Failure:
     """Return the failure of a reply that has not ended."""
+    if reply.finish_reason != "length":
+        return Failure("truncated", ONLY_THOUGHTS, reply.thoughts or "")
     return Failure("truncated", "the reply was cut at its token limit", reply.text)
 
 
@@ -118,6 +126,8 @@ def _split(text: str, marks: ReplyMarks) -> Parts | str:
 
 def _checked(parts: Parts, marks: ReplyMarks, answer: str) -> Revision | str:
     revision = _LEADING_BLANK_LINES.sub("", parts.body).rstrip()
+    if split_thoughts(answer).thoughts is None:  # else the marks are a part of the answer
+        revision = split_thoughts(revision).answer
     if not revision.strip():
         return EMPTY
     nonce = marks.nonce
@@ -221,11 +231,8 @@ def _is_lone_fence(revision: str) -> bool:
 
 def without_thought(text: str, marks: ReplyMarks) -> str:
     """Return a reply without the thoughts that some models write before it."""
-    text = text.removeprefix("\ufeff")
-    start = _THOUGHT.match(text)
-    if start:
-        _, close, rest = text.partition(f"</{start['tag']}>")
-        return rest if close else ""
-    head, close, rest = text.partition("</think>")  # some chat templates have said the start
-    marked = marks.revision.find(rest, marks.nonce)
-    return rest if close and marked and "<think>" not in head else text
+    said = split_thoughts(
+        text.removeprefix("\ufeff"),
+        follows=lambda rest: bool(marks.revision.find(rest, marks.nonce)),
+    )
+    return said.answer

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import importlib
 import inspect
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from clairkit.display import excerpt
-from clairkit.errors import UsageError
+from clairkit.generation.outcomes import marks_identity, thoughts_apart
 from clairkit.generation.reasons import HALTED
 from clairkit.generation.requests import Control, Task
 from clairkit.generation.sampling import Failure, Outcome, Reply
 from clairkit.generation.threads import in_thread
-
-_FORM = "write python:PACKAGE.MODULE:FUNCTION, as python:my_rules:revise"
+from clairkit.records.thoughts import THOUGHT_MARKS, Marks
+from clairkit.user_code import UserCodeEnded, call, described, load_function, user_code
 
 
 class PythonModel:
@@ -27,11 +23,12 @@ class PythonModel:
     The function returns the revision or the answer, a text; or None when nothing can be
     improved; or (revision, rationale). An exception becomes that row's failure reason. Plain
     functions are called one at a time in a thread of their own; `async def` functions run
-    concurrently. A function that prints goes to the terminal as it is.
+    concurrently. What would end the program, such as SystemExit, ends the run with an error.
 
     Args:
         path: `PACKAGE.MODULE:FUNCTION`; the current directory is searched first.
         concurrency: of an `async def` function.
+        marks: of the thoughts before an answer.
 
     Raises:
         UsageError: there is no such function.
@@ -40,7 +37,7 @@ class PythonModel:
     is_function = True
     batch_size = 1
 
-    def __init__(self, path: str, *, concurrency: int = 8) -> None:
+    def __init__(self, path: str, *, concurrency: int = 8, marks: Marks = THOUGHT_MARKS) -> None:
         self.name = f"python:{path}"
         self._function = load_function(path)
         self._is_async = inspect.iscoroutinefunction(self._function)
@@ -49,7 +46,9 @@ class PythonModel:
             "kind": "python",
             "function": path,
             "source": _source_hash(self._function),
+            **marks_identity(marks),
         }
+        self._marks = marks
 
     async def complete(self, tasks: Sequence[Task], control: Control) -> list[Outcome]:
         return [await self._one(task, control) for task in tasks]
@@ -59,45 +58,23 @@ class PythonModel:
             return Failure(HALTED)
         try:
             if self._is_async:
-                value = await self._function(task.request)
+                with user_code(self.name):
+                    value = await self._function(task.request)
             else:
-                value = await in_thread(self._function, task.request)
+                value = await in_thread(call, self.name, self._function, task.request)
         except asyncio.CancelledError as error:
             own = asyncio.current_task()
             if own is not None and own.cancelling():
                 raise
             return Failure("function_error", f"{type(error).__name__}: the function cancelled it")
-        except (Exception, SystemExit) as error:
-            return Failure("function_error", excerpt(f"{type(error).__name__}: {error}", 300))
-        return _outcome(value)
+        except UserCodeEnded:
+            raise
+        except Exception as error:
+            return Failure("function_error", described(error))
+        return thoughts_apart(_outcome(value), self._marks)
 
     async def close(self) -> None:
         """Nothing is held."""
-
-
-def load_function(path: str) -> Callable[[Any], Any]:
-    """Return the function that `PACKAGE.MODULE:FUNCTION` names.
-
-    Raises:
-        UsageError: the module can't be imported, or has no such function.
-    """
-    module_name, _, attribute = path.partition(":")
-    if not module_name or not attribute:
-        raise UsageError("not the name of a function", received=path, remedy=_FORM)
-    here = str(Path.cwd())
-    if here not in sys.path:  # a console script does not look where the user stands
-        sys.path.insert(0, here)
-    try:
-        found: Any = importlib.import_module(module_name)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except Exception as error:
-        problem = f"the function can't be loaded ({type(error).__name__}: {excerpt(str(error))})"
-        raise UsageError(problem, received=path, remedy=_FORM) from error
-    if not callable(found):
-        raise UsageError("that is no function", received=path, remedy=_FORM)
-    function: Callable[[Any], Any] = found
-    return function
 
 
 def _source_hash(function: Callable[[Any], Any]) -> str | None:

@@ -12,7 +12,7 @@ from clairkit.generation.forms import FORMS, Draft, Unusable, ask_again
 from clairkit.generation.journal import Recorded
 from clairkit.generation.keys import request_key, row_columns
 from clairkit.generation.limits import over_limits
-from clairkit.generation.parser import Revision, without_thought
+from clairkit.generation.parser import Revision, cut, without_thought
 from clairkit.generation.program import Call
 from clairkit.generation.requests import Model, ReviseRequest, Task
 from clairkit.generation.revise_settings import ReviseSettings
@@ -104,6 +104,8 @@ class _Asking:
         outcome = result.outcome
         if isinstance(outcome, Failure):
             return Unusable(outcome)
+        if outcome.is_only_thoughts:
+            return Unusable(cut(outcome))
         if self._rendered is None:
             draft: Draft | Unusable = Draft(Revision(outcome.text, outcome.rationale))
         else:

@@ -58,7 +58,8 @@ class Reply:
 
     `finish_reason` is `length` when the reply was cut. `token_ids` are the generated ids with the
     end token; empty when the model is remote. `rationale` is set by a `python:` reviser only;
-    `tries` counts the requests that it took.
+    `tries` counts the requests that it took. `thoughts` are what the model wrote before `text`
+    (see `clairkit.records.thoughts`); None when it wrote none.
     """
 
     text: str
@@ -68,6 +69,12 @@ class Reply:
     token_ids: tuple[int, ...] = ()
     rationale: str | None = None
     tries: int = 1
+    thoughts: str | None = None
+
+    @property
+    def is_only_thoughts(self) -> bool:
+        """Whether the model never came to its answer."""
+        return self.thoughts is not None and not self.text.strip()
 
 
 @dataclass(frozen=True)

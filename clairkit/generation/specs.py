@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 
+from clairkit.batching.chat_settings import ChatSettings
 from clairkit.errors import UsageError
 from clairkit.generation.hf_model import HfModel
 from clairkit.generation.openai_model import OpenAIModel
 from clairkit.generation.python_model import PythonModel
 from clairkit.generation.requests import Model
+from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """How models are run; nothing here changes what they say."""
+    """How models are run; `thought_marks` and `chat` alone change what they say."""
 
     concurrency: int = 8
     """Requests at once to a server, or calls at once of an `async def` function."""
@@ -37,6 +39,11 @@ class ModelOptions:
     """The most tokens a minute, of prompts and replies, to each model of a server."""
     needs_key: bool = True
     """Whether requests will be made; a dry run or a batch file needs no key."""
+    thought_marks: Marks = THOUGHT_MARKS
+    """What tells thoughts from answers, see `clairkit.records.thoughts`; part of every key."""
+
+    chat: Mapping[str, ChatSettings] = field(default_factory=dict)
+    """How conversations are rendered, by role; "" for all that have none of their own."""
 
     def __post_init__(self) -> None:
         for name in ("concurrency", "batch_size"):
@@ -53,6 +60,10 @@ class ModelOptions:
         """Return the server of a role: its own, else the common one."""
         own: str | None = getattr(self, f"{role}_base_url", None)
         return own or self.base_url
+
+    def chat_of(self, role: str | None) -> ChatSettings:
+        """Return how conversations are rendered for a role."""
+        return self.chat.get(role or "", ChatSettings()).over(self.chat.get("", ChatSettings()))
 
 
 def make_model(spec: str, options: ModelOptions | None = None, *, role: str | None = None) -> Model:
@@ -77,7 +88,9 @@ def make_model(spec: str, options: ModelOptions | None = None, *, role: str | No
 
 
 _KINDS: dict[str, Callable[[str, ModelOptions, str | None], Model]] = {
-    "hf": lambda rest, options, role: HfModel(rest, batch_size=options.batch_size),
+    "hf": lambda rest, options, role: HfModel(
+        rest, batch_size=options.batch_size, marks=options.thought_marks, chat=options.chat_of(role)
+    ),
     "openai": lambda rest, options, role: OpenAIModel(
         rest,
         base_url=options.base_url_of(role),
@@ -86,6 +99,10 @@ _KINDS: dict[str, Callable[[str, ModelOptions, str | None], Model]] = {
         timeout=options.timeout,
         pace=(options.requests_per_minute, options.tokens_per_minute),
         needs_key=options.needs_key,
+        marks=options.thought_marks,
+        chat=options.chat_of(role),
     ),
-    "python": lambda rest, options, role: PythonModel(rest, concurrency=options.concurrency),
+    "python": lambda rest, options, role: PythonModel(
+        rest, concurrency=options.concurrency, marks=options.thought_marks
+    ),
 }

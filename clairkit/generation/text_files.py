@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from clairkit.errors import DataError
+from clairkit.records.encodings import decoded
 
 SIZE_CAP = 2**20
 """The most bytes of such a file."""
@@ -23,9 +24,9 @@ def read_text_file(path: Path, what: str) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(SIZE_CAP + 1)
-        text = content.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the {what} can't be read ({type(error).__name__})", path=path,
+        text = decoded(path, content)
+    except OSError as error:
+        raise DataError(f"the {what} can't be read ({error.strerror or error})", path=path,
                         remedy="give a file of UTF-8 text") from None  # fmt: skip
     if len(content) > SIZE_CAP:
         raise DataError(f"the {what} is larger than 1 MiB", path=path)

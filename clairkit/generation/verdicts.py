@@ -11,6 +11,7 @@ from clairkit.generation.judge_texts import REQUESTS
 from clairkit.generation.marks import delimit_conversation, mark
 from clairkit.generation.sampling import Failure, Reply
 from clairkit.records import Message, digest
+from clairkit.records.thoughts import split_thoughts
 
 UNCLEAR = "verdict_unclear"
 Verdict = Literal["first", "second", "tie"]
@@ -52,9 +53,7 @@ def read_verdict(reply: Reply, nonce: str) -> Verdict | Failure:
     """Return the one verdict in a reply; where two can be read, or none, a failure."""
     if reply.finish_reason == "length":
         return Failure(UNCLEAR, "cut at its token limit", reply.text)
-    text = reply.text.rpartition("</think>")[2]
-    if text.lstrip().startswith("<think>"):
-        text = ""
+    text = split_thoughts(reply.text, follows=lambda rest: bool(_VERDICT.search(rest))).answer
     found = {match[1].lower() for match in _VERDICT.finditer(text) if match[2].lower() == nonce}
     if len(found) != 1:
         named = ", ".join(sorted(found)) or "none"

@@ -1,5 +1,6 @@
 """Pairs and prompts: their form, their identity, and how files of them are read and written."""
 
+from clairkit.records.column_choice import ColumnChoice
 from clairkit.records.faults import ROW_CAP
 from clairkit.records.identity import canonical_json, digest, pair_id
 from clairkit.records.leakage import Leakage, leakage
@@ -11,6 +12,7 @@ from clairkit.records.write import check_rows_output, write_pairs, write_rows
 
 __all__ = [
     "ROW_CAP",
+    "ColumnChoice",
     "Leakage",
     "Message",
     "Pair",

@@ -6,7 +6,7 @@ import datetime
 import decimal
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ def parquet_rows(source: Source) -> Iterator[Located]:
         file.seek(0)
         try:
             batches = parquet.ParquetFile(file).iter_batches(batch_size=_BATCH)
-            yield from batch_rows(batches)
+            yield from batch_rows(batches, source.ignore)
         except (pyarrow.ArrowException, OSError) as error:
             raise _damaged(source.path, error) from None
 
@@ -63,7 +63,9 @@ def folder_rows(source: Source) -> Iterator[Located]:
         remedy = f"name one, as {source.path}/SPLIT"
         data = data[only_split(list(data), source.path, remedy)]
     tables = data.with_format("arrow").iter(batch_size=_BATCH)
-    yield from batch_rows(batch for table in tables for batch in table.to_batches())
+    yield from batch_rows(
+        (batch for table in tables for batch in table.to_batches()), source.ignore
+    )
 
 
 def only_split(splits: list[str], path: str, remedy: str) -> str:
@@ -85,10 +87,16 @@ def _has_no_files(folder: Path) -> bool:
     return isinstance(found, dict) and found.get("_data_files") == []
 
 
-def batch_rows(batches: Iterable[Any]) -> Iterator[Located]:
-    """Yield the rows of Arrow record batches as JSON values, with their numbers from 1."""
+def batch_rows(batches: Iterable[Any], ignore: Sequence[str] = ()) -> Iterator[Located]:
+    """Yield the rows of Arrow record batches as JSON values, with their numbers from 1.
+
+    Args:
+        batches: the batches.
+        ignore: columns that are left out.
+    """
     number = 0
-    for batch in batches:
+    for whole in batches:
+        batch = whole.drop_columns([name for name in ignore if name in whole.schema.names])
         sizes_matter = batch.nbytes > ROW_CAP
         rows = None if sizes_matter else _all_rows(batch)
         for index in range(batch.num_rows):
@@ -144,7 +152,11 @@ def _plain(value: Any, column: str) -> Any:
     if isinstance(value, decimal.Decimal):
         return str(value)
     problem = f"column `{column}` is neither text, number, list nor object but {kind_of(value)}"
-    raise RowFault("not_text", problem, remedy="drop the column")
+    raise RowFault(
+        "not_text",
+        problem,
+        remedy=f"drop the column, or leave it out with --ignore-column {column}",
+    )
 
 
 def _plain_float(value: float, column: str) -> float | None:

@@ -8,30 +8,132 @@ from typing import Any
 
 from clairkit.records.faults import RowFault
 from clairkit.records.messages import kind_of, text_of
+from clairkit.records.strict_json import is_empty
 
 PAIR_FORMS = "prompt, chosen, rejected · chosen, rejected · task, student_solution, revision"
 ONE_SIDED_FORMS = "prompt, chosen · prompt, rejected · prompt, completion, label"
 
 # What others call our columns. They are suggested, never guessed: a wrong guess trains a model.
 _OTHER_WORDS = {
-    "prompt": ("instruction", "question", "query", "input", "messages", "text", "task"),
+    "prompt": (
+        "prompts", "instruction", "question", "query", "input", "messages", "conversations",
+        "conversation", "text", "task", "problem", "request", "user", "human", "user_input",
+        "inputs", "context", "history", "質問", "指示", "問題", "入力", "プロンプト", "お題",
+    ),
     "chosen": ("revision", "accepted", "preferred", "winner", "better", "positive", "response_w"),
     "rejected": ("student_solution", "dispreferred", "loser", "worse", "negative", "response_l"),
     "answer": ("response", "completion", "output", "generation"),
+}  # fmt: skip
+
+# What changes what a model is asked and is read from no column: refused, unless it is empty.
+_UNREAD = {
+    **dict.fromkeys(
+        ("images", "image", "videos", "video", "audio", "audios"),
+        ("holds what a text model is not given", "take rows of text alone"),
+    ),
+    "tools": (
+        "would be dropped: tools of single rows are not put into the prompt",
+        "write what the model is to see into `prompt`",
+    ),
+    "chat_template_kwargs": (
+        "would be dropped: arguments of the chat template are read of a whole run, not of a row",
+        "set them for the run",
+    ),
+    "history": (
+        "holds earlier turns, which would be dropped",
+        "write all turns into `prompt` as messages",
+    ),
 }
+_SYSTEM = ("system", "system_prompt", "system_message")
 
 
 def missing(row: Mapping[str, Any], wanted: Sequence[str], accepted: str) -> RowFault:
     """Return the fault of a row without some of the columns `wanted`."""
     absent = [name for name in wanted if name not in row]
     found = [str(name) for name in row]
-    hints = [f"rename `{near}` to `{name}`" for name in absent if (near := _near(name, found))]
+    hints = [_naming(row, near, name) for name in absent if (near := _near(name, found))]
     if len(found) == 1 and any(mark in found[0] for mark in ";\t"):
         hints = ["separate the columns with commas"]
     problem = f"column {', '.join(f'`{name}`' for name in absent)} is missing"
-    listed = ", ".join(found[:12]) + (", …" if len(found) > 12 else "")
     remedy = " and ".join([*hints, f"use the columns {accepted}"])
-    return RowFault("missing_column", problem, received=listed or "no columns", remedy=remedy)
+    return RowFault("missing_column", problem, received=listed(row), remedy=remedy)
+
+
+def listed(row: Mapping[str, Any]) -> str:
+    """Return the names of a row's columns, for an error."""
+    found = [str(name) for name in row]
+    return ", ".join(found[:12]) + (", …" if len(found) > 12 else "") or "no columns"
+
+
+def unnamed_prompt(row: Mapping[str, Any], known: Iterable[str]) -> RowFault | None:
+    """Return the fault of a row without `prompt` of which another column could be the prompt.
+
+    Args:
+        row: the row.
+        known: the columns that are something else.
+    """
+    rest = {name: value for name, value in row.items() if name not in frozenset(known)}
+    asked = [name for name, value in rest.items() if _is_named_as_prompt(name, value)]
+    asked = asked or [name for name, value in rest.items() if _reads_as_prompt(value)]
+    if not asked:
+        return None
+    name = next((word for word in _OTHER_WORDS["prompt"] if word in asked), asked[0])
+    problem = f"column `prompt` is missing, and `{name}` could be the prompt"
+    remedy = f"{_naming(row, name)}; if the prompt is what both sides begin with, leave `{name}` " \
+             f"out with --ignore-column {name}"  # fmt: skip
+    return RowFault("missing_column", problem, received=listed(row), remedy=remedy)
+
+
+def _naming(row: Mapping[str, Any], found: str, wanted: str = "prompt") -> str:
+    """Return what to do with a column that is probably the one `wanted`."""
+    if wanted == "prompt" and (more := together(row, found)):
+        return f"join `{found}` and `{more}` in a column `prompt`"
+    option = f", or give --prompt-column {found}" if wanted == "prompt" else ""
+    return f"rename `{found}` to `{wanted}`{option}"
+
+
+def together(row: Mapping[str, Any], name: str) -> str | None:
+    """Return the column that is the other half of the prompt in column `name`, if there is one."""
+    halves = {"instruction": "input", "input": "instruction"}
+    other = halves.get(name)
+    return other if other is not None and not is_empty(row.get(other)) else None
+
+
+def _is_named_as_prompt(name: str, value: Any) -> bool:
+    lowered = name.strip().lower()
+    is_word = lowered == "prompt" or lowered in _OTHER_WORDS["prompt"]
+    return is_word and isinstance(value, str | list) and not is_empty(value)
+
+
+def _reads_as_prompt(value: Any) -> bool:
+    """Whether a value is a sentence or messages, not a label such as `en` or a number."""
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(turn, Mapping) for turn in value)
+    return isinstance(value, str) and (len(value.split()) > 1 or not value.isascii())
+
+
+def check_all_read(row: Mapping[str, Any], prompt: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse columns that change what a model is asked, and that nothing reads.
+
+    Raises:
+        RowFault: `unread_column`.
+    """
+    for name, (problem, remedy) in _UNREAD.items():
+        value = row.get(name)
+        if isinstance(value, str | list | Mapping) and not is_empty(value):
+            raise _unread(f"column `{name}` {problem}", remedy, name)
+    if prompt[0]["role"] in ("system", "developer"):
+        return
+    for name in _SYSTEM:
+        value = row.get(name)
+        if isinstance(value, str) and not is_empty(value):
+            problem = f"column `{name}` holds a system prompt, which would be dropped"
+            raise _unread(problem, f"put it in front with --system-column {name}", name)
+
+
+def _unread(problem: str, remedy: str, name: str) -> RowFault:
+    remedy = f"{remedy}, or leave the column out with --ignore-column {name}"
+    return RowFault("unread_column", problem, remedy=remedy)
 
 
 def _near(name: str, found: Iterable[str]) -> str | None:

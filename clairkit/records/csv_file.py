@@ -1,9 +1,8 @@
-"""Rows of CSV files: the first record names the columns, cells may hold messages as JSON text."""
+"""Rows of CSV files: the first record names the columns."""
 
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,11 +10,8 @@ from clairkit.errors import DataError
 from clairkit.records.faults import ROW_CAP, Located, RowFault
 from clairkit.records.lines import read_lines
 from clairkit.records.source import Source
-from clairkit.records.strict_json import STRICT, check_depth, parse_object, too_deep
+from clairkit.records.strict_json import parse_object
 
-_MESSAGES = re.compile(r'\s*\[\s*\{\s*"(?:role|content)"')
-_REPR = re.compile(r"\s*\[\s*\{\s*'(?:role|content)'")
-_NESTED = ("prompt", "chosen", "rejected")
 _OBJECTS = ("scores", "provenance")
 _OPTIONAL = ("id", "answer", "rationale", "rational", "source", *_OBJECTS)
 
@@ -86,9 +82,6 @@ def _row(names: list[str], record: list[str]) -> dict[str, Any] | RowFault:
         return RowFault("bad_csv", problem, remedy="quote cells that hold commas or line ends")
     row: dict[str, Any] = dict(zip(names, record, strict=True))
     try:
-        for name in _NESTED:
-            if name in row:
-                row[name] = _messages(row[name], name)
         for name in _OPTIONAL:
             if row.get(name) == "":
                 del row[name]
@@ -98,22 +91,3 @@ def _row(names: list[str], record: list[str]) -> dict[str, Any] | RowFault:
     except RowFault as fault:
         return fault
     return row
-
-
-def _messages(cell: str, name: str) -> Any:
-    """Return the messages that a cell holds as JSON text, or the cell when it is plain text."""
-    if _REPR.match(cell):
-        problem = f"column `{name}` holds messages in Python's notation, not in JSON"
-        remedy = "write the column with json.dumps, or the table as JSONL or Parquet"
-        raise RowFault("bad_json", problem, received=cell, remedy=remedy)
-    if not _MESSAGES.match(cell):
-        return cell
-    try:
-        value = STRICT.decode(cell)
-    except RecursionError:
-        raise too_deep() from None
-    except ValueError as error:
-        problem = f"column `{name}` begins like messages and is not JSON ({error})"
-        raise RowFault("bad_json", problem, received=cell) from None
-    check_depth(value)
-    return value

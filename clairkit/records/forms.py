@@ -10,14 +10,17 @@ from typing import Any
 from clairkit.records.columns import (
     ONE_SIDED_FORMS,
     PAIR_FORMS,
+    check_all_read,
     explicit_id,
     missing,
     optional_object,
     optional_text,
     others,
+    unnamed_prompt,
 )
 from clairkit.records.faults import RowFault
-from clairkit.records.implicit import split_messages, split_texts
+from clairkit.records.foreign_messages import opened
+from clairkit.records.implicit import is_transcript, split_messages, split_texts
 from clairkit.records.messages import (
     Messages,
     check_prompt,
@@ -27,8 +30,10 @@ from clairkit.records.messages import (
     turns_of,
 )
 from clairkit.records.schema import SOURCES, Pair, PromptRow
+from clairkit.records.strict_json import is_empty
 
 _DISTILABEL = ("task", "student_solution", "revision")
+_OPENAI = ("input", "preferred_output", "non_preferred_output")
 _SIDES = ("chosen", "rejected")
 _PAIR_KNOWN = frozenset(
     ("prompt", *_SIDES, "id", "rationale", "rational", "source", "scores", "provenance")
@@ -47,16 +52,31 @@ def to_prompt(row: Mapping[str, Any]) -> PromptRow:
     """
     if "prompt" not in row:
         raise missing(row, ("prompt",), "prompt (text or messages), answer and id (both optional)")
+    prompt = check_prompt(turns_of(row["prompt"], "prompt", role="user"))
+    check_all_read(row, prompt)
     return PromptRow(
-        prompt=check_prompt(turns_of(row["prompt"], "prompt", role="user")),
-        answer=optional_text(row, "answer"),
+        prompt=prompt,
+        answer=_answer(row),
         id=explicit_id(row),
         extra=others(row, _PROMPT_KNOWN),
     )
 
 
+def _answer(row: Mapping[str, Any]) -> str | None:
+    """Return the answer's text, which may stand in one message of the assistant."""
+    if row.get("answer") is None:
+        return None
+    if isinstance(opened(row["answer"], "answer"), str):
+        return text_of(row["answer"], "answer")
+    turns = turns_of(row["answer"], "answer", role="assistant")
+    if len(turns) == 1 and turns[0]["role"] == "assistant":
+        return turns[0]["content"]
+    problem = "column `answer` must be a text, or one message of the assistant"
+    raise RowFault("bad_type", problem, remedy="write all turns before it into `prompt`")
+
+
 def to_pair(row: Mapping[str, Any], *, one_sided: bool = False) -> Pair:
-    """Return the pair of a file row: explicit or implicit prompt, or distilabel's columns.
+    """Return the pair of a file row: ours, an implicit prompt, distilabel's or OpenAI's columns.
 
     Args:
         row: the row.
@@ -96,8 +116,9 @@ def _pair(
     rejected: Messages = (),
 ) -> Pair:
     source, provenance = _source(row)
+    check_all_read(row, check_prompt(prompt))
     return Pair(
-        prompt=check_prompt(prompt),
+        prompt=prompt,
         chosen=chosen,
         rejected=rejected,
         id=explicit_id(row),
@@ -144,6 +165,12 @@ def _renamed(row: Mapping[str, Any]) -> tuple[Mapping[str, Any], frozenset[str]]
         prompt, rejected, chosen = (row[name] for name in _DISTILABEL)
         rest = others(row, (*_DISTILABEL, "prompt", *_SIDES))
         return {**rest, "prompt": prompt, "chosen": chosen, "rejected": rejected}, _PAIR_KNOWN
+    if all(name in row for name in _OPENAI) and isinstance(row["input"], Mapping):
+        asked = row["input"]
+        sides = {"chosen": row["preferred_output"], "rejected": row["non_preferred_output"]}
+        rest = others(row, (*_OPENAI, "prompt", *_SIDES))
+        tools = {"tools": asked.get("tools")} if not is_empty(asked.get("tools")) else {}
+        return {**rest, **tools, "prompt": asked.get("messages"), **sides}, _PAIR_KNOWN
     wanted = ("prompt", *_SIDES) if "prompt" not in row else _SIDES
     raise missing(row, wanted, PAIR_FORMS)
 
@@ -155,7 +182,7 @@ def _explicit(row: Mapping[str, Any], columns: Sequence[str]) -> tuple[Messages,
     if sides[0][0]["role"] == "assistant":
         return prompt, sides
     # Sides repeat the prompt, as ContextualAI/ultrafeedback_clair_32k and ultrafeedback do.
-    if isinstance(row["prompt"], str):
+    if isinstance(opened(row["prompt"], "prompt"), str):
         prompt = _prompt_within(prompt, sides[0])
     return prompt, [
         _after(prompt, side, column) for side, column in zip(sides, columns, strict=True)
@@ -181,14 +208,24 @@ def _after(prompt: Messages, side: Messages, column: str) -> Messages:
 
 
 def _implicit(row: Mapping[str, Any]) -> tuple[Messages, Messages, Messages]:
-    chosen, rejected = (row[side] for side in _SIDES)
+    chosen, rejected = (opened(row[side], side) for side in _SIDES)
     if isinstance(chosen, str) != isinstance(rejected, str):
         problem = "`chosen` and `rejected` must both be texts or both be lists of messages"
         raise RowFault("bad_type", problem)
+    unnamed = unnamed_prompt(row, _PAIR_KNOWN)
     if isinstance(chosen, str):
-        return split_texts(text_of(chosen, "chosen"), text_of(rejected, "rejected"))
-    turns = (turns_of(row[side], side, role="assistant") for side in _SIDES)
-    return split_messages(*turns)
+        texts = text_of(chosen, "chosen"), text_of(rejected, "rejected")
+        if unnamed is not None and not all(map(is_transcript, texts)):
+            raise unnamed
+        return split_texts(*texts)
+    turns = (
+        turns_of(value, side, role="assistant")
+        for side, value in zip(_SIDES, (chosen, rejected), strict=True)
+    )
+    try:
+        return split_messages(*turns)
+    except RowFault as fault:
+        raise unnamed or fault from None
 
 
 def _source(row: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -27,7 +27,8 @@ def hub_rows(source: Source) -> Iterator[Located]:
         data = datasets.load_dataset(source.path, streaming=True)
         rows = iter(_split(data, source, name))
         for number, row in enumerate(rows, 1):
-            yield number, plain_row(dict(row))
+            known = {key: value for key, value in row.items() if key not in source.ignore}
+            yield number, plain_row(known)
     except DatasetNotFoundError as error:
         remedy = "check the name; for a gated data set set HF_TOKEN; for a file check its path"
         raise DataError(_short(error), path=name, remedy=remedy) from None

@@ -58,6 +58,11 @@ def split_texts(chosen: str, rejected: str) -> tuple[Messages, Messages, Message
     )
 
 
+def is_transcript(text: str) -> bool:
+    """Whether a text is a transcript with `Human:` and `Assistant:`, which holds its prompt."""
+    return bool(_transcript(text))
+
+
 def _shared(chosen: str, rejected: str) -> int:
     """Return how many characters both texts begin with, the last one of a text left out."""
     most = max(min(len(chosen), len(rejected)) - 1, 0)

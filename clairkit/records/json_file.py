@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from json import JSONDecodeError
 from typing import Any, BinaryIO
 
-from clairkit.records.encodings import not_utf8
+from clairkit.records.encodings import iso_2022_fault
 from clairkit.records.faults import ROW_CAP, Located, RowFault
-from clairkit.records.lines import open_bytes, read_lines, too_large, torn_gzip
+from clairkit.records.lines import encoding_advice, open_bytes, read_lines, too_large, torn_gzip
 from clairkit.records.source import Source
 from clairkit.records.strict_json import (
     LENIENT,
@@ -50,7 +50,7 @@ def json_rows(source: Source) -> Iterator[Located]:
         yield from json_lines(source)
         return
     with open_bytes(source) as file:
-        window = _Window(file, source.path)
+        window = _Window(file, source)
         try:
             yield from _elements(window) if window.peek() == "[" else _members(window)
         except RowFault as fault:
@@ -125,9 +125,9 @@ def _members(window: _Window) -> Iterator[Located]:
 class _Window:
     """A place in a JSON text of any length, of which only one row is held in memory."""
 
-    def __init__(self, file: BinaryIO, path: str) -> None:
+    def __init__(self, file: BinaryIO, source: Source) -> None:
         self.line = 1
-        self._path = path
+        self._source = source
         self._file = file
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._text = ""
@@ -207,12 +207,23 @@ class _Window:
         except (EOFError, zlib.error, OSError) as error:
             raise torn_gzip(error) from None
         self._ended = not data
+        if b"\x1b" in data and (fault := iso_2022_fault(self._source.path, data)) is not None:
+            raise fault
         try:
             more = self._decoder.decode(data, final=self._ended)
         except UnicodeDecodeError as error:
-            raise not_utf8(data, error) from None
+            raise self._not_utf8(error) from None
         self._text = self._text[self._at :] + more
         self._at = 0
+
+    def _not_utf8(self, error: UnicodeDecodeError) -> RowFault:
+        """The fault of the line that the bytes in question are in; the place moves there."""
+        before = bytes(error.object[: error.start])
+        self.line += self._text.count("\n", self._at) + before.count(b"\n")
+        start = before.rfind(b"\n") + 1
+        line = bytes(error.object[start:]).partition(b"\n")[0]
+        here = UnicodeDecodeError("utf-8", line, error.start - start, error.end - start, "")
+        return encoding_advice(self._source).fault(line + b"\n", here)
 
     def _broken(self, problem: str) -> RowFault:
         rest = self._text[self._at : self._at + 200]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from clairkit.records.identity import digest
+from clairkit.records.output import atomic_write
 from clairkit.records.schema import Pair, PromptRow
 from clairkit.records.stream import DigestSet
 
 _EXAMPLES = 5
+_TRAINED = "trained_prompts.txt"
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,27 @@ def leakage(train: Iterable[Pair | PromptRow], evaluation: Iterable[Pair | Promp
             shared += 1
             examples += [row.id] if len(examples) < _EXAMPLES else []
     return Leakage(shared, total, tuple(examples))
+
+
+def write_trained_prompts(run: Path, digests: Iterable[int]) -> None:
+    """Write into a run directory which prompts it trained on, as digests, a line each."""
+    with atomic_write(run / _TRAINED) as file:
+        file.writelines(f"{digest:016x}\n".encode() for digest in sorted(digests))
+
+
+def read_trained_prompts(model: Path) -> frozenset[int] | None:
+    """Return the digests of the prompts that a model was trained on; None when nothing says so.
+
+    Args:
+        model: a run directory of `clairkit train`, or a checkpoint or merged model within it.
+    """
+    for folder in (model, model.parent):
+        try:
+            lines = (folder / _TRAINED).read_text(encoding="ascii").split()
+            return frozenset(int(line, 16) for line in lines)
+        except (OSError, ValueError):
+            continue
+    return None
 
 
 def prompt_digest(row: Pair | PromptRow) -> int:

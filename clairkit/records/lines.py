@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
 from clairkit.errors import DataError
-from clairkit.records.encodings import check_wide, not_utf8
+from clairkit.records.encodings import SAMPLE, EncodingAdvice, check_wide, iso_2022_fault
 from clairkit.records.faults import ROW_CAP, RowFault
 from clairkit.records.source import Source, open_regular, unreadable
 
@@ -79,6 +79,7 @@ def read_lines(source: Source) -> Iterator[tuple[int, str | RowFault]]:
 
     A fault in the compressed stream is the last thing yielded.
     """
+    advice = encoding_advice(source)
     with open_bytes(source) as file:
         number = 0
         while True:
@@ -94,7 +95,7 @@ def read_lines(source: Source) -> Iterator[tuple[int, str | RowFault]]:
                 raise unreadable(source.path, error) from None
             if not line:
                 return
-            yield number, _text(line)
+            yield number, _text(line, source.path, advice)
 
 
 def torn_gzip(error: Exception) -> RowFault:
@@ -113,10 +114,25 @@ def too_large() -> RowFault:
     return RowFault("too_large", f"a row of more than {ROW_CAP >> 20} MiB", remedy="shorten it")
 
 
-def _text(line: bytes) -> str | RowFault:
+def encoding_advice(source: Source) -> EncodingAdvice:
+    """Return what is said of lines of a source that are not UTF-8."""
+
+    def sample() -> bytes:
+        try:
+            with open_bytes(source) as file:
+                return file.read(SAMPLE)
+        except (EOFError, zlib.error, OSError):
+            return b""
+
+    return EncodingAdvice(source.path, sample)
+
+
+def _text(line: bytes, path: str, advice: EncodingAdvice) -> str | RowFault:
     if len(line) > ROW_CAP:
         return too_large()
+    if b"\x1b" in line and (fault := iso_2022_fault(path, line)) is not None:
+        return fault
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError as error:
-        return not_utf8(line, error)
+        return advice.fault(line, error)

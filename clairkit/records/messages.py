@@ -7,9 +7,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from clairkit.records.faults import RowFault
+from clairkit.records.foreign_messages import check_fields, named_as_ours, opened, text_of_parts
 from clairkit.records.schema import ROLES, Message
 
-_FIELDS = {"role", "content"}
 _ROLE_WORDS = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant",
                "ai": "assistant", "function": "tool"}  # fmt: skip
 
@@ -44,6 +44,7 @@ def turns_of(value: Any, column: str, *, role: str) -> Messages:
     Raises:
         RowFault: the cell is neither, is empty, or has a message that is not plain text.
     """
+    value = opened(value, column)
     if isinstance(value, str):
         return (Message(role=role, content=text_of(value, column)),)
     if value is None:
@@ -60,15 +61,12 @@ def _message(turn: Any, place: str) -> Message:
     if not isinstance(turn, Mapping):
         problem = f"`{place}` must be a message, an object of role and content"
         raise RowFault("bad_type", f"{problem}, and is {kind_of(turn)}")
+    turn = named_as_ours(turn)
     role = turn.get("role")
     if not isinstance(role, str) or role not in ROLES:
         raise _bad_role(turn, place)
-    more = [name for name, value in turn.items() if name not in _FIELDS and value is not None]
-    if more:
-        problem = f"`{place}` has more than role and content: {', '.join(map(str, more))}"
-        remedy = "keep only messages of plain text (no tool calls, images or names)"
-        raise RowFault("not_text", problem, remedy=remedy)
-    content = turn.get("content")
+    check_fields(turn, place)
+    content = text_of_parts(turn.get("content"), place)
     if not isinstance(content, str):
         problem = f"the content of `{place}` must be text and is {kind_of(content)}"
         raise RowFault("not_text", problem, remedy="write its plain text as `content`")
@@ -78,8 +76,9 @@ def _message(turn: Any, place: str) -> Message:
 def _bad_role(turn: Mapping[str, Any], place: str) -> RowFault:
     role = turn.get("role")
     if role is None and "from" in turn:
-        problem = f"`{place}` has `from` and `value`, the ShareGPT form"
-        return RowFault("bad_role", problem, remedy="rename them to `role` and `content`")
+        remedy = "use system, human or gpt, or `role` and `content` in place of `from` and `value`"
+        problem = f"`{place}` has an unknown speaker in `from`"
+        return RowFault("bad_role", problem, received=str(turn["from"]), remedy=remedy)
     accepted = f"use one of {', '.join(ROLES)}"
     if not isinstance(role, str):
         return RowFault("bad_role", f"`{place}` has no role", remedy=accepted)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +12,15 @@ from typing import BinaryIO, NoReturn
 
 from clairkit.display import excerpt
 from clairkit.errors import DataError, ResourceError, UsageError
+from clairkit.records.exchange import exchange
+from clairkit.records.temporary import (
+    delete,
+    restore,
+    set_aside_name,
+    sweep,
+    temporary_file,
+    temporary_folder,
+)
 
 OutputPath = str | os.PathLike[str]
 
@@ -35,7 +42,8 @@ def check_output(path: OutputPath, *, force: bool = False) -> Path:
     """Return the path that output goes to, links followed, when it may be written.
 
     An absolute path is taken as it is; a relative one stays below the current directory. Missing
-    folders are made when the output is written. Nothing is created here.
+    folders are made when the output is written. Nothing is created here; a folder that a kill
+    kept from its name is put back.
 
     Args:
         path: the path, as the user gave it.
@@ -55,6 +63,7 @@ def check_output(path: OutputPath, *, force: bool = False) -> Path:
         raise UsageError("the output path leads out of the current directory", received=text,
                          remedy=remedy)  # fmt: skip
     final = Path(os.path.realpath(text))
+    restore(final)
     _check_existing(final, force=force)
     _check_parent(final)
     return final
@@ -105,62 +114,92 @@ def safe_child(folder: OutputPath, name: str) -> Path:
 def atomic_write(path: OutputPath) -> Iterator[BinaryIO]:
     """Open a new file for bytes that takes the place of `path` when the block ends without error.
 
-    Until then, and after an error or a kill, whatever was at `path` is untouched. Data and name
-    are on the disk when the block ends. Missing folders are made. A link is written through.
+    Until then, and after an error or a kill, whatever was at `path` is untouched; what a killed
+    writer of `path` left is deleted. Data and name are on the disk when the block ends. Missing
+    folders are made. A link is written through.
 
     Raises:
         ResourceError: the disk is full, read-only, or not ours to write.
     """
     final = Path(os.path.realpath(path))
-    fresh = final.with_name(f".clairkit-{secrets.token_hex(8)}.tmp")
     with _resources(final):
-        opened = _create(fresh, final)
+        fresh, opened = _create(final)
         try:
             with opened as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            fresh.replace(final)
+                fresh.replace(final)  # still open: whoever holds it is at work
             sync_folder(final.parent)
         except BaseException:
-            with suppress(OSError):
-                fresh.unlink(missing_ok=True)
+            delete(fresh)
             raise
+
+
+@contextmanager
+def atomic_path(path: OutputPath) -> Iterator[Path]:
+    """Make an empty file that takes the place of `path` when the block ends without error.
+
+    For a library that opens files by their name and leaves one file closed: see `atomic_write`.
+
+    Raises:
+        ResourceError: the disk is full, read-only, or not ours to write.
+    """
+    with atomic_write(path) as file:
+        yield Path(file.name)
 
 
 @contextmanager
 def atomic_folder(path: OutputPath, *, marker: str) -> Iterator[Path]:
     """Make a new folder that takes the place of `path` when the block ends without error.
 
-    An earlier folder is only replaced when it holds a file named `marker`.
+    An earlier folder is only replaced when it holds a file named `marker`. One of both is there at
+    any moment, also after a kill: see `restore`.
 
     Raises:
         UsageError: something else is there.
         ResourceError: the disk is full, read-only, or not ours to write.
     """
     final = Path(os.path.realpath(path))
-    if final.exists() and not (final / marker).is_file():
-        raise UsageError("the folder holds something else and is not replaced", received=str(final))
-    token = secrets.token_hex(8)
-    fresh, old = (final.with_name(f".clairkit-{token}.{end}") for end in ("tmp", "old"))
     with _resources(final):
-        fresh.mkdir(parents=True)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        restore(final)
+        if final.exists() and not (final / marker).is_file():
+            raise UsageError("the folder holds something else and is not replaced",
+                             received=str(final))  # fmt: skip
+        sweep(final)
+        fresh, held = temporary_folder(final)
         try:
             yield fresh
-            for entry in [entry for entry in fresh.rglob("*") if entry.is_file()]:
-                with entry.open("rb") as file:
-                    os.fsync(file.fileno())
-            if final.exists():
-                final.rename(old)  # a folder cannot be replaced in one step
-            fresh.rename(final)
+            _sync_tree(fresh)
+            _put_in_place(fresh, final)
             sync_folder(final.parent)
-        except BaseException:
-            if old.exists() and not final.exists():
-                old.rename(final)
-            raise
         finally:
-            shutil.rmtree(fresh, ignore_errors=True)
-            shutil.rmtree(old, ignore_errors=True)
+            delete(fresh)  # the earlier one, when they were exchanged
+            os.close(held)
+
+
+def _sync_tree(folder: Path) -> None:
+    for entry in [*folder.rglob("*"), folder]:
+        if entry.is_file():
+            with entry.open("rb") as file:
+                os.fsync(file.fileno())
+        elif entry.is_dir():
+            sync_folder(entry)
+
+
+def _put_in_place(fresh: Path, final: Path) -> None:
+    if not final.exists():
+        fresh.rename(final)
+    elif not exchange(fresh, final):
+        old = set_aside_name(fresh)
+        final.rename(old)
+        try:
+            fresh.rename(final)
+        except BaseException:
+            old.rename(final)
+            raise
+        delete(old)
 
 
 def sync_folder(folder: Path) -> None:
@@ -188,17 +227,18 @@ def _raise_resource(path: Path, error: OSError) -> NoReturn:
     raise error
 
 
-def _create(fresh: Path, final: Path) -> BinaryIO:
-    """Open `fresh`, with the permissions of the file that it will replace."""
+def _create(final: Path) -> tuple[Path, BinaryIO]:
+    """Open a temporary file, with the permissions of the file that it will replace."""
     try:
-        fresh.parent.mkdir(parents=True, exist_ok=True)
-        file = fresh.open("xb")
+        final.parent.mkdir(parents=True, exist_ok=True)
+        sweep(final)
+        fresh, file = temporary_file(final)
     except OSError as error:
         problem = f"{final}: cannot be written: {_NO_MEANS.get(error.errno or 0, error.strerror)}"
         raise ResourceError(problem, remedy="choose another place") from None
     with suppress(OSError):
         os.fchmod(file.fileno(), stat.S_IMODE(final.stat().st_mode))
-    return file
+    return fresh, file
 
 
 def _name_problem(text: str) -> str | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from clairkit.records.arrow_rows import folder_rows, parquet_rows
+from clairkit.records.column_choice import ColumnChoice
 from clairkit.records.csv_file import csv_rows
 from clairkit.records.faults import Located
 from clairkit.records.forms import to_pair, to_prompt
@@ -19,6 +21,9 @@ from clairkit.records.stream import Record, RowStream
 
 if TYPE_CHECKING:
     Rows = Callable[[Source], Iterator[Located]]
+
+AS_NAMED = ColumnChoice()
+"""Every column is what its name says."""
 
 _READERS: dict[Kind, Rows] = {
     "jsonl": json_lines,
@@ -36,6 +41,7 @@ def read_pairs(
     skip_bad: bool = False,
     limit: int | None = None,
     one_sided: bool = False,
+    columns: ColumnChoice = AS_NAMED,
 ) -> RowStream[Pair]:
     """Return the pairs of a source, in its order, as a stream that can be iterated repeatedly.
 
@@ -48,6 +54,10 @@ def read_pairs(
     - `chosen`, `rejected` that begin with the same messages, or the same text: that is the prompt;
     - distilabel's `task`, `student_solution` (rejected), `revision` (chosen).
 
+    Columns that would change what a model is asked, and that nothing reads (`tools`, `images`,
+    `chat_template_kwargs`, `history`, `system` without a system turn), are refused unless `columns`
+    says what they are; so is a column that could be the prompt where there is no `prompt`.
+
     `id`, `rationale` (or `rational`), `source`, `scores` and `provenance` are read when there; a
     `source` that is none of ours goes to `provenance`; other columns are kept in `Pair.extra`.
     A row without `id` gets one computed from its content.
@@ -56,6 +66,7 @@ def read_pairs(
         source: the file, folder or Hub id.
         skip_bad: count bad rows in `RowStream.skipped` instead of raising at the first.
         limit: stop after this many good rows; None reads all.
+        columns: what the file's columns are, where they have other names.
         one_sided: take also rows with one side alone, see `clairkit.records.forms.to_pair`.
 
     Raises:
@@ -63,11 +74,15 @@ def read_pairs(
         UsageError: `limit` is below 1.
     """
     to_record = partial(to_pair, one_sided=one_sided)
-    return read_rows(source, to_record, skip_bad=skip_bad, limit=limit)
+    return read_rows(source, to_record, skip_bad=skip_bad, limit=limit, columns=columns)
 
 
 def read_prompts(
-    source: str | os.PathLike[str], *, skip_bad: bool = False, limit: int | None = None
+    source: str | os.PathLike[str],
+    *,
+    skip_bad: bool = False,
+    limit: int | None = None,
+    columns: ColumnChoice = AS_NAMED,
 ) -> RowStream[PromptRow]:
     """Return the prompt rows of a source, in its order, as a stream; sources as in `read_pairs`.
 
@@ -78,12 +93,13 @@ def read_prompts(
         source: the file, folder or Hub id.
         skip_bad: count bad rows in `RowStream.skipped` instead of raising at the first.
         limit: stop after this many good rows; None reads all.
+        columns: what the file's columns are, where they have other names.
 
     Raises:
         DataError: the source is missing or in no accepted format; when iterated, a row is bad.
         UsageError: `limit` is below 1.
     """
-    return read_rows(source, to_prompt, skip_bad=skip_bad, limit=limit)
+    return read_rows(source, to_prompt, skip_bad=skip_bad, limit=limit, columns=columns)
 
 
 def read_rows(
@@ -92,6 +108,7 @@ def read_rows(
     *,
     skip_bad: bool = False,
     limit: int | None = None,
+    columns: ColumnChoice = AS_NAMED,
 ) -> RowStream[Record]:
     """Return what `to_record` makes of the rows of a source, as `read_pairs` does for pairs.
 
@@ -100,7 +117,13 @@ def read_rows(
         to_record: raises `RowFault` for a bad row.
         skip_bad: count bad rows instead of raising at the first.
         limit: stop after this many good rows; None reads all.
+        columns: what the file's columns are, where they have other names.
     """
-    found = find_source(source)
+    found = replace(find_source(source), ignore=columns.ignore)
     rows = partial(_READERS[found.kind], found)
-    return RowStream(found.path, rows, to_record, skip_bad=skip_bad, limit=limit)
+
+    def convert(row: dict[str, Any]) -> Record:
+        return to_record(columns.apply(row))
+
+    to_named = convert if columns else to_record
+    return RowStream(found.path, rows, to_named, skip_bad=skip_bad, limit=limit)

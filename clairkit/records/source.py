@@ -16,7 +16,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from clairkit.errors import DataError
+from clairkit.errors import ClairError, DataError, ResourceError
+from clairkit.records.temporary import restore
 
 Kind = Literal["jsonl", "json", "csv", "parquet", "folder", "hub"]
 
@@ -51,13 +52,15 @@ _HUB = re.compile(r"(?:hf://(?:datasets/)?)?([\w.-]+/[\w.-]+)(?::([\w.-]+))?")
 class Source:
     """Where rows come from.
 
-    `path` is a local path or a Hub id, `split` a split of a Hub data set, `gz` says compressed.
+    `path` is a local path or a Hub id, `split` a split of a Hub data set, `gz` says compressed;
+    `ignore` are columns that need not be read.
     """
 
     path: str
     kind: Kind
     gz: bool = False
     split: str | None = None
+    ignore: tuple[str, ...] = ()
 
 
 def find_source(given: str | os.PathLike[str]) -> Source:
@@ -71,6 +74,7 @@ def find_source(given: str | os.PathLike[str]) -> Source:
         raise DataError("a path cannot hold a NUL character", received=path.replace("\0", "\\0"))
     if isinstance(given, str) and (hub := _hub(path)):
         return hub
+    restore(Path(os.path.realpath(path)))
     mode = _mode(path)
     if stat.S_ISDIR(mode):
         return _folder(path)
@@ -109,7 +113,7 @@ def open_regular(path: str) -> BinaryIO:
     return file
 
 
-def unreadable(path: str, error: OSError) -> DataError:
+def unreadable(path: str, error: OSError) -> ClairError:
     """Return the one-line error of a path that the system would not open or read."""
     if error.errno == errno.ENOENT:
         return DataError("no such file", path=path, remedy=_similar(path) or f"give {ACCEPTED}")
@@ -117,6 +121,9 @@ def unreadable(path: str, error: OSError) -> DataError:
         return DataError("the link leads back to itself", path=path, remedy="give the file itself")
     if error.errno in (errno.EACCES, errno.EPERM):
         return DataError("no permission to read it", path=path, remedy="run `ls -l` on it")
+    if error.errno == errno.EIO:
+        return ResourceError(f"{path}: cannot be read: the disk failed",
+                             remedy="try again, or put back a copy")  # fmt: skip
     return DataError(f"cannot be read ({error.strerror or error})", path=path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from json import JSONDecodeError, JSONDecoder
 from typing import Any, NoReturn
 
@@ -107,6 +108,18 @@ STRICT = JSONDecoder(
 )
 LENIENT = JSONDecoder(parse_int=str, parse_float=str)
 """Finds the end of a value that `STRICT` refused."""
+
+
+_EMPTY_TEXTS = frozenset(("", "[]", "{}", "null", "none", "nan"))
+
+
+def is_empty(value: Any) -> bool:
+    """Whether a value says nothing: null, no members, or only null ones."""
+    if isinstance(value, str):
+        return value.strip().lower() in _EMPTY_TEXTS
+    if isinstance(value, Mapping):
+        return all(is_empty(member) for member in value.values())
+    return value is None or (isinstance(value, list | tuple) and not value)
 
 
 def dump_line(row: Any) -> bytes:

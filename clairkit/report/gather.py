@@ -12,7 +12,8 @@ from typing import Any
 
 from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
-from clairkit.records import Pair, read_pairs
+from clairkit.records import ColumnChoice, Pair, read_pairs
+from clairkit.records.read import AS_NAMED
 
 _METRICS, _RUN = "metrics.jsonl", "run.json"
 _EXAMPLES = 3  # quarantined rows that a reason is shown with
@@ -69,7 +70,9 @@ class Gathered:
     names: Sequence[str]
 
 
-def gather(sources: Sequence[str], *, skip_bad: bool = False) -> Gathered:
+def gather(
+    sources: Sequence[str], *, skip_bad: bool = False, columns: ColumnChoice = AS_NAMED
+) -> Gathered:
     """Read pair files and run directories, in any order.
 
     A pair that is in several files (as in the one that `score` wrote) is one pair: texts come
@@ -78,6 +81,7 @@ def gather(sources: Sequence[str], *, skip_bad: bool = False) -> Gathered:
     Args:
         sources: pair files, `datasets` folders or Hub ids, and run directories of `train`.
         skip_bad: leave out unreadable rows, and count them.
+        columns: what the columns of the pair files are.
 
     Raises:
         DataError: a source is missing or bad.
@@ -91,7 +95,7 @@ def gather(sources: Sequence[str], *, skip_bad: bool = False) -> Gathered:
         if _is_run(Path(source)):
             runs.append(_run(Path(source)))
             continue
-        stream = read_pairs(source, skip_bad=skip_bad)
+        stream = read_pairs(source, skip_bad=skip_bad, columns=columns)
         for pair in stream:
             known = pairs.get(pair.id)
             pairs[pair.id] = pair if known is None else _joined(known, pair)

@@ -12,7 +12,15 @@ from typing import Any
 from clairkit.scoring.cleanup import clean_up
 from clairkit.scoring.contrast import contrast_of
 from clairkit.scoring.spans import Alignment, align
-from clairkit.scoring.units import Text, Units, all_units, roles_of, text_of, unit_name
+from clairkit.scoring.units import (
+    Text,
+    Units,
+    all_units,
+    answers_of,
+    roles_of,
+    text_of,
+    unit_name,
+)
 
 FLAGS = {
     "identical": "both sides have the same units",
@@ -22,6 +30,7 @@ FLAGS = {
     "one_unit": "a side has exactly one unit",
     "disjoint": "both sides have units and share none in order: similarity 0",
     "turns_differ": "the sides differ in the number or the roles of their messages",
+    "thoughts": "a side has thoughts before its answer; they are left out of all scores",
     "approximate": "too long to align exactly: similarity may be too low, edit shares too high",
     "duplicate": "another pair, first by id, has the same prompt and sides",
     "near_duplicate": "another pair, first by id, has nearly the same texts",
@@ -119,18 +128,21 @@ def score_pair(
 
     Args:
         prompt: a text or messages; only its length counts.
-        chosen: a text or messages; several are compared as one text, a line apart.
+        chosen: a text or messages; several are compared as one text, a line apart. Thoughts
+            before an answer are left out (see `clairkit.records.thoughts`).
         rejected: as `chosen`.
         tokenizer: a transformers tokenizer, or None to count grapheme clusters.
 
     Raises:
         DataError: a pair has more than a million different units.
     """
-    texts = [text_of(side) for side in (prompt, chosen, rejected)]
+    answers = answers_of(chosen), answers_of(rejected)
+    texts = [text_of(side) for side in (prompt, *answers)]
     prompts, ours, theirs = all_units(texts, tokenizer)
     return score_units(
-        chosen, rejected, ours, theirs, unit=unit_name(tokenizer), prompt_length=len(prompts)
-    )
+        *answers, ours, theirs, unit=unit_name(tokenizer), prompt_length=len(prompts),
+        thoughts=answers != (chosen, rejected),
+    )  # fmt: skip
 
 
 def score_units(
@@ -141,6 +153,7 @@ def score_units(
     *,
     unit: tuple[str, str | None],
     prompt_length: int,
+    thoughts: bool = False,
 ) -> PairScores:
     """Return the scores of one pair whose sides' units are known, as `score_pair` does.
 
@@ -151,6 +164,7 @@ def score_units(
         theirs: units of rejected.
         unit: the unit's name and the tokenizer's, as `unit_name` gives them.
         prompt_length: units of the prompt.
+        thoughts: whether thoughts were left out of a side.
     """
     alignment = align(theirs, ours)
     flags = {
@@ -161,6 +175,8 @@ def score_units(
         flags.discard("whitespace_only")  # a tokenizer that normalises saw no difference
     if roles_of(chosen) != roles_of(rejected):
         flags.add("turns_differ")
+    if thoughts:
+        flags.add("thoughts")
     name, tokenizer = unit
     return PairScores(
         unit=name,

@@ -15,6 +15,7 @@ from typing import Any
 from clairkit.display import excerpt
 from clairkit.errors import DataError, ResourceError
 from clairkit.records import Pair
+from clairkit.records.thoughts import pair_without_thoughts
 from clairkit.scoring.checks import Checks, Findings, examine
 from clairkit.scoring.pair_scores import PairScores, score_units
 from clairkit.scoring.units import all_units, text_of, unit_name
@@ -62,14 +63,17 @@ def scored(
 
 def score_batch(pairs: list[Pair], tokenizer: Any | None, checks: Checks) -> list[Scored]:
     """Return the scores and findings of a few pairs, whose texts are encoded together."""
-    texts = [text_of(part) for pair in pairs for part in (pair.prompt, pair.chosen, pair.rejected)]
+    told = [pair_without_thoughts(pair) for pair in pairs]
+    texts = [
+        text_of(part) for pair, _ in told for part in (pair.prompt, pair.chosen, pair.rejected)
+    ]
     units = iter(all_units(texts, tokenizer))
     unit = unit_name(tokenizer)
     results = []
-    for pair, prompt, ours, theirs in zip(pairs, units, units, units, strict=True):
+    for (pair, thoughts), prompt, ours, theirs in zip(told, units, units, units, strict=True):
         try:
             scores = score_units(pair.chosen, pair.rejected, ours, theirs, unit=unit,
-                                 prompt_length=len(prompt))  # fmt: skip
+                                 prompt_length=len(prompt), thoughts=thoughts)  # fmt: skip
         except DataError as error:
             raise DataError(f"pair {excerpt(pair.id)}: {error}") from None
         results.append((scores, examine(pair, checks)))

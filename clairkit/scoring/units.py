@@ -10,6 +10,8 @@ from typing import Any
 
 import regex
 
+from clairkit.records.thoughts import split_thoughts
+
 Text = str | Sequence[Mapping[str, Any]]
 """A text, or messages (objects with a `content`)."""
 
@@ -24,6 +26,19 @@ def text_of(side: Text) -> str:
     if isinstance(side, str):
         return side
     return "\n".join(message["content"] for message in side)
+
+
+def answers_of(side: Text) -> Text:
+    """Return `side` without the thoughts before its answers; itself where there are none."""
+    if isinstance(side, str):
+        return split_thoughts(side).answer
+    texts = [
+        split_thoughts(turn["content"]).answer if turn["role"] == "assistant" else turn["content"]
+        for turn in side
+    ]
+    if all(turn["content"] == text for turn, text in zip(side, texts, strict=True)):
+        return side
+    return [{**turn, "content": text} for turn, text in zip(side, texts, strict=True)]
 
 
 def roles_of(side: Text) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
+import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -12,21 +13,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from clairkit.batching.encode import TRUNCATIONS, Truncation
+from clairkit.batching.chat_settings import (
+    SPECIAL_TOKENS,
+    ChatSettings,
+    SpecialTokens,
+    run_chat_settings,
+)
+from clairkit.batching.encode import THOUGHTS, TRUNCATIONS, Thoughts, Truncation
 from clairkit.errors import UsageError
 from clairkit.losses import LossMix, loss_options, parse_loss
+from clairkit.training.argument_defaults import derived_defaults
 from clairkit.training.refs import parse_ref
 
 KERNELS = ("auto", "triton", "native", "torch", "eager")
 
-# Where clairkit departs from the defaults of transformers.TrainingArguments.
-ARGUMENT_DEFAULTS: Mapping[str, Any] = types.MappingProxyType(
-    {
-        "learning_rate": 1e-6,  # TRL's for preference losses; 5e-5 moves a model too far
-        "logging_steps": 10,
-        "report_to": "none",  # nothing leaves the machine unasked
-    }
-)
 # Arguments of the Trainer that clairkit sets itself.
 _RESERVED = {
     "output_dir": "use -o/--output",
@@ -115,12 +115,30 @@ class TrainConfig:
     """Quantise the frozen weights to 4 bits (QLoRA); needs the [bnb] extra."""
     merge_adapter: bool = False
     """Write the final model with its adapter merged into the weights."""
+    early_stopping_patience: int | None = None
+    """Evaluations in a row without a better metric_for_best_model after which the run ends."""
+    early_stopping_threshold: float = 0.0
+    """What the metric must gain to count as better."""
     skip_bad: bool = False
     """Leave out rows that can't be read instead of stopping."""
+    prompt_column: str | None = None
+    """The column that holds the prompt, if not `prompt`."""
+    system_column: str | None = None
+    """A column whose text goes in front of the prompt as the system turn."""
+    ignore_column: Sequence[str] = ()
+    """Columns of the pairs that are left out."""
     chat_template_path: str | None = None
     """A Jinja file to use in place of the tokenizer's chat template."""
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     """Passed to the chat template."""
+    thoughts: Thoughts = "drop"
+    """What thoughts before an answer get (<think>…</think>): drop leaves them out, keep trains."""
+    special_tokens: SpecialTokens = "tokens"
+    """Special tokens spelt in an answer, those of the template aside: tokens, or plain text."""
+    assistant_only_loss: bool = False
+    """Train on the assistant's turns alone where a side holds a tool's or a user's, too."""
+    fold_system: bool = False
+    """Put a system turn into the first user turn, for templates that have none."""
     dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
     """What weights are loaded in; "auto" takes the checkpoint's."""
     trust_remote_code: bool = False
@@ -137,6 +155,8 @@ class TrainConfig:
         loss_options(self.mix, self.beta, self.loss_options)
         _one_of("kernel", self.kernel, KERNELS)
         _one_of("truncation", self.truncation, TRUNCATIONS)
+        _one_of("thoughts", self.thoughts, THOUGHTS)
+        _one_of("special_tokens", self.special_tokens, SPECIAL_TOKENS)
         _one_of("loss_mask", self.loss_mask, ("all", "edits", "weighted"))
         _one_of("dtype", self.dtype, ("float32", "bfloat16", "float16", "auto"))
         budget = self.memory_budget
@@ -150,6 +170,7 @@ class TrainConfig:
         tokens = self.tokens_per_step
         if not (tokens in (None, "auto") or (isinstance(tokens, int) and tokens >= 1)):
             raise UsageError('tokens_per_step must be at least 1, "auto" or null', received=tokens)
+        _check_early_stopping(self.early_stopping_patience, self.early_stopping_threshold)
         if not 0 <= self.shared_weight <= 1:
             raise UsageError("shared_weight must lie in [0, 1]", received=self.shared_weight)
 
@@ -163,6 +184,22 @@ class TrainConfig:
         """Whether an adapter is trained instead of the weights."""
         return self.use_peft or self.adapter is not None
 
+    @functools.cached_property
+    def derived(self) -> dict[str, tuple[Any, str]]:
+        """The arguments that were not given and get a default of clairkit's, with its origin."""
+        given = {**self.arguments, "early_stopping_patience": self.early_stopping_patience}
+        return derived_defaults(given, adapter=self.trains_adapter)
+
+    @property
+    def default_arguments(self) -> dict[str, Any]:
+        """The values of `derived`."""
+        return {key: value for key, (value, _) in self.derived.items()}
+
+    @property
+    def chat(self) -> ChatSettings:
+        """How conversations are rendered."""
+        return ChatSettings(self.chat_template_kwargs, self.special_tokens, self.fold_system)
+
     @property
     def loss_options(self) -> dict[str, Any]:
         """The options of the loss that were set."""
@@ -175,7 +212,7 @@ class TrainConfig:
         own = {key: list(v) if isinstance(v, tuple) else v for key, v in own.items()}
         own["chat_template_kwargs"] = dict(self.chat_template_kwargs)
         arguments = own.pop("arguments")
-        return {**own, **ARGUMENT_DEFAULTS, **arguments}
+        return {**own, **self.default_arguments, **arguments}
 
 
 @dataclass(frozen=True)
@@ -191,6 +228,8 @@ def resolve(
 ) -> Resolved:
     """Merge the sources of a configuration: flags > `--set` > YAML file > defaults.
 
+    A model that is a run directory brings its own settings of chat templates as defaults.
+
     Args:
         flags: values given on the command line; None means not given.
         settings: `key=value` texts, values in YAML.
@@ -199,8 +238,8 @@ def resolve(
     Raises:
         UsageError: an unknown key, a value of the wrong type, a file that is no mapping.
     """
-    values: dict[str, Any] = dict(ARGUMENT_DEFAULTS)
-    origins = dict.fromkeys((*_own_types(), *ARGUMENT_DEFAULTS), "default")
+    values: dict[str, Any] = {}
+    origins = dict.fromkeys(_own_types(), "default")
     given = {key: value for key, value in flags.items() if value is not None}
     layers = (
         (file or "", _read_yaml(file) if file else {}),
@@ -214,7 +253,13 @@ def resolve(
     for key in ("model", "pairs", "output"):
         if not own.get(key):
             raise UsageError(f"no {key} given", remedy=f"pass --{key} or set it in the file")
-    return Resolved(TrainConfig(**own, arguments=values), origins)
+    for key, value in run_chat_settings(own["model"]).given().items():
+        if origins[key] == "default" and own.get(key) != value:
+            own[key], origins[key] = value, "the model's run"
+    config = TrainConfig(**own, arguments=values)
+    origins |= {key: origin for key, (_, origin) in config.derived.items()}
+    whole = dataclasses.replace(config, arguments={**config.default_arguments, **values})
+    return Resolved(whole, origins)
 
 
 def _own_types() -> dict[str, Any]:
@@ -293,15 +338,6 @@ def _type_name(hint: Any) -> str:
     return text.replace("typing.", "").replace("collections.abc.", "")
 
 
-def argument_defaults() -> dict[str, Any]:
-    """Return the defaults of transformers.TrainingArguments with clairkit's departures."""
-    from transformers import TrainingArguments
-
-    fields = (f for f in dataclasses.fields(TrainingArguments) if f.init)
-    plain = {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
-    return {**plain, **ARGUMENT_DEFAULTS}
-
-
 def _check_arguments(values: Mapping[str, Any]) -> None:
     """Check names and types; transformers itself refuses a text for a number only when it runs."""
     from transformers import TrainingArguments
@@ -323,6 +359,16 @@ def _check_arguments(values: Mapping[str, Any]) -> None:
             raise UsageError(f"{key} must lie in [0, 2**32)", received=value)
     if values.get("train_sampling_strategy") == "group_by_length":
         raise UsageError("train_sampling_strategy can't be group_by_length", remedy="use random")
+
+
+def _check_early_stopping(patience: int | None, threshold: float) -> None:
+    if patience is None and threshold:
+        raise UsageError("early_stopping_threshold needs early_stopping_patience")
+    if (patience is not None and patience < 1) or not 0 <= threshold < math.inf:
+        raise UsageError(
+            "early_stopping_patience must be at least 1, early_stopping_threshold at least 0",
+            received=f"{patience}, {threshold}",
+        )
 
 
 _ADAPTER_KEYS = ("lora_r", "lora_alpha", "lora_dropout", "lora_target_modules",

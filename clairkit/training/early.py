@@ -6,11 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import TrainingArguments
 
 from clairkit.errors import UsageError
+from clairkit.training.best_metric import check_best_metric
 from clairkit.training.config import Resolved, TrainConfig
-from clairkit.training.preparation import training_arguments
+from clairkit.training.models import load_settings
+from clairkit.training.preparation import refuse_float16, training_arguments
 from clairkit.training.refs import check_ref, parse_ref
 
 # On a CPU smaller parts are faster, too: what they hold stays in its caches (docs/training.md).
@@ -22,13 +25,24 @@ def check_early(config: TrainConfig) -> TrainingArguments:
     """Return the Trainer's arguments when the run has what it names.
 
     Raises:
-        UsageError: a value that transformers refuses, an evaluation without pairs, a reference
-            that is not there.
+        UsageError: a value that transformers refuses, an evaluation without pairs, a metric for the
+            best model that there won't be, a reference that is not there.
     """
     arguments = training_arguments(config)
     check_evaluation(arguments, has_pairs=config.eval_pairs is not None)
+    check_best_metric(arguments, config, [""] if config.eval_pairs is not None else None)
+    if not config.trains_adapter:
+        refuse_float16([_dtype(config)])
     check_ref(parse_ref(config.ref), trust_remote_code=config.trust_remote_code)
     return arguments
+
+
+def _dtype(config: TrainConfig) -> torch.dtype | None:
+    """The dtype that weights are loaded in, as far as it is known without the model."""
+    if config.dtype != "auto":
+        return getattr(torch, config.dtype, None)
+    trust = config.trust_remote_code
+    return getattr(load_settings(config.model, trust_remote_code=trust), "dtype", None)
 
 
 def check_evaluation(arguments: TrainingArguments, *, has_pairs: bool) -> None:

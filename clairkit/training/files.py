@@ -19,7 +19,8 @@ import clairkit
 from clairkit.display import redact
 from clairkit.errors import UsageError
 from clairkit.records.output import atomic_write
-from clairkit.training.config import Resolved, TrainConfig, argument_defaults
+from clairkit.training.argument_defaults import argument_defaults
+from clairkit.training.config import Resolved, TrainConfig
 
 CONFIG, METRICS, CARD, RUN = "config.yaml", "metrics.jsonl", "README.md", "run.json"
 PAGE = "training.html"

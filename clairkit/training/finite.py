@@ -28,7 +28,7 @@ class FiniteGradients(TrainerCallback):  # type: ignore[misc]  # transformers is
         """Called by the Trainer before each step. In float16 its scaler skips such a step."""
         gradients = [p.grad for p in model.parameters() if p.grad is not None]
         if not args.fp16:
-            finite = math.isfinite(float(nn.utils.get_total_norm(map(_local, gradients))))
+            finite = math.isfinite(float(nn.utils.get_total_norm(map(local_part, gradients))))
             if not _in_all_processes(finite, gradients):
                 raise not_finite("the gradient is not finite", self.ids)
         self.ids.clear()
@@ -53,20 +53,20 @@ def not_finite(problem: str, ids: list[str]) -> ResourceError:
 
 @torch.no_grad()
 def _is_finite(weight: Tensor) -> bool:
-    own = _local(weight)
+    own = local_part(weight)
     if own.numel() == 0:  # a process may hold no part of a small weight
         return True
     return math.isfinite(float(torch.linalg.vector_norm(own, math.inf)))
 
 
-def _local(tensor: Tensor) -> Tensor:
+def local_part(tensor: Tensor) -> Tensor:
     """Return what this process holds of a tensor, all of it unless FSDP cut it."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def _in_all_processes(finite: bool, tensors: Iterable[Tensor]) -> bool:
     """Return whether all is finite in every process that holds a part."""
-    cut = next((_local(tensor) for tensor in tensors if isinstance(tensor, DTensor)), None)
+    cut = next((local_part(tensor) for tensor in tensors if isinstance(tensor, DTensor)), None)
     if cut is None:
         return finite
     answer = torch.tensor([int(finite)], device=cut.device)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from clairkit.batching import EncodedPair
+from clairkit.batching.foreign import Spans
 from clairkit.scoring import Alignment, align
 
 LossMask = Literal["all", "edits", "weighted"]
@@ -72,7 +73,10 @@ def mask_pairs(pairs: Iterable[EncodedPair]) -> PairMasks:
 
 
 def weights_of(
-    mode: LossMask, shared_weight: float, edited: tuple[Tensor, Tensor]
+    mode: LossMask,
+    shared_weight: float,
+    edited: tuple[Tensor, Tensor],
+    foreign: tuple[Spans, Spans] = ((), ()),
 ) -> tuple[Tensor, Tensor]:
     """Return the weight of each token of chosen and of rejected, from their masks.
 
@@ -84,10 +88,14 @@ def weights_of(
             for these.
         shared_weight: read by weighted alone.
         edited: bool, [tokens] each.
+        foreign: tokens of each side that are not the assistant's: their weight is 0.
 
     Returns:
         float32, [tokens] each.
     """
     shared = {"all": 1.0, "edits": 0.0, "weighted": shared_weight}[mode]
     chosen, rejected = (torch.where(marks, 1.0, shared) for marks in edited)
+    for weights, spans in ((chosen, foreign[0]), (rejected, foreign[1])):
+        for start, end in spans:
+            weights[start:end] = 0.0
     return chosen, rejected

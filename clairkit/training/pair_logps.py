@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from clairkit.batching import ChatEncoder, EncodedPair
 from clairkit.batching.collate import PairCollator
-from clairkit.batching.encode import encode_pair
+from clairkit.batching.encode import Unrenderable, encode_pair
 from clairkit.display import excerpt
 from clairkit.errors import ResourceError, UsageError
 from clairkit.records import Pair
@@ -29,7 +29,7 @@ from clairkit.training.reference_models import ReferenceSettings
 from clairkit.training.refs import Ref
 
 SIDES = ("chosen", "rejected")
-_LEFT_OUT = ("too_long", "identical", "identical_after_truncation")
+_LEFT_OUT = ("too_long", "identical", "identical_after_truncation", "only_thoughts", "refused")
 _PAIRS_AT_ONCE = 64  # enough to fill parts with sequences of like length
 _DIGITS = 6  # of a written log-prob: more than float32 holds
 
@@ -164,13 +164,18 @@ def encode_by_place(
     pairs: Sequence[Pair], tokenizer: Any, config: TrainConfig
 ) -> tuple[dict[int, EncodedPair], dict[str, int]]:
     """Return the pairs that training would see, by their place, and why others are left out."""
-    encoder = ChatEncoder(tokenizer, config.chat_template_kwargs)
+    encoder = ChatEncoder.of(tokenizer, config.chat)
     counts: Counter[str] = Counter()
     found = {}
     for place, pair in enumerate(pairs):
-        encoded = encode_pair(
-            pair, encoder, counts, max_length=config.max_length, truncation=config.truncation
-        )
+        try:
+            encoded = encode_pair(
+                pair, encoder, counts, max_length=config.max_length, truncation=config.truncation,
+                thoughts=config.thoughts,
+            )  # fmt: skip
+        except Unrenderable:
+            counts["refused"] += 1
+            continue
         if encoded is not None:
             found[place] = encoded
     return found, {key: counts[key] for key in _LEFT_OUT if counts[key]}

@@ -15,7 +15,8 @@ from transformers import TrainingArguments
 from clairkit.batching import ChatEncoder, EncodedPair, encode_pairs
 from clairkit.errors import DataError, UsageError
 from clairkit.records import Pair
-from clairkit.training.config import ARGUMENT_DEFAULTS, TrainConfig
+from clairkit.training.best_metric import greater_is_better
+from clairkit.training.config import TrainConfig
 from clairkit.training.data import TrainingPairs
 
 
@@ -35,15 +36,41 @@ def as_training_pairs(
             received=type(other).__name__,
             remedy="read them with clairkit.records.read_pairs",
         )
-    encoder = ChatEncoder(tokenizer, config.chat_template_kwargs)
+    encoder = ChatEncoder.of(tokenizer, config.chat)
     encoded = encode_pairs(
         records,
         encoder,
         max_length=config.max_length,
         truncation=config.truncation,
         needs=config.mix.needs,
+        thoughts=config.thoughts,
+        skip_bad=config.skip_bad,
+        assistant_only=config.assistant_only_loss,
     )
     return TrainingPairs(encoded.pairs)
+
+
+# Pairs to evaluate on; several sets of them by their names.
+HeldOut = (
+    Iterable[Pair] | Iterable[EncodedPair] | Mapping[str, Iterable[Pair] | Iterable[EncodedPair]]
+)
+
+
+def held_out_sets(
+    pairs: HeldOut | None, tokenizer: Any, config: TrainConfig
+) -> dict[str, TrainingPairs]:
+    """Return the encoded sets of held-out pairs by name: "" where there is one without a name."""
+    if pairs is None:
+        return {}
+    if not isinstance(pairs, Mapping):
+        return {"": as_training_pairs(pairs, tokenizer, config)}
+    if not pairs or not all(isinstance(name, str) and name for name in pairs):
+        raise UsageError(
+            "several sets of eval_pairs need a name each",
+            received=list(pairs),
+            remedy='pass {"NAME": pairs, …}, or pairs alone',
+        )
+    return {name: as_training_pairs(some, tokenizer, config) for name, some in pairs.items()}
 
 
 def training_arguments(config: TrainConfig) -> TrainingArguments:
@@ -54,7 +81,10 @@ def training_arguments(config: TrainConfig) -> TrainingArguments:
     """
     # Pinned memory is for copies to a GPU; without one torch warns of it.
     pin = {"dataloader_pin_memory": torch.cuda.is_available()}
-    values = {**pin, **ARGUMENT_DEFAULTS, **_by_names_of_today(config.arguments)}
+    values = {**pin, **config.default_arguments, **_by_names_of_today(config.arguments)}
+    metric = values.get("metric_for_best_model")
+    if metric is not None and values.get("greater_is_better") is None:
+        values["greater_is_better"] = greater_is_better(metric, config.mix)
     try:
         return TrainingArguments(
             output_dir=config.output, remove_unused_columns=False, label_names=[], **values
@@ -92,8 +122,28 @@ def prepare_model(model: nn.Module, config: TrainConfig) -> None:
             )
         for name in matches:
             names[name].requires_grad_(False)
-    if not any(parameter.requires_grad for parameter in names.values()):
+    trained = [parameter for parameter in names.values() if parameter.requires_grad]
+    if not trained:
         raise DataError("nothing is trainable", remedy="freeze fewer parameters")
+    refuse_float16(parameter.dtype for parameter in trained)
+
+
+def refuse_float16(dtypes: Iterable[torch.dtype | None]) -> None:
+    """Refuse to train weights in float16 without float32 masters.
+
+    Squared gradients are 0 in it, so that Adam divides by nothing: after two steps no weight is
+    what it was.
+
+    Raises:
+        UsageError: one of the dtypes is float16.
+    """
+    if torch.float16 in dtypes:
+        raise UsageError(
+            "weights in float16 can't be trained without float32 masters: the run would explode",
+            received="dtype float16",
+            remedy="set dtype: float32, with fp16: true for products in float16 on a GPU; weights "
+            "under an adapter may stay in float16",
+        )
 
 
 def has_dropout(model: nn.Module) -> bool:

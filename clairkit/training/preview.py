@@ -21,6 +21,7 @@ _NOTES = {
     "end_dropped": "without an end of turn",
     "edits_cut": "with edits cut off",
     "realigned": "realigned at the prompt's end",
+    "thoughts": "without the thoughts before an answer",
     "special_text": "special tokens spelt in the text are plain text",
 }
 _MOST = 16  # tokens of a piece, should whole characters never come
@@ -71,17 +72,18 @@ def preview_mask(pair: Pair, tokenizer: Any, config: TrainConfig) -> MaskPreview
         UsageError: the tokenizer has no chat template.
     """
     counts: Counter[str] = Counter(rows=1)
-    encoder = ChatEncoder(tokenizer, config.chat_template_kwargs)
+    encoder = ChatEncoder.of(tokenizer, config.chat)
     encoded = encode_pair(
-        pair, encoder, counts, max_length=config.max_length, truncation=config.truncation
-    )
+        pair, encoder, counts, max_length=config.max_length, truncation=config.truncation,
+        thoughts=config.thoughts, assistant_only=config.assistant_only_loss,
+    )  # fmt: skip
     if encoded is None:
         raise DataError(
             f"training would not see the pair: {described(0, counts)}",
             remedy="set another max_length or truncation" if counts["too_long"] else None,
         )
     edited = edited_tokens(encoded.chosen_ids, encoded.rejected_ids)
-    chosen, rejected = weights_of(config.loss_mask, config.shared_weight, edited)
+    chosen, rejected = weights_of(config.loss_mask, config.shared_weight, edited, encoded.foreign)
     return MaskPreview(
         loss_mask=config.loss_mask,
         shared_weight=config.shared_weight,

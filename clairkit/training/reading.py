@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from clairkit.batching import ChatEncoder, EncodedPairs, encode_pairs
+from clairkit.batching.encode import AS_TEXT, AS_TOKEN
 from clairkit.errors import DataError
-from clairkit.records import read_pairs
+from clairkit.records import ColumnChoice, read_pairs
 from clairkit.records.leakage import prompt_digest
 from clairkit.training.config import TrainConfig
 from clairkit.training.masks import mask_pairs
@@ -16,10 +17,14 @@ from clairkit.training.masks import mask_pairs
 # What happened to pairs, in words, in the order in which it is told.
 _WORDS = {
     "unreadable": "unreadable, skipped",
+    "refused": "refused by the chat template, skipped",
     "too_long": "too long, dropped",
     "identical": "with identical sides, dropped",
     "identical_after_truncation": "identical once cut, dropped",
     "unneeded": "without the side that the loss reads, dropped",
+    "only_thoughts": "with a side of nothing but thoughts, dropped",
+    "thoughts": "with thoughts, which are left out",
+    "thoughts_kept": "with thoughts, which are trained on",
     "truncated": "cut at max_length",
     "end_dropped": "of these without an end of turn on either side",
     "edits_cut": "of these with edits cut off",
@@ -41,12 +46,14 @@ def read_run_pairs(
     Raises:
         DataError: a row can't be read or encoded, or no pair is left that trains anything.
     """
-    encoder = ChatEncoder(tokenizer, config.chat_template_kwargs)
+    encoder = ChatEncoder.of(tokenizer, config.chat)
     prompts: dict[str, set[int]] = {}
 
     def encode(name: str, source: str) -> EncodedPairs:
         one_sided = not config.mix.needs_both
-        stream = read_pairs(source, skip_bad=config.skip_bad, one_sided=one_sided)
+        stream = read_pairs(
+            source, skip_bad=config.skip_bad, one_sided=one_sided, columns=_columns(config)
+        )
         seen = prompts[name] = set()
 
         def note_prompts() -> Any:
@@ -60,15 +67,21 @@ def read_run_pairs(
             max_length=config.max_length,
             truncation=config.truncation,
             needs=config.mix.needs,
+            thoughts=config.thoughts,
+            skip_bad=config.skip_bad,
+            assistant_only=config.assistant_only_loss,
         )
         encoded.counts["unreadable"] = sum(stream.skipped.values())
         if config.loss_mask != "all":
             encoded.counts.update(mask_pairs(encoded.pairs).counts)
         say(f"{name}: {described(len(encoded.pairs), encoded.counts)}")
+        for note in special_notes(encoded.counts):
+            say(note)
         _check_edits(config, encoded, say)
         return encoded
 
     train = encode("Training pairs", config.pairs)
+    train.prompts.update(prompts["Training pairs"])
     if config.eval_pairs is None:
         return train, None
     evaluation = encode("Evaluation pairs", config.eval_pairs)
@@ -76,6 +89,10 @@ def read_run_pairs(
     if shared:
         say(f"Warning: {shared} prompts are in the training and in the evaluation pairs.")
     return train, evaluation
+
+
+def _columns(config: TrainConfig) -> ColumnChoice:
+    return ColumnChoice(config.prompt_column, config.system_column, tuple(config.ignore_column))
 
 
 def _check_edits(config: TrainConfig, encoded: EncodedPairs, say: Callable[[str], None]) -> None:
@@ -96,6 +113,23 @@ def _check_edits(config: TrainConfig, encoded: EncodedPairs, say: Callable[[str]
         )
     say(f"Warning: {idle} pairs train nothing: {config.loss} reads the chosen side alone, and "
         "theirs has no edited token.")  # fmt: skip
+
+
+_TOKENS_SHOWN = 8
+
+
+def special_notes(counts: Counter[str]) -> list[str]:
+    """Return which special tokens the texts spell, and how they were encoded: a line for each."""
+    notes = []
+    for begin, words in ((AS_TOKEN, "tokens"), (AS_TEXT, "plain text")):
+        found = [(key.removeprefix(begin), n) for key, n in counts.items() if key.startswith(begin)]
+        found.sort(key=lambda item: (-item[1], item[0]))
+        shown = [f"{token} in {count}" for token, count in found[:_TOKENS_SHOWN]]
+        if len(found) > len(shown):
+            shown.append(f"{len(found) - len(shown)} more")
+        if shown:
+            notes.append(f"Special tokens in the texts, encoded as {words}: {', '.join(shown)}")
+    return notes
 
 
 def described(kept: int, counts: Counter[str]) -> str:

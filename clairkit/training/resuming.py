@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import Trainer
+from transformers import EarlyStoppingCallback, Trainer
+from transformers.trainer_callback import ExportableState
 
 from clairkit.errors import UsageError
+from clairkit.training.movement import StartOfMovement
 
 # Settings of a parameter group that its optimizer's saved state would bring back.
 _SETTINGS = ("weight_decay", "betas", "eps")
+# Callbacks whose state decides how a run ends, or what is said of it.
+_RESTORED = (EarlyStoppingCallback, StartOfMovement)
 
 
 class ExactResume(Trainer):  # type: ignore[misc]  # transformers is untyped
@@ -28,8 +33,32 @@ class ExactResume(Trainer):  # type: ignore[misc]  # transformers is untyped
             max_steps, steps_per_epoch, epochs, checkpoint, trial
         )
         self.state.compute_steps(self.args, max_steps)
+        if checkpoint is not None:
+            self._restore_best(Path(checkpoint).parent)
+            self._restore_callbacks()
         # transformers would train one more step within an epoch that was begun
         return (epochs, 0) if self.state.global_step >= max_steps else skipped
+
+    def _restore_best(self, run: Path) -> None:
+        """Find the best checkpoint beside the one that is resumed: the run may have been moved."""
+        step = self.state.best_global_step
+        if step and (run / f"checkpoint-{step}").is_dir():
+            self.state.best_model_checkpoint = str(run / f"checkpoint-{step}")
+
+    def _restore_callbacks(self) -> None:
+        """Give callbacks what the checkpoint kept of them, and it what it lacks of new ones.
+
+        The Trainer would begin to count evaluations without a gain anew, and fail at the next save
+        for a callback that came after the checkpoint.
+        """
+        kept = self.state.stateful_callbacks
+        for callback in (*self.callback_handler.callbacks, self.control):
+            if not isinstance(callback, ExportableState):
+                continue
+            found = kept.setdefault(type(callback).__name__, callback.state())
+            if isinstance(callback, _RESTORED) and isinstance(found, dict):
+                for name, value in found["attributes"].items():
+                    setattr(callback, name, value)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """Load the optimizer's moments and the schedule's place, not their settings."""

@@ -13,11 +13,19 @@ from typing import Any
 
 from clairkit.batching import EncodedPairs
 from clairkit.errors import ResourceError
+from clairkit.records.leakage import write_trained_prompts
 from clairkit.records.output import atomic_write, check_folder
 from clairkit.training import files
+from clairkit.training.best_metric import best_model, check_measured
 from clairkit.training.checkpoints import PARTIAL, resume_point, step_of
 from clairkit.training.config import Resolved, TrainConfig
-from clairkit.training.diagnosis import Diagnosis, RunFacts, diagnose, variant_alarm
+from clairkit.training.diagnosis import (
+    Diagnosis,
+    Movement,
+    RunFacts,
+    diagnose,
+    variant_alarm,
+)
 from clairkit.training.early import check_apart, check_early, settled
 from clairkit.training.interrupt import StopOnSignal
 from clairkit.training.memory import peak_memory_mb
@@ -49,6 +57,10 @@ class TrainResult:
     peak_memory_mb: float
     """Of tensors on a GPU; without one, of the whole process."""
     diagnosis: Diagnosis
+    movement: Movement | None = None
+    """How far the model moved; None of a run that a signal ended."""
+    best: Mapping[str, Any] | None = None
+    """The metric for the best model, its value, and the step of the checkpoint that has it."""
     signal: int | None = None
 
 
@@ -90,6 +102,8 @@ def run_training(
     train, evaluation = read_run_pairs(config, tokenizer, say)
     if evaluation is not None and arguments.eval_strategy == "no" and not arguments.eval_on_start:
         say("Warning: eval_pairs are not evaluated; set eval_strategy to epoch or steps.")
+    if evaluation is not None:
+        check_measured(arguments.metric_for_best_model, {"": evaluation.pairs})
     alarm = variant_alarm(config.loss, train.sources)
     if alarm:
         say(f"Warning: {alarm}.")
@@ -110,6 +124,7 @@ def run_training(
             say(f"Changed: {change}")
     elif trainer.is_world_process_zero():
         _start(resolved, inputs, say)
+        write_trained_prompts(run, train.prompts)
     trainer.accelerator.wait_for_everyone()
     with _memory_errors(config), stop.listening():
         outcome = trainer.train(
@@ -124,6 +139,7 @@ def run_training(
         counts=train.counts,
         reference=config.ref,
         loss_mask=config.loss_mask,
+        movement=trainer.movement,
     )
     rows = files.read_metrics(run)
     result = TrainResult(
@@ -138,8 +154,12 @@ def run_training(
         seconds=round(time.monotonic() - started, 3),
         peak_memory_mb=peak_memory_mb(),
         diagnosis=diagnose(rows, facts),
+        movement=trainer.movement,
+        best=best_model(trainer),
         signal=None if finished else stop.signal,
     )
+    if result.best is None and arguments.metric_for_best_model is not None:
+        say("Warning: no evaluation took place, so that there is no best model; set eval_steps.")
     if finished:
         trainer.save_model()  # all processes take part
         if trainer.is_world_process_zero():

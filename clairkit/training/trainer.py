@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,29 +12,36 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.distributed.fsdp import StateDictType
-from transformers import Trainer
 
 from clairkit.batching import EncodedPair
 from clairkit.batching.collate import PairCollator
 from clairkit.errors import ResourceError, UsageError
-from clairkit.kernels import fused_preference
-from clairkit.kernels.preference import fits_one_launch
-from clairkit.losses import PairLogps, PreferenceLoss, fusable, loss_options, preference_loss
+from clairkit.losses import PairLogps, PreferenceLoss
 from clairkit.records import Pair
+from clairkit.training.best_metric import (
+    best_metric_line,
+    check_best_metric,
+    check_measured,
+    early_stopping,
+)
 from clairkit.training.config import TrainConfig
-from clairkit.training.data import Part, StepSize, TrainingCollator, without_repeats
+from clairkit.training.data import Part, StepSize, TrainingCollator, TrainingPairs, without_repeats
 from clairkit.training.early import check_evaluation, step_tokens
 from clairkit.training.finite import FiniteGradients, not_finite, refuse_weights_not_finite
 from clairkit.training.head import LogpsPath, attach_logps
 from clairkit.training.identity import weights_digest
 from clairkit.training.merge import merged_model
-from clairkit.training.metrics import MetricMeans, TokenView, step_metrics
+from clairkit.training.metrics import TokenView, step_metrics
 from clairkit.training.models import is_quantised, load_model
+from clairkit.training.movement import Movements, rounding_warning
 from clairkit.training.packing import Packing, packing_of
+from clairkit.training.pair_losses import PairLosses
 from clairkit.training.preparation import (
+    HeldOut,
     as_training_pairs,
     check_vocabulary,
     has_dropout,
+    held_out_sets,
     pad_id,
     prepare_model,
     training_arguments,
@@ -54,7 +61,7 @@ from clairkit.training.step_zero import allowed_gap, check_step_zero
 _PAIRS_TO_FILL_PARTS = 64
 
 
-class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]  # untyped
+class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
     """Trains a causal language model on preference pairs.
 
     Args:
@@ -62,7 +69,8 @@ class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]
         tokenizer: its tokenizer, with a chat template.
         config: what the run is.
         pairs: the training pairs, as records or already encoded.
-        eval_pairs: held-out pairs for the loss.
+        eval_pairs: held-out pairs for the loss; a mapping where there are several sets of them,
+            whose names stand before their metrics (`eval_NAME_loss`).
         callbacks: of transformers.
         say: gets a line for people where the run departs from what was asked.
 
@@ -78,7 +86,7 @@ class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]
         tokenizer: Any,
         config: TrainConfig,
         pairs: Iterable[Pair] | Iterable[EncodedPair],
-        eval_pairs: Iterable[Pair] | Iterable[EncodedPair] | None = None,
+        eval_pairs: HeldOut | None = None,
         callbacks: list[Any] | None = None,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
@@ -86,10 +94,11 @@ class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]
         arguments = training_arguments(config)
         check_evaluation(arguments, has_pairs=eval_pairs is not None)
         train_data = as_training_pairs(pairs, tokenizer, config)
-        eval_data = None
-        if eval_pairs is not None:
-            eval_data = as_training_pairs(eval_pairs, tokenizer, config)
-        for data in filter(None, (train_data, eval_data)):
+        held_out = held_out_sets(eval_pairs, tokenizer, config)
+        check_best_metric(arguments, config, list(held_out) or None)
+        metric = arguments.metric_for_best_model
+        check_measured(metric, {name: data.pairs for name, data in held_out.items()})
+        for data in (train_data, *held_out.values()):
             check_vocabulary(model, data)
         prepare_model(model, config)
         self.path: LogpsPath = attach_logps(
@@ -105,7 +114,6 @@ class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]
         self.references: References | None = None
         self.first_reference_file: Path | None = None  # of the run that is resumed
         self.weights_sha256 = weights_digest(model)
-        self._means = {"train": MetricMeans(), "eval": MetricMeans()}
         self._step = StepSize(1, 1, 1)
         self._guarded = False
         self._finite = FiniteGradients()
@@ -113,11 +121,15 @@ class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]
             model=model,
             args=arguments,
             train_dataset=train_data,
-            eval_dataset=eval_data,
+            eval_dataset=held_out.get("", held_out or None),
             data_collator=collator,
             processing_class=tokenizer,
-            callbacks=[self._finite, *(callbacks or [])],
+            callbacks=[self._finite, *early_stopping(config), *(callbacks or [])],
         )
+        if rounding := rounding_warning(model, self.args.learning_rate, self.args.optim.value):
+            say(rounding)
+        if metric is not None:
+            say(best_metric_line(self.args))
         if config.merge_adapter and self.is_fsdp_enabled:
             raise UsageError(
                 "merge_adapter can't be set when the model is cut by FSDP",
@@ -128,14 +140,20 @@ class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]
         # `compute_loss` divides by the pairs of a step; the Trainer need not divide again.
         self.model_accepts_loss_kwargs = True
 
+    def _datasets(self) -> list[TrainingPairs]:
+        """The training pairs, then all held-out ones."""
+        held_out = self.eval_dataset
+        several = held_out.values() if isinstance(held_out, Mapping) else (held_out,)
+        return [data for data in (self.train_dataset, *several) if data is not None]
+
     def _largest_pair(self) -> int:
-        datasets = [data for data in (self.train_dataset, self.eval_dataset) if data is not None]
-        return max(self.pair_collator.size(pair) for data in datasets for pair in data.pairs)
+        return max(
+            self.pair_collator.size(pair) for data in self._datasets() for pair in data.pairs
+        )
 
     def compute_references(self) -> None:
         """Fill in the reference log-probs of all pairs."""
-        datasets = [data for data in (self.train_dataset, self.eval_dataset)
-                    if data is not None and data.reference is None]  # fmt: skip
+        datasets = [data for data in self._datasets() if data.reference is None]
         if not datasets:
             return
         if self.state.global_step:
@@ -178,9 +196,15 @@ class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]
         )
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the references, then train as the Trainer does."""
+        """Compute the references, train as the Trainer does, measure what it did to the model."""
         self.compute_references()
-        return super().train(*args, **kwargs)
+        output = super().train(*args, **kwargs)
+        self.measure_movement()
+        return output
+
+    def starts_as_reference(self) -> bool:
+        """Whether the reference is the model as it was given."""
+        return self.references is not None and self.references.is_policy
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """Evaluate the loss on the held-out pairs."""
@@ -271,70 +295,6 @@ class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]
         else:
             super()._save(output_dir, state_dict)
 
-    def token_logps(self, model: nn.Module, part: Part) -> Tensor:
-        """Return the log-probs [S] of a part's response tokens, sequence after sequence."""
-        logps: Tensor = model(**part["model"]).flatten()
-        return logps[part["side_index"]]
-
-    def pair_losses(self, tokens: Tensor, part: Part) -> tuple[PairLogps, PreferenceLoss]:
-        """Return the summed log-probs of a part and its losses, given its tokens' [S]."""
-        if "weights" in part:
-            tokens = tokens * part["weights"]
-        if self._fuses(part):
-            return self._fused_losses(tokens, part)
-        sequences = torch.split(tokens, part["lengths"])
-        sums = torch.stack([sequence.sum() for sequence in sequences])
-        pairs = self._pair_logps(sums, part)
-        return pairs, self._loss(pairs)
-
-    def _fuses(self, part: Part) -> bool:
-        size = len(part["ids"])
-        alone = self.accelerator.num_processes == 1
-        whole = alone and size == self._step.pairs and part["sides"] == 2 * size
-        return (
-            self.path.kernel == "triton"
-            and fits_one_launch(size)
-            and fusable(self.config.mix, self.config.loss_options, whole=whole)
-        )
-
-    def _fused_losses(self, tokens: Tensor, part: Part) -> tuple[PairLogps, PreferenceLoss]:
-        """Sum, compare and differentiate in one launch; the host reads nothing in between."""
-        (options,) = loss_options(self.config.mix, self.config.beta, self.config.loss_options)
-        starts = list(itertools.accumulate(part["lengths"], initial=0))
-        found = fused_preference(
-            tokens,
-            torch.tensor(starts, device=tokens.device),
-            part["ref_sums"],
-            loss=str(self.config.mix),
-            beta=options.beta,
-            lengths=part["sizes"],
-            label_smoothing=options.label_smoothing,
-            discopop_tau=options.discopop_tau,
-        )
-        result = PreferenceLoss(
-            found.loss, found.losses, found.chosen_rewards, found.rejected_rewards
-        )
-        return self._pair_logps(found.sums, part), result
-
-    def _pair_logps(self, sums: Tensor, part: Part) -> PairLogps:
-        columns = (*sums.chunk(2), *part["ref_sums"].chunk(2), *part["sizes"].chunk(2))
-        return PairLogps(*columns, **self._step.means)  # type: ignore[arg-type]  # by keyword
-
-    def _loss(self, pairs: PairLogps) -> PreferenceLoss:
-        return preference_loss(
-            pairs.chosen,
-            pairs.rejected,
-            pairs.ref_chosen,
-            pairs.ref_rejected,
-            loss=self.config.mix,
-            beta=self.config.beta,
-            chosen_lengths=pairs.chosen_lengths,
-            rejected_lengths=pairs.rejected_lengths,
-            mean_chosen_length=pairs.mean_chosen_length,
-            mean_sides=pairs.mean_sides,
-            **self.config.loss_options,
-        )
-
     def prediction_step(
         self, model: nn.Module, inputs: dict[str, Any], *_args: Any, **_kwargs: Any
     ) -> tuple[Tensor, None, None]:
@@ -352,18 +312,6 @@ class PreferenceTrainer(SafeSaving, ExactResume, Trainer):  # type: ignore[misc]
         """Return what the Trainer's estimate says for all parts."""
         estimate = super().floating_point_ops
         return float(sum(estimate(part["model"]) for part in inputs["parts"]))
-
-    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Log with the metrics gathered since the last time."""
-        # an evaluation logs its loss under a prefix of the caller's choice, "eval" by default
-        found = [name.removesuffix("loss") for name in logs if name.endswith("_loss")]
-        prefix = next((name for name in found if name != "train_"), "")
-        means = self._means["eval" if prefix else "train"].take(self._sum_over_processes)
-        super().log(logs | {prefix + name: value for name, value in means.items()}, *args, **kwargs)
-
-    def _sum_over_processes(self, values: Tensor) -> Tensor:
-        total: Tensor = self.accelerator.reduce(values, reduction="sum")
-        return total
 
     def _check_step_0(
         self, model: nn.Module, pairs: PairLogps, result: PreferenceLoss, inputs: Part

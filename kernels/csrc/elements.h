@@ -34,7 +34,9 @@ ALWAYS_INLINE void write_element(char *row, int64_t j, float value, int half)
         return;
     }
     union { float value; uint32_t bits; } u = {value};
-    ((uint16_t *)row)[j] = (uint16_t)((u.bits + 0x8000) >> 16); /* to nearest */
+    uint32_t nearest = (u.bits + 0x8000) >> 16;
+    /* The sum runs over where a NaN has all its bits set; no NaN may become a number. */
+    ((uint16_t *)row)[j] = (uint16_t)(magnitude(value) > 0x7f800000 ? 0x7fc0 : nearest);
 }
 
 /* The dot product of two rows, summed in float32. bfloat16 numbers are taken by twos: each half of a

@@ -17,15 +17,13 @@ from clairkit.kernels.backends import (
     backend_state,
     choose_backend,
 )
+from clairkit.kernels.counted import Counted
+from clairkit.kernels.function import Call, tiled_logps
 from clairkit.kernels.gather import gather_logps
-from clairkit.kernels.options import (
-    IGNORED,
-    HeadOptions,
-    all_counted,
-    budget_bytes,
-    check_targets,
-)
+from clairkit.kernels.inputs import check_head, check_plain
+from clairkit.kernels.options import IGNORED, HeadOptions, budget_bytes
 from clairkit.kernels.preference import FusedPreference, fused_preference
+from clairkit.kernels.reference import eager_logps
 
 __all__ = ["IGNORED", "Availability", "FusedPreference", "TokenStats", "available_backends",
            "choose_backend", "fused_preference", "gather_logps", "linear_logps",
@@ -64,6 +62,7 @@ def linear_logps(
         ValueError: shapes, targets or options don't fit.
         RuntimeError: a backend asked for by name can't run here.
     """
+    check_plain(hidden=hidden, weight=weight, targets=targets, bias=bias)
     options = HeadOptions(softcap, float(logit_scale), budget_bytes(memory_budget, hidden.device))
     return _run(hidden, weight, targets, bias, options, backend)[0]
 
@@ -92,6 +91,7 @@ def linear_token_stats(
 
     No product is made for them, and no logits. Arguments and errors are those of `linear_logps`.
     """
+    check_plain(hidden=hidden, weight=weight, targets=targets, bias=bias)
     options = HeadOptions(
         softcap, float(logit_scale), budget_bytes(memory_budget, hidden.device), statistics=True
     )
@@ -102,24 +102,22 @@ def _run(
     hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None, options: HeadOptions,
     backend: str,
 ) -> tuple[Tensor, ...]:  # fmt: skip
-    """Check, leave ignored tokens out, run a backend, and put zeros in their place."""
-    _check_shapes(hidden, weight, targets, bias)
-    dtype = _compute_dtype(hidden, weight)
-    if backend == "auto":
-        backend, _ = choose_backend(hidden.device, dtype)
-    elif backend not in BACKENDS:
+    """Check, and run a backend; "auto" is resolved where the tensors' values are at hand."""
+    check_head(hidden, weight, targets, bias)
+    if backend not in ("auto", *BACKENDS):
         raise ValueError(f"unknown backend {backend!r}: known are auto, {', '.join(BACKENDS)}")
-    elif not (state := backend_state(backend)).available:
+    if backend != "auto" and not (state := backend_state(backend)).available:
         raise RuntimeError(f"backend {backend!r} can't run here: {state.reason}")
-    compute = BACKENDS[backend]
+    dtype = _compute_dtype(hidden, weight)
+    if backend != "eager":
+        call = Call(options, backend, dtype, padded=torch.compiler.is_compiling())
+        return tiled_logps(hidden, weight, targets, bias, call)
     with torch.autocast(hidden.device.type, enabled=False):
-        if all_counted(targets, len(weight)):
-            return compute(hidden.to(dtype), weight, targets, bias, options)
-        mask = targets != IGNORED
-        valid = targets[mask]
-        check_targets(valid, len(weight))
-        found = compute(hidden[mask].to(dtype), weight, valid, bias, options)
-    return tuple(values.new_zeros(len(targets)).masked_scatter(mask, values) for values in found)
+        counted = Counted.of(targets, len(weight))
+        found = eager_logps(
+            counted.pick(hidden).to(dtype), weight, counted.pick(targets), bias, options
+        )
+        return tuple(counted.spread(values) for values in found)
 
 
 def _compute_dtype(hidden: Tensor, weight: Tensor) -> torch.dtype:
@@ -130,17 +128,3 @@ def _compute_dtype(hidden: Tensor, weight: Tensor) -> torch.dtype:
         dtype = torch.get_autocast_dtype(device)
     # exp(logit - anchor) leaves float16's range
     return torch.float32 if dtype == torch.float16 else dtype
-
-
-def _check_shapes(hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None) -> None:
-    if hidden.ndim != 2 or weight.ndim != 2 or hidden.shape[1] != weight.shape[1]:
-        raise ValueError(
-            "hidden must be [N, D] and weight [V, D]: "
-            f"received {list(hidden.shape)} and {list(weight.shape)}"
-        )
-    if targets.shape != hidden.shape[:1] or targets.dtype != torch.int64:
-        raise ValueError(
-            f"targets must be int64 [{len(hidden)}]: received {targets.dtype} {list(targets.shape)}"
-        )
-    if bias is not None and bias.shape != weight.shape[:1]:
-        raise ValueError(f"bias must be [{len(weight)}]: received {list(bias.shape)}")

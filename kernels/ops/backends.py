@@ -7,16 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from clairkit.kernels.function import tiled_logps
-from clairkit.kernels.options import HeadOptions
-from clairkit.kernels.reference import eager_logps
 from clairkit.kernels.tiles import TorchTiles, WideTorchTiles
-
-# (hidden [N, D], weight [V, D], targets [N], bias [V] or None, options) -> (log-probs [N],), or
-# with options.statistics (log-probs, entropy, hits, mean logits), each [N]
-Backend = Callable[[Tensor, Tensor, Tensor, Tensor | None, HeadOptions], tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True)
@@ -27,43 +19,37 @@ class Availability:
     reason: str
 
 
-def torch_logps(
-    hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None, options: HeadOptions
-) -> tuple[Tensor, ...]:
+def _torch_tiles(device: torch.device) -> TorchTiles:
     """The tiled pass in torch ops, on any device."""
-    tiles = WideTorchTiles if hidden.is_cuda else TorchTiles
-    return tiled_logps(tiles, hidden, weight, targets, bias, options)
+    return WideTorchTiles() if device.type == "cuda" else TorchTiles()
 
 
-def native_logps(
-    hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None, options: HeadOptions
-) -> tuple[Tensor, ...]:
+def _native_tiles(device: torch.device) -> TorchTiles:
     """The tiled pass with its element-wise part in C, on a CPU."""
-    if hidden.device.type != "cpu":
-        raise RuntimeError(f"backend 'native' runs on a CPU: hidden is on {hidden.device}")
+    if device.type != "cpu":
+        raise RuntimeError(f"backend 'native' runs on a CPU: hidden is on {device}")
     from clairkit.kernels.native import NativeTiles
 
-    return tiled_logps(NativeTiles, hidden, weight, targets, bias, options)
+    return NativeTiles()
 
 
-def triton_logps(
-    hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None, options: HeadOptions
-) -> tuple[Tensor, ...]:
+def _triton_tiles(device: torch.device) -> TorchTiles:
     """The tiled pass with product and exponentials fused in one Triton kernel, on a GPU."""
     from clairkit.kernels.triton import interpreted
     from clairkit.kernels.triton.tiles import TritonTiles
 
-    if hidden.device.type != "cuda" and not interpreted():
-        raise RuntimeError(f"backend 'triton' runs on a GPU: hidden is on {hidden.device}")
-    return tiled_logps(TritonTiles, hidden, weight, targets, bias, options)
+    if device.type != "cuda" and not interpreted():
+        raise RuntimeError(f"backend 'triton' runs on a GPU: hidden is on {device}")
+    return TritonTiles()
 
 
-BACKENDS: dict[str, Backend] = {
-    "triton": triton_logps,
-    "native": native_logps,
-    "torch": torch_logps,
-    "eager": eager_logps,
+# What makes a pass's tile operations for a device; "eager" has no tiles.
+TILES: dict[str, Callable[[torch.device], TorchTiles]] = {
+    "triton": _triton_tiles,
+    "native": _native_tiles,
+    "torch": _torch_tiles,
 }
+BACKENDS = (*TILES, "eager")
 
 
 def _triton_state() -> Availability:

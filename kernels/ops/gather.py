@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from clairkit.kernels.options import IGNORED, check_targets
+from clairkit.kernels.inputs import FLOATS, check_memory, check_plain, check_targets
+from clairkit.kernels.options import IGNORED
+from clairkit.kernels.reference import logits_gradient
 
 BACKENDS = ("triton", "torch")
 # Elements that the torch path widens at a time: 32 MB of float32.
@@ -55,6 +56,7 @@ def gather_logps(
         ValueError: shapes, strides or targets don't fit; a leaf to be overwritten.
         RuntimeError: Triton was asked for and can't run here.
     """
+    check_plain(logits=logits, targets=targets)
     _check(logits, targets)
     if inplace and torch.is_grad_enabled() and logits.requires_grad:
         _check_overwriting(logits)
@@ -77,7 +79,6 @@ class _GatherLogps(torch.autograd.Function):
         return logps.view(targets.shape)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         if ctx.spent:
             raise RuntimeError(
@@ -85,6 +86,8 @@ class _GatherLogps(torch.autograd.Function):
                 "logits with their gradient: pass inplace=False"
             )
         logits, flat, *vectors = ctx.saved_tensors
+        if torch.is_grad_enabled():  # to be differentiated again: the logits must stay
+            return _differentiable(logits, flat, gradient), None, None
         ctx.spent = ctx.options.inplace
         out = logits.detach() if ctx.options.inplace else torch.empty(
             logits.shape, dtype=logits.dtype, device=logits.device
@@ -95,6 +98,16 @@ class _GatherLogps(torch.autograd.Function):
         if ctx.options.inplace:
             torch.autograd.graph.increment_version(logits)
         return out, None, None
+
+
+def _differentiable(logits: Tensor, flat: Tensor, gradient: Tensor) -> Tensor:
+    """Return the logits' gradient as a function that has a gradient."""
+    valid = flat != IGNORED
+    rows = logits.reshape(len(flat), -1)[valid]
+    dtype = torch.promote_types(rows.dtype, torch.float32)
+    d_rows = logits_gradient(rows.to(dtype), flat[valid], gradient.reshape(-1)[valid])
+    zeros = logits.new_zeros(len(flat), logits.shape[-1])
+    return zeros.index_put((valid,), d_rows.to(logits.dtype)).view(logits.shape)
 
 
 def _triton_sums(rows: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
@@ -194,14 +207,13 @@ def _choose(logits: Tensor, backend: str) -> str:
 
 def _check(logits: Tensor, targets: Tensor) -> None:
     shape = list(logits.shape)
-    if logits.ndim < 2 or not logits.is_floating_point() or not shape[-1]:
+    if logits.ndim < 2 or logits.dtype not in FLOATS or not shape[-1]:
         raise ValueError(f"logits must be floats [..., V]: received {logits.dtype} {shape}")
     if targets.shape != logits.shape[:-1] or targets.dtype != torch.int64:
         raise ValueError(
             f"targets must be int64 {shape[:-1]}: received {targets.dtype} {list(targets.shape)}"
         )
-    if targets.device != logits.device:
-        raise ValueError(f"targets are on {targets.device}, logits on {logits.device}")
+    check_memory(logits=logits, targets=targets)
     strided = logits.stride(-1) != 1 and shape[-1] > 1
     if strided or (logits.ndim > 3 and not logits.is_contiguous()):
         raise ValueError(

@@ -12,7 +12,7 @@ _MIN_PARALLEL = 1 << 16
 
 
 class NativeTiles(TorchTiles):
-    """As `TorchTiles`; tiles of other dtypes, and all under torch.compile, take its operations.
+    """As `TorchTiles`; tiles of other dtypes take its operations.
 
     Args:
         variant: index into `variant_names()`, 0 for the widest instruction set of this CPU.
@@ -33,7 +33,7 @@ class NativeTiles(TorchTiles):
             )
         from clairkit.kernels import _native
 
-        hidden, weight = tile.hidden, tile.weight
+        hidden, weight = _by_rows(tile.hidden), _by_rows(tile.weight)
         if out is None:
             out = self.room("products", hidden, len(hidden), len(weight))
         z = tile.products(out)
@@ -43,9 +43,8 @@ class NativeTiles(TorchTiles):
         vectors = (anchor, own, totals, *(getattr(sums, name, None) for name in _SUMS))
         # Kept alive until the pass is over; sums are contiguous as they are made.
         vectors = tuple(None if v is None else v.contiguous() for v in vectors)
-        mend = half and hidden.stride(1) == weight.stride(1) == 1
         _native.tile_pass(
-            (_address(z), _address(out) if write else 0, _address(hidden) if mend else 0,
+            (_address(z), _address(out) if write else 0, _address(hidden) if half else 0,
              _address(weight), _address(bias), _address(inside), *map(_address, vectors)),
             (*z.shape, z.stride(0), out.stride(0), hidden.shape[1], hidden.stride(0),
              weight.stride(0)),
@@ -104,6 +103,11 @@ def _address(tensor: Tensor | None) -> int:
     return 0 if tensor is None else tensor.data_ptr()
 
 
+def _by_rows(matrix: Tensor) -> Tensor:
+    """Return a matrix whose rows stand in one piece each."""
+    return matrix if matrix.stride(1) == 1 or matrix.shape[1] == 1 else matrix.contiguous()
+
+
 def _plain(*tensors: Tensor) -> bool:
     return all(tensor.is_contiguous() for tensor in tensors)
 
@@ -113,6 +117,4 @@ def _threads(tensor: Tensor) -> int:
 
 
 def _takes(tensor: Tensor) -> bool:
-    # A compiler can't see that the C pass writes, and would move or drop what depends on it.
-    traced = torch.compiler.is_compiling()
-    return tensor.dtype in (torch.float32, torch.bfloat16) and not traced
+    return tensor.dtype in (torch.float32, torch.bfloat16)

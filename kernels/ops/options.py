@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from clairkit.kernels.memory import free_memory
 
@@ -13,6 +12,10 @@ IGNORED = -100  # the target of a token that has no loss
 
 # Room for the products of a small batch; a large one gains nothing from so little.
 DEFAULT_BUDGET = 32 << 20
+
+
+# Normal numbers of float32. A softcap below them would have no reciprocal, or be 0: none.
+_LEAST, _MOST = torch.finfo(torch.float32).tiny, torch.finfo(torch.float32).max
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,16 @@ class HeadOptions:
     statistics: bool = False
 
     def __post_init__(self) -> None:
-        if self.softcap is not None and not self.softcap > 0:
-            raise ValueError(f"softcap must be positive or None: received {self.softcap!r}")
-        if not 0 < abs(self.logit_scale) < float("inf"):
-            raise ValueError(f"logit_scale must be finite, not 0: received {self.logit_scale!r}")
+        if self.softcap is not None and not _LEAST <= self.softcap <= _MOST:
+            raise ValueError(
+                "softcap must be None or a positive number of float32's normal range: "
+                f"received {self.softcap!r}"
+            )
+        if not _LEAST <= abs(self.logit_scale) <= _MOST:
+            raise ValueError(
+                "logit_scale must be finite, not 0, and within float32's normal range: "
+                f"received {self.logit_scale!r}"
+            )
         if self.memory_budget < 0:
             raise ValueError(f"memory_budget is in bytes: received {self.memory_budget!r}")
 
@@ -44,23 +53,6 @@ def budget_bytes(memory_budget: int | str | None, device: torch.device) -> int:
         return DEFAULT_BUDGET
     if memory_budget == "auto":
         return free_memory(device) // 4
-    if isinstance(memory_budget, int):
+    if isinstance(memory_budget, int) and not isinstance(memory_budget, bool):
         return memory_budget
     raise ValueError(f'memory_budget must be bytes, "auto" or None: received {memory_budget!r}')
-
-
-def all_counted(targets: Tensor, vocabulary: int) -> bool:
-    """Return whether every target lies in the vocabulary: none is ignored, none wrong."""
-    if not len(targets):
-        return True
-    smallest, largest = torch.stack(torch.aminmax(targets)).tolist()  # a GPU is waited for once
-    return bool(smallest >= 0 and largest < vocabulary)
-
-
-def check_targets(targets: Tensor, vocabulary: int) -> None:
-    """Raise ValueError unless all targets, ignored ones apart, lie in the vocabulary."""
-    bad = targets[(targets != IGNORED) & ((targets < 0) | (targets >= vocabulary))]
-    if len(bad):
-        raise ValueError(
-            f"targets must lie in [0, {vocabulary}) or be -100: received {int(bad[0])}"
-        )

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from clairkit.kernels.inputs import check_plain
 
 _REMEDY = "use clairkit.losses.preference_loss on the summed log-probs"
 _DEFAULTS = {"label_smoothing": 0.0, "discopop_tau": 0.05}
@@ -69,6 +70,7 @@ def fused_preference(
             TRITON_INTERPRET=1, takes those of a CPU).
     """
     options = _Options(loss, float(beta), float(label_smoothing), float(discopop_tau))
+    check_plain(token_logps=token_logps, offsets=offsets, reference=reference, lengths=lengths)
     _check_device(token_logps.device)
     _check_options(options)
     _check_tensors(token_logps, offsets, reference, lengths)
@@ -114,27 +116,47 @@ class _Preference(torch.autograd.Function):
                 num_warps=kernels.NUM_WARPS, num_stages=kernels.NUM_STAGES,
                 enable_fp_fusion=configs.FUSE_MULTIPLY_ADD,
             )  # fmt: skip
-        ctx.save_for_backward(coefficients, offsets)
+        ctx.save_for_backward(coefficients, offsets, token_logps)
         ctx.tokens = len(token_logps)
         ctx.mark_non_differentiable(losses, rewards, sums, coefficients)
         return mean, losses, rewards, sums, coefficients
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        from clairkit.kernels.triton import configs
-        from clairkit.kernels.triton import preference as kernels
+        coefficients, offsets, token_logps = ctx.saved_tensors
+        with torch.no_grad():
+            found = _spread(gradient, coefficients, offsets, ctx.tokens)
+        if torch.is_grad_enabled():
+            found = _Once.apply(found, token_logps, gradient)  # type: ignore[no-untyped-call]
+        return found, None, None, None, None
 
-        coefficients, offsets = ctx.saved_tensors
-        token_gradients = coefficients.new_zeros(ctx.tokens)
-        with torch.cuda.device_of(coefficients):  # type: ignore[no-untyped-call]
-            kernels.spread_kernel[(len(coefficients),)](
-                coefficients, offsets, gradient.contiguous(), token_gradients, ctx.tokens,
-                TOKENS=kernels.SPREAD_TOKENS,
-                num_warps=kernels.SPREAD_WARPS, num_stages=kernels.NUM_STAGES,
-                enable_fp_fusion=configs.FUSE_MULTIPLY_ADD,
-            )  # fmt: skip
-        return token_gradients, None, None, None, None
+
+class _Once(torch.autograd.Function):
+    """Passes a gradient on that can't be differentiated: whoever tries is told."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, *inputs: Tensor) -> Tensor:
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> None:
+        raise RuntimeError(f"fused_preference has no second derivative: {_REMEDY}")
+
+
+def _spread(gradient: Tensor, coefficients: Tensor, offsets: Tensor, tokens: int) -> Tensor:
+    """Return the gradient of token log-probs [N], of that of the loss []."""
+    from clairkit.kernels.triton import configs
+    from clairkit.kernels.triton import preference as kernels
+
+    token_gradients = coefficients.new_zeros(tokens)
+    with torch.cuda.device_of(coefficients):  # type: ignore[no-untyped-call]
+        kernels.spread_kernel[(len(coefficients),)](
+            coefficients, offsets, gradient.contiguous(), token_gradients, tokens,
+            TOKENS=kernels.SPREAD_TOKENS,
+            num_warps=kernels.SPREAD_WARPS, num_stages=kernels.NUM_STAGES,
+            enable_fp_fusion=configs.FUSE_MULTIPLY_ADD,
+        )  # fmt: skip
+    return token_gradients
 
 
 def _check_device(device: torch.device) -> None:
@@ -188,10 +210,6 @@ def _check_tensors(
         )
     if lengths is not None and lengths.shape != reference.shape:
         raise ValueError(f"lengths must be [{2 * pairs}]: received {_describe(lengths)}")
-    tensors = [offsets, reference, *([] if lengths is None else [lengths])]
-    if any(tensor.device != token_logps.device for tensor in tensors):
-        places = ", ".join(str(tensor.device) for tensor in (token_logps, *tensors))
-        raise ValueError(f"all tensors must be on one device: received {places}")
 
 
 def _describe(tensor: Tensor) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from clairkit.kernels.options import HeadOptions
+from clairkit.kernels.options import IGNORED, HeadOptions
 
 
 def head_logits(
@@ -24,6 +24,48 @@ def head_logits(
         if options.softcap is not None:
             logits = options.softcap * torch.tanh(logits / options.softcap)
         return options.logit_scale * logits
+
+
+def eager_gradients(
+    coefficients: Tensor,
+    inputs: tuple[Tensor, Tensor, Tensor, Tensor | None],
+    options: HeadOptions,
+    wanted: tuple[bool, bool, bool],
+) -> tuple[Tensor | None, ...]:
+    """Return the wanted gradients of hidden, weight and bias as functions that have gradients.
+
+    Args:
+        coefficients: [N], dloss/dlogps.
+        inputs: hidden, weight, targets, which may be ignored, and bias or None.
+        options: of the head.
+        wanted: of the three; None stands for what is not.
+    """
+    hidden, weight, targets, bias = inputs
+    mask = targets != IGNORED
+    chosen = hidden[mask]
+    logits = head_logits(chosen, weight, bias, options)
+    d_logits = logits_gradient(logits, targets[mask], coefficients[mask]) * options.logit_scale
+    if options.softcap is not None:
+        capped = logits / (options.softcap * options.logit_scale)
+        d_logits = d_logits * (1 - capped * capped)
+    found: list[Tensor | None] = [None, None, None]
+    if wanted[0]:
+        rows = (d_logits @ weight.to(logits.dtype)).to(hidden.dtype)
+        found[0] = torch.zeros_like(hidden).index_put((mask,), rows)
+    if wanted[1]:
+        found[1] = (d_logits.T @ chosen.to(logits.dtype)).to(weight.dtype)
+    if wanted[2] and bias is not None:
+        found[2] = d_logits.sum(0).to(bias.dtype)
+    return tuple(found)
+
+
+def logits_gradient(logits: Tensor, targets: Tensor, coefficients: Tensor) -> Tensor:
+    """Return the gradient of logits [N, V], given dloss/dlogps [N], as one that has a gradient."""
+    index = targets[:, None]
+    log_probabilities = torch.log_softmax(logits, -1)
+    own = -torch.expm1(log_probabilities.gather(1, index))  # 1 - p has lost its digits near p = 1
+    found = (-log_probabilities.exp()).scatter(1, index, own)
+    return coefficients.to(logits.dtype)[:, None] * found
 
 
 def eager_logps(

@@ -13,22 +13,19 @@ is 2*N*V*D operations, "one NVD" below being half of that. What is spent:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from clairkit.kernels.buffer_cache import lease
 from clairkit.kernels.options import HeadOptions
-from clairkit.kernels.spare import Spare, may_be_left
 from clairkit.kernels.tiles import Sums, Tile, TileHead, TorchTiles
 
-# Rows whose sum of exponentials passes this are anchored at their maximum instead: divided by it, a
-# small coefficient times a hidden state is still a normal number.
-_OVERFLOW = 1e20
-# A pass leaves no more than so many bytes of kept exponentials to the next one.
-_MOST_SPARE = 1 << 30
-_KEPT: Spare[Tensor] = Spare()
+# Rows whose sum of exponentials passes this are done again: divided by it, a small coefficient
+# times a hidden state is still a normal number.
+OVERFLOW = 1e20
 
 
 @dataclass(frozen=True)
@@ -70,6 +67,18 @@ class Kept:
         block = self.memory[columns.start * self.tokens : columns.stop * self.tokens]
         return block.view(self.tokens, -1)
 
+    def put(self, rows: Tensor, columns: slice, values: Tensor) -> None:
+        """Write values [T, C] of some rows, in columns that need not be those of a tile."""
+        count = (len(self.memory) - 1) // self.tokens
+        first = columns.start - columns.start % self.width
+        for start in range(first, min(columns.stop, count), self.width):
+            tile = slice(start, min(start + self.width, count))
+            block = self.tile(tile)
+            low, high = max(tile.start, columns.start), min(tile.stop, columns.stop)
+            if block is not None:
+                part = values[:, low - columns.start : high - columns.start]
+                block[rows, low - start : high - start] = part.to(block.dtype)
+
     def put_own(self, targets: Tensor, own: Tensor) -> None:
         """Write own [N] into each row's target column, in one launch and without a host sync."""
         count = (len(self.memory) - 1) // self.tokens
@@ -102,13 +111,14 @@ class Found:
     logps: Tensor
     anchor: Tensor
     inverse: Tensor  # 1 / sum of exp(logit - anchor) over the vocabulary
-    sums: Sums | None = None  # None once they are used
+    statistics: tuple[Tensor, ...] = ()  # entropy, hits, mean logits, where they are wanted
 
     @classmethod
     def empty(cls, like: Tensor, *, statistics: bool) -> Found:
         """Return room for the rows of `like` [N]."""
-        a, b, c = (torch.empty_like(like) for _ in range(3))
-        return cls(a, b, c, Sums.zeros(like, statistics=statistics))
+        kinds = (like.dtype, torch.bool, like.dtype) if statistics else ()
+        more = tuple(torch.empty_like(like, dtype=kind) for kind in kinds)
+        return cls(torch.empty_like(like), torch.empty_like(like), torch.empty_like(like), more)
 
     def own(self) -> Tensor:
         """What stands in a target's column so that all columns share the factor -inverse.
@@ -119,11 +129,23 @@ class Found:
         return torch.expm1(self.logps) / self.inverse
 
     def put(self, rows: slice | Tensor, other: Found) -> None:
-        """Overwrite some rows."""
-        self.logps[rows], self.anchor[rows] = other.logps, other.anchor
-        self.inverse[rows] = other.inverse
-        if self.sums is not None and other.sums is not None:
-            self.sums.put(rows, other.sums)
+        """Overwrite some rows, in the dtypes that are here."""
+        for own, new in zip(self._vectors(), other._vectors(), strict=True):
+            own[rows] = new.to(own.dtype)
+
+    def to(self, dtype: torch.dtype) -> Found:
+        """Return the same with sums of a dtype."""
+        logps, anchor, inverse, *more = (
+            vector if vector.dtype == torch.bool else vector.to(dtype) for vector in self._vectors()
+        )
+        return Found(logps, anchor, inverse, tuple(more))
+
+    def _vectors(self) -> tuple[Tensor, ...]:
+        return self.logps, self.anchor, self.inverse, *self.statistics
+
+
+# (exponentials [T, C] of a tile, its tokens, its columns) -> None: some rows are overwritten
+Overwrite = Callable[[Tensor, slice, slice], None]
 
 
 def blocks(size: int, tile: int) -> Iterator[slice]:
@@ -144,8 +166,12 @@ def with_target_logits(hidden: Tensor, targets: Tensor, head: Head) -> Rows:
 
 def forward_pass(
     rows: Rows, head: Head, *, want_gradient: bool, kept: Kept | None = None
-) -> tuple[Found, Tensor | None]:
-    """Return (what was found, G [N, D] in hidden's dtype or None); fills `kept`."""
+) -> tuple[Found, Tensor | None, Tensor]:
+    """Return (what was found, G [N, D] in hidden's dtype or None, index of doubtful rows).
+
+    Fills `kept`. Doubtful rows are those whose sums may be wrong, and their G and exponentials
+    with them: `exact_rows` makes them again.
+    """
     found = Found.empty(rows.logit, statistics=head.options.statistics)
     gradient = torch.empty_like(rows.hidden) if want_gradient else None
     keeps = kept is not None  # in the tiles of the backward pass
@@ -155,18 +181,27 @@ def forward_pass(
     for block in blocks(len(rows.hidden), tokens):
         part = rows.part(block)
         room = None if gradient is None else gradient[block]
-        found.put(block, _token_block(part, head, part.logit, width, room, kept, block))
-    _anchor_at_maximum(rows, head, found, gradient, (tokens, width), kept)
-    if kept is not None:
-        kept.put_own(rows.targets, found.own() * rows.slope)
-    return found, gradient
+        # A row of NaN could spoil others: some libraries' products read past the end of a row.
+        anchor = torch.where(part.logit.isfinite(), part.logit, 0.0)
+        found.put(block, token_block(part, head, anchor, width, room, kept, block))
+    return found, gradient, _doubtful(rows, head, found)
 
 
-def _token_block(
+def _doubtful(rows: Rows, head: Head, found: Found) -> Tensor:
+    """Return the index of rows whose sum overflowed or whose logits are too large to trust it."""
+    sound = found.logps > -math.log(OVERFLOW)
+    sound &= rows.logit.abs() <= head.tiles.most_logit(head.dtype)
+    # One wait in the usual case, as `nonzero` would be one, too.
+    if sound.all().item():
+        return rows.targets.new_empty(0)
+    return (~sound).nonzero()[:, 0]
+
+
+def token_block(
     rows: Rows, head: Head, anchor: Tensor, width: int, gradient: Tensor | None,
     kept: Kept | None, place: slice | Tensor,
 ) -> Found:  # fmt: skip
-    """Return what some tokens have against `anchor` [T].
+    """Return what some tokens have against `anchor` [T]: their target's logit, or the largest one.
 
     Writes G into `gradient` [T, D], and exponentials into the rows `place` of `kept`.
     """
@@ -177,52 +212,36 @@ def _token_block(
         total = head.tiles.room("total", anchor, *gradient.shape).zero_()
     for columns in blocks(len(head.weight), width):
         weight = head.rows(columns)
-        block = None if kept is None else kept.tile(columns)
+        block = None if kept is None or isinstance(place, Tensor) else kept.tile(columns)
         out = None if block is None else block[place]
         tile = Tile(rows.hidden, weight, rows.targets, columns, element)
-        write = total is not None or out is not None
+        write = total is not None or out is not None or isinstance(place, Tensor)
         e = head.tiles.exponentials(tile, anchor, sums=sums, write=write, out=out)
         if total is not None and e is not None:
             head.tiles.accumulate(total, e, weight)
-        if block is not None and out is not None and isinstance(place, Tensor):
-            block[place] = out  # it is a copy
-    own = torch.exp(rows.logit - anchor)
-    inverse = 1 / (own + sums.exponentials)
-    logps = (rows.logit - anchor) - torch.log1p(sums.exponentials + (own - 1))
+        if kept is not None and isinstance(place, Tensor) and e is not None:
+            kept.put(place, columns, e)
+    gap = rows.logit - anchor
+    own = torch.exp(gap)
+    # The sum over all columns, less 1. The anchor's column alone makes it 0 at least.
+    others = (sums.exponentials + (own - 1)).clamp_(min=0)
+    inverse = 1 / (1 + others)
     if gradient is not None and total is not None:
         factors = sums.exponentials * rows.slope * inverse
         head.tiles.combine(gradient, factors, head.weight, rows.targets, -inverse, total)
-    return Found(logps, anchor, inverse, sums)
+    statistics = _statistics(rows, sums, own, others, len(head.weight))
+    return Found(gap - torch.log1p(others), anchor, inverse, statistics)
 
 
-def _anchor_at_maximum(
-    rows: Rows, head: Head, found: Found, gradient: Tensor | None, shape: tuple[int, int],
-    kept: Kept | None,
-) -> None:  # fmt: skip
-    """Redo, in place, the rare rows whose exponentials were cut or overflowed."""
-    least = -math.log(_OVERFLOW)
-    # One small kernel and one wait in the usual case; NaN is no number above the least.
-    if not len(found.logps) or found.logps.amin().item() > least:
-        return
-    redo = (~(found.logps > least)).nonzero()[:, 0]
-    for chunk in blocks(len(redo), shape[0]):
-        index = redo[chunk]
-        part = rows.part(index)
-        anchor = _maximum(part, head, shape[1])
-        room = None if gradient is None else torch.empty_like(part.hidden)
-        found.put(index, _token_block(part, head, anchor, shape[1], room, kept, index))
-        if gradient is not None and room is not None:
-            gradient[index] = room
-
-
-def _maximum(rows: Rows, head: Head, width: int) -> Tensor:
-    """Return the largest logit of each token, [T]."""
-    element, sums = head.tile_head(), Sums.zeros(rows.logit, statistics=True)
-    for columns in blocks(len(head.weight), width):
-        tile = Tile(rows.hidden, head.rows(columns), rows.targets, columns, element)
-        head.tiles.exponentials(tile, rows.logit, sums=sums, write=False)
-    assert sums.largest is not None  # statistics were asked for
-    return torch.maximum(sums.largest, rows.logit)
+def _statistics(
+    rows: Rows, sums: Sums, own: Tensor, others: Tensor, vocabulary: int
+) -> tuple[Tensor, ...]:
+    """Return (entropy, hits, mean logits) where their sums were made."""
+    if sums.weighted is None or sums.logits is None or sums.largest is None:
+        return ()
+    mean_exponent = (sums.weighted + torch.xlogy(own, own)) / (1 + others)
+    entropy = (torch.log1p(others) - mean_exponent).clamp_(min=0)
+    return entropy, rows.logit >= sums.largest, (sums.logits + rows.logit) / vocabulary
 
 
 def backward_pass(
@@ -231,15 +250,24 @@ def backward_pass(
     found: Found,
     coefficients: Tensor,
     kept: Kept | None,
-    wanted: tuple[bool, bool, bool],
+    exact: Overwrite | None,
+    wanted: Sequence[bool],
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """Return the gradients of hidden [N, D], weight [V, D] and bias [V], given dloss/dlogps [N].
 
-    `inputs` are hidden and targets. A gradient that is not `wanted` is None, and costs neither
-    products nor memory.
+    A gradient that is not wanted is None, and costs neither products nor memory.
 
     Vocabulary tiles are the outer loop, so that each part of the weight's gradient is written
     once, in the weight's dtype, from a float32 sum.
+
+    Args:
+        inputs: hidden and targets.
+        head: as in the forward pass.
+        found: by it.
+        coefficients: [N].
+        kept: by it; other exponentials are made again.
+        exact: overwrites those of doubtful rows; None where there are none.
+        wanted: which of the three.
     """
     element = head.tile_head()
     all_hidden, all_targets = inputs
@@ -268,6 +296,8 @@ def backward_pass(
                     tile, found.anchor[block], own=own[block], totals=totals[block]
                 )
                 assert e is not None  # write is True
+                if exact is not None:
+                    exact(e, block, columns)
             else:
                 e = kept_tile[block]
             if d_bias is not None:
@@ -318,15 +348,4 @@ def room_to_keep(hidden: Tensor, head: Head) -> Kept | None:
         columns -= columns % width
     if not columns * len(hidden):
         return None
-    size = columns * len(hidden) + 1
-    memory = _KEPT.take() if may_be_left(hidden) else None
-    if memory is None or len(memory) < size or memory.dtype != hidden.dtype:
-        memory = hidden.new_empty(size)
-    return Kept(memory[:size], len(hidden), width)
-
-
-def leave(kept: Kept) -> None:
-    """Leave its memory to the next pass; it is not read any more."""
-    memory = kept.memory
-    if may_be_left(memory) and memory.numel() * memory.element_size() <= _MOST_SPARE:
-        _KEPT.leave(memory)
+    return Kept(lease(hidden, columns * len(hidden) + 1), len(hidden), width)

@@ -14,16 +14,19 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from clairkit.kernels.buffer_cache import Slot, reusable
 from clairkit.kernels.options import HeadOptions
-from clairkit.kernels.spare import Spare, may_be_left
 
 # exp(76) summed over 10^5 columns is still finite in float32.
 MAX_EXPONENT = 76.0
 # Of a row's sum: what a rounded product must hold to be made again without rounding.
 SHARE_TO_MEND = 1 / 256
+# A larger logit is off by up to a nat where products are rounded to bfloat16, so that a row's mass
+# may lie in other columns than it seems to; and by 1e-4 where they are summed in float32, by 1e-6
+# where in float64.
+_MOST_LOGIT, _MOST_LOGIT_WIDE = 256.0, 1e9
 
-
-_SCRATCH: Spare[dict[str, Tensor]] = Spare()
+_SCRATCH: Slot[dict[str, Tensor]] = Slot()
 
 
 def _has_matrix_unit() -> bool:
@@ -120,8 +123,8 @@ class TorchTiles:
 
         A fresh tensor for every tile would be given back to the system and faulted in again.
         """
-        if not self._scratch and may_be_left(like):
-            self._scratch = _SCRATCH.take() or {}
+        if not self._scratch and reusable(like):
+            self._scratch = _SCRATCH.get() or {}
         size = math.prod(shape)
         room = self._scratch.get(name)
         if room is None or room.numel() < size or room.dtype != like.dtype:
@@ -131,8 +134,8 @@ class TorchTiles:
     def end(self) -> None:
         """Leave the scratch to the next pass; nothing that `room` gave is read after this."""
         scratch, self._scratch = self._scratch, {}
-        if scratch and all(map(may_be_left, scratch.values())):
-            _SCRATCH.leave(scratch)
+        if scratch and all(map(reusable, scratch.values())):
+            _SCRATCH.put(scratch)
 
     def shape(
         self, tokens: int, dtype: torch.dtype, *, all_tokens: bool = False, write: bool = True
@@ -151,6 +154,17 @@ class TorchTiles:
         most = elements // least if all_tokens else min(times, 2) * self.token_tile
         rows = max(min(tokens, most), 1)
         return rows, elements // max(rows, least)
+
+    def rounds(self, hidden: Tensor) -> bool:
+        """Tell whether products of such hidden states are rounded to bfloat16."""
+        return hidden.dtype == torch.bfloat16 and not hidden.is_cuda
+
+    def most_logit(self, dtype: torch.dtype) -> float:
+        """Return up to which |logit| of its target a row's sums can be trusted.
+
+        Columns that matter have logits close to it, or so far above that it shows in the sum.
+        """
+        return _MOST_LOGIT_WIDE if dtype == torch.float64 else _MOST_LOGIT
 
     def target_products(self, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
         """Return hidden[n] . weight[targets[n]], [N], products and sums at least float32."""

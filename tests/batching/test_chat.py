@@ -107,9 +107,9 @@ def test_a_template_without_an_end_of_turn_gets_the_end_of_sequence() -> None:
 
 def test_a_template_that_rewrites_the_prompt_is_refused_with_both_texts() -> None:
     template = CHATML.replace(
-        "<|im_start|>assistant\n{% endif", "<|im_start|>assistant\n<think>{% endif"
+        "<|im_start|>assistant\n{% endif", "<|im_start|>assistant\n<plan>{% endif"
     )
-    with pytest.raises(DataError, match="<think>") as caught:
+    with pytest.raises(DataError, match="<plan>") as caught:
         ChatEncoder(make_tokenizer(template)).response([USER], [ANSWER])
     assert "chat_template_kwargs" in str(caught.value)
 

@@ -19,7 +19,7 @@ import pytest
 from clairkit.cli.main import COMMANDS
 
 PROGRAM = [sys.executable, "-m", "clairkit.cli"]
-HEAVY = ("torch", "transformers", "triton", "datasets", "numpy", "rich", "pyarrow", "h11")
+HEAVY = ("torch", "transformers", "triton", "datasets", "numpy", "rich", "pyarrow", "aiohttp")
 HOSTILE = "[/foo][red] \x1b[31m\x1b]0;title\x07\x9b31m\u202e <script>alert(1)</script> =cmd()"
 SHOWN = "[/foo][red] \\x1b[31m\\x1b]0;title\\x07\\x9b31m\\u202e <script>alert(1)</script> =cmd()"
 SECRETS = {

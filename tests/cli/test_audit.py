@@ -16,6 +16,7 @@ SHOUT = "python:reviser_functions:shout"
 @pytest.fixture
 def pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Pairs of three people, in the current folder."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "generation")
     monkeypatch.chdir(tmp_path)
     rows = [{"id": f"row-{n}", "prompt": f"{HOSTILE} {n}", "answer": f"answer {n}. {HOSTILE}",
              "user": f"u{n % 3}"} for n in range(6)]  # fmt: skip
@@ -89,6 +90,54 @@ def test_remove_needs_to_know_whom(pairs: str, capsys: pytest.CaptureFixture[str
     assert run(["remove", pairs]) == 2
     assert run(["remove", pairs, "--where", "name=x"]) == 3
     assert "Columns are user" in capsys.readouterr().err
+
+
+def test_a_removal_that_was_cut_short(
+    pairs: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from clairkit.generation.audit import remove as module
+
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    given = ["remove", pairs, "--where", "user=u2"]
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "overwrite_deleted", cut)
+        assert run(given) == 130
+    capsys.readouterr()
+    assert run(["verify", pairs]) == 4
+    captured = capsys.readouterr()
+    assert "a removal was cut short" in captured.out
+    assert "give the same `clairkit remove` again" in captured.err
+    assert run(["build-pairs", "prompts.jsonl", "-o", pairs, "--reviser", SHOUT]) == 0
+    assert "A removal of 2 rows was cut short" in capsys.readouterr().err
+    assert run(given) == 0
+    assert run(["verify", pairs]) == 0
+    assert run(given) == 0  # it is done already
+
+
+def test_what_still_holds_removed_texts_is_named(
+    pairs: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    probe = Path(f"{pairs}.health.cases.jsonl")
+    probe.write_bytes(Path(pairs).read_bytes())
+    given = ["remove", pairs, "--where", "user=u2", "--json"]
+    assert run(given) == 4
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["holding"] == [str(probe)]
+    assert f"{probe}: holds texts of the removed rows" in captured.err
+    probe.unlink()
+    assert run(given) == 0
+
+
+def test_a_flipped_bit(pairs: str, capsys: pytest.CaptureFixture[str]) -> None:
+    journal = Path(f"{pairs}.journal.sqlite")
+    journal.write_bytes(journal.read_bytes().replace(b"ANSWER 2", b"ANSwER 2"))
+    before = Path(pairs).read_bytes()
+    assert run(["build-pairs", "prompts.jsonl", "-o", pairs, "--reviser", SHOUT]) == 3
+    assert "revise of row row-2" in capsys.readouterr().err
+    assert run(["verify", pairs]) == 3
+    assert Path(pairs).read_bytes() == before
 
 
 def test_shards_merge_and_go_on(pairs: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -246,7 +246,7 @@ def test_help_is_instant() -> None:
     code = (
         "import sys; sys.argv = ['clairkit', 'build-pairs', '--help']\n"
         "from clairkit.cli.main import run; run()\n"
-        "heavy = {'torch', 'transformers', 'datasets', 'numpy', 'h11', 'sqlite3'}\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'numpy', 'aiohttp', 'sqlite3'}\n"
         "print('heavy:', sorted(heavy & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -9,11 +9,14 @@ import pytest
 
 from clairkit.cli.main import run
 from clairkit.evaluation import wilson
-from clairkit.records import read_prompts
+from clairkit.intervals import mean_interval
+from clairkit.records import PromptRow, read_prompts
+from clairkit.records.leakage import prompt_digest, write_trained_prompts
 
 CHECKS = """
 def always(prompt, answer, row): return True
 def never(prompt, answer, row): return False
+def thirds(prompt, answer, row): return int(row["id"][1:]) % 3 / 3
 def half(prompt, answer, row): return 0.5
 def by_row(prompt, answer, row): return row["good"]
 def fails(prompt, answer, row): raise ValueError("[/foo] \\x1b[31m oops")
@@ -102,6 +105,68 @@ def test_answers_are_written_and_can_be_read_again(
     assert run(arguments(prompts, model, "by_row", *more)) == 2
     assert run(arguments(prompts, model, "by_row", *more, "--force")) == 0
     assert Path("answers.jsonl").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("trained", "title", "warned"),
+    [
+        (None, "on 12 prompts", False),
+        ([], "on 12 held-out prompts", False),
+        ([1, 5, 99], "on 12 prompts", True),
+    ],
+)
+def test_prompts_that_were_trained_on_are_not_held_out(
+    prompts: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    model: str,
+    trained: list[int] | None,
+    title: str,
+    warned: bool,
+) -> None:
+    import shutil
+
+    folder = tmp_path / "run" / "checkpoint-2"
+    shutil.copytree(model.removeprefix("hf:"), folder)
+    if trained is not None:
+        seen = [PromptRow(({"role": "user", "content": f"say {at}"},)) for at in trained]
+        write_trained_prompts(folder.parent, map(prompt_digest, seen))
+    given = arguments(prompts, f"hf:{folder}", "always", "--baseline", model)
+    assert run(given) == 0
+    captured = capsys.readouterr()
+    assert title in captured.out
+    assert (f"hf:{folder} was trained on 2 of these 12 prompts" in captured.err) == warned
+    assert run([*given, "--json", "--quiet"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["model"]["trained_on"] == (None if trained is None else 2 * warned)
+    assert found["baseline"]["trained_on"] is None
+
+
+def test_scores_have_an_interval(
+    prompts: str, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["--baseline", model]
+    assert run(arguments(prompts, model, "thirds", *more)) == 0
+    out = capsys.readouterr().out
+    assert "The mean score is 0.333, and between 0.1" in out
+    assert "Against the baseline: +0.000 (+0.000 to +0.000)." in out
+    assert run(arguments(prompts, model, "thirds", *more, "--json")) == 0
+    found = json.loads(capsys.readouterr().out)
+    low, high = found["model"]["mean_score_low"], found["model"]["mean_score_high"]
+    expected = mean_interval([(at % 3) / 3 for at in range(12)])
+    assert (low, high) == pytest.approx((expected.low, expected.high), abs=0.06)
+    assert found["score_difference"] == {"estimate": 0, "low": 0, "high": 0}
+    assert run(arguments(prompts, model, "by_row")) == 0
+    assert "mean score is" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--baseline", "--model", "--check"])
+def test_a_second_value_is_refused(
+    prompts: str, model: str, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = arguments(prompts, model, "always", option, "python:json:dumps")
+    assert run([*given, option, "python:json:loads"]) == 2
+    assert f"'{option}': takes one value" in capsys.readouterr().err
 
 
 def test_cut_answers_are_told(prompts: str, model: str, capsys: pytest.CaptureFixture[str]) -> None:

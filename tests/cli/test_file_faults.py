@@ -75,7 +75,7 @@ BAD_FILES: dict[str, tuple[Make, str]] = {
     "a torn last line": (holding(row(1) + row(2)[:20]), "rows.jsonl:2: "),
     "garbage in line 812": (holding(b"".join([*LINES[:811], GARBAGE])), "rows.jsonl:812: bad_json"),
     "UTF-16": (holding(row(1).decode().encode("utf-16")), "UTF-16LE"),
-    "Shift_JIS": (holding(JAPANESE.encode("shift_jis") + b"\n"), "SHIFT_JIS"),
+    "Shift_JIS": (holding(JAPANESE.encode("shift_jis") + b"\n"), "CP932"),
     "a lone surrogate": (holding(row(1).replace(b"q1", b"\\ud800")), "rows.jsonl:1: bad_unicode"),
     "deep nesting": (holding(row(1) + b"[" * 100_000 + b"\n"), "rows.jsonl:2: too_deep"),
     "a long integer": (holding(b'{"prompt": ' + b"7" * 5000 + b"}\n"), ":1: bad_number"),

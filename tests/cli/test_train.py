@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from clairkit.cli.main import run
-from clairkit.records import Pair, write_pairs
+from clairkit.records import Pair, read_pairs, write_pairs
+from clairkit.records.leakage import prompt_digest, read_trained_prompts
 
 
 @pytest.fixture
@@ -50,6 +51,23 @@ def test_it_trains_and_says_what_happened(
     assert "Kernel: native" in err
     assert "step 1/2  loss 1.000" in err
     assert (tmp_path / "run" / "model.safetensors").is_file()
+
+
+def test_a_run_says_which_prompts_it_trained_on(
+    model_folder: Path, pairs_file: Path, tmp_path: Path
+) -> None:
+    assert train(model_folder, pairs_file, tmp_path / "run") == 0
+    expected = {prompt_digest(pair) for pair in read_pairs(pairs_file)}
+    assert read_trained_prompts(tmp_path / "run") == expected
+    assert read_trained_prompts(tmp_path / "run" / "checkpoint-2") == expected
+    assert read_trained_prompts(tmp_path) is None
+
+
+def test_a_second_file_of_pairs_is_refused(
+    model_folder: Path, pairs_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(model_folder, pairs_file, tmp_path / "run", "--pairs", "more.jsonl") == 2
+    assert "'--pairs': takes one value" in capsys.readouterr().err
 
 
 def test_json_is_one_object_on_stdout(

@@ -50,12 +50,19 @@ def test_what_a_check_may_not_return(value: Any) -> None:
         score_answer(lambda *_: value, ROW, "2")
 
 
-@pytest.mark.parametrize("error", [ValueError("[/foo] \x1b[31m"), SystemExit(0)])
-def test_a_check_that_fails_is_the_users_error(error: BaseException) -> None:
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ValueError("[/foo] \x1b[31m"), "failed on row r1"),
+        (SystemExit(0), r"`.*check` tried to end the program \(SystemExit: 0\)"),
+        (GeneratorExit(), "tried to end the program"),
+    ],
+)
+def test_a_check_that_fails_is_the_users_error(error: BaseException, message: str) -> None:
     def check(*_: Any) -> bool:
         raise error
 
-    with pytest.raises(UsageError, match="failed on row r1") as caught:
+    with pytest.raises(UsageError, match=message) as caught:
         score_answer(check, ROW, "2")
     assert "\x1b" not in str(caught.value)
 

@@ -41,7 +41,7 @@ def as_json(value: Any, status: int = 200, **headers: str) -> Response:
     return Response(status, json.dumps(value).encode(), headers)
 
 
-def error(status: int, code: str = "", message: str = "no", **headers: str) -> Response:
+def error(status: int, code: str | int = "", message: str = "no", **headers: str) -> Response:
     return as_json({"error": {"message": message, "code": code}}, status, **headers)
 
 

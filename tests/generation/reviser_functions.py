@@ -40,6 +40,10 @@ def leaving(request: ReviseRequest) -> str:
     raise SystemExit(3)
 
 
+async def leaving_later(request: ReviseRequest) -> str:
+    raise SystemExit(3)
+
+
 def surrogate(request: ReviseRequest) -> str:
     return "\udcff"
 
@@ -55,3 +59,7 @@ def slow_shout(request: ReviseRequest) -> str:
 
 
 not_callable = 3
+
+
+def thoughtful(_request: AnswerRequest) -> str:
+    return "<think>\nThe user wants a sum.\n</think>\n\nThe sum is 42. I hope this helps."

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fake_server import Request, Response, Script, as_json, completion, error, revise, serving
-from test_http_client import Wire, wired
 
 from clairkit.errors import ClairError, RemoteError
 from clairkit.generation import BuildResult
@@ -26,13 +24,11 @@ def first(*responses: Response) -> Script:
     return lambda request: queue.pop(0) if queue else revise(request)
 
 
-@contextmanager
-def wired_completions(count: int) -> Iterator[Wire]:
-    """Completions that say nothing of use; the connection closes as the second one is asked for."""
-    said = completion("no revision").body
-    whole = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(said), said)
-    with wired(whole, b"", *[whole] * (count - 1)) as wire:
-        yield wire
+def in_choice(said: object) -> Response:
+    """Half an answer with an error beside it, as OpenRouter sends it."""
+    choice = {"message": {"role": "assistant", "content": "Half an ans"},
+              "finish_reason": "stop", "error": said}  # fmt: skip
+    return as_json({"choices": [choice]})
 
 
 def always(response: Response) -> Script:
@@ -54,6 +50,17 @@ def quarantined(result: BuildResult) -> list[dict[str, str]]:
         Response(body=b'{"choices": [{"mess'),
         Response(body=b'{"choices": [', reset=True),
         Response(status=500, body=b"<html>", headers={"Content-Type": "text/html"}),
+        Response(status=304),
+        Response(status=204, headers={"Content-Length": "0"}),
+        error(200, 502, "Provider returned error"),
+        error(200, 429, "Rate limit exceeded", Retry_After="0.01"),
+        error(200, "rate_limit_exceeded"),
+        error(200, "of_tomorrow"),
+        as_json({"object": "error", "message": "no", "code": 500}),
+        completion("Half an ans", "error", error={"code": 502, "message": "lost"}),
+        in_choice({"code": 503, "message": "lost"}),
+        completion("Half an ans", "abort"),
+        completion("Half an ans", "INSUFFICIENT_SYSTEM_RESOURCE"),
     ],
     ids=lambda fault: f"{fault.status}-{fault.headers.get('Retry_After')}-{fault.body[:14]!r}",
 )
@@ -61,15 +68,6 @@ def test_a_passing_fault_is_retried(build: Build, fault: Response) -> None:
     with serving(first(fault, fault)) as server:
         result = build(server.url)
     assert (result.pairs, result.calls, len(server.requests)) == (1, 3, 3)
-
-
-def test_a_connection_that_went_stale_costs_a_call_and_no_try(build: Build) -> None:
-    with wired_completions(4) as wire:
-        url = f"http://127.0.0.1:{wire.port}/v1"
-        policy = RetryPolicy(tries=1, consecutive=1)
-        result = build(url, rows=2, concurrency=1, policy=policy)
-        assert (result.counts, result.calls) == ({"parse_error": 2}, 2 * 2 + 1)
-        assert (len(wire.heads), wire.connections) == (5, 2)
 
 
 def test_a_stalled_body_ends_by_the_time_out(build: Build) -> None:
@@ -129,6 +127,11 @@ def test_429_lowers_the_concurrency(build: Build) -> None:
         (error(429, "insufficient_quota"), "OPENAI_API_KEY"),
         (error(402), "OPENAI_API_KEY"),
         (error(400, "unsupported_parameter", "Unsupported: temperature"), "setting"),
+        (error(200, 401, "No such key planted-secret-4711"), "OPENAI_API_KEY"),
+        (error(200, "invalid_api_key"), "OPENAI_API_KEY"),
+        (error(200, "insufficient_quota"), "quota"),
+        (in_choice({"code": 402, "message": "no credits"}), "quota"),
+        (error(200, "404", "no such model"), "--base-url"),
     ],
     ids=lambda value: str(getattr(value, "status", "")),
 )
@@ -146,6 +149,34 @@ def test_400_fails_that_row_only(build: Build) -> None:
         result = build(server.url, rows=3, concurrency=1)
     assert (result.pairs, result.counts) == (2, {"bad_request": 1})
     assert quarantined(result)[0]["detail"] == "HTTP 400: too long"
+
+
+def test_an_error_within_a_200_that_concerns_the_row_fails_that_row_only(build: Build) -> None:
+    with serving(first(error(200, 400, "too long"))) as server:
+        result = build(server.url, rows=3, concurrency=1)
+    assert (result.pairs, result.counts) == (2, {"bad_request": 1})
+    assert quarantined(result)[0]["detail"] == "error object 400: too long"
+
+
+def test_429_within_a_200_lowers_the_concurrency_and_is_waited_for(build: Build) -> None:
+    with serving(first(error(200, 429, Retry_After="0.4"))) as server:
+        started = time.monotonic()
+        assert build(server.url).pairs == 1
+    assert time.monotonic() - started >= 0.4
+
+
+def test_endings_that_nobody_knows_stop_the_run_and_are_asked_again(build: Build) -> None:
+    with serving(lambda request: completion("So", "of_tomorrow")) as server:
+        with pytest.raises(RemoteError, match=r"3 rows in a row.*finish_reason of_tomorrow"):
+            build(server.url, rows=9, concurrency=1)
+        server.script = revise
+        assert build(server.url, rows=9).pairs == 9
+
+
+def test_tokens_of_all_tries_are_counted(build: Build) -> None:
+    with serving(first(completion("So", "abort"), completion("So", "abort"))) as server:
+        result = build(server.url)
+    assert result.tokens == {"prompt": 3 * 7, "completion": 3 * 5}
 
 
 def test_a_dead_server_trips_the_breaker_and_the_run_resumes(build: Build) -> None:
@@ -172,7 +203,11 @@ def test_a_giant_body_is_cut(build: Build) -> None:
 @pytest.mark.parametrize(
     ("response", "reason", "detail"),
     [
-        (as_json({"error": {"message": "overloaded"}}), "bad_response", "overloaded"),
+        (as_json({"error": {"message": "overloaded"}}), "request_failed", "overloaded (4 tries)"),
+        (completion("[[revision", "abort"), "unfinished", "finish_reason abort (4 tries)"),
+        (completion("[[revision", "SAFETY"), "content_filter", "SAFETY"),
+        (completion("[[revision", "tool_calls"), "tool_call", ""),
+        (completion("[[revision", tool_calls=[{"id": "1"}]), "tool_call", ""),
         (as_json({"choices": []}), "bad_response", "no choices"),
         (as_json({"choices": [{}]}), "bad_response", "no choices"),
         (as_json({"choices": "no"}), "bad_response", "no choices"),
@@ -181,6 +216,7 @@ def test_a_giant_body_is_cut(build: Build) -> None:
         (completion(""), "empty_reply", ""),
         (completion(None, tool_calls=[{"id": "1"}]), "tool_call", ""),
         (completion("So far", "length"), "truncated", ""),
+        (completion("So far", "MAX_TOKENS"), "truncated", ""),
         (completion("[[revision:x]]", "content_filter"), "content_filter", ""),
         (completion(None, refusal="I won't"), "refusal", "I won't"),
         (completion("I'm sorry, but I can't help with that."), "refusal", ""),

@@ -22,6 +22,7 @@ from clairkit.generation.requests import Control
 from clairkit.generation.retry import RetryPolicy, next_wait, retry_after
 from clairkit.generation.specs import make_model
 from clairkit.records import PromptRow, read_pairs
+from clairkit.user_code import UserCodeEnded
 
 Rows = Callable[..., list[PromptRow]]
 
@@ -235,7 +236,6 @@ def test_a_function_sees_the_row_and_may_explain(make_rows: Rows, tmp_path: Path
         ("nothing", "no_op", "returned None"),
         ("number", "function_error", "returned int"),
         ("broken", "function_error", r"KeyError: 'no\\x1b[31m such \\ud800'"),
-        ("leaving", "function_error", "SystemExit: 3"),
         ("cancelled", "function_error", "CancelledError: the function cancelled it"),
         ("surrogate", "bad_unicode", "U+DCFF"),
     ],
@@ -248,6 +248,15 @@ def test_what_a_function_may_do(
     assert (result.pairs, result.counts) == (0, {reason: 2})
     assert result.quarantine is not None
     assert detail in result.quarantine.read_text(encoding="utf-8").replace("\\\\", "\\\\")
+
+
+@pytest.mark.parametrize("function", ["leaving", "leaving_later"])
+def test_a_function_that_would_end_the_program_ends_the_run(
+    make_rows: Rows, tmp_path: Path, function: str
+) -> None:
+    spec = f"python:reviser_functions:{function}"
+    with pytest.raises(UserCodeEnded, match=rf"{function}` tried to end .*SystemExit: 3"):
+        build_pairs(make_rows(2), reviser=spec, output=tmp_path / "pairs.jsonl")
 
 
 def test_async_functions_run_side_by_side(make_rows: Rows, tmp_path: Path) -> None:

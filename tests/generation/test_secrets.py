@@ -11,24 +11,29 @@ import logging
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
-from fake_server import Script, revise, serving
-from planted import ECHOES, KEY, PASSWORD, SEEN, files_text, held
+from fake_server import Request, Response, Script, completion, error, revise, serving
+from planted import ECHOES, FORMS, KEY, PASSWORD, SECRETS, SEEN, files_text, held
 
 from clairkit.cli.main import run
+from clairkit.display import excerpt, printable, redact
 from clairkit.errors import ClairError
 from clairkit.generation import BuildResult
 from clairkit.generation.endpoint import find_endpoint
+from clairkit.generation.retry import RetryPolicy
 
 Build = Callable[..., BuildResult]
+QUICK = RetryPolicy(tries=2, base=0.001, cap=0.002)
 
 
 @pytest.fixture(autouse=True)
 def _planted(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("clairkit.generation.openai_model.RetryPolicy", lambda: QUICK)
     for name in ("OPENAI_API_KEY", "REVISER_API_KEY", "HF_TOKEN"):
         monkeypatch.setenv(name, KEY)
-    monkeypatch.setenv("HTTPS_PROXY", f"http://ann:{PASSWORD}@127.0.0.1:9")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://ann:{quote(PASSWORD, safe='')}@127.0.0.1:9")
     caplog.set_level(logging.DEBUG)
 
 
@@ -178,10 +183,57 @@ def test_an_endpoint_shows_no_key() -> None:
     assert held(repr(endpoint) + str(endpoint)) == []
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("secret", SECRETS)
+def test_no_form_of_a_secret_is_shown(secret: str, form: str) -> None:
+    written = FORMS[form](secret)
+    if form not in ("as it is", "in capitals"):  # those that `held` decodes
+        assert held(written.lower() if form == "in capitals" else written), "the oracle is blind"
+    shown = redact(f"x {written} y")
+    assert held(shown) == []
+    assert shown.startswith("x ")
+    assert shown.endswith(" y")
+    assert held(excerpt(f"x {written} y", 300)) == []
+    assert held(redact(printable(f"x {written} y", keep=""))) == []
+
+
+def _echo_of_all(request: Request) -> str:
+    """Whatever the request carries, in all forms."""
+    carried = [KEY, PASSWORD, *request.headers.values()]
+    return f"{SEEN}: " + " ; ".join(write(text) for text in carried for write in FORMS.values())
+
+
+@pytest.mark.parametrize("way", ["400", "500", "an error in a 200", "an answer", "a code"])
+def test_a_server_that_echoes_all_forms_leaves_none(
+    prompts: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, way: str,
+) -> None:  # fmt: skip
+    """Through a proxy: it is the fake server itself, which is sent the password in base64."""
+    scripts: dict[str, Script] = {
+        "400": lambda request: error(400, message=_echo_of_all(request)),
+        "500": lambda request: Response(500, _echo_of_all(request).encode()),
+        "an error in a 200": lambda request: error(200, message=_echo_of_all(request)),
+        "an answer": lambda request: completion(_echo_of_all(request)),
+        "a code": lambda request: error(400, _echo_of_all(request), ""),
+    }
+    output = str(tmp_path / "pairs.jsonl")
+    with serving(scripts[way]) as server:
+        place = server.url.removeprefix("http://").removesuffix("/v1")
+        monkeypatch.setenv("HTTP_PROXY", f"http://ann:{quote(PASSWORD, safe='')}@{place}")
+        given = ["build-pairs", prompts, "-o", output, "--reviser", "openai:gpt",
+                 "--base-url", "http://models.example/v1"]  # fmt: skip
+        assert run([*given, "--json"]) in (4, 6)
+        assert server.requests[0].headers["proxy-authorization"].startswith("Basic ")
+        assert run(given) in (4, 6)
+    captured = capsys.readouterr()
+    assert held(captured.out + captured.err) == []
+    assert held(files_text(tmp_path)) == []
+
+
 def test_a_proxy_that_fails_shows_no_password(
     build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HTTP_PROXY", f"http://ann:{PASSWORD}@127.0.0.1:9")
+    monkeypatch.setenv("HTTP_PROXY", f"http://ann:{quote(PASSWORD, safe='')}@127.0.0.1:9")
     with pytest.raises(ClairError) as info:
         build("http://models.example/v1", rows=4)
     assert held("".join(traceback.format_exception(info.value))) == []

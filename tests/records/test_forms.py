@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,37 @@ SAME_PAIR = {
         "task": "Name a colour.",
         "student_solution": "Bleu.",
         "revision": "Blue.",
+    },
+    "OpenAI's preference tuning": {
+        "input": {"messages": [ASK], "tools": [], "parallel_tool_calls": True},
+        "preferred_output": [GOOD],
+        "non_preferred_output": [BAD],
+    },
+    "text parts": {
+        "prompt": [{"role": "user", "content": [{"type": "text", "text": "Name a colour."}]}],
+        "chosen": [{"role": "assistant", "content": [{"type": "output_text", "text": "Blue."}]}],
+        "rejected": [BAD],
+    },
+    "ShareGPT": {
+        "prompt": [{"from": "human", "value": "Name a colour."}],
+        "chosen": {"from": "gpt", "value": "Blue."},
+        "rejected": {"from": "gpt", "value": "Bleu."},
+    },
+    "messages as JSON text": {
+        "prompt": "Name a colour.",
+        "chosen": json.dumps([ASK, GOOD]),
+        "rejected": json.dumps([ASK, BAD]),
+    },
+    "ShareGPT as JSON text, no prompt": {
+        "chosen": json.dumps(
+            [{"from": "human", "value": "Name a colour."}, {"from": "gpt", "value": "Blue."}]
+        ),
+        "rejected": json.dumps([ASK, BAD]),
+    },
+    "fields of a client library, all empty": {
+        "prompt": [ASK],
+        "chosen": [{**GOOD, "tool_calls": [], "annotations": [], "refusal": None, "audio": {}}],
+        "rejected": [{**BAD, "reasoning_content": ""}],
     },
     "arrow structs with null fields": {
         "prompt": [{**ASK, "tool_calls": None}],
@@ -153,12 +185,41 @@ BAD_PAIRS = {
     "image part": (
         {**EXPLICIT, "prompt": [{"role": "user", "content": [{"type": "image"}]}]},
         "not_text",
-        "must be text and is a list",
+        "has a part that is no text",
     ),
     "tool call": (
         {**EXPLICIT, "chosen": [{**GOOD, "tool_calls": [{"id": "1"}]}]},
         "not_text",
         "more than role and content: tool_calls",
+    ),
+    "call without content": (
+        {**EXPLICIT, "chosen": [{"role": "assistant", "content": None, "tool_calls": [{"id": 1}]}]},
+        "not_text",
+        "tool_calls",
+    ),
+    "thoughts": (
+        {**EXPLICIT, "chosen": [{**GOOD, "reasoning_content": "Hm."}]},
+        "not_text",
+        "reasoning_content",
+    ),
+    "OpenAI's tools": (
+        {
+            "input": {"messages": [ASK], "tools": [{"type": "function"}]},
+            "preferred_output": [GOOD],
+            "non_preferred_output": [BAD],
+        },
+        "unread_column",
+        "column `tools`",
+    ),
+    "messages torn in a cell": (
+        {**EXPLICIT, "chosen": '[{"role": "assistant", "content": "x'},
+        "bad_json",
+        "begins like messages",
+    ),
+    "messages in Python's notation": (
+        {**EXPLICIT, "chosen": "[{'role': 'assistant', 'content': 'x'}]"},
+        "bad_json",
+        "Python's notation",
     ),
     "no role": ({**EXPLICIT, "chosen": [{"content": "x"}]}, "bad_role", "has no role"),
     "prompt ends with the assistant": (
@@ -193,6 +254,30 @@ BAD_PAIRS = {
     "scores of text": ({**EXPLICIT, "scores": "x"}, "bad_type", "`scores` must be an object"),
     "rationale of numbers": ({**EXPLICIT, "rationale": 1}, "bad_type", "`rationale` must be text"),
 }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"from": "Tokyo", "to": "Osaka"}]',
+        '{"content": "x"}',
+        "[1, 2]",
+        'Explain [{"role": "user", "content": "x"}]',
+        '[{"from": "a", "value": "b"}',
+    ],
+)
+def test_other_json_is_an_answers_own_text(text: str) -> None:
+    pair = to_pair({**EXPLICIT, "chosen": text})
+    assert pair.chosen == ({"role": "assistant", "content": text},)
+    assert to_prompt({"prompt": "Hi", "answer": text}).answer == text
+
+
+def test_an_answer_may_stand_in_a_message() -> None:
+    for answer in ([GOOD], GOOD, json.dumps([GOOD])):
+        assert to_prompt({"prompt": "Hi", "answer": answer}).answer == "Blue."
+    for answer in ([ASK, GOOD], [ASK], json.dumps([ASK, GOOD])):
+        with pytest.raises(RowFault, match="one message of the assistant"):
+            to_prompt({"prompt": "Hi", "answer": answer})
 
 
 @pytest.mark.parametrize(("row", "reason", "problem"), BAD_PAIRS.values(), ids=BAD_PAIRS)
@@ -230,7 +315,7 @@ def test_other_words_for_a_prompt_are_suggested_not_guessed(name: str) -> None:
         ({"role": "human", "content": "x"}, "did you mean user?"),
         ({"role": "Assistent", "content": "x"}, "did you mean assistant?"),
         ({"role": "narrator", "content": "x"}, "use one of system, user"),
-        ({"from": "human", "value": "x"}, "rename them to `role` and `content`"),
+        ({"from": "observation", "value": "x"}, "use system, human or gpt"),
     ],
 )
 def test_unknown_roles_are_suggested(turn: dict[str, Any], remedy: str) -> None:

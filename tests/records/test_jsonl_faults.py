@@ -112,11 +112,11 @@ JAPANESE = "\u3053\u308c\u306f\u65e5\u672c\u8a9e\u306e\u6587\u7ae0\u3067\u3059\u
         ("utf-16-le", "plain", "UTF-16LE"),
         ("utf-16-be", "plain", "UTF-16BE"),
         ("utf-32", "plain", "UTF-32LE"),
-        ("shift_jis", JAPANESE, "SHIFT_JIS"),
+        ("shift_jis", JAPANESE, "CP932"),
         ("euc_jp", JAPANESE, "EUC-JP"),
-        ("euc_kr", "\uc548\ub155\ud558\uc138\uc694 \ubc18\uac11\uc2b5\ub2c8\ub2e4", "EUC-KR"),
+        ("euc_kr", "\uc548\ub155\ud558\uc138\uc694 \ubc18\uac11\uc2b5\ub2c8\ub2e4", "CP949"),
         ("gb18030", "\u8fd9\u662f\u4e2d\u6587\u7684\u53e5\u5b50", "GB18030"),
-        ("cp1252", "caf\u00e9 \u2013 na\u00efve", "WINDOWS-1252"),
+        ("cp1252", "caf\u00e9 \u2013 na\u00efve", "CP1252"),
     ],
 )
 @pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv"])

@@ -18,8 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clairkit.errors import DataError, ResourceError, UsageError
-from clairkit.records import atomic_write, check_output, safe_child
+from clairkit.records import atomic_write, check_output, output, safe_child
+from clairkit.records.exchange import exchange
 from clairkit.records.output import atomic_folder
+from clairkit.records.temporary import restore
 
 
 @pytest.fixture(autouse=True)
@@ -252,11 +254,43 @@ def test_atomic_folder_replaces_only_its_own_kind() -> None:
     assert names() == ["mine", "out"]
 
 
+def no_exchange(*_: Path) -> bool:
+    """What a file system says that can't exchange two names at once, as NFS."""
+    return False
+
+
+def make_folder(text: str) -> None:
+    with atomic_folder("out", marker="mark") as folder:
+        (folder / "mark").write_text(text)
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_a_folder_takes_the_place_of_an_earlier_one(
+    monkeypatch: pytest.MonkeyPatch, can_exchange: bool
+) -> None:
+    if not can_exchange:
+        monkeypatch.setattr(output, "exchange", no_exchange)
+    for text in "123":
+        make_folder(text)
+        assert Path("out/mark").read_text() == text
+        assert names() == ["out"]
+
+
+def test_two_names_change_places_in_one_step() -> None:
+    Path("a").write_text("1")
+    Path("b").mkdir()
+    assert exchange(Path("a"), Path("b"))
+    assert Path("a").is_dir()
+    assert Path("b").read_text() == "1"
+    with pytest.raises(FileNotFoundError):
+        exchange(Path("a"), Path("c"))
+
+
 def test_atomic_folder_puts_the_earlier_one_back_when_the_exchange_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with atomic_folder("out", marker="mark") as folder:
-        (folder / "mark").write_text("1")
+    monkeypatch.setattr(output, "exchange", no_exchange)
+    make_folder("1")
     true_rename = Path.rename
 
     def rename(self: Path, target: Path) -> Path:
@@ -269,3 +303,46 @@ def test_atomic_folder_puts_the_earlier_one_back_when_the_exchange_fails(
         (folder / "mark").write_text("2")
     assert Path("out/mark").read_text() == "1"
     assert names() == ["out"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from clairkit.records import output
+rename, output.exchange = Path.rename, lambda *_: False
+def killed(self, target):
+    rename(self, target)
+    if str(target).endswith(sys.argv[1]):
+        os.kill(os.getpid(), signal.SIGKILL)
+Path.rename = killed
+with output.atomic_folder("out", marker="mark") as folder:
+    (folder / "mark").write_text("2")
+"""
+
+
+@pytest.mark.parametrize("moment", [".old", "out"])
+def test_a_kill_between_two_renames_leaves_one_folder_that_is_found(moment: str) -> None:
+    make_folder("1")
+    assert subprocess.run([sys.executable, "-c", KILLED, moment]).returncode == -signal.SIGKILL
+    assert len(names()) == 2
+    restore(Path("out").resolve())
+    assert Path("out/mark").read_text() == ("1" if moment == ".old" else "2")
+    make_folder("3")
+    assert names() == ["out"]
+
+
+def test_only_what_a_dead_writer_of_the_same_name_left_is_deleted() -> None:
+    with atomic_write("other") as other, atomic_write("x") as ours:
+        other.write(b"1")
+        code = (
+            "import os, signal; from clairkit.records import atomic_write\n"
+            "with atomic_write('x') as file:\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+        )
+        subprocess.run([sys.executable, "-c", code])
+        assert len(names()) == 3
+        with atomic_write("x") as file:
+            assert len(names()) == 3  # what the kill left is gone, those at work are there
+            file.write(b"2")
+        ours.write(b"3")
+    assert names() == ["other", "x"]
+    assert (Path("other").read_bytes(), Path("x").read_bytes()) == (b"1", b"3")

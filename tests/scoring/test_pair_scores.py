@@ -202,3 +202,16 @@ def test_100k_graphemes_take_less_than_a_second() -> None:
 def test_every_field_is_explained() -> None:
     described = PairScores.__doc__ or ""
     assert [field.name for field in fields(PairScores) if f"{field.name}: " not in described] == []
+
+
+def test_thoughts_are_left_out_and_flagged() -> None:
+    bare = score_pair("q", "The sum is 42.", "The sum is 41.")
+    thinking = score_pair(
+        "q", "<think>\nlong thoughts\n</think>\n\nThe sum is 42.", "The sum is 41."
+    )
+    assert thinking.flags == ("thoughts",)
+    assert thinking.to_json() == {**bare.to_json(), "flags": ["thoughts"]}
+    messages = [{"role": "assistant", "content": "<think>a</think>The sum is 42."}]
+    other = [{"role": "assistant", "content": "The sum is 41."}]
+    assert score_pair("q", messages, other).flags == ("thoughts",)
+    assert "thoughts" not in score_pair("q", "only </think> in prose", "b").flags

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import gc
 import json
 import multiprocessing
 import os
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from moments import Clock, Moment, watch_disk
 from tiny import make_llama, make_tokenizer
 
 from clairkit.errors import ResourceError
@@ -24,75 +23,13 @@ CONTEXT.set_forkserver_preload(
     ["clairkit.training.run", "clairkit.training.trainer",
      "transformers.models.llama.modeling_llama", "yaml"]
 )  # fmt: skip
+DISK_FAILED = 5
 # Three micro-batches a step and two steps an epoch; a checkpoint each step, two kept.
 SETTINGS = {
     "max_steps": 5, "save_steps": 1, "save_total_limit": 2, "logging_steps": 1, "eval_steps": 2,
     "eval_strategy": "steps", "per_device_train_batch_size": 2, "per_device_eval_batch_size": 2,
     "gradient_accumulation_steps": 3, "learning_rate": 1e-3, "use_cpu": True,
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Moment:
-    """The `count`-th time that a run does something of this kind; any kind when None."""
-
-    count: int
-    kind: str | None = None
-
-
-class Clock:
-    """Counts what a run does, by kind, and kills the process when the moment has come."""
-
-    def __init__(self, moment: Moment | None) -> None:
-        self.moment = moment
-        self.seen: list[str] = []
-
-    def due(self, kind: str) -> bool:
-        """Note one more of this kind; return whether the moment has come."""
-        self.seen.append(kind)
-        if self.moment is None:
-            return False
-        wanted = self.moment.kind
-        count = len(self.seen) if wanted is None else self.seen.count(kind)
-        return wanted in (None, kind) and count == self.moment.count
-
-    def tick(self, kind: str) -> None:
-        """Note one more of this kind, and die if the moment has come."""
-        if self.due(kind):
-            die()
-
-    def before(self, owner: Any, name: str, kind: str) -> None:
-        """Let `owner.name` be something that the clock counts; the process dies before it."""
-        original = getattr(owner, name)
-
-        @functools.wraps(original)
-        def counted(*args: Any, **kwargs: Any) -> Any:
-            self.tick(kind)
-            return original(*args, **kwargs)
-
-        setattr(owner, name, counted)
-
-    def half_written(self, owner: Any, name: str, kind: str, place: int) -> None:
-        """Count `owner.name`, which writes the file that is its argument at `place`.
-
-        The process dies when half of the file is written.
-        """
-        original = getattr(owner, name)
-
-        @functools.wraps(original)
-        def counted(*args: Any, **kwargs: Any) -> Any:
-            result = original(*args, **kwargs)
-            if self.due(kind):
-                os.truncate(args[place], Path(args[place]).stat().st_size // 2)
-                die()
-            return result
-
-        setattr(owner, name, counted)
-
-
-def die() -> None:
-    """Leave as kill -9 does: no `finally`, no buffer flushed."""
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def watch(clock: Clock) -> None:
@@ -110,8 +47,7 @@ def watch(clock: Clock) -> None:
     clock.before(MetricsFile, "on_log", "log")
     clock.half_written(torch, "save", "torch.save", 1)
     clock.half_written(transformers.modeling_utils, "safe_save_file", "weights", 1)
-    for name in ("fsync", "rename", "replace", "unlink", "rmdir", "mkdir"):
-        clock.before(os, name, name)
+    watch_disk(clock)
 
 
 def make_pairs(count: int) -> list[Pair]:
@@ -139,7 +75,10 @@ def make_inputs(folder: Path) -> dict[str, str]:
 
 
 def train(flags: Mapping[str, Any], moment: Moment | None) -> None:
-    """Begin or resume a run, as somebody would who finds its folder; runs in its own process."""
+    """Begin or resume a run, as somebody would who finds its folder; runs in its own process.
+
+    Leaves with 5, as the command does, when the disk fails.
+    """
     import torch
 
     from clairkit.training import resolve, run_training
@@ -155,9 +94,19 @@ def train(flags: Mapping[str, Any], moment: Moment | None) -> None:
         run_training(resolved, resume=resume, force=not resume)
     except ResourceError as error:  # killed before the first checkpoint
         if "there is no checkpoint" not in str(error):
-            raise
+            leave_failed(error, moment)
         run_training(resolved, force=True)
+    except OSError as error:
+        leave_failed(error, moment)
     (run / "seen.json").write_text(json.dumps(clock.seen))
+
+
+def leave_failed(error: Exception, moment: Moment | None) -> NoReturn:
+    """Leave as the command does on a failing disk, if that was asked for."""
+    code = error.errno if isinstance(error, OSError) else None
+    if moment is None or moment.error is None or code not in (None, moment.error):
+        raise error
+    os._exit(DISK_FAILED)
 
 
 def run_once(
@@ -174,7 +123,8 @@ def run_once(
     if process.is_alive():
         process.kill()
         process.join()
-    assert process.exitcode in (0, -signal.SIGKILL)
+    codes = (0, DISK_FAILED) if moment and moment.error else (0, -signal.SIGKILL)
+    assert process.exitcode in codes
     return process.exitcode == 0
 
 

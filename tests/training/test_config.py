@@ -10,7 +10,7 @@ import yaml
 
 from clairkit.errors import UsageError
 from clairkit.training import TrainConfig, resolve
-from clairkit.training.config import ARGUMENT_DEFAULTS
+from clairkit.training.argument_defaults import ARGUMENT_DEFAULTS
 from clairkit.training.files import check_same_run, config_text
 
 GIVEN = {"model": "m", "pairs": "p.jsonl", "output": "run"}
@@ -157,3 +157,50 @@ def test_every_key_has_a_docstring() -> None:
 def test_keys_that_would_have_no_effect_are_refused(settings: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         resolve({"model": "m", "pairs": "p", "output": "o"}, settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "rate", "origin"),
+    [
+        ([], 1e-6, "default"),
+        (["use_peft=true"], 1e-5, "default for an adapter"),
+        (["adapter=there"], 1e-5, "default for an adapter"),
+        (["use_peft=true", "learning_rate=1e-6"], 1e-6, "--set"),
+    ],
+)
+def test_an_adapter_has_a_learning_rate_of_its_own(
+    settings: list[str], rate: float, origin: str
+) -> None:
+    resolved = resolve(GIVEN, settings)
+    assert resolved.config.arguments["learning_rate"] == rate
+    assert resolved.origins["learning_rate"] == origin
+    assert f"learning_rate: {yaml.safe_dump(rate).split()[0]}  # {origin}" in config_text(resolved)
+    own = {key: yaml.safe_load(value) for key, value in (s.split("=") for s in settings)}
+    given = {"learning_rate": 1e-6} if own.pop("learning_rate", None) else {}
+    plain = TrainConfig(**GIVEN, **own, arguments=given)  # as from Python
+    assert plain.to_dict()["learning_rate"] == rate
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ([], {}),
+        (["eval_strategy=epoch"], {}),
+        (["eval_strategy=steps"], {"eval_steps": 0.1}),
+        (["eval_strategy=steps", "logging_steps=5"], {"eval_steps": 5}),
+        (["eval_strategy=steps", "load_best_model_at_end=true"],
+         {"eval_steps": 0.1, "save_steps": 0.1}),
+        (["eval_strategy=steps", "load_best_model_at_end=true", "save_steps=7"], {"eval_steps": 7}),
+        (["eval_strategy=steps", "load_best_model_at_end=true", "eval_steps=3"], {"save_steps": 3}),
+        (["eval_strategy=steps", "load_best_model_at_end=true", "save_strategy=best"],
+         {"eval_steps": 0.1}),
+    ],
+)  # fmt: skip
+def test_how_often_to_evaluate_follows_from_what_is_set(
+    settings: list[str], found: dict[str, float]
+) -> None:
+    resolved = resolve(GIVEN, settings)
+    derived = {k: v for k, v in resolved.config.arguments.items()
+               if k in ("eval_steps", "save_steps") and resolved.origins[k] != "--set"}  # fmt: skip
+    assert derived == found
+    assert all(resolved.origins[key].startswith("default for") for key in found)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from clairkit.losses import LOSSES, preference_loss
-from clairkit.training.diagnosis import Diagnosis, RunFacts, diagnose, variant_alarm
+from clairkit.training.diagnosis import Diagnosis, Movement, RunFacts, diagnose, variant_alarm
 from clairkit.training.diagnosis.facts import DIFFERENCE_LOSSES
 
 Shape = float | Callable[[float], float]
@@ -220,6 +220,84 @@ def test_few_rows_are_no_trend() -> None:
     assert kinds(short) == {"few_rows"}
     assert "7 logged training steps" in read(short).findings[0].text
     assert "few_rows" not in kinds(moving(*WANTED)[:8])
+
+
+def after(chosen: float, rejected: float, loss: float = 0.5, **changes: Any) -> Movement:
+    """What was measured after the last step."""
+    end = {"rewards/chosen": chosen, "rewards/rejected": rejected,
+           "rewards/margins": chosen - rejected, "loss": loss}  # fmt: skip
+    return Movement(pairs=16, end=end, **{"start": {}, **changes})
+
+
+@pytest.mark.parametrize(
+    ("loss", "chosen", "rejected", "kind", "level"),
+    [
+        ("apo_zero", 0.6, -0.4, "moved", "good"),
+        ("apo_zero", -0.1, -0.4, "moved", "note"),
+        ("apo_down", -0.1, -0.4, "moved", "good"),
+        ("apo_zero", -0.4, 0.4, "moved", "problem"),
+        ("sft", 0.1, 0.4, "moved", "note"),
+        ("apo_zero", 0.01, -0.01, "hardly_moved", "problem"),
+        ("sigmoid", -18.0, -21.0, "exploded", "problem"),
+    ],
+)
+@pytest.mark.parametrize("count", [1, 3, 7])
+def test_a_run_too_short_for_a_trend_says_whether_it_moved(
+    loss: str, chosen: float, rejected: float, kind: str, level: str, count: int
+) -> None:
+    rows = moving(0.0, 0.0)[:count]
+    for row in rows:
+        row["loss"] = 0.5
+    found = read(rows, loss, movement=after(chosen, rejected))
+    levels = {item.kind: item.level for item in found.findings}
+    assert levels == {kind: level, "few_rows": "note"}
+    assert "Too few" not in found.headline
+    assert found.headline.startswith(("The model", "The run exploded"))
+
+
+def test_the_final_weights_decide_whether_a_long_run_moved() -> None:
+    """As where the best checkpoint, an early one, was loaded at the end."""
+    still = kinds(moving(*WANTED), movement=after(0.01, -0.01))
+    assert still == {"hardly_moved"}
+    assert kinds(moving(0.001, -0.001), movement=after(*WANTED)) != {"hardly_moved"}
+
+
+def test_hardly_moved_suggests_a_rate() -> None:
+    (found,) = read(moving(*WANTED), movement=after(0.01, -0.01)).findings
+    assert (
+        "(now 1e-06) to about 2e-05, at" in found.text
+    )  # a margin of 0.02, ten times 0.05 aimed at
+    (found,) = read(moving(1e-9, -1e-9), movement=after(0.0, 0.0)).findings
+    assert "to about 0.001 or more, at" in found.text
+    (found,) = read(moving(0.004, -0.004)).findings  # of a run that measured nothing at its end
+    assert "to about 6e-05, at" in found.text
+
+
+def test_a_run_exploded_when_both_sides_are_lost_and_the_loss_gained_nothing() -> None:
+    lost = moving(-18.0, -21.0, loss=1.0)
+    assert kinds(lost, movement=after(-18.0, -21.0, loss=1.0)) == {"exploded"}
+    fell = kinds(moving(-5.0, -9.0, loss=lambda t: 1 - t), movement=after(-5.0, -9.0, loss=0.1))
+    assert "exploded" not in fell
+    assert "exploded" not in kinds(moving(-1.0, -3.0), movement=after(-1.0, -3.0, loss=1.0))
+    text = read(lost, movement=after(-18.0, -21.0, loss=1.0, dtype="bfloat16")).findings[0].text
+    assert "Lower the learning rate (now 1e-06) to a tenth" in text
+    assert "train them in float32" in text
+
+
+def test_against_another_model_only_the_change_counts() -> None:
+    start = {"rewards/chosen": -2.0, "rewards/rejected": -1.0, "rewards/margins": -1.0}
+    found = read([], movement=after(-1.99, -1.01, start=start)).findings[0]
+    assert found.kind == "hardly_moved"
+    assert found.evidence["rewards/chosen"] == pytest.approx(0.01)
+
+
+def test_updates_that_rounding_undid() -> None:
+    found = read([], movement=after(0.6, -0.4, lost=0.93, changed=0.008, dtype="bfloat16"))
+    text = next(item.text for item in found.findings if item.kind == "rounded_away")
+    assert "93% of the updates" in text
+    assert "0.8% of them changed" in text
+    assert "rounded_away" not in kinds([], movement=after(0.6, -0.4, lost=0.3, changed=0.5))
+    assert "rounded_away" not in kinds([], movement=after(0.6, -0.4))
 
 
 def test_a_sign_within_the_noise_does_not_count() -> None:

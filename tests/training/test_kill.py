@@ -5,8 +5,10 @@ Metrics included: no row is lost, doubled or torn.
 
 from __future__ import annotations
 
+import errno
 import json
 import random
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -83,3 +85,59 @@ def test_killed_at_30_random_moments(
             )
             kills += not done
         assert outcome(run) == undisturbed, f"run {runs}, {kills} kills so far"
+
+
+@pytest.fixture(scope="module")
+def points(flags: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What a whole run does, in its order; a fault at one of these is at the same place again."""
+    run = tmp_path_factory.mktemp("points") / "run"
+    assert run_once({**flags, "output": str(run)})
+    seen: list[str] = json.loads((run / "seen.json").read_text())
+    return seen
+
+
+def resumed_after(
+    moment: Moment, flags: dict[str, str], undisturbed: Outcome, run: Path
+) -> str | None:
+    """Let a run be killed or fail, and resume it; return what is wrong then."""
+    try:
+        run_once({**flags, "output": str(run)}, moment)
+        done = run_once({**flags, "output": str(run)})
+    except AssertionError as error:
+        return f"{moment}: {error}"
+    if not done or outcome(run) != undisturbed:
+        return f"{moment}: other weights or metrics"
+    return f"{moment}: something is left" if (run / ".partial").exists() else None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC], ids=["EIO", "ENOSPC"])
+@pytest.mark.parametrize("kind", ["replace", "rename", "fsync"])
+def test_a_disk_that_fails_in_a_save(
+    kind: str, error: int, flags: dict[str, str], undisturbed: Outcome, tmp_path: Path
+) -> None:
+    moment = Moment(3, kind, error)
+    assert resumed_after(moment, flags, undisturbed, tmp_path / "run") is None
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fault", [None, errno.EIO, errno.ENOSPC], ids=["kill", "EIO", "ENOSPC"])
+def test_a_fault_at_any_point_of_a_save_costs_nothing(
+    fault: int | None,
+    flags: dict[str, str],
+    undisturbed: Outcome,
+    points: list[str],
+    tmp_path: Path,
+) -> None:
+    """From the last step but one: a save with rotation, an evaluation, a save, the final model."""
+    steps = [number for number, kind in enumerate(points, 1) if kind == "step"]
+    wrong = []
+    for number in range(steps[-2], len(points) + 1):
+        run = tmp_path / str(number)
+        found = resumed_after(Moment(number, error=fault), flags, undisturbed, run)
+        shutil.rmtree(run, ignore_errors=True)
+        wrong += [found] if found else []
+    count = len(points) + 1 - steps[-2]
+    print(f"\n{count} points, {len(wrong)} wrong")  # noqa: T201
+    assert not wrong, "\n".join(wrong)
+    assert count > 100

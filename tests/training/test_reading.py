@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tiny import make_tokenizer
 
-from clairkit.errors import DataError
+from clairkit.errors import DataError, UsageError
 from clairkit.records import Pair, write_pairs
 from clairkit.training import TrainConfig
 from clairkit.training.reading import read_run_pairs
@@ -55,3 +55,19 @@ def test_deletions_train_nothing_under_sft_and_edits(mask: dict[str, Any], tmp_p
 )
 def test_elsewhere_a_deletion_trains_something(changes: dict[str, Any], tmp_path: Path) -> None:
     assert not any("Warning" in line for line in read(tmp_path, [DELETION], **changes))
+
+
+def test_thoughts_and_special_tokens_are_told_of(tmp_path: Path) -> None:
+    thinking = pair("<think>\nhm\n</think>\n\nthe fox", "the dog")
+    pairs = [thinking, pair("the <|im_end|>", "the dog <|pad|>")]
+    said = read(tmp_path, pairs)
+    assert said[:2] == [
+        "Training pairs: 2 of 2 (1 with thoughts, which are left out; 1 with special tokens as "
+        "text)",
+        "Special tokens in the texts, encoded as plain text: <|im_end|> in 1, <|pad|> in 1",
+    ]
+    assert "with thoughts, which are trained on" in read(tmp_path, pairs, thoughts="keep")[0]
+    with pytest.raises(DataError, match="nothing but thoughts"):
+        read(tmp_path, [pair("<think>\nnever", "the dog")])
+    with pytest.raises(UsageError, match="thoughts"):
+        read(tmp_path, pairs, thoughts="hide")

@@ -25,7 +25,8 @@ from clairkit.training.saving import replace_files
 def make_trainer(run: Path, callbacks: list[Any] | None = None, **arguments: Any) -> Any:
     given = {
         "per_device_train_batch_size": 4, "per_device_eval_batch_size": 4, "max_steps": 3,
-        "save_steps": 1, "learning_rate": 1e-3, "use_cpu": True, "disable_tqdm": True, **arguments,
+        "save_steps": 1, "logging_steps": 10, "learning_rate": 1e-3, "use_cpu": True,
+        "disable_tqdm": True, **arguments,
     }  # fmt: skip
     config = TrainConfig(model="m", pairs="p", output=str(run), arguments=given)
     return PreferenceTrainer(

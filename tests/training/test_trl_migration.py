@@ -11,7 +11,7 @@ import transformers
 import yaml
 
 from clairkit.training import TrainConfig, resolve
-from clairkit.training.config import argument_defaults
+from clairkit.training.argument_defaults import argument_defaults
 
 trl = pytest.importorskip("trl", reason="the [trl] extra is not installed")
 
@@ -73,9 +73,9 @@ def test_a_key_of_the_same_name_is_not_called_missing() -> None:
 def test_defaults_that_are_called_equal_are() -> None:
     ours = {**fields(TrainConfig), **argument_defaults()}
     theirs = {**fields(trl.ModelConfig), **fields(trl.DPOConfig)}
-    for name in ("beta", "max_length", "learning_rate", "logging_steps", "dtype", "lora_r",
-                 "lora_alpha"):  # fmt: skip
+    for name in ("beta", "max_length", "learning_rate", "dtype", "lora_r", "lora_alpha"):
         assert ours[name] == theirs[name], name
+    assert (theirs["logging_steps"], ours["logging_steps"]) == (10, 0.02)
     assert (theirs["lora_dropout"], ours["lora_dropout"]) == (0.05, 0.0)
     assert theirs["gradient_checkpointing"]
     assert not ours["gradient_checkpointing"]

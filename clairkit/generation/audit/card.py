@@ -39,6 +39,14 @@ def write_card(output: Path, entries: Sequence[Entry]) -> None:
         file.write(card_text(output, entries).encode("utf-8", "backslashreplace"))
 
 
+def is_card_of(output: Path, entries: Sequence[Entry]) -> bool:
+    """Whether the card that is there names the manifest's last line."""
+    try:
+        return str(entries[-1]["hash"]).encode() in card_path(output).read_bytes()
+    except OSError:
+        return False
+
+
 def card_text(output: Path, entries: Sequence[Entry]) -> str:
     """Return the card as Markdown with the header that the Hub reads."""
     last = entries[-1]

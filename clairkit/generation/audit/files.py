@@ -9,11 +9,13 @@ from typing import Any
 from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
 from clairkit.generation.audit.manifest import quarantine_path
+from clairkit.generation.journal import journal_path
 from clairkit.records import write_rows
 from clairkit.records.arrow_rows import folder_rows, parquet_rows
 from clairkit.records.faults import Located, RowFault
 from clairkit.records.json_file import json_lines
 from clairkit.records.source import Kind, Source, find_source
+from clairkit.records.temporary import restore
 
 Row = dict[str, Any]
 
@@ -107,6 +109,10 @@ def find_output(given: str | None) -> Path:
     """
     if given is not None:
         path = Path(given)
+        restore(path.resolve())
+        if not path.exists() and journal_path(path).exists():
+            raise DataError("there is a journal and no pairs: the run was cut short", path=given,
+                            remedy="run build-pairs once more")  # fmt: skip
         if not path.exists():
             raise DataError("no such file", path=given, remedy="name what build-pairs wrote")
         return path
@@ -116,6 +122,7 @@ def find_output(given: str | None) -> Path:
         found = f"{len(here)} outputs of build-pairs are in this folder"
         raise DataError(found, received=excerpt(", ".join(here)) or None,
                         remedy="name the pair file")  # fmt: skip
+    restore(Path(here[0]).resolve())
     return Path(here[0])
 
 

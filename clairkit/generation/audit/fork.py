@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from clairkit.display import counted
 from clairkit.errors import DataError, UsageError
-from clairkit.generation.audit.rowbook import faults
+from clairkit.generation.audit.intent import read_intent
+from clairkit.generation.audit.manifest import check_sealed
+from clairkit.generation.audit.rowbook import faults, reading
 from clairkit.generation.journal import journal_path
 from clairkit.generation.places import output_path
+from clairkit.records.output import atomic_path
 
 
 def fork_journal(old: Path, new: Path) -> bool:
@@ -42,16 +45,20 @@ def fork_journal(old: Path, new: Path) -> bool:
             raise UsageError("the output was not begun as this fork", received=str(new),
                              remedy="choose another output")  # fmt: skip
         return False
-    final.parent.mkdir(parents=True, exist_ok=True)
-    fresh = final.with_name(f".{final.name}.fork")
-    fresh.unlink(missing_ok=True)
-    try:
-        with faults(source):
-            _copy(source, fresh)
-        fresh.replace(final)
-    finally:
-        fresh.unlink(missing_ok=True)
+    _check(old)
+    with atomic_path(final) as fresh, faults(source):
+        _copy(source, fresh)
     return True
+
+
+def _check(old: Path) -> None:
+    """What is damaged, or half removed, is not handed on."""
+    with reading(journal_path(old)) as database, faults(journal_path(old)):
+        pending = read_intent(database).pending
+    if pending:
+        raise DataError(f"a removal of {counted(pending, 'row')} was cut short", path=old,
+                        remedy="give the same `clairkit remove` again first")  # fmt: skip
+    check_sealed(old)
 
 
 def _copy(source: Path, fresh: Path) -> None:
@@ -60,14 +67,14 @@ def _copy(source: Path, fresh: Path) -> None:
         closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)) as old,
         closing(sqlite3.connect(fresh, isolation_level=None)) as new,
     ):
-        old.backup(new)
-        new.execute("PRAGMA journal_mode = DELETE")  # one file, which can be renamed
+        # Without freed pages, and as one file, which can be renamed.
+        old.execute("VACUUM INTO ?", (str(fresh),))
+        new.execute("PRAGMA journal_mode = MEMORY")
+        new.execute("DROP TABLE IF EXISTS removing")
         (count,) = new.execute("SELECT COUNT(*) FROM results").fetchone()
         new.execute("DELETE FROM meta WHERE name NOT IN ('schema_version')")
         for name, value in (("forked_from", _name(source)), ("inherited", count)):
             new.execute("INSERT INTO meta VALUES (?, ?)", (name, json.dumps(value)))
-    with fresh.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def _forked_from(journal: Path) -> str | None:

@@ -7,25 +7,24 @@ that neither it nor any line before it was changed, nor any file or reply that i
 from __future__ import annotations
 
 import hashlib
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from clairkit import __version__
 from clairkit.errors import DataError
-from clairkit.generation.audit.card import card_path, write_card
-from clairkit.generation.audit.rowbook import reading
+from clairkit.generation.audit.card import is_card_of, write_card
+from clairkit.generation.audit.sealed_results import START, check_results, seal_journal
 from clairkit.generation.journal import journal_path
 from clairkit.records import atomic_write, digest
 from clairkit.records.faults import RowFault
 from clairkit.records.strict_json import dump_line, parse_object
+from clairkit.records.temporary import is_temporary
 
 Entry = Mapping[str, Any]
 
 _FORMAT = 1
-_START = "0" * 64
 _OWN = ("sequence", "previous", "time", "hash")  # what two entries of the same run differ in
 _CHUNK = 2**20
 
@@ -44,7 +43,8 @@ def seal(output: Path, event: str, facts: Mapping[str, Any]) -> Entry:
     """Add a line to the manifest about the output as it stands, and return it; write its card.
 
     When nothing is new since the last line, that one is returned and none is added. Files are
-    named relative to the manifest, so that a folder can be moved as a whole.
+    named relative to the manifest, so that a folder can be moved as a whole. A removal that was
+    cut short is noted as `removing`, the number of rows.
 
     Args:
         output: the pair file or folder, complete; its journal and quarantine file lie beside it.
@@ -54,24 +54,28 @@ def seal(output: Path, event: str, facts: Mapping[str, Any]) -> Entry:
             and `removed`.
 
     Raises:
-        DataError: the manifest is damaged, or the journal is missing.
+        DataError: the manifest is damaged, the journal is missing, or a result that was sealed
+            before is not what it was.
     """
-    entries = read_manifest(output) if manifest_path(output).exists() else []
+    entries = manifest_entries(output)
+    path = journal_path(output)
+    journal, removing = seal_journal(path, entries, is_removal=event == "remove")
     body = {
         "format": _FORMAT,
         "event": event,
         "clairkit": __version__,
         **facts,
+        **({"removing": removing} if removing else {}),
         "files": _files(output),
-        "journal": journal_digest(journal_path(output)),
+        "journal": journal,
     }
     if entries and body == {name: v for name, v in entries[-1].items() if name not in _OWN}:
-        if not card_path(output).exists():
+        if not is_card_of(output, entries):
             write_card(output, entries)
         return entries[-1]
     entry = {
         "sequence": len(entries) + 1,
-        "previous": entries[-1]["hash"] if entries else _START,
+        "previous": entries[-1]["hash"] if entries else START,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         **body,
     }
@@ -111,9 +115,38 @@ def read_manifest(output: Path) -> list[Entry]:
     return entries
 
 
+def manifest_entries(output: Path) -> list[Entry]:
+    """Return the lines of an output's manifest; none where there is no manifest yet.
+
+    Raises:
+        DataError: a line is damaged.
+    """
+    return read_manifest(output) if manifest_path(output).exists() else []
+
+
+def check_sealed(output: Path, *, but: Collection[str] = ()) -> None:
+    """Check that manifest and results of an output are what they were when they were sealed.
+
+    What was added since is no fault. An output that was never sealed has nothing to be checked.
+
+    Args:
+        output: the pair file or folder.
+        but: ids of rows whose results may be damaged, as they are to be deleted.
+
+    Raises:
+        DataError: one is not.
+    """
+    entries = manifest_entries(output)
+    problem = chain_problem(entries)
+    if problem:
+        raise DataError(problem, path=manifest_path(output),
+                        remedy="put back the manifest as it was")  # fmt: skip
+    check_results(journal_path(output), entries, but=but)
+
+
 def chain_problem(entries: Sequence[Entry]) -> str | None:
     """Return where the chain of hashes breaks first, or None when it holds."""
-    previous = _START
+    previous = START
     for number, entry in enumerate(entries, 1):
         rest = {name: value for name, value in entry.items() if name != "hash"}
         if digest(rest) != entry["hash"]:
@@ -134,29 +167,6 @@ def file_digest(path: Path) -> dict[str, Any]:
     return {"bytes": size, "sha256": sha.hexdigest()}
 
 
-def journal_digest(journal: Path, first: int | None = None) -> dict[str, Any]:
-    """Return the number of results in a journal and a digest over them.
-
-    Args:
-        journal: the file.
-        first: how many results to take, in the order in which they were written; None is all.
-    """
-    sha, count = hashlib.sha256(), 0
-    with reading(journal) as database:
-        for row in _results(database, first):
-            count += 1
-            for value in row:
-                text = b"" if value is None else str(value).encode("utf-8", "surrogatepass")
-                # Kind and length first: no two rows give the same bytes.
-                sha.update(f"{type(value).__name__}{len(text)}:".encode() + text)
-    return {"results": count, "sha256": sha.hexdigest()}
-
-
-def _results(database: sqlite3.Connection, first: int | None) -> Iterator[tuple[Any, ...]]:
-    limit = -1 if first is None else first
-    yield from database.execute("SELECT * FROM results ORDER BY rowid LIMIT ?", (limit,))
-
-
 def _files(output: Path) -> dict[str, Any]:
     paths = [output, quarantine_path(output)]
     if output.is_dir():
@@ -169,4 +179,5 @@ def _files(output: Path) -> dict[str, Any]:
 
 
 def _is_data(path: Path) -> bool:
-    return path.is_file() and path.name != "README.md"  # the card, which names the seal
+    # The card names the seal, and what a kill left is none of it.
+    return path.is_file() and path.name != "README.md" and not is_temporary(path.name)

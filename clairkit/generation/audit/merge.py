@@ -9,21 +9,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clairkit.display import counted
 from clairkit.errors import DataError, UsageError
+from clairkit.generation.audit.card import is_card_of
 from clairkit.generation.audit.manifest import (
     Entry,
     chain_problem,
+    check_sealed,
     file_digest,
+    manifest_entries,
     quarantine_path,
     read_manifest,
     seal,
 )
-from clairkit.generation.audit.merge_journals import MergedJournal, merge_journals
+from clairkit.generation.audit.merge_journals import MergedJournal, merge_journals, merge_of
 from clairkit.generation.audit.merge_rows import MergedRows
+from clairkit.generation.audit.sealed_results import head_of, removing
 from clairkit.generation.journal import journal_path
 from clairkit.generation.lock import FileLock
 from clairkit.generation.places import ROOM_BESIDE
-from clairkit.records import check_rows_output, write_rows
+from clairkit.records import check_rows_output, digest, write_rows
 
 
 @dataclass(frozen=True)
@@ -62,10 +67,12 @@ def merge(parts: Sequence[Path], output: Path, *, force: bool = False) -> Merge:
     """
     if not parts:
         raise UsageError("nothing to merge", remedy="name the pair files")
-    final = check_rows_output(output, force=force, room=ROOM_BESIDE)
+    final = check_rows_output(output, force=True, room=ROOM_BESIDE)
+    is_ours = _was_cut_short(parts, final)
+    check_rows_output(output, force=force or is_ours, room=ROOM_BESIDE)
     if len({part.resolve() for part in (*parts, final)}) <= len(parts):
         raise UsageError("a file is named twice", remedy="name each part once, and another output")
-    if journal_path(final).exists() and not force:
+    if journal_path(final).exists() and not force and not is_ours:
         raise UsageError("the output has a journal", received=str(final),
                          remedy="choose another name, or replace it with --force")  # fmt: skip
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +80,10 @@ def merge(parts: Sequence[Path], output: Path, *, force: bool = False) -> Merge:
         for place in (*parts, final):
             stack.enter_context(FileLock(place.with_name(f"{place.name}.journal.lock")))
         entries = [_checked(part) for part in parts]
-        journal = merge_journals([journal_path(part) for part in parts], journal_path(final))
+        journal = merge_journals(
+            [journal_path(part) for part in parts], journal_path(final),
+            head=head_of(manifest_entries(final)), request=_request(entries),
+        )  # fmt: skip
         return _write(parts, final, journal, entries)
 
 
@@ -85,9 +95,31 @@ def _checked(part: Path) -> Entry:
         path = part.parent / name
         if not problem and not (path.is_file() and file_digest(path) == said):
             problem = f"{name} is not what the last run wrote"
+    pending = removing(journal_path(part))
+    if pending:
+        raise DataError(f"a removal of {counted(pending, 'row')} was cut short", path=part,
+                        remedy="give the same `clairkit remove` again first")  # fmt: skip
     if problem:
         raise DataError(problem, path=part, remedy="run build-pairs on it once more")
+    check_sealed(part)
     return entries[-1]
+
+
+def _request(entries: Sequence[Entry]) -> str:
+    """What a merge is known by: the state of its parts."""
+    return digest([entry["hash"] for entry in entries])
+
+
+def _was_cut_short(parts: Sequence[Path], final: Path) -> bool:
+    """Whether the output is what a merge of these parts left that was killed before its seal."""
+    if not journal_path(final).exists():
+        return False
+    entries = [manifest_entries(part)[-1:] for part in parts]
+    if not all(entries) or merge_of(journal_path(final)) != _request([last for (last,) in entries]):
+        return False
+    made = manifest_entries(final)
+    hashes = [last["hash"] for (last,) in entries]
+    return not made or made[-1].get("parts") != hashes or not is_card_of(final, made)
 
 
 def _write(

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from clairkit.display import excerpt
-from clairkit.errors import DataError, UsageError
-from clairkit.generation.audit.rowbook import faults, reading, row_mark, transaction
-from clairkit.generation.journal import differences
+from clairkit.errors import DataError, ResourceError, UsageError
+from clairkit.generation.audit.rowbook import (
+    create_row_tables,
+    faults,
+    reading,
+    row_mark,
+    transaction,
+)
+from clairkit.generation.audit.sealed_results import START, note_change
+from clairkit.generation.journal import create_tables, differences
+from clairkit.records.output import atomic_path
 
 _COPY = """
-INSERT INTO results SELECT * FROM part.results AS theirs
+INSERT INTO results ({0}) SELECT {0} FROM part.results AS theirs
 WHERE NOT EXISTS (SELECT 1 FROM results AS ours
     WHERE ours.key = theirs.key AND ours.step = theirs.step)
 ORDER BY theirs.rowid
@@ -34,6 +42,7 @@ AND NOT EXISTS (SELECT 1 FROM part.asked AS a JOIN main.asked AS b USING (row, s
     WHERE a.row = id)
 ORDER BY id LIMIT 1
 """  # the same row asks the same
+_MERGE = "merge"  # in `meta`
 _LATEST = """
 SELECT reason IS NULL, text, rationale, finish_reason FROM {}.results
 WHERE key = ? AND step = ? ORDER BY attempt DESC LIMIT 1
@@ -55,8 +64,16 @@ class MergedJournal:
     unsettled: frozenset[tuple[int, str]]
 
 
-def merge_journals(parts: Sequence[Path], final: Path) -> MergedJournal:
+def merge_journals(
+    parts: Sequence[Path], final: Path, *, head: str = START, request: str = ""
+) -> MergedJournal:
     """Write the journal `final` with all that the journals `parts` have.
+
+    Args:
+        parts: the journals.
+        final: where the merged one goes; what is there is replaced.
+        head: the hash of the last line of the manifest that is there.
+        request: what is noted in the journal of this merge, until it is sealed.
 
     Raises:
         UsageError: they were made with different settings, or by different versions of clairkit.
@@ -64,10 +81,8 @@ def merge_journals(parts: Sequence[Path], final: Path) -> MergedJournal:
             different rows have the same id.
     """
     settings = _shared_settings(parts)
-    fresh = final.with_name(f".{final.name}.merge")
-    fresh.unlink(missing_ok=True)
-    try:
-        with faults(fresh), closing(sqlite3.connect(fresh, isolation_level=None)) as database:
+    with atomic_path(final) as fresh:
+        with faults(final), closing(sqlite3.connect(fresh, isolation_level=None)) as database:
             _create(database, parts)
             unsettled: set[tuple[int, str]] = set()
             for index, (part, shift) in enumerate(zip(parts, _shifts(parts), strict=True)):
@@ -75,15 +90,14 @@ def merge_journals(parts: Sequence[Path], final: Path) -> MergedJournal:
                 unsettled |= {(index, row) for row in own}
                 unsettled |= {(other, row) for other in range(index) for row in earlier}
             _check_removed(database, parts)
+            with transaction(database):
+                note_change(database, head)
+                note_merge(database, request)
             counts = [
                 int(database.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0])
                 for table in ("rows", "results")
             ]
-        for old in (final.with_name(f"{final.name}{end}") for end in ("-wal", "-shm")):
-            old.unlink(missing_ok=True)  # of a journal that is replaced
-        fresh.replace(final)
-    finally:
-        fresh.unlink(missing_ok=True)
+        _close(final)
     return MergedJournal(final, counts[0], counts[1], settings, frozenset(unsettled))
 
 
@@ -118,30 +132,46 @@ def _shifts(parts: Sequence[Path]) -> tuple[int, ...]:
     return (0,) * len(parts) if are_shards else tuple(shifts)
 
 
+def _close(journal: Path) -> None:
+    """Let a journal that is to be replaced be one file: its log would be taken for the new one's.
+
+    Raises:
+        ResourceError: another process reads it.
+    """
+    if not journal.exists():
+        return
+    try:
+        with closing(sqlite3.connect(journal, isolation_level=None)) as database:
+            database.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.OperationalError as error:
+        raise ResourceError(f"{journal}: the journal can't be replaced ({error})",
+                            remedy="let the process end that reads it",
+        ) from None  # fmt: skip
+    except sqlite3.DatabaseError:  # whatever it is, it is no journal, and neither is its log
+        for end in ("-wal", "-shm", "-journal"):
+            journal.with_name(f"{journal.name}{end}").unlink(missing_ok=True)
+
+
 def _create(database: sqlite3.Connection, parts: Sequence[Path]) -> None:
-    made = [sorted(_definitions(part)) for part in parts]
-    for part, definitions in zip(parts, made, strict=True):
-        if definitions != made[0]:
-            raise UsageError(
-                f"{part.name} was made by another version of clairkit than {parts[0].name}",
-                remedy="run build-pairs on both once more",
-            )
-    for definition in _definitions(parts[0]):
-        database.execute(definition)
+    """Make the tables of this version; parts of earlier ones may lack columns."""
+    database.execute("PRAGMA journal_mode = MEMORY")  # one file, which nobody else knows of yet
+    create_tables(database)
+    create_row_tables(database)
+    ours = set(_columns(database, "main"))
+    for part in parts:
+        with reading(part) as theirs:
+            unknown = sorted(set(_columns(theirs, "main")) - ours)
+        if unknown:
+            raise UsageError(f"{part.name} was made by a later version of clairkit",
+                             received=", ".join(unknown), remedy="update clairkit")  # fmt: skip
     with reading(parts[0]) as first:
         kept = first.execute("SELECT * FROM meta WHERE name IN ('schema_version', 'settings')")
         database.executemany("INSERT INTO meta VALUES (?, ?)", kept.fetchall())
 
 
-def _definitions(part: Path) -> Iterator[str]:
-    with reading(part) as database:
-        for kind in ("table", "index"):
-            yield from (
-                sql for (sql,) in database.execute(
-                    "SELECT sql FROM sqlite_master WHERE type = ? AND sql IS NOT NULL "
-                    "AND name NOT LIKE 'sqlite_%'", (kind,)
-                ).fetchall()
-            )  # fmt: skip
+def _columns(database: sqlite3.Connection, schema: str) -> list[str]:
+    found = database.execute("SELECT name FROM pragma_table_info('results', ?)", (schema,))
+    return [name for (name,) in found]
 
 
 def _add(database: sqlite3.Connection, part: Path, shift: int) -> tuple[set[str], set[str]]:
@@ -162,7 +192,8 @@ def _add(database: sqlite3.Connection, part: Path, shift: int) -> tuple[set[str]
                     into = earlier if loser == "main" else own
                     asked = f"SELECT row FROM {loser}.asked WHERE key = ? AND step = ?"
                     into |= {row for (row,) in database.execute(asked, (key, step))}
-            database.execute(_COPY)
+            columns = ", ".join(f'"{name}"' for name in _columns(database, "part"))
+            database.execute(_COPY.format(columns))
             database.execute(_COPY_ROWS, (shift,))
             for table in ("asked", "removed"):
                 database.execute(f"INSERT OR IGNORE INTO {table} SELECT * FROM part.{table}")
@@ -182,6 +213,21 @@ def _settle(database: sqlite3.Connection, key: str, step: str) -> str | None:
         database.execute("DELETE FROM main.results WHERE key = ? AND step = ?", (key, step))
         return "main"
     return "part"
+
+
+def note_merge(database: sqlite3.Connection, request: str) -> None:
+    """Note which merge made a journal, in the caller's transaction."""
+    database.execute("INSERT INTO meta VALUES (?, ?)", (_MERGE, json.dumps(request)))
+
+
+def merge_of(journal: Path) -> str | None:
+    """Return what was noted of the merge that made a journal; None when it is no such journal."""
+    try:
+        with reading(journal) as database, faults(journal):
+            row = database.execute("SELECT value FROM meta WHERE name = ?", (_MERGE,)).fetchone()
+    except DataError:
+        return None
+    return None if row is None else str(json.loads(row[0]))
 
 
 def _check_removed(database: sqlite3.Connection, parts: Sequence[Path]) -> None:

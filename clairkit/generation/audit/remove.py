@@ -1,36 +1,52 @@
 """Removal of rows for good: from the journal, the pairs, the quarantine and what was made of them.
 
 What is kept of a removed row is a digest of its id, so that the same prompts built once more leave
-it out.
+it out. What is to go is noted first (see `intent`); a removal that was cut short at any point is
+finished by the same call.
 """
 
 from __future__ import annotations
 
-import glob
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from clairkit.display import excerpt
-from clairkit.errors import DataError, UsageError
-from clairkit.generation.audit.card import card_path
+from clairkit.errors import DataError
+from clairkit.generation.audit.choice import choose_rows, requests_of
 from clairkit.generation.audit.explain import row_of
 from clairkit.generation.audit.files import Row, pairs_of, rows_of, set_aside, without
-from clairkit.generation.audit.manifest import Entry, manifest_path, quarantine_path, seal
-from clairkit.generation.audit.rowbook import (
-    RowBook,
-    columns_of,
-    faults,
-    reading,
-    row_mark,
-    transaction,
+from clairkit.generation.audit.intent import (
+    Intent,
+    finish_intent,
+    pair_mark,
+    read_intent,
+    record_intent,
 )
+from clairkit.generation.audit.manifest import (
+    Entry,
+    check_sealed,
+    file_digest,
+    manifest_entries,
+    quarantine_path,
+    seal,
+)
+from clairkit.generation.audit.remains import (
+    Texts,
+    beside,
+    check_gone,
+    delete_leftovers,
+    overwrite_deleted,
+)
+from clairkit.generation.audit.rowbook import RowBook, faults, row_mark, transaction
+from clairkit.generation.audit.sealed_results import head_of, note_change
+from clairkit.generation.audit.verify import check_pairs
 from clairkit.generation.journal import journal_path
 from clairkit.generation.lock import FileLock
 from clairkit.generation.reasons import SAME_AS
+
+__all__ = ["Removal", "choose_rows", "remove", "requests_of"]
 
 _DELETE_RESULTS = """
 DELETE FROM results WHERE (key, step) IN (SELECT key, step FROM asked WHERE row = ?)
@@ -50,53 +66,23 @@ class Removal:
     """Rows that were set aside as duplicates of removed ones: pairs with the next build."""
     beside: tuple[str, ...]
     """Files beside the output that may hold texts of the rows, too, and were not touched."""
+    holding: tuple[str, ...]
+    """Of these, those that do hold them."""
     entry: Entry
 
 
-def choose_rows(output: Path, *, ids: Iterable[str] = (), where: Iterable[str] = ()) -> list[str]:
-    """Return the ids of the prompt rows that a removal is about; nothing is written.
-
-    Args:
-        output: the pair file or folder.
-        ids: ids of prompt rows or pairs, whole.
-        where: conditions `COLUMN=VALUE` on columns of the prompt file; a row is meant when one
-            holds. `COLUMN` may go into objects, as in `user.name`.
-
-    Raises:
-        UsageError: a condition has no `=`, or nothing is given.
-        DataError: an id or condition meets no row.
-    """
-    ids, conditions = list(ids), [_condition(text) for text in where]
-    if not ids and not conditions:
-        raise UsageError("no row is named", remedy="give --id ID or --where COLUMN=VALUE")
-    with reading(journal_path(output)) as database:
-        found = database.execute("SELECT id, columns FROM rows").fetchall()
-        gone = {mark for (mark,) in database.execute("SELECT row FROM removed")}
-    noted = {row_id: columns_of(columns) for row_id, columns in found}
-    rows_by_pair = {pair["id"]: row_of(pair) for pair in pairs_of(output)} if ids else {}
-    chosen: set[str] = set()
-    for name in ids:
-        row_id = name if name in noted or row_mark(name) in gone else rows_by_pair.get(name)
-        if row_id is None:
-            raise DataError("no pair and no row has this id", path=output, received=excerpt(name))
-        chosen.add(row_id)
-    for column, value in conditions:
-        met = {row_id for row_id, columns in noted.items() if _value(columns, column) == value}
-        if not met:
-            received = excerpt(f"{column}={value}")
-            raise DataError("no row meets the condition", path=output, received=received,
-                            remedy=f"columns are {_names(noted.values())}")  # fmt: skip
-        chosen |= met
-    return sorted(chosen)
-
-
 def remove(
-    output: Path, rows: Collection[str], *, also: Sequence[Path] = (), unknown: bool = False
+    output: Path,
+    rows: Collection[str],
+    *,
+    also: Sequence[Path] = (),
+    unknown: bool = False,
+    requests: Iterable[str] = (),
 ) -> Removal:
     """Remove prompt rows and all that was made of them; the rest is left as it is.
 
     The journal first remembers what is to go: the next build leaves it out in any case, and a
-    removal that was cut short is brought to its end by the same call.
+    removal that was cut short is brought to its end by the same call, or by any other one.
 
     Args:
         output: the pair file or folder.
@@ -104,33 +90,77 @@ def remove(
         also: other pair files made from this one (scored, split, converted), written again. A
             row counts by the prompt row in its provenance, else by its id.
         unknown: delete the results that no row is known of, too.
+        requests: marks of what was asked, from `requests_of`: by these the same call is known
+            again when the rows are gone.
 
     Raises:
         UsageError: another process works on the output.
-        DataError: results are there that no row is known of, as after a kill; a file of `also`
-            is missing, or has rows that can't be told.
-        ResourceError: a file can't be written.
+        DataError: results are there that no row is known of, as after a kill, or a result of
+            another row is damaged; a file of `also` is missing, or has rows that can't be told.
+        ResourceError: a file can't be written, or another process reads the journal, so that
+            what was deleted can't be overwritten yet.
     """
     with FileLock(output.with_name(f"{output.name}.journal.lock")):
         with RowBook(journal_path(output)) as book:
             _check_all_known(book.database, output, unknown=unknown)
             for path in also:
                 _check_told(path)
-            book.mark_removed(rows)
-            files, reopened = _rewrite(output, book.removed(), set(rows), also)
-            results = _delete(book, rows, unknown=unknown)
+            check_sealed(output, but=rows)
+            _check_pairs(output)
+            intent = _record(book, output, rows, requests)
             marks = book.removed()
-        pairs = sum(1 for _ in rows_of(output))
+            files, reopened = _rewrite(output, marks, intent, also)
+            written = [*map(Path, files)]
+            delete_leftovers(output, written, lambda row: row_mark(row_of(row)) in marks)
+            results = _delete(book, output, unknown=unknown)
+            if not intent.is_done:
+                overwrite_deleted(book)
+        pairs = check_gone(output, written, marks)
         entry = seal(output, "remove", {"pairs": pairs, "removed": len(marks)})
-    beside = _beside(output, files)
-    return Removal(len(rows), results, files, reopened, beside, entry)
+        with RowBook(journal_path(output)) as book:
+            _finish(book, intent)
+    others = beside(output, files)
+    holding = tuple(name for name in intent.beside if name in others)
+    return Removal(len(intent.rows), results, files, reopened, others, holding, entry)
 
 
-def _beside(output: Path, files: Collection[str]) -> tuple[str, ...]:
-    """Files that other modes of build-pairs wrote, as a reviser's probe does."""
-    ours = {*map(Path, files), journal_path(output), manifest_path(output), card_path(output)}
-    found = output.parent.glob(f"{glob.escape(output.name)}.*")
-    return tuple(str(path) for path in sorted(found) if path not in ours and path.is_file())
+def _finish(book: RowBook, intent: Intent) -> None:
+    with faults(book.path), transaction(book.database):
+        finish_intent(book.database, intent)
+
+
+def _record(book: RowBook, output: Path, rows: Collection[str], requests: Iterable[str]) -> Intent:
+    """Note what is to go, and which files beside the output hold texts of it."""
+    chosen, earlier = set(rows), read_intent(book.database)
+    others = beside(output, ())
+    texts = Texts(book.database, chosen)
+    pairs = []
+    for pair in pairs_of(output):
+        is_ours = row_of(pair) in chosen
+        texts.add(pair, is_ours=is_ours)
+        if is_ours:
+            pairs.append(str(pair["id"]))
+    for row in set_aside(output):
+        texts.add(row, is_ours=row["id"] in chosen)
+    holding = {name for name in others if texts.are_in(Path(name))}
+    with faults(book.path), transaction(book.database):
+        if not rows and not earlier.pending:
+            return earlier
+        book.mark_removed(rows)
+        return record_intent(book.database, requests, rows, pairs, holding)
+
+
+def _check_pairs(output: Path) -> None:
+    """A damaged pair would be sealed as good. After a kill the files are ahead of the manifest."""
+    entries = manifest_entries(output)
+    said = entries[-1]["files"].get(output.name) if entries else None
+    if output.is_file() and said == file_digest(output):
+        return
+    problem = check_pairs(output).problem
+    if problem:
+        raise DataError(f"a pair is not what build-pairs wrote: {problem}", path=output,
+                        remedy="put back the file as it was, or run build-pairs once more",
+        )  # fmt: skip
 
 
 def _check_told(path: Path) -> None:
@@ -138,28 +168,6 @@ def _check_told(path: Path) -> None:
         if not isinstance(row.get("id"), str):
             raise DataError(f"row {number} has no id, so that nobody can tell whose it is",
                             path=path, remedy="make the file anew from the pairs")  # fmt: skip
-
-
-def _condition(text: str) -> tuple[str, str]:
-    column, equals, value = text.partition("=")
-    if not equals or not column:
-        raise UsageError("not a condition", received=text, remedy="write COLUMN=VALUE")
-    return column, value
-
-
-def _value(columns: Row, name: str) -> str | None:
-    """A column's value as text; `a.b` goes into an object when there is no column `a.b`."""
-    found: Any = columns
-    for part in [name] if name in columns else name.split("."):
-        if not isinstance(found, dict) or part not in found:
-            return None
-        found = found[part]
-    return found if isinstance(found, str) else json.dumps(found)
-
-
-def _names(columns: Iterable[Row]) -> str:
-    names = sorted({name for each in columns for name in each})
-    return excerpt(", ".join(names)) if names else "none but prompt, answer and id; use --id"
 
 
 _UNKNOWN = (
@@ -177,14 +185,16 @@ def _check_all_known(database: sqlite3.Connection, output: Path, *, unknown: boo
         )
 
 
-def _delete(book: RowBook, rows: Collection[str], *, unknown: bool) -> int:
-    """Delete the rows and the results that only they asked for; return how many results."""
+def _delete(book: RowBook, output: Path, *, unknown: bool) -> int:
+    """Delete what the journal has of removed rows alone; return how many results."""
     database = book.database
     with faults(book.path):
         before = _count(database)
+        marks = book.removed()
         with transaction(database):
             inherited = _inherited(database)
-            for row in rows:
+            noted = database.execute("SELECT id FROM rows UNION SELECT row FROM asked").fetchall()
+            for row in [row for (row,) in noted if row_mark(row) in marks]:
                 database.execute(_DELETE_RESULTS, (row, row))
                 database.execute("DELETE FROM asked WHERE row = ?", (row,))
                 database.execute("DELETE FROM rows WHERE id = ?", (row,))
@@ -193,9 +203,8 @@ def _delete(book: RowBook, rows: Collection[str], *, unknown: bool) -> int:
             if inherited is not None:
                 left = f"(SELECT COUNT(*) FROM results WHERE rowid <= {inherited})"
                 database.execute(f"UPDATE meta SET value = {left} WHERE name = 'inherited'")
-        after = _count(database)
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the old pages go from the log, too
-    return before - after
+            note_change(database, head_of(manifest_entries(output)))
+        return before - _count(database)
 
 
 def _inherited(database: sqlite3.Connection) -> int | None:
@@ -215,27 +224,28 @@ def _count(database: sqlite3.Connection) -> int:
 
 
 def _rewrite(
-    output: Path, marks: Collection[str], rows: set[str], also: Sequence[Path]
+    output: Path, marks: Collection[str], intent: Intent, also: Sequence[Path]
 ) -> tuple[dict[str, int], int]:
     """Write each file again without the removed rows; return the counts by file."""
-    twins = {SAME_AS + row for row in rows}
 
     def is_gone(pair: Row) -> bool:
         return row_mark(row_of(pair)) in marks
 
-    ids = {pair["id"] for pair in pairs_of(output) if is_gone(pair)}
-    # The output comes last: of a file without provenance it alone knows whose pairs they are.
-    told = {str(path): without(path, lambda row: row["id"] in ids or is_gone(row)) for path in also}
-    files = {str(output): without(output, is_gone), **told}
+    def is_made_of_gone(row: Row) -> bool:
+        return is_gone(row) or pair_mark(row["id"]) in intent.pairs
+
+    files = {str(output): without(output, is_gone)}
+    files |= {str(path): without(path, is_made_of_gone) for path in also}
     aside, reopened = quarantine_path(output), 0
     if aside.exists():
 
         def is_twin(row: Row) -> bool:
-            return row["reason"] == "duplicate" and row["detail"] in twins
+            first = str(row["detail"]).removeprefix(SAME_AS)
+            return row["reason"] == "duplicate" and row_mark(first) in marks
 
         reopened = sum(1 for row in set_aside(output) if is_twin(row) and not is_gone(row))
         dropped = without(aside, lambda row: is_gone(row) or is_twin(row))
         files[str(aside)] = dropped
-        if dropped and not any(True for _ in rows_of(aside)):
+        if not any(True for _ in rows_of(aside)):
             aside.unlink()
     return files, reopened

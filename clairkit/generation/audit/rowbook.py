@@ -26,6 +26,9 @@ CREATE TABLE IF NOT EXISTS asked (
     PRIMARY KEY (row, step, key)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS asked_by_key ON asked (key, step);
 CREATE TABLE IF NOT EXISTS removed (row TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS removing (
+    kind TEXT NOT NULL, mark TEXT NOT NULL, PRIMARY KEY (kind, mark)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sealed (place INTEGER PRIMARY KEY, digest BLOB NOT NULL);
 """
 _ROWS_A_WRITE = 1000
 
@@ -44,7 +47,7 @@ class RowBook:
             self.database = sqlite3.connect(journal, isolation_level=None)
             # What is deleted or replaced, as a row's columns, is overwritten and not only let go.
             self.database.execute("PRAGMA secure_delete = ON")
-            self.database.executescript(_TABLES)
+            create_row_tables(self.database)
 
     def note(self, position: int, row: PromptRow, steps: Iterable[tuple[str, str]]) -> None:
         """Note a row, where it stands among the prompts, and the (step, key) that it asked.
@@ -81,7 +84,7 @@ class RowBook:
 
     def mark_removed(self, rows: Iterable[str]) -> None:
         """Remember that these rows are to be left out of everything from now on."""
-        with faults(self.path), transaction(self.database):
+        with faults(self.path):
             self.database.executemany(
                 "INSERT OR IGNORE INTO removed VALUES (?)", [(row_mark(row),) for row in rows]
             )
@@ -103,6 +106,11 @@ class RowBook:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def create_row_tables(database: sqlite3.Connection) -> None:
+    """Make these tables where they are not there."""
+    database.executescript(_TABLES)
 
 
 def kept_rows(rows: Iterable[PromptRow], journal: Path) -> Iterator[PromptRow]:
@@ -172,12 +180,17 @@ def faults(journal: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
+        if "decode" in str(error):  # a text that is no UTF-8: a bit of it was flipped
+            raise DataError("the journal is damaged: a text is no UTF-8", path=journal,
+                            remedy="put back the file as it was") from None  # fmt: skip
         raise ResourceError(f"{journal}: the journal can't be used ({error})",
                             remedy="free the disk, or check its permissions") from None  # fmt: skip
     except sqlite3.DatabaseError as error:
         if type(error) is not sqlite3.DatabaseError:  # a bug of ours, not the file's fault
             raise
-        raise DataError(f"is no journal of clairkit ({error})", path=journal) from None
+        remedy = "put back the file as it was"
+        raise DataError(f"is no journal of clairkit, or damaged ({error})", path=journal,
+                        remedy=remedy) from None  # fmt: skip
 
 
 def find_rows(database: sqlite3.Connection, start: str) -> Sequence[str]:

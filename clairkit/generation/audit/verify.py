@@ -9,20 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from clairkit.display import counted, excerpt
-from clairkit.errors import ClairError
+from clairkit.errors import ClairError, DataError
 from clairkit.generation.audit.explain import row_of
 from clairkit.generation.audit.files import pairs_of
+from clairkit.generation.audit.intent import read_intent
 from clairkit.generation.audit.manifest import (
     Entry,
     chain_problem,
     file_digest,
-    journal_digest,
+    manifest_path,
+    quarantine_path,
     read_manifest,
 )
-from clairkit.generation.audit.rowbook import reading
+from clairkit.generation.audit.results_digest import results_digest
+from clairkit.generation.audit.rowbook import faults, reading
+from clairkit.generation.audit.sealed_results import expected_digest, raise_damage
 from clairkit.generation.journal import journal_path
 from clairkit.records import pair_id
+from clairkit.records.temporary import leftovers
 
+_FINISH = "give the same `clairkit remove` again"
 _AGAIN = "run build-pairs once more, or put back the file as it was"
 
 
@@ -33,6 +39,8 @@ class Check:
     name: str
     problem: str | None
     found: str
+    is_unfinished: bool = False
+    """Whether the problem is a removal that was cut short, and no change."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,12 @@ class Verification:
     def problems(self) -> list[str]:
         """What does not hold, a sentence each."""
         return [f"{check.name}: {check.problem}" for check in self.checks if check.problem]
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether all that does not hold is a removal that was cut short."""
+        problems = [check for check in self.checks if check.problem]
+        return bool(problems) and all(check.is_unfinished for check in problems)
 
 
 def verify(output: Path, *, head: str | None = None) -> Verification:
@@ -62,10 +76,24 @@ def verify(output: Path, *, head: str | None = None) -> Verification:
     entries = read_manifest(output)
     checks = [_chain(entries, head)]
     last = entries[-1]
-    checks += _files(output, last)
-    checks.append(_journal(output, last))
-    checks.append(_pairs(output))
+    pending = _pending(output)
+    if pending:
+        problem = f"{counted(pending, 'row')} still to be removed: it was cut short; {_FINISH}"
+        checks.append(Check("removal", problem, "", is_unfinished=True))
+    checks += _files(output, last, is_pending=bool(pending))
+    checks.append(_journal(output, entries))
+    checks.append(check_pairs(output))
+    checks += _left(output)
     return Verification(str(last["hash"]), tuple(checks))
+
+
+def _pending(output: Path) -> int:
+    """Of how many rows a removal was cut short; a journal that can't be read is told elsewhere."""
+    try:
+        with reading(journal_path(output)) as database, faults(journal_path(output)):
+            return read_intent(database).pending
+    except ClairError:
+        return 0
 
 
 def _chain(entries: Sequence[Entry], head: str | None) -> Check:
@@ -79,36 +107,51 @@ def _chain(entries: Sequence[Entry], head: str | None) -> Check:
     return Check("manifest", problem, f"{counted(len(entries), 'line')}, sealed")
 
 
-def _files(output: Path, last: Entry) -> Iterator[Check]:
+def _files(output: Path, last: Entry, *, is_pending: bool) -> Iterator[Check]:
     for name, said in last["files"].items():
         path = output.parent / name
         if not path.resolve().is_relative_to(output.parent.resolve()):
             yield Check(name, "the manifest names a file in another folder", "")
-        elif not path.is_file():
-            yield Check(name, f"is missing; {_AGAIN}", "")
+            continue
+        found = file_digest(path) if path.is_file() else None
+        size = f"{found['bytes']:,} bytes" if found else ""
+        if found == said:
+            yield Check(name, None, size)
+        elif is_pending:
+            problem = f"is being written again without the removed rows; {_FINISH}"
+            yield Check(name, problem, size, is_unfinished=True)
         else:
-            found = file_digest(path)
-            problem = None if found == said else f"is not what the last run wrote; {_AGAIN}"
-            yield Check(name, problem, f"{found['bytes']:,} bytes")
+            problem = "is not what the last run wrote" if found else "is missing"
+            yield Check(name, f"{problem}; {_AGAIN}", size)
 
 
-def _journal(output: Path, last: Entry) -> Check:
-    said = last["journal"]
+def _journal(output: Path, entries: Sequence[Entry]) -> Check:
+    journal, said = journal_path(output), entries[-1]["journal"]
     try:
-        found = journal_digest(journal_path(output), said["results"])
-        with reading(journal_path(output)) as database:
+        with reading(journal) as database, faults(journal):
+            said = expected_digest(database, entries) or said
             (count,) = database.execute("SELECT COUNT(*) FROM results").fetchone()
+            if results_digest(database, said["results"]) != said:
+                raise_damage(database, journal, said)
+    except DataError as error:
+        return Check("journal", error.problem, "")
     except ClairError as error:
         return Check("journal", str(error), "")
-    problem = None if found == said else "a result was changed, added or taken away"
     more = count - said["results"]
-    return Check(
-        "journal", problem, counted(count, "result") + (f", {more:,} since" if more else "")
-    )
+    return Check("journal", None, counted(count, "result") + (f", {more:,} since" if more else ""))
 
 
-def _pairs(output: Path) -> Check:
-    """Each pair has the id that its texts give, and every result it came from is there."""
+def _left(output: Path) -> Iterator[Check]:
+    """What killed processes left is no fault, but to be known of."""
+    finals = (output, quarantine_path(output), manifest_path(output), journal_path(output))
+    left = [path.name for final in finals for path in leftovers(final.resolve())]
+    if left:
+        found = f"left by a kill: {', '.join(left)}; the next build-pairs or remove deletes them"
+        yield Check("temporary files", None, found)
+
+
+def check_pairs(output: Path) -> Check:
+    """Check that each pair has the id that its texts give, and its results are in the journal."""
     count = 0
     try:
         with reading(journal_path(output)) as database:

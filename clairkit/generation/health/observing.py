@@ -19,7 +19,7 @@ from clairkit.generation.program import Call
 from clairkit.generation.revise import revise
 from clairkit.generation.sampling import Failure
 
-_SERVER_FAILED = frozenset(("request_failed", "bad_response", "content_type"))
+_SERVER_FAILED = frozenset(("request_failed", "bad_response", "content_type", "unfinished"))
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,9 @@ def observe(case: Case, method: Clair, judge: Judge | None) -> Observing:
 
     The judge is asked in both orders, where there is one.
     """
-    answered = yield from own_answer(case.row, method.target, method.answer_sampling)
+    answered = yield from own_answer(
+        case.row, method.target, method.answer_sampling, method.thought_marks
+    )
     if isinstance(answered.outcome, Failure):
         return Seen(case, None, None, answered.outcome.reason)
     answer = answered.outcome.text

@@ -13,15 +13,18 @@ from clairkit.generation.methods.parts import (
     make_pair,
     needed_model,
     own_answer,
+    thoughts_of,
     tokens_of,
 )
 from clairkit.generation.methods.roles import role_provenance, role_settings
+from clairkit.generation.outcomes import marks_identity
 from clairkit.generation.program import NO_MORE, Program, Quarantined
 from clairkit.generation.requests import Model
 from clairkit.generation.revise import Revised, ReviseSettings, revise
 from clairkit.generation.sampling import Failure, Sampling
 from clairkit.generation.settings import BuildSettings
 from clairkit.records import PromptRow
+from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 
 NAME = "clair"
 
@@ -39,6 +42,7 @@ class Clair:
     revise_sampling: Sampling
     revise: ReviseSettings
     gates: GatePolicy
+    thought_marks: Marks = THOUGHT_MARKS
 
     name = NAME
 
@@ -51,14 +55,17 @@ class Clair:
     def settings(self) -> Mapping[str, Any]:
         """Return what may not change from one run to the next on the same output."""
         revise = self.revise.settings(for_function=self.reviser.is_function)
-        flat: dict[str, Any] = {"method": NAME, **revise, **self.gates.settings()}
+        flat: dict[str, Any] = {
+            "method": NAME, **revise, **self.gates.settings(),
+            **marks_identity(self.thought_marks),
+        }  # fmt: skip
         if self.target is not None:
             flat |= role_settings("target", self.target, self.answer_sampling)
         return flat | role_settings("reviser", self.reviser, self.revise_sampling)
 
     def program(self, row: PromptRow) -> Program:
         """Answer, revise, check."""
-        answer = yield from own_answer(row, self.target, self.answer_sampling)
+        answer = yield from own_answer(row, self.target, self.answer_sampling, self.thought_marks)
         if isinstance(answer.outcome, Failure):
             return Quarantined(row, "answer", row.answer, answer.outcome)
         text = answer.outcome.text
@@ -105,7 +112,10 @@ class Clair:
 
 def _own(answer: Answer, revised: Revised, verdict: Verdict) -> dict[str, Any]:
     """What a pair says of its own row."""
-    own: dict[str, Any] = {"tokens": tokens_of(*revised.recorded)}
+    own: dict[str, Any] = {
+        "tokens": tokens_of(*revised.recorded),
+        **thoughts_of(answer.outcome, "answer_thoughts"),
+    }
     if answer.recorded is not None:
         own["answer_tokens"] = tokens_of(answer.recorded)
     if verdict.flags:
@@ -130,4 +140,5 @@ def make_clair(settings: BuildSettings, models: Mapping[str, Model]) -> Clair:
         revise_sampling=settings.revise_sampling,
         revise=asking,
         gates=settings.gates or GatePolicy(),
+        thought_marks=settings.models.thought_marks,
     )

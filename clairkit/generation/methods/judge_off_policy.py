@@ -12,13 +12,15 @@ from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
 from clairkit.generation.judge import Judge
 from clairkit.generation.methods.judged import ANSWER, Candidate, judge_settings, judged_pair
-from clairkit.generation.methods.parts import answer_call, tokens_of, usable
+from clairkit.generation.methods.parts import answer_call, tokens_of
 from clairkit.generation.methods.roles import make_judge, role_provenance, role_settings
+from clairkit.generation.outcomes import marks_identity, usable
 from clairkit.generation.program import Method, Program
 from clairkit.generation.requests import Model
 from clairkit.generation.sampling import Reply, Sampling
 from clairkit.generation.settings import BuildSettings
 from clairkit.records import PromptRow
+from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 
 NAME = "judge-off-policy"
 
@@ -32,12 +34,14 @@ class JudgeOffPolicy:
         columns: columns of the prompt file that hold answers; an empty cell is left out.
         answering: the models that are asked, by role: `candidate.1`, …
         sampling: of their answers.
+        thought_marks: of the thoughts before an answer.
     """
 
     judge: Judge
     columns: Sequence[str]
     answering: Mapping[str, Model]
     sampling: Sampling
+    thought_marks: Marks = THOUGHT_MARKS
 
     name = NAME
 
@@ -48,7 +52,9 @@ class JudgeOffPolicy:
 
     def settings(self) -> Mapping[str, Any]:
         """Return what may not change from one run to the next on the same output."""
-        flat: dict[str, Any] = {"method": NAME, "columns": list(self.columns)}
+        flat: dict[str, Any] = {
+            "method": NAME, "columns": list(self.columns), **marks_identity(self.thought_marks),
+        }  # fmt: skip
         for role, model in self.answering.items():
             flat |= role_settings(role, model, self.sampling)
         return {**flat, **judge_settings(self.judge)}
@@ -64,7 +70,7 @@ class JudgeOffPolicy:
         ]  # fmt: skip
         results = (yield calls) if calls else ()
         answered = [
-            Candidate(usable(result.outcome), {"role": role})
+            Candidate(usable(result.outcome, self.thought_marks), {"role": role})
             for role, result in zip(roles, results, strict=True)
         ]
         provenance: dict[str, Any] = {"method": NAME, "answer_tokens": tokens_of(*results)}
@@ -95,7 +101,7 @@ class JudgeOffPolicy:
             if not isinstance(text, str):
                 raise DataError(f"row {excerpt(row.id)}: column {column!r} holds no text",
                                 received=type(text).__name__)  # fmt: skip
-            yield Candidate(usable(Reply(text)), {"column": column})
+            yield Candidate(usable(Reply(text), self.thought_marks), {"column": column})
 
 
 def _no_column(row: PromptRow, column: str) -> DataError:
@@ -125,4 +131,5 @@ def make_judge_off_policy(settings: BuildSettings, models: Mapping[str, Model]) 
         columns=[name for name, role in zip(names, roles, strict=True) if role not in models],
         answering={role: models[role] for role in roles if role in models},
         sampling=settings.answer_sampling,
+        thought_marks=settings.models.thought_marks,
     )

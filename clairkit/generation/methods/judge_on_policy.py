@@ -10,13 +10,15 @@ from typing import Any
 from clairkit.errors import UsageError
 from clairkit.generation.judge import Judge
 from clairkit.generation.methods.judged import ANSWER, Candidate, judge_settings, judged_pair
-from clairkit.generation.methods.parts import answer_call, needed_model, tokens_of, usable
+from clairkit.generation.methods.parts import answer_call, needed_model, tokens_of
 from clairkit.generation.methods.roles import make_judge, role_provenance, role_settings
+from clairkit.generation.outcomes import marks_identity, usable
 from clairkit.generation.program import Call, Method, Program
 from clairkit.generation.requests import Model
 from clairkit.generation.sampling import Reply, Sampling
 from clairkit.generation.settings import BuildSettings
 from clairkit.records import PromptRow
+from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 
 NAME = "judge-on-policy"
 
@@ -35,6 +37,7 @@ class JudgeOnPolicy:
     judge: Judge
     sampling: Sampling
     samples: int
+    thought_marks: Marks = THOUGHT_MARKS
 
     name = NAME
 
@@ -53,6 +56,7 @@ class JudgeOnPolicy:
         return {
             "method": NAME,
             "samples": self.samples,
+            **marks_identity(self.thought_marks),
             **role_settings("target", self.target, self.sampling),
             **judge_settings(self.judge),
         }
@@ -61,11 +65,13 @@ class JudgeOnPolicy:
         """Sample, compare."""
         candidates = []
         if row.answer is not None:
-            candidates.append(Candidate(usable(Reply(row.answer)), {"sample": 1}))
+            candidates.append(
+                Candidate(usable(Reply(row.answer), self.thought_marks), {"sample": 1})
+            )
         numbers = range(len(candidates) + 1, self.samples + 1)
         results = yield [self._call(row, number) for number in numbers]
         candidates += (
-            Candidate(usable(result.outcome), {"sample": number})
+            Candidate(usable(result.outcome, self.thought_marks), {"sample": number})
             for number, result in zip(numbers, results, strict=True)
         )
         provenance = {
@@ -94,4 +100,5 @@ def make_judge_on_policy(settings: BuildSettings, models: Mapping[str, Model]) -
         judge=make_judge(settings, models, NAME),
         sampling=settings.answer_sampling,
         samples=settings.samples,
+        thought_marks=settings.models.thought_marks,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from clairkit.generation.journal import Recorded
 from clairkit.generation.judge import JUDGE, Judge, Judgement
-from clairkit.generation.methods.parts import make_pair, tokens_of
+from clairkit.generation.methods.parts import make_pair, thoughts_of, tokens_of
 from clairkit.generation.methods.roles import role_provenance, role_settings
 from clairkit.generation.program import Call, Program, Quarantined
 from clairkit.generation.sampling import Failure, Reply
@@ -115,7 +115,9 @@ def judged_pair(
     the first of these.
     """
     usable = [
-        (each.outcome.text, each.who) for each in candidates if isinstance(each.outcome, Reply)
+        (each.outcome.text, {**each.who, **thoughts_of(each.outcome)})
+        for each in candidates
+        if isinstance(each.outcome, Reply)
     ]
     whose: dict[str, Mapping[str, Any]] = {}
     for text, who in usable:

@@ -10,10 +10,12 @@ from clairkit import __version__
 from clairkit.errors import UsageError
 from clairkit.generation.journal import Recorded
 from clairkit.generation.keys import request_key, row_columns
+from clairkit.generation.outcomes import usable
 from clairkit.generation.program import Call
 from clairkit.generation.requests import AnswerRequest, Model, Task
 from clairkit.generation.sampling import Failure, Reply, Sampling
 from clairkit.records import Message, Pair, PromptRow
+from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 
 _PAIR_COLUMNS = frozenset(
     ("id", "prompt", "chosen", "rejected", "rationale", "source", "scores", "provenance")
@@ -51,29 +53,35 @@ def answer_call(
     return Call(step, stage, model, Task(key, row.prompt, request, sampling))
 
 
-def own_answer(row: PromptRow, target: Model | None, sampling: Sampling) -> Asking:
+def own_answer(
+    row: PromptRow,
+    target: Model | None,
+    sampling: Sampling,
+    marks: Marks = THOUGHT_MARKS,
+) -> Asking:
     """Return the row's answer: its own, or what the target says, or why it says nothing.
+
+    Args:
+        row: with or without an answer.
+        target: who is asked where there is none.
+        sampling: of the target.
+        marks: of the thoughts before an answer.
 
     Raises:
         ValueError: the row has no answer and there is no target.
     """
     if row.answer is not None:
-        return Answer(usable(Reply(row.answer)))
+        return Answer(usable(Reply(row.answer), marks))
     if target is None:
         raise ValueError(f"row {row.id} has no answer, and there is no target")
     (recorded,) = yield [answer_call(row, target, sampling)]
-    return Answer(usable(recorded.outcome), recorded)
+    return Answer(usable(recorded.outcome, marks), recorded)
 
 
-def usable(answer: Reply | Failure) -> Reply | Failure:
-    """Return an answer that can be a side of a pair, or why it can't."""
-    if isinstance(answer, Failure):
-        return answer
-    if answer.finish_reason == "length":
-        return Failure("answer_truncated", "cut at its token limit", answer.text)
-    if not answer.text.strip():
-        return Failure("answer_empty", "no text")
-    return answer
+def thoughts_of(answer: Reply | Failure, name: str = "thoughts") -> dict[str, str]:
+    """Return the thoughts before an answer as a pair keeps them: nothing where there are none."""
+    thoughts = answer.thoughts if isinstance(answer, Reply) else None
+    return {name: thoughts} if thoughts else {}
 
 
 def make_pair(

@@ -14,16 +14,18 @@ from clairkit.generation.methods.parts import (
     make_pair,
     needed_model,
     own_answer,
+    thoughts_of,
     tokens_of,
-    usable,
 )
 from clairkit.generation.methods.roles import role_provenance, role_settings
+from clairkit.generation.outcomes import marks_identity, usable
 from clairkit.generation.parser import Revision
 from clairkit.generation.program import Method, Program, Quarantined
 from clairkit.generation.requests import Model
 from clairkit.generation.sampling import Failure, Sampling
 from clairkit.generation.settings import BuildSettings
 from clairkit.records import PromptRow
+from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 
 NAME = "stronger-preferred"
 STRONGER = "stronger"
@@ -40,6 +42,7 @@ class StrongerPreferred:
         target_sampling: of the target's answers.
         stronger_sampling: of the stronger model's.
         gates: what is done with a stronger answer that refuses, say.
+        thought_marks: of the thoughts before an answer.
     """
 
     target: Model | None
@@ -47,6 +50,7 @@ class StrongerPreferred:
     target_sampling: Sampling
     stronger_sampling: Sampling
     gates: GatePolicy
+    thought_marks: Marks = THOUGHT_MARKS
 
     name = NAME
 
@@ -58,21 +62,23 @@ class StrongerPreferred:
     def settings(self) -> Mapping[str, Any]:
         """Return what may not change from one run to the next on the same output."""
         actions = {f"gate.{reason}": self.gates.action(reason) for reason in sorted(_FITTING)}
-        flat: dict[str, Any] = {"method": NAME, **actions}
+        flat: dict[str, Any] = {
+            "method": NAME, **actions, **marks_identity(self.thought_marks),
+        }  # fmt: skip
         if self.target is not None:
             flat |= role_settings("target", self.target, self.target_sampling)
         return flat | role_settings("reviser", self.stronger, self.stronger_sampling)
 
     def program(self, row: PromptRow) -> Program:
         """Answer, let the stronger model answer, check."""
-        own = yield from own_answer(row, self.target, self.target_sampling)
+        own = yield from own_answer(row, self.target, self.target_sampling, self.thought_marks)
         if isinstance(own.outcome, Failure):
             return Quarantined(row, ANSWER, row.answer, own.outcome)
         answer = own.outcome.text
         (recorded,) = yield [
             answer_call(row, self.stronger, self.stronger_sampling, step=STRONGER, stage=1)
         ]
-        better = usable(recorded.outcome)
+        better = usable(recorded.outcome, self.thought_marks)
         if isinstance(better, Failure):
             return Quarantined(row, STRONGER, answer, better)
         verdict = check(row.prompt, answer, Revision(better.text), policy=self.gates)
@@ -82,6 +88,8 @@ class StrongerPreferred:
             "method": NAME,
             **role_provenance("reviser", self.stronger, self.stronger_sampling),
             "tokens": tokens_of(recorded),
+            **thoughts_of(own.outcome, "answer_thoughts"),
+            **thoughts_of(better, "reviser_thoughts"),
             **({"flags": [flag.to_json() for flag in verdict.flags]} if verdict.flags else {}),
         }
         if own.recorded is not None and self.target is not None:
@@ -103,6 +111,7 @@ def make_stronger_preferred(settings: BuildSettings, models: Mapping[str, Model]
         target_sampling=settings.answer_sampling,
         stronger_sampling=settings.revise_sampling,
         gates=_fitting(settings.gates or GatePolicy()),
+        thought_marks=settings.models.thought_marks,
     )
 
 

@@ -6,19 +6,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from clairkit.training.diagnosis import inputs, symptoms
+from clairkit.training.diagnosis import inputs, moved, symptoms
 from clairkit.training.diagnosis.direction import direction
 from clairkit.training.diagnosis.facts import Finding, RunFacts, variant_alarm
+from clairkit.training.diagnosis.movement import Movement
 from clairkit.training.diagnosis.trajectory import Row, Trajectory, read_rows
 
-__all__ = ["Diagnosis", "Finding", "RunFacts", "diagnose", "variant_alarm"]
+__all__ = ["Diagnosis", "Finding", "Movement", "RunFacts", "diagnose", "variant_alarm"]
 
 
 Rule = Callable[[Trajectory, RunFacts], Finding | None]
 
 # In order of rank within a severity. These need rows enough for a trend,
 _TRENDS: tuple[Rule, ...] = (
+    moved.exploded,
     direction,
+    moved.rounded_away,
     symptoms.loss_rose,
     symptoms.overfit,
     symptoms.undecided,
@@ -31,7 +34,9 @@ _TRENDS: tuple[Rule, ...] = (
     symptoms.sft_dominates,
     inputs.easy_pairs,
 )
-# and these don't.
+# these are in their place where there are too few,
+_SHORT: tuple[Rule, ...] = (moved.exploded, moved.moved, moved.rounded_away, inputs.few_rows)
+# and these need none.
 _FACTS: tuple[Rule, ...] = (
     inputs.variant,
     inputs.lost_rows,
@@ -63,14 +68,14 @@ def diagnose(rows: Sequence[Row], facts: RunFacts) -> Diagnosis:
 
     Levels are means over the first and the last quarter of the logged rows; a sign counts when it
     is two standard errors away from 0. With fewer than eight logged rows only what doesn't need a
-    trend is told.
+    trend is told; whether the model moved is measured after the last step, and told of every run.
 
     Args:
         rows: as logged; values that are None or not finite are passed over.
         facts: what the run was.
     """
     view = read_rows(rows)
-    rules = (*_TRENDS, *_FACTS) if view.enough else (inputs.few_rows, *_FACTS)
+    rules = (*_TRENDS, *_FACTS) if view.enough else (*_SHORT, *_FACTS)
     found = [finding for rule in rules if (finding := rule(view, facts)) is not None]
     order = {"problem": 0, "note": 1, "good": 2}
     ranked = sorted(found, key=lambda finding: order[finding.level])  # rules come in rank order

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from clairkit.training.diagnosis.facts import DIFFERENCE_LOSSES, Finding, RunFacts
-from clairkit.training.diagnosis.trajectory import Level, Trajectory, product
-
-# sigmoid(0.05) = 0.51: the odds of preferring the chosen side changed by one point.
-STILL_REWARD = 0.05
-# A token's probability changed by 2 %.
-STILL_NATS = 0.02
+from clairkit.training.diagnosis.moved import exploded, hardly_moved
+from clairkit.training.diagnosis.movement import METRICS, distance
+from clairkit.training.diagnosis.trajectory import Trajectory, product
 
 
 def direction(view: Trajectory, facts: RunFacts) -> Finding | None:
     """Where both sides went: the one finding that every run with a trend should have."""
+    if exploded(view, facts):
+        return None
+    if facts.movement.is_still if facts.movement else is_still(view):
+        return hardly_moved(_changes(view, facts), facts)
     chosen, rejected = view.end("rewards/chosen"), view.end("rewards/rejected")
     margin = view.end("rewards/margins")
     if chosen is None or rejected is None or margin is None:
@@ -22,8 +23,6 @@ def direction(view: Trajectory, facts: RunFacts) -> Finding | None:
     evidence = {"rewards/chosen": chosen.value, "rewards/rejected": rejected.value,
                 "rewards/margins": margin.value}  # fmt: skip
     figures = f"rewards {chosen.value:+.3g} chosen, {rejected.value:+.3g} rejected"
-    if is_still(view):
-        return _hardly_moved(view, facts, figures, evidence)
     if margin.down and set(facts.terms) != {"sft"}:
         return Finding(
             "inverted",
@@ -71,29 +70,17 @@ def _quadrant(view: Trajectory) -> str:
 
 
 def is_still(view: Trajectory) -> bool:
-    rewards = [view.end(f"rewards/{name}") for name in ("chosen", "rejected", "margins")]
-    ratios = [view.end(f"logratio/{name}") for name in ("chosen", "rejected")]
-    return _below(rewards, STILL_REWARD) and _below(ratios, STILL_NATS)
+    """Whether the last rows show next to no movement; none at all counts as still."""
+    return distance(_levels(view)) < 1
 
 
-def _below(levels: list[Level | None], limit: float) -> bool:
-    return all(item is None or abs(item.value) < limit for item in levels)
+def _levels(view: Trajectory) -> dict[str, float]:
+    found = {name: view.end(name) for name in METRICS}
+    return {name: item.value for name, item in found.items() if item is not None}
 
 
-def _hardly_moved(
-    view: Trajectory, facts: RunFacts, figures: str, evidence: Mapping[str, float]
-) -> Finding:
-    ratio = view.end("logratio/chosen")
-    tokens = (
-        "" if ratio is None else f"; a chosen token's log-prob changed by {ratio.value:+.2g} nats"
-    )
-    return Finding(
-        "hardly_moved",
-        "the model hardly moved",
-        f"The model hardly moved: {figures}{tokens}. Raise the learning rate (now "
-        f"{facts.learning_rate:g}), or train for more steps.",
-        {**evidence, **({} if ratio is None else {"logratio/chosen": ratio.value})},
-    )
+def _changes(view: Trajectory, facts: RunFacts) -> dict[str, float]:
+    return facts.movement.changes if facts.movement else _levels(view)
 
 
 def _both_fell(

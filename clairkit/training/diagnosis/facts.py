@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from clairkit.losses import parse_loss
+from clairkit.training.diagnosis.movement import Movement
 
 Severity = Literal["problem", "note", "good"]
 
@@ -30,6 +31,7 @@ class RunFacts:
     counts: Mapping[str, int] = field(default_factory=dict)  # of encode_pairs: rows, truncated, …
     reference: str = "base"  # base, adapter:PATH, model:ID or cache:FILE
     loss_mask: str = "all"
+    movement: Movement | None = None  # measured at the end; None: of a run that did not measure it
 
     @property
     def terms(self) -> dict[str, float]:

@@ -26,7 +26,7 @@ def few_rows(view: Trajectory, _facts: RunFacts) -> Finding:
         "few_rows",
         "too few logged steps to tell a trend",
         f"{count} logged training steps: too few to tell a trend from noise (at least "
-        f"{ENOUGH_ROWS}). Lower logging_steps, or train longer.",
+        f"{ENOUGH_ROWS}). Set logging_steps: 1, or train longer.",
         {"rows": count},
         "note",
     )

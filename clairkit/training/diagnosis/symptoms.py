@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 import statistics
 
-from clairkit.training.diagnosis.direction import STILL_REWARD, is_still, side_nats
+from clairkit.training.diagnosis.direction import is_still, side_nats
 from clairkit.training.diagnosis.facts import (
     Finding,
     RunFacts,
 )
+from clairkit.training.diagnosis.movement import STILL_REWARD
 from clairkit.training.diagnosis.trajectory import CLEAR, Trajectory, level, series
 
 # The model orders hardly more pairs rightly than a coin does.

@@ -75,6 +75,10 @@ class TritonTiles(TorchTiles):
                 self._run_products(tile, products, sums, arguments)
         return out
 
+    def rounds(self, hidden: Tensor) -> bool:
+        """Tell whether products are rounded: none is, nor in the interpreter."""
+        return False
+
     def target_products(self, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
         """As `TorchTiles.target_products`."""
         if torch.float64 in (hidden.dtype, weight.dtype):

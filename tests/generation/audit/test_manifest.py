@@ -17,12 +17,12 @@ from clairkit.generation.audit.explain import explain
 from clairkit.generation.audit.files import rows_of
 from clairkit.generation.audit.manifest import (
     chain_problem,
-    journal_digest,
     manifest_path,
     quarantine_path,
     read_manifest,
     seal,
 )
+from clairkit.generation.audit.results_digest import journal_digest
 from clairkit.generation.audit.verify import verify
 from clairkit.generation.journal import journal_path
 from clairkit.records import digest, write_rows
@@ -144,7 +144,7 @@ def test_replies_of_a_killed_run_are_no_fault(output: Path) -> None:
     with sqlite3.connect(journal_path(output)) as database:
         database.execute(
             "INSERT INTO results SELECT 'k', step, attempt, reason, detail, text, rationale, "
-            "finish_reason, prompt_tokens, completion_tokens, tries, model, created "
+            "finish_reason, prompt_tokens, completion_tokens, tries, model, created, thoughts "
             "FROM results WHERE rowid = 1"
         )
     found = verify(output)

@@ -179,7 +179,7 @@ def test_a_row_that_is_not_done_loses_its_replies(tmp_path: Path) -> None:
     with sqlite3.connect(journal_path(output)) as database:  # answered, and then the run stopped
         database.execute("INSERT INTO asked VALUES ('row-1', 'answer', 'k')")
         database.execute("INSERT INTO results SELECT 'k', step, 1, reason, detail, 'half done', "
-                         "rationale, finish_reason, 1, 1, 1, model, created FROM results "
+                         "rationale, finish_reason, 1, 1, 1, model, created, NULL FROM results "
                          "WHERE step = 'answer'")  # fmt: skip
     assert remove(output, ["row-1"]).results == 1
     assert b"half done" not in content(tmp_path)

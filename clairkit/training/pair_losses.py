@@ -1,0 +1,89 @@
+"""From the log-probs of a part's tokens to the losses of its pairs."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from clairkit.kernels import fused_preference
+from clairkit.kernels.preference import fits_one_launch
+from clairkit.losses import PairLogps, PreferenceLoss, fusable, loss_options, preference_loss
+from clairkit.training.config import TrainConfig
+from clairkit.training.data import Part, StepSize
+from clairkit.training.head import LogpsPath
+
+
+class PairLosses:
+    """What a trainer of pairs computes of a part, by the configured loss."""
+
+    config: TrainConfig
+    path: LogpsPath
+    accelerator: Any
+    _step: StepSize
+
+    def token_logps(self, model: nn.Module, part: Part) -> Tensor:
+        """Return the log-probs [S] of a part's response tokens, sequence after sequence."""
+        logps: Tensor = model(**part["model"]).flatten()
+        return logps[part["side_index"]]
+
+    def pair_losses(self, tokens: Tensor, part: Part) -> tuple[PairLogps, PreferenceLoss]:
+        """Return the summed log-probs of a part and its losses, given its tokens' [S]."""
+        if "weights" in part:
+            tokens = tokens * part["weights"]
+        if self._fuses(part):
+            return self._fused_losses(tokens, part)
+        sequences = torch.split(tokens, part["lengths"])
+        sums = torch.stack([sequence.sum() for sequence in sequences])
+        pairs = self._pair_logps(sums, part)
+        return pairs, self._loss(pairs)
+
+    def _fuses(self, part: Part) -> bool:
+        size = len(part["ids"])
+        alone = self.accelerator.num_processes == 1
+        whole = alone and size == self._step.pairs and part["sides"] == 2 * size
+        return (
+            self.path.kernel == "triton"
+            and fits_one_launch(size)
+            and fusable(self.config.mix, self.config.loss_options, whole=whole)
+        )
+
+    def _fused_losses(self, tokens: Tensor, part: Part) -> tuple[PairLogps, PreferenceLoss]:
+        """Sum, compare and differentiate in one launch; the host reads nothing in between."""
+        (options,) = loss_options(self.config.mix, self.config.beta, self.config.loss_options)
+        starts = list(itertools.accumulate(part["lengths"], initial=0))
+        found = fused_preference(
+            tokens,
+            torch.tensor(starts, device=tokens.device),
+            part["ref_sums"],
+            loss=str(self.config.mix),
+            beta=options.beta,
+            lengths=part["sizes"],
+            label_smoothing=options.label_smoothing,
+            discopop_tau=options.discopop_tau,
+        )
+        result = PreferenceLoss(
+            found.loss, found.losses, found.chosen_rewards, found.rejected_rewards
+        )
+        return self._pair_logps(found.sums, part), result
+
+    def _pair_logps(self, sums: Tensor, part: Part) -> PairLogps:
+        columns = (*sums.chunk(2), *part["ref_sums"].chunk(2), *part["sizes"].chunk(2))
+        return PairLogps(*columns, **self._step.means)  # type: ignore[arg-type]  # by keyword
+
+    def _loss(self, pairs: PairLogps) -> PreferenceLoss:
+        return preference_loss(
+            pairs.chosen,
+            pairs.rejected,
+            pairs.ref_chosen,
+            pairs.ref_rejected,
+            loss=self.config.mix,
+            beta=self.config.beta,
+            chosen_lengths=pairs.chosen_lengths,
+            rejected_lengths=pairs.rejected_lengths,
+            mean_chosen_length=pairs.mean_chosen_length,
+            mean_sides=pairs.mean_sides,
+            **self.config.loss_options,
+        )

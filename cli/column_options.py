@@ -1,0 +1,60 @@
+"""The options that say which column of a foreign file is what."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+if TYPE_CHECKING:
+    from clairkit.records import ColumnChoice
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+COLUMN_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("--prompt-column", {"metavar": "NAME", "help": "The prompt's column, if not `prompt`."}),
+    ("--system-column", {"metavar": "NAME", "help": "A column to put in front as system turn."}),
+    ("--ignore-column", {"metavar": "NAME", "multiple": True,
+                         "help": "A column to leave out; repeatable."}),
+)  # fmt: skip
+
+
+def column_options(function: Command) -> Command:
+    """Add the options, and pass what they say as `columns`."""
+
+    @functools.wraps(function)
+    def choosing(*given: Any, **named: Any) -> Any:
+        names = ("prompt_column", "system_column", "ignore_column")
+        columns = chosen_columns({name: named.pop(name) for name in names})
+        return function(*given, columns=columns, **named)
+
+    decorated: Any = choosing
+    for name, attributes in reversed(COLUMN_OPTIONS):
+        decorated = click.option(name, **attributes)(decorated)
+    return cast(Command, decorated)
+
+
+def config_column_options(function: Command) -> Command:
+    """Add the options as keys of a training run's configuration."""
+    decorated: Any = function
+    for name, attributes in reversed(COLUMN_OPTIONS):
+        decorated = click.option(name, callback=_given, **attributes)(decorated)
+    return cast(Command, decorated)
+
+
+def _given(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """Let an option that was not given leave the configuration file's value."""
+    return list(value) or None if isinstance(value, tuple) else value
+
+
+def chosen_columns(options: Mapping[str, Any]) -> ColumnChoice:
+    """Return what the options say of a file's columns."""
+    from clairkit.records import ColumnChoice
+
+    return ColumnChoice(
+        prompt=options["prompt_column"],
+        system=options["system_column"],
+        ignore=tuple(options["ignore_column"]),
+    )

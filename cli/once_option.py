@@ -1,0 +1,21 @@
+"""Options that are given once: a second value would else take the place of the first unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+
+def once(*names: str, **attributes: Any) -> Callable[[Any], Any]:
+    """Return a `click.option` that refuses a second value; None when it is not given."""
+    return click.option(*names, multiple=True, callback=_only, **attributes)
+
+
+def _only(context: click.Context, parameter: click.Parameter, values: Sequence[Any]) -> Any:
+    if len(values) > 1:
+        given = " and ".join(str(value) for value in values)
+        problem = f"takes one value, and was given {given}. Run the command once for each."
+        raise click.BadParameter(problem, ctx=context, param=parameter)
+    return values[0] if values else None
