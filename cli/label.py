@@ -13,6 +13,10 @@ from clairkit.cli.console import Console, output_options
 if TYPE_CHECKING:
     from clairkit.labels import Key, Rater, Votes
 
+_REPEATS = "Share of items shown twice, sides swapped."
+_IDENTICAL = "Share of pairs of one answer with itself."
+_PLAN = ("question", "n", "seed", "language", "ask", "repeats", "identical")
+
 
 @click.group("label", short_help="Ask people, blind: pages for them, and their votes.")
 def command() -> None:
@@ -26,72 +30,32 @@ def command() -> None:
 
 @command.command("export", short_help="Draw items and write a blind page for each rater.")
 @click.argument("source", metavar="PAIRS|ANSWERS")
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE.html",
-    required=True,
-    help="The page; with several raters FILE-RATER.html for each.",
-)
+@click.option("-o", "--output", metavar="FILE.html", required=True, help="The page, or each page.")
 @click.option("--key", "key_path", metavar="FILE", help="The key file.  [default: FILE.key.json]")
 @click.option("--n", type=click.IntRange(min=1), help="Items to draw at random.  [default: all]")
-@click.option(
-    "--raters",
-    metavar="A,B,…",
-    default="rater",
-    show_default=True,
-    help="Who is asked; each sees all items in an own order.",
-)
-@click.option(
-    "--question",
-    type=click.Choice(["better", "accept"]),
-    default="better",
-    show_default=True,
-    help="Which is better, or whether the revision is accepted.",
-)
+@click.option("--raters", metavar="A,B,…", default="rater", show_default=True, help="Who is asked.")
+@click.option("--question", default="better", show_default=True, help="better or accept.")
 @click.option("--ask", metavar="TEXT", default="", help="The question in your words.")
-@click.option(
-    "--gold",
-    metavar="LABELS",
-    help="Items with a known answer, shown to everyone; as calibrate has them.",
-)
-@click.option(
-    "--repeats",
-    type=float,
-    default=0.05,
-    show_default=True,
-    help="Share of items shown twice, sides swapped.",
-)
-@click.option(
-    "--identical",
-    type=float,
-    default=0.05,
-    show_default=True,
-    help="Share of pairs of one answer with itself.",
-)
-@click.option(
-    "--language",
-    type=click.Choice(["en", "ja"]),
-    default="en",
-    show_default=True,
-    help="Of the page's own words.",
-)
+@click.option("--gold", metavar="LABELS", help="Items with a known answer, as calibrate has them.")
+@click.option("--repeats", type=float, default=0.05, show_default=True, help=_REPEATS)
+@click.option("--identical", type=float, default=0.05, show_default=True, help=_IDENTICAL)
+@click.option("--language", default="en", show_default=True, help="Of the page: en or ja.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the draw of the items.")
 @click.option("--skip-bad", is_flag=True, help="Leave out unreadable rows, and count them.")
-@click.option(
-    "--force", is_flag=True, help="Replace pages and key: votes on the old ones are void."
-)
+@click.option("--force", is_flag=True, help="Replace pages and key: votes on old ones are void.")
 @output_options
 def export(source: str, output: str, as_json: bool, quiet: bool, **flags: Any) -> None:
     """Draw items of PAIRS or ANSWERS and write a page for each rater, and the key.
 
     PAIRS is a pair file; ANSWERS is what `evaluate -o` wrote with a baseline, or rows with prompt,
     a and b (for --question accept: prompt, answer and revision). Answers that are empty, equal, or
-    name the model that wrote them are left out and counted.
+    name the model that wrote them are left out and counted. --question better asks which is better,
+    accept whether to replace the answer by its revision.
 
-    The items are a simple random sample, which the key records. Order and sides are drawn anew for
-    each rater; A stands as often on the left as on the right. Among the items are checks: repeats,
-    pairs of one answer with itself, and those of --gold.
+    With several --raters there is a page FILE-RATER.html for each. The items are a simple random
+    sample, which the key records. Order and sides are drawn anew for each rater; A stands as often
+    on the left as on the right. Among the items are checks: repeats, pairs of one answer with
+    itself, and those of --gold.
 
     The key alone knows which side is which: keep it to yourself until the votes are in.
     """
@@ -102,16 +66,7 @@ def export(source: str, output: str, as_json: bool, quiet: bool, **flags: Any) -
 
     console = Console(as_json=as_json, quiet=quiet)
     raters = tuple(name.strip() for name in flags["raters"].split(","))
-    plan = Plan(
-        flags["question"],
-        raters,
-        flags["n"],
-        flags["seed"],
-        flags["language"],
-        flags["ask"],
-        flags["repeats"],
-        flags["identical"],
-    )
+    plan = Plan(raters=raters, **{name: flags[name] for name in _PLAN})
     pages = _page_paths(output, raters)
     key_path = flags["key_path"] or str(Path(output).with_suffix(".key.json"))
     _check_outputs((key_path, *pages.values()), force=flags["force"])
@@ -274,7 +229,11 @@ def status(
     console.show(f"{title}: {said}, {shared} items in common")
     console.show(standing.sentence())
     _warn(console, found, raters)
-    result = {"alpha": alpha, "items_in_common": shared, "standing": standing.to_json()}
+    result = {
+        "krippendorff_alpha": alpha,
+        "items_in_common": shared,
+        "standing": standing.to_json(),
+    }
     console.result({**_counts(found, raters), **result})
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from clairkit.errors import DataError
 from clairkit.labels.items import Item
 from clairkit.labels.key import Key, Kind
 from clairkit.labels.vote_files import Vote
@@ -18,6 +17,7 @@ _WORDS = {
 }
 _LABELS = {"bad": "both_bad"}
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
+_AS_SAVED = "ask for the file as the page saved it"
 _SHOWN = 3
 
 
@@ -122,48 +122,31 @@ def collect(key: Key, votes: Iterable[Vote], *, accept_edits: bool = False) -> V
 
 
 def _check(key: Key, votes: Sequence[Vote], *, accept_edits: bool) -> None:
+    words = _WORDS[key.question]
     for vote in votes:
         if vote.key != key.digest:
-            raise DataError(
-                "the vote belongs to pages of another key",
-                path=vote.path,
-                line=vote.line,
-                received=vote.key or "no key",
-                remedy="give the key that was written with these pages",
-            )
+            remedy = "give the key that was written with these pages"
+            raise vote.error("the vote belongs to pages of another key", vote.key or None, remedy)
         if vote.item not in key.screens:
-            raise DataError(
-                "the key has no such item", path=vote.path, line=vote.line, received=vote.item
-            )
-        if vote.vote not in _WORDS[key.question]:
-            raise DataError(
-                "the vote is no word of this question",
-                path=vote.path,
-                line=vote.line,
-                received=vote.vote,
-                remedy=f"a vote is one of {', '.join(_WORDS[key.question])}",
-            )
+            raise vote.error("the key has no such item", vote.item, _AS_SAVED)
+        if vote.vote not in words:
+            remedy = f"a vote is one of {', '.join(words)}"
+            raise vote.error("the vote is no word of this question", vote.vote, remedy)
     edited = [vote for vote in votes if vote.is_edited]
     if edited and not accept_edits:
-        listed = ", ".join(f"{vote.item} (line {vote.line})" for vote in edited[:_SHOWN])
-        raise DataError(
+        listed = ", ".join(vote.item for vote in edited[:_SHOWN])
+        raise edited[0].error(
             f"{len(edited)} votes are not as the page wrote them",
-            path=edited[0].path,
-            received=listed + (", …" if len(edited) > _SHOWN else ""),
-            remedy="ask for the file as the page saved it, or take them with --accept-edits",
+            listed + (", …" if len(edited) > _SHOWN else ""),
+            f"{_AS_SAVED}, or take them with --accept-edits",
         )
 
 
 def _later(one: Vote, other: Vote) -> Vote:
     if one.at is None or other.at is None or one.at == other.at:
-        raise DataError(
-            "two votes on one screen contradict each other, and which is the later "
-            "one is not known",
-            path=other.path,
-            line=other.line,
-            received=f"{one.vote} and {other.vote} for {one.item}",
-            remedy="remove one of the files, or one of the rows",
-        )
+        problem = "two votes on one screen contradict each other, and neither is the later one"
+        remedy = "remove one of the files, or one of the rows"
+        raise other.error(problem, f"{one.vote} and {other.vote} for {one.item}", remedy)
     return one if one.at > other.at else other
 
 

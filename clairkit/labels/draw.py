@@ -12,6 +12,7 @@ from clairkit.errors import DataError, UsageError
 from clairkit.labels.items import QUESTIONS, Item, Question
 from clairkit.labels.key import Key, Kind, Shown
 from clairkit.labels.named_models import NamedModels
+from clairkit.labels.words import WORDS
 from clairkit.records import digest
 
 Side = Literal["a", "b"]
@@ -57,6 +58,12 @@ class Plan:
                 "no such question",
                 received=self.question,
                 remedy=f"use one of {', '.join(QUESTIONS)}",
+            )
+        if self.language not in WORDS:
+            raise UsageError(
+                "no such language of the page",
+                received=self.language,
+                remedy=f"use one of {', '.join(WORDS)}",
             )
         if not self.raters or len({*self.raters}) < len(self.raters) or not all(self.raters):
             raise UsageError("each rater needs a name of their own", received=",".join(self.raters))

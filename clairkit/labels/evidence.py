@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import product
@@ -44,10 +45,9 @@ def decisions_needed(wins: int, losses: int, alpha: float = ALPHA) -> int | None
 
 def least_share(decisions: int, alpha: float = ALPHA) -> float | None:
     """Return the least share of one side that is enough with so many decisions, or None."""
-    for wins in range(math.ceil(decisions / 2), decisions + 1):
-        if is_enough(wins, decisions - wins, alpha):
-            return wins / decisions
-    return None
+    majorities = range(math.ceil(decisions / 2), decisions + 1)
+    at = bisect_left(majorities, True, key=lambda wins: is_enough(wins, decisions - wins, alpha))
+    return majorities[at] / decisions if at < len(majorities) else None
 
 
 def nominal_alpha(units: Iterable[Sequence[str]]) -> float | None:

@@ -40,17 +40,6 @@ class Item:
     names: tuple[str, str]
     right: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the item as the key file has it."""
-        row = {
-            "id": self.id,
-            "prompt": list(self.prompt),
-            "a": self.a,
-            "b": self.b,
-            "names": list(self.names),
-        }
-        return row if self.right is None else {**row, "right": self.right}
-
 
 def read_items(source: str | os.PathLike[str], *, skip_bad: bool = False) -> RowStream[Item]:
     """Return the items of a source as a stream; sources as in `clairkit.records.read_pairs`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -60,21 +60,7 @@ class Key:
 
     def to_json(self) -> dict[str, Any]:
         """Return the key as its file has it."""
-        raters = [
-            {"rater": rater, "shown": [vars(each) for each in shown]}
-            for rater, shown in self.raters.items()
-        ]
-        return {
-            "schema": _SCHEMA,
-            "kind": _MARK,
-            "question": self.question,
-            "language": self.language,
-            "ask": self.ask,
-            "sample": dict(self.sample),
-            "items": [item.to_json() for item in self.items],
-            "raters": raters,
-            "secret": self.secret,
-        }
+        return {"schema": _SCHEMA, "kind": _MARK, **asdict(self)}
 
     @cached_property
     def digest(self) -> str:
@@ -106,7 +92,7 @@ def read_key(path: str | os.PathLike[str]) -> Key:
         return _key(value)
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror})", path=place) from None
-    except (ValueError, KeyError, TypeError, IndexError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise DataError(
             "is no key that `clairkit label export` wrote, or not the whole of it",
             path=place,
@@ -114,27 +100,14 @@ def read_key(path: str | os.PathLike[str]) -> Key:
         ) from None
 
 
-def _key(value: Mapping[str, Any]) -> Key:
+def _key(value: dict[str, Any]) -> Key:
+    del value["kind"], value["schema"]
     items = tuple(
-        Item(
-            row["id"],
-            tuple(row["prompt"]),
-            row["a"],
-            row["b"],
-            (row["names"][0], row["names"][1]),
-            row.get("right"),
-        )
-        for row in value["items"]
+        Item(**{**row, "prompt": tuple(row["prompt"]), "names": tuple(row["names"])})
+        for row in value.pop("items")
     )
     raters = {
-        row["rater"]: tuple(Shown(**each) for each in row["shown"]) for row in value["raters"]
+        rater: tuple(Shown(**each) for each in shown)
+        for rater, shown in value.pop("raters").items()
     }
-    return Key(
-        value["question"],
-        value["language"],
-        value["ask"],
-        value["sample"],
-        items,
-        raters,
-        value["secret"],
-    )
+    return Key(**value, items=items, raters=raters)

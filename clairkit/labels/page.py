@@ -16,8 +16,6 @@ from clairkit.report.document import data_json, make_document
 from clairkit.report.html import element
 from clairkit.report.text import clean
 
-LANGUAGES = tuple(WORDS)
-
 
 def make_page(key: Key, rater: str) -> str:
     """Return the page of a rater as HTML.
@@ -26,10 +24,10 @@ def make_page(key: Key, rater: str) -> str:
     digest; no name, no id of the source, and not which screens are checks.
 
     Raises:
-        UsageError: the key has no such rater, or the page is not in that language.
+        UsageError: the key has no such rater.
     """
-    if rater not in key.raters or key.language not in WORDS:
-        raise UsageError("no such page", received=f"{rater} ({key.language})")
+    if rater not in key.raters:
+        raise UsageError("the key has no such rater", received=rater)
     words = WORDS[key.language]
     title = words["title_accept"] if key.question == "accept" else words["title"]
     return make_document(

@@ -15,6 +15,7 @@ from clairkit.labels.collect import Cast, Votes
 LEAST = 0.7
 """The least share of checks that a reliable rater meets."""
 
+_UNHURRIED = 0.5
 _FASTEST = 200  # characters of both answers a second; people read about 25
 _BRIEFEST = 1000  # milliseconds
 _WIDE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]")
@@ -27,10 +28,9 @@ class Share:
     hits: int
     n: int
 
-    @property
-    def is_below(self) -> bool:
-        """Whether even the upper end of its 95 % interval lies below `LEAST`."""
-        return self.n > 0 and wilson(self.hits, self.n).high < LEAST
+    def is_below(self, least: float) -> bool:
+        """Whether even the upper end of its 95 % interval lies below `least`."""
+        return self.n > 0 and wilson(self.hits, self.n).high < least
 
     def __str__(self) -> str:
         return f"{self.hits}/{self.n}" if self.n else ""
@@ -68,9 +68,8 @@ class Rater:
     def flags(self) -> list[str]:
         """What speaks against this rater's votes."""
         checks = {"repeats": self.repeats, "identical": self.identical, "gold": self.gold}
-        found = [name for name, share in checks.items() if share.is_below]
-        hurried = self.unhurried.n > 0 and 2 * self.unhurried.hits < self.unhurried.n
-        return [*found, "too_fast"] if hurried else found
+        found = [name for name, share in checks.items() if share.is_below(LEAST)]
+        return [*found, "too_fast"] if self.unhurried.is_below(_UNHURRIED) else found
 
     def cells(self, labels: Iterable[str]) -> list[str]:
         """Return the figures as a row of a table, with a cell for each of `labels`."""

@@ -55,6 +55,11 @@ class Standing:
         return log_e(self.wins, self.losses)
 
     @property
+    def e(self) -> float:
+        """The evidence itself, as far as a float holds it."""
+        return math.exp(min(self.log_e, 700))
+
+    @property
     def further(self) -> int | None:
         """About how many further items are enough, if all stays as it is; None if very many."""
         decisions = decisions_needed(self.wins, self.losses)
@@ -84,6 +89,7 @@ class Standing:
             **share,
             "alpha": ALPHA,
             "log_e": self.log_e,
+            "e": self.e,
             "enough": enough,
             "further_items": self.further,
         }
@@ -104,7 +110,7 @@ class Standing:
             f"{self.names[0]} {self.wins}, {self.names[1]} {self.losses}, "
             f"undecided {self.undecided}: {self.names[0]} in {share} of the decisions"
         )
-        return f"{counts}. E = {math.exp(min(self.log_e, 700)):.3g}. {self._advice()}"
+        return f"{counts}. E = {self.e:.3g}. {self._advice()}"
 
     def _advice(self) -> str:
         if is_enough(self.wins, self.losses):

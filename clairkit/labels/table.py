@@ -27,6 +27,7 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": plain.pop("id"),
         "prompt": row["prompt"][-1]["content"],
+        **dict(zip(("a_name", "b_name"), row.get("names", ()), strict=False)),
         **plain,
         "rater_flags": " ".join(row["rater_flags"]),
     }

@@ -50,6 +50,10 @@ class Vote:
     path: str
     line: int
 
+    def error(self, problem: str, received: str | None, remedy: str) -> DataError:
+        """Return the error that names the place of this vote."""
+        return DataError(problem, path=self.path, line=self.line, received=received, remedy=remedy)
+
 
 def read_votes(path: str | os.PathLike[str], language: str = "en") -> list[Vote]:
     """Return the votes of a file: JSON or CSV of the page, also saved again by a spreadsheet.

@@ -54,6 +54,8 @@ _EN = {
     "help_blind": "This page does not know which system wrote which answer. Which one stands first "
     "is drawn anew each time. Nothing is sent anywhere: your answers stay in this browser until "
     "you save them.",
+    "help_accept": "Accept what you would use in place of the answer as it is. Nothing is sent "
+    "anywhere: your answers stay in this browser until you save them.",
 }
 _JA = {
     "title": "どちらの回答が良いですか",
@@ -102,5 +104,7 @@ _JA = {
     "evidence_none": "{decided}件で優劣がつきました。まだ少なく、結果によらず根拠にはなりません。",
     "help_blind": "どのシステムがどの回答を書いたかは、このページにはわかりません。並び順は毎回"
     "抽選されます。どこにも送信されません。回答は、保存するまでこのブラウザーの中だけにあります。",
+    "help_accept": "元の回答の代わりにそのまま使えるものを「採用」としてください。どこにも送信"
+    "されません。回答は、保存するまでこのブラウザーの中だけにあります。",
 }
 WORDS: Mapping[str, Mapping[str, str]] = {"en": _EN, "ja": _JA}

@@ -62,7 +62,7 @@ def test_from_answers_to_votes(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["label", "status", *arguments, "--json"]) == 0
     standing = json.loads(capsys.readouterr().out)
     assert standing["items_in_common"] == 20
-    assert standing["alpha"] == pytest.approx(-0.95)
+    assert standing["krippendorff_alpha"] == pytest.approx(-0.95)
     assert standing["standing"]["names"] == ["hf:run", "hf:base/one"]
 
 
@@ -108,8 +108,8 @@ def test_a_table_for_spreadsheets_holds_no_formula() -> None:
     votes = vote(key, "rater", note="=cmd|' /C calc'!A0")
     assert run(["label", "import", votes, "--key", "label.key.json", "-o", "votes.csv"]) == 0
     content = Path("votes.csv").read_bytes()
-    assert content.startswith(b"\xef\xbb\xbfid,prompt,a,b,")
-    assert content.split(b"\r\n")[1].startswith(b"'=1+1,'@x,'+49 30,'-1,")
+    assert content.startswith(b"\xef\xbb\xbfid,prompt,a_name,b_name,a,b,")
+    assert content.split(b"\r\n")[1].startswith(b"'=1+1,'@x,a,b,'+49 30,'-1,")
     assert b",'=cmd|" in content
 
 
@@ -158,6 +158,8 @@ def test_a_new_export_does_not_silently_void_votes(capsys: pytest.CaptureFixture
         (["--n", "31"], 3, "31 items cannot be drawn of 30"),
         (["--raters", "A,A"], 2, "a name of their own"),
         (["--raters", "a b,a-b,a/b"], 2, "the same file name"),
+        (["--language", "fr"], 2, "no such language of the page: received 'fr'"),
+        (["--question", "best"], 2, "no such question"),
         (["--repeats", "0.9"], 2, "share of repeats"),
         (["--gold", "answers.jsonl"], 3, "bad_label"),
         (["--key", "label.html"], 2, "two outputs have the same name"),

@@ -233,6 +233,44 @@ def test_two_tabs_do_not_overwrite_each_other(browser: Browser, page: Path) -> N
         browser.switch(first)
 
 
+def test_a_note_in_one_tab_does_not_undo_a_vote_in_another(browser: Browser, page: Path) -> None:
+    """At the moment when the one has not yet heard of the other: a page hears not of itself."""
+    write = """
+        const data = JSON.parse(document.getElementById("data").textContent);
+        const name = `clairkit-label:${data.page}:${data.items[0].id}`;
+        const found = JSON.parse(localStorage.getItem(name));
+        localStorage.setItem(name, JSON.stringify({ ...found, vote: "right", at: Date.now() }));
+    """
+    press(browser, "n")
+    browser.keys("half")
+    browser.run(write)
+    browser.keys("way")
+    assert browser.run(VOTES)[:2] == ["right", None]
+    browser.open(page)
+    press(browser, "u")
+    assert "with note" in browser.run(FACTS)
+
+
+def test_fingers_vote_too(browser: Browser, page: Path) -> None:
+    browser.resize(360, 740)
+    browser.devtools("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    try:
+        for at in (1, 0):
+            place = browser.run(
+                "const box = document.querySelectorAll('.vote')[arguments[0]]"
+                "  .getBoundingClientRect();"
+                "return { x: box.x + box.width / 2, y: box.y + box.height / 2 }",
+                at,
+            )
+            time.sleep(0.3)
+            for kind, points in (("touchStart", [place]), ("touchEnd", [])):
+                browser.devtools("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        time.sleep(0.2)
+        assert browser.run(VOTES)[:3] == ["right", "left", None]
+    finally:
+        browser.devtools("Emulation.setTouchEmulationEnabled", {"enabled": False})
+
+
 def test_storage_that_is_full_is_said_and_saving_works(
     browser: Browser, page: Path, downloads: Path
 ) -> None:

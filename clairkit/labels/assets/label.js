@@ -43,15 +43,14 @@
   const isDecided = (item) => ["left", "right"].includes(voteOf(item));
 
   function fetchOne(id) {
-    const found = JSON.parse(localStorage.getItem(PREFIX + id));
-    if (found && typeof found.note === "string") answers.set(id, { ...blank(), ...found });
+    if (notKept.has(id)) return; // ours is newer
+    try {
+      const found = JSON.parse(localStorage.getItem(PREFIX + id));
+      if (found && typeof found.note === "string") answers.set(id, { ...blank(), ...found });
+    } catch { /* off, or not ours: said when something is to be kept */ }
   }
 
-  function fetchAll() {
-    for (const { id } of items) {
-      try { fetchOne(id); } catch { /* off, or not ours: said when something is to be kept */ }
-    }
-  }
+  const fetchAll = () => items.forEach(({ id }) => fetchOne(id));
 
   function keep(...ids) {
     for (const id of ids) notKept.add(id);
@@ -66,6 +65,7 @@
   }
 
   function change(id, values) {
+    fetchOne(id); // another tab may have changed it at this moment
     const before = answer(id);
     const at = Math.max(Date.now(), 1 + Math.max(0, ...[...answers.values()].map((each) => each.at)));
     const changes = before.changes + ("vote" in values && before.at > 0 ? 1 : 0);
@@ -77,8 +77,8 @@
   function onStorage(event) {
     if (event.key === null) { keep(...answers.keys()); return; } // cleared while this tab is open
     const item = items.find(({ id }) => event.key === PREFIX + id);
-    if (!item || notKept.has(item.id)) return;
-    try { fetchOne(item.id); } catch { return; }
+    if (!item) return;
+    fetchOne(item.id);
     draw();
   }
 
@@ -279,7 +279,7 @@
     ["S", "skip"], ["U", "undo"], ["N", "note"], ["?", "help"]];
     ui.help = dialog("help", make("dl", {}, ...keys.flatMap(([key, name]) =>
       [make("dt", {}, make("kbd", { text: key })), make("dd", { text: say(name) })])),
-    make("p", { text: say("help_blind") }));
+    make("p", { text: say(ACCEPT ? "help_accept" : "help_blind") }));
     document.getElementById("app").append(
       make("header", {}, make("h1", { text: data.ask }),
         make("span", { kind: "facts", text: say("rater", { rater: data.rater }) })),
