@@ -82,10 +82,11 @@ def base_causal_lm(model: nn.Module) -> nn.Module:
 
 def find_head(model: Any) -> Head | str:
     """Return the model's head, or why it can't be reached."""
-    linear = model.get_output_embeddings()
-    if type(linear) is not nn.Linear:
-        kind = f"{type(linear).__module__}.{type(linear).__name__}"
+    linears = _linears(model.get_output_embeddings())
+    if odd := [linear for linear in linears if type(linear) is not nn.Linear]:
+        kind = f"{type(odd[0]).__module__}.{type(odd[0]).__name__}"
         return f"its output layer is a {kind}, not a plain linear layer"
+    linear = linears[0]
     backbone = model.base_model
     if backbone is model:
         return f"{type(model).__name__} has no backbone apart from its head"
@@ -98,6 +99,21 @@ def find_head(model: Any) -> Head | str:
     caps = [cap for key in _SOFTCAPS if (cap := getattr(config, key, None))]
     head = Head(backbone, linear, HeadOptions(caps[0] if caps else None, scale))
     return _probe(model, head) or head
+
+
+def _linears(layer: Any) -> list[Any]:
+    """Return the layers that an output layer may run, first the one that it runs now.
+
+    Under PEFT's `modules_to_save` it is a wrapper of the original and a copy an adapter, and runs
+    the active one's, or the original while adapters are disabled.
+    """
+    copies, original = (
+        getattr(layer, name, None) for name in ("modules_to_save", "original_module")
+    )
+    if not isinstance(copies, nn.ModuleDict) or original is None:
+        return [layer]
+    active = [] if layer.disable_adapters else layer.active_adapters
+    return [*(copies[name] for name in active[:1]), original, *copies.values()]
 
 
 @torch.no_grad()
@@ -146,7 +162,7 @@ def attach_logps(
     Raises:
         ResourceError: a kernel asked for by name can't run there.
     """
-    base = base_causal_lm(model)
+    base: Any = base_causal_lm(model)
     head = find_head(base)
     path = _choose(base, head, kernel, device)
     plain_forward = unbound_forward(base)
@@ -155,7 +171,8 @@ def attach_logps(
     elif isinstance(head, str):
         compute = _gathered(plain_forward)
     else:
-        _measure_in(head.linear)
+        for linear in dict.fromkeys(_linears(base.get_output_embeddings())):
+            _measure_in(linear)
         # "auto" stays auto: the model may move to another device after this.
         compute = _tiled(head.options, kernel, memory_budget)
 

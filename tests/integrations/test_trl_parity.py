@@ -86,9 +86,10 @@ def test_the_auxiliary_loss_of_a_mixture_of_experts(both: Both) -> None:
     "adapter",
     [
         peft.LoraConfig(target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM"),
+        peft.LoraConfig(target_modules=["q_proj"], modules_to_save=["lm_head"]),
         peft.PromptTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM"),
     ],
-    ids=["lora", "prompt tuning"],
+    ids=["lora", "a trained head", "prompt tuning"],
 )
 def test_adapters_with_the_base_model_as_reference(both: Both, adapter: Any) -> None:
     theirs, ours = both(named={"peft_config": adapter}, learning_rate=0.5)

@@ -192,8 +192,9 @@ def test_prompt_tuning_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", [{"target_modules": ["lm_head"]}, {"modules_to_save": ["lm_head"]}], ids=str
-)
+    "target", [{"target_modules": ["lm_head"]}, {"trainable_token_indices": {"lm_head": [1, 2]}}],
+    ids=str,
+)  # fmt: skip
 def test_an_adapter_on_the_head_is_honoured_through_the_models_logits(
     target: dict[str, Any],
 ) -> None:
@@ -206,6 +207,38 @@ def test_an_adapter_on_the_head_is_honoured_through_the_models_logits(
     torch.testing.assert_close(
         model(**batch()).double(), double_truth(model, batch()), rtol=1e-5, atol=2e-5
     )
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("kernel", ["native", "torch"])
+@pytest.mark.filterwarnings("ignore:Model (with|has) `tie_word_embeddings=True`:UserWarning")
+def test_a_trained_copy_of_the_head_is_the_one_that_is_read(kernel: str, tied: bool) -> None:
+    """Of two adapters each has its own; without adapters it is the original."""
+    config = peft.LoraConfig(
+        target_modules=["q_proj"], modules_to_save=["lm_head"], task_type="CAUSAL_LM"
+    )
+    model = peft.get_peft_model(make("LlamaConfig", tie_word_embeddings=tied), config)
+    assert attach_logps(model, kernel).kernel == kernel
+    model.add_adapter("other", config)
+    for name, parameter in model.named_parameters():
+        if "modules_to_save" in name:
+            nn.init.normal_(parameter, std=0.1)
+    inputs, found = batch(), []
+    for name in ("default", "other"):
+        model.set_adapter(name)
+        found.append(model(**inputs))
+        truth = double_truth(model, inputs)
+        torch.testing.assert_close(found[-1].double(), truth, rtol=1e-5, atol=2e-5)
+        found[-1].sum().backward()
+        trained = [n for n, p in model.named_parameters() if p.grad is not None and "lm_head" in n]
+        assert trained == [f"base_model.model.lm_head.modules_to_save.{name}.weight"]
+        model.zero_grad()
+    with model.disable_adapter():
+        found.append(model(**inputs))
+        truth = double_truth(model, inputs)
+    torch.testing.assert_close(found[-1].double(), truth, rtol=1e-5, atol=2e-5)
+    assert not torch.allclose(found[0], found[1])
+    assert not torch.allclose(found[0], found[2])
 
 
 def test_lora_trains_through_the_extended_forward() -> None:
