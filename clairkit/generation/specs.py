@@ -97,7 +97,11 @@ def make_model(spec: str, options: ModelOptions | None = None, *, role: str | No
         hint = f"did you mean {close[0]}:{rest}? " if close and colon else ""
         remedy = f"{hint}Write hf:ID_OR_PATH, openai:MODEL or python:PACKAGE:FUNCTION"
         raise UsageError("not a model spec", received=spec, remedy=remedy)
-    return _KINDS[kind](rest, options or ModelOptions(), role)
+    options = options or ModelOptions()
+    if kind != "openai" and getattr(options, f"{role}_body", None):
+        raise UsageError(f"{role}_body holds fields of requests to a server",
+                         received=f"{role} {spec}", remedy="leave it out")  # fmt: skip
+    return _KINDS[kind](rest, options, role)
 
 
 _KINDS: dict[str, Callable[[str, ModelOptions, str | None], Model]] = {

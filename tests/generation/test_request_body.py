@@ -177,6 +177,13 @@ def test_fields_are_part_of_the_key_and_none_leave_it_as_it_was() -> None:
     assert plain.identity == {"kind": "openai", "model": "m"}
 
 
+def test_fields_for_a_model_without_a_server_are_refused() -> None:
+    options = ModelOptions(reviser_body={"a": 1})
+    assert make_model("python:reviser_functions:shout", options, role="target")
+    with pytest.raises(UsageError, match="reviser_body holds fields"):
+        make_model("python:reviser_functions:shout", options, role="reviser")
+
+
 def test_other_fields_for_one_output_are_refused(
     prompts: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
