@@ -221,7 +221,7 @@ class ChatEncoder:
 
         if self._needs_parts:
             messages = [
-                {**turn, "content": [{"type": "text", "text": turn["content"]}]}
+                {**turn, "content": [{"type": "text", "text": turn["content"] or ""}]}
                 for turn in messages
             ]
         try:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from clairkit.batching.chat import ChatEncoder, Encoded
 from clairkit.batching.foreign import Spans
@@ -158,7 +158,7 @@ def encode_pair(
         counts["thoughts" if thoughts == "drop" else "thoughts_kept"] += 1
     if had and thoughts == "drop":
         pair = answers
-        if not all(side[-1]["content"].strip() for side in (pair.chosen, pair.rejected) if side):
+        if any(_is_empty(side[-1]) for side in (pair.chosen, pair.rejected) if side):
             counts["only_thoughts"] += 1
             return None
     sides = _encode(pair, encoder, counts)
@@ -166,6 +166,10 @@ def encode_pair(
     if fitting is None or not assistant_only:
         return fitting
     return replace(fitting, foreign=_foreign(pair.id, sides, len(fitting.prompt_ids)))
+
+
+def _is_empty(turn: Mapping[str, Any]) -> bool:
+    return not (turn["content"] or "").strip() and not turn.get("tool_calls")
 
 
 def _absent_side(pair: Pair) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
-from clairkit.batching.in_context import MARK
+from clairkit.batching.in_context import HIDDEN, MARK
 from clairkit.batching.template_tokens import TemplateTokens, token_pattern
 from clairkit.records import Message
 from clairkit.records.thoughts import THOUGHT_MARKS
@@ -32,10 +32,8 @@ class Guarded:
 
     def count_in(self, text: str) -> int:
         """Return how many protected tokens are in a rendered text."""
-        return sum(
-            kept != MARK and f"{MARK}{number}{MARK}" in text
-            for number, kept in enumerate(self.hidden)
-        )
+        numbers = {int(number) for number in HIDDEN.findall(text)}
+        return sum(self.hidden[number] != MARK for number in numbers)
 
     @property
     def as_text(self) -> frozenset[str]:
@@ -79,14 +77,26 @@ class Guard:
         """Return the messages with marks in place of such texts."""
         found = Guarded()
         for message in messages:
-            content = message["content"]
             wanted = self._assistant if message["role"] == "assistant" else self._others
-            matches = self._matches(content) if content else []
-            for start, end, token in reversed(matches):
-                shown = _hide(content[start:end], token, wanted, found)
-                content = content[:start] + shown + content[end:]
-            found.messages.append({**message, "content": content})
+            guarded = {name: value if name == "role" else self._hidden(value, wanted, found)
+                       for name, value in message.items()}  # fmt: skip
+            found.messages.append(cast("Message", guarded))
         return found
+
+    def _hidden(self, value: Any, wanted: frozenset[str], found: Guarded) -> Any:
+        """Return a text with marks; of a list or an object, as tool calls are, all its texts."""
+        if isinstance(value, list | tuple):
+            return [self._hidden(each, wanted, found) for each in value]
+        if isinstance(value, dict):
+            return {name: self._hidden(each, wanted, found) for name, each in value.items()}
+        if not isinstance(value, str) or not value:
+            return value
+        parts: list[str] = []
+        done = 0
+        for start, end, token in self._matches(value):
+            parts += value[done:start], _hide(value[start:end], token, wanted, found)
+            done = end
+        return "".join((*parts, value[done:]))
 
     def _matches(self, content: str) -> list[Match]:
         matches = [(match.start(), match.end(), match[0])

@@ -17,7 +17,8 @@ from typing import Any
 MARK = "\uf8f1"
 """A code point of the private use area; doubled around a number it stands for protected text."""
 
-_HIDDEN = re.compile(f"{MARK}([0-9]+){MARK}")
+HIDDEN = re.compile(f"{MARK}([0-9]+){MARK}")
+"""Matches such a mark, its number in group 1."""
 
 
 class ContextEncoder:
@@ -47,7 +48,7 @@ class ContextEncoder:
         """
         if self._backend is None:
             return self._piecewise(text, hidden)
-        if not continues and not _HIDDEN.search(text):
+        if not continues and not HIDDEN.search(text):
             return self._plainly(text)
         return [token for piece in self._pieces(text, hidden, continues) for token in piece]
 
@@ -70,8 +71,8 @@ class ContextEncoder:
         yield self._chunk(text[start:], chunk, hidden, follows)
 
     def _chunk(self, text: str, ids: list[int], hidden: Sequence[str], follows: bool) -> list[int]:
-        if _HIDDEN.search(text):
-            whole = _HIDDEN.sub(lambda match: hidden[int(match[1])], text)
+        if HIDDEN.search(text):
+            whole = HIDDEN.sub(lambda match: hidden[int(match[1])], text)
             made = self._bare_ids(whole, follows)
             if self._guarded.isdisjoint(made):
                 return made
@@ -81,7 +82,7 @@ class ContextEncoder:
     def _broken(self, text: str, hidden: Sequence[str], follows: bool) -> list[int]:
         """Encode protected texts letter by letter: the vocabulary holds them even as plain text."""
         ids: list[int] = []
-        for index, piece in enumerate(_HIDDEN.split(text)):
+        for index, piece in enumerate(HIDDEN.split(text)):
             for part in hidden[int(piece)] if index % 2 else [piece]:
                 ids += self._bare_ids(part, follows or bool(ids))
         return ids
@@ -97,7 +98,7 @@ class ContextEncoder:
 
     def _piecewise(self, text: str, hidden: Sequence[str]) -> list[int]:
         ids: list[int] = []
-        for index, piece in enumerate(_HIDDEN.split(text)):
+        for index, piece in enumerate(HIDDEN.split(text)):
             if index % 2:
                 ids += self._plainly(hidden[int(piece)], split_special_tokens=True)
             elif piece:

@@ -77,6 +77,7 @@ class Said:
 
 
 _BLANK = " \t\r\n\ufeff"
+_TRIED = 64  # blocks, and closing marks, that are looked at: more are no reply's structure
 _LEADING = re.compile(r"\A(?:[ \t]*\r?\n)+|\A[ \t]+")
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})([^\n]*)$", re.MULTILINE)
 _QUOTES = (("`", "`"), ('"', '"'), ("\u201c", "\u201d"), ("\u300c", "\u300d"), ("\u300e", "\u300f"))
@@ -181,7 +182,10 @@ def _turns(turns: Iterable[Message], marks: Marks) -> Iterator[Message]:
 def _blocks(text: str, marks: Marks, opened: str | None) -> tuple[list[str], str]:
     """Return the blocks of thoughts that a text begins with, and what follows them."""
     thoughts: list[str] = []
-    while (begun := _begun(text, marks, opened=opened)) is not None:
+    for _ in range(_TRIED):
+        begun = _begun(text, marks, opened=opened)
+        if begun is None:
+            break
         body, candidates = begun
         found = _closing(body, candidates)
         if found is None:
@@ -248,10 +252,16 @@ def _is_placed(text: str, place: tuple[int, int], mark: ThoughtMark) -> bool:
 
 
 def _places(text: str, closing: str) -> Iterator[tuple[int, int]]:
+    """The first places of a closing mark, and the last one."""
     start = text.find(closing)
-    while start >= 0:
+    for _ in range(_TRIED):
+        if start < 0:
+            return
         yield start, start + len(closing)
         start = text.find(closing, start + len(closing))
+    if start >= 0:
+        last = text.rfind(closing)
+        yield last, last + len(closing)
 
 
 def _is_quoted(text: str, place: tuple[int, int], fences: Sequence[tuple[int, int]]) -> bool:

@@ -163,3 +163,8 @@ def test_a_pair_keeps_its_file_and_loses_its_thoughts() -> None:
     assert (had, bare.chosen, bare.rejected, bare.prompt, bare.id) == (
         True, side("b"), side("c"), pair.prompt, pair.id)  # fmt: skip
     assert pair_without_thoughts(bare) == (bare, False)
+
+
+def test_no_text_takes_quadratic_time() -> None:
+    for text in ("</think> x " * 100_000, "`</think>`\n" * 100_000, "<think></think>" * 50_000):
+        assert len(split_thoughts(text).answer) <= len(text)
