@@ -18,7 +18,7 @@ from clairkit.records.lock import FileLock
 from clairkit.records.output import atomic_write, check_folder
 from clairkit.training import files
 from clairkit.training.best_metric import best_model, check_measured
-from clairkit.training.checkpoints import PARTIAL, resume_point, step_of
+from clairkit.training.checkpoints import PARTIAL, checkpoints, resume_point, step_of
 from clairkit.training.config import Resolved, TrainConfig
 from clairkit.training.diagnosis import (
     Diagnosis,
@@ -202,7 +202,7 @@ def _start(resolved: Resolved, inputs: Mapping[str, Any], say: Say) -> None:
     """Write what the run starts from; what is left of an earlier run must not be resumed."""
     run = Path(resolved.config.output)
     shutil.rmtree(run / PARTIAL, ignore_errors=True)
-    stale = list(run.glob("checkpoint-*"))
+    stale = checkpoints(run)
     for folder in stale:
         shutil.rmtree(folder)
     if stale:
