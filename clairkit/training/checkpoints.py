@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,14 @@ PARTIAL = ".partial"
 
 # Beginnings of the files without which the Trainer would silently begin anew: by one process,
 # by several, by FSDP or DeepSpeed.
-_NEEDED = (("optimizer", "global_step"), ("rng_state",), ("trainer_state",))
+_NEEDED = (
+    ("optimizer", "global_step"), ("scheduler.pt", "global_step"), ("rng_state",),
+    ("trainer_state.json",),
+)  # fmt: skip
+
+
+# As the Trainer writes it: other digits (checkpoint-²) and leading zeros are not its names.
+_NAME = re.compile(r"checkpoint-(0|[1-9][0-9]{0,17})")
 
 
 def write_manifest(folder: Path) -> None:
@@ -77,7 +85,7 @@ def rotate(run: Path, limit: int | None, newest: Path, best: str | None) -> None
     if limit is None or limit <= 0:
         return
     kept = {newest.name} | ({Path(best).name} if best else set())
-    found = [folder for folder in run.glob("checkpoint-*") if step_of(folder) >= 0]
+    found = checkpoints(run)
     found.sort(key=lambda folder: (step_of(folder) <= step_of(newest), step_of(folder)))
     others = [folder for folder in found if folder.name not in kept]
     for folder in others[: max(0, len(found) - max(limit, len(kept)))]:
@@ -91,20 +99,30 @@ def fault(folder: Path) -> str | None:
         sums = {name: (int(e["bytes"]), str(e["sha256"])) for name, e in entries.items()}
     except OSError:
         return "has no manifest: saving it was interrupted"
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return "has a manifest that can't be read"
     for needed in _NEEDED:
         if not any(name.startswith(needed) for name in sums):
             return f"holds no {needed[0]}: it can't be resumed exactly"
     for name, (size, sha256) in sums.items():
-        path = folder / name
-        if not path.is_file():
-            return f"lacks {name}"
-        if path.stat().st_size != size:
-            return f"has {name} with {path.stat().st_size} bytes instead of {size}"
-        if _sha256(path) != sha256:
-            return f"has a changed {name}"
+        try:
+            problem = _file_fault(folder, name, size, sha256)
+        except (OSError, ValueError) as error:  # no permission, a bad sector, a NUL in the name
+            reason = getattr(error, "strerror", None) or error
+            problem = f"has {name!r}, which can't be read ({reason})"
+        if problem is not None:
+            return problem
     return None
+
+
+def _file_fault(folder: Path, name: str, size: int, sha256: str) -> str | None:
+    path = folder / name
+    if not path.is_file():
+        return f"lacks {name}"
+    found = path.stat().st_size
+    if found != size:
+        return f"has {name} with {found} bytes instead of {size}"
+    return None if _sha256(path) == sha256 else f"has a changed {name}"
 
 
 def newest_whole(run: Path) -> tuple[Path, list[str]]:
@@ -113,10 +131,11 @@ def newest_whole(run: Path) -> tuple[Path, list[str]]:
     Raises:
         ResourceError: there is none.
     """
-    folders = sorted(run.glob("checkpoint-*"), key=step_of, reverse=True)
+    from clairkit.training.checkpoint_state import inner_fault
+
     skipped: list[str] = []
-    for folder in folders:
-        problem = fault(folder)
+    for folder in reversed(checkpoints(run)):
+        problem = fault(folder) or inner_fault(folder, step_of(folder))
         if problem is None:
             return folder, skipped
         skipped.append(f"{folder.name} {problem}")
@@ -154,8 +173,14 @@ def resume_point(run: Path) -> tuple[Path, list[str]]:
 
 def step_of(folder: Path) -> int:
     """Return the step in a checkpoint's name, -1 if there is none."""
-    number = folder.name.removeprefix("checkpoint-")
-    return int(number) if number.isdigit() else -1
+    match = _NAME.fullmatch(folder.name)
+    return int(match[1]) if match else -1
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """Return the checkpoints of a run, the oldest first, not what only looks like one."""
+    found = [path for path in run.glob("checkpoint-*") if step_of(path) >= 0 and path.is_dir()]
+    return sorted(found, key=step_of)
 
 
 def sync_file(path: Path) -> None:

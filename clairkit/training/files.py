@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import json
 import math
@@ -22,6 +23,7 @@ from clairkit.records.output import atomic_write
 from clairkit.records.yaml_file import read_yaml
 from clairkit.training.argument_defaults import argument_defaults
 from clairkit.training.config import Resolved, TrainConfig
+from clairkit.training.portable import hub_id, portable, portable_command, portable_spec
 
 CONFIG, METRICS, CARD, RUN = "config.yaml", "metrics.jsonl", "README.md", "run.json"
 PAGE = "training.html"
@@ -89,6 +91,23 @@ def config_text(resolved: Resolved) -> str:
         origin = resolved.origins.get(key, "default")
         lines.append(f"{text}  # {origin}" if "\n" not in text else f"# {origin}\n{text}")
     return "\n".join(lines) + "\n"
+
+
+def portable_config(resolved: Resolved) -> str:
+    """Return the text of config.yaml: as `config_text`, without the folders of this machine."""
+    values = _portable(resolved.config.to_dict())
+    own = {f.name for f in dataclasses.fields(TrainConfig)}
+    config = TrainConfig(
+        **{key: value for key, value in values.items() if key in own},
+        arguments={key: value for key, value in values.items() if key not in own},
+    )
+    origins = {key: portable(origin) for key, origin in resolved.origins.items()}
+    return config_text(Resolved(config, origins))
+
+
+def _portable(values: Mapping[str, Any]) -> dict[str, Any]:
+    texts = {key: portable(value) for key, value in values.items() if isinstance(value, str)}
+    return {**values, **texts, "ref": portable_spec(values["ref"])}
 
 
 def check_allowed(allowed: Sequence[str], *, resume: bool) -> None:
@@ -185,7 +204,7 @@ def _values(given: Mapping[str, Any]) -> dict[str, Any]:
     import yaml
 
     plain = yaml.safe_load(yaml.safe_dump({**_own_defaults(), **given}))
-    return {**argument_defaults(), **plain}
+    return _portable({**argument_defaults(), **plain})
 
 
 def _own_defaults() -> dict[str, Any]:
@@ -201,7 +220,7 @@ def note_changes(run: Path, resolved: Resolved, step: int, changes: Sequence[str
     with atomic_write(run / RUN) as file:
         file.write((json.dumps(facts, indent=1) + "\n").encode())
     with atomic_write(run / CONFIG) as file:
-        file.write(config_text(resolved).encode())
+        file.write(portable_config(resolved).encode())
 
 
 def changes_of(run: Path) -> list[Any]:
@@ -212,7 +231,7 @@ def changes_of(run: Path) -> list[Any]:
 
 
 def reference_file(run: Path) -> Path | None:
-    """Return the reference cache that a run started with, which gives the same bits again."""
+    """Return the name of the reference cache that a run started with, for the same bits again."""
     try:
         name = json.loads((run / RUN).read_text(encoding="utf-8")).get("reference_file")
     except (OSError, ValueError, AttributeError) as error:
@@ -256,8 +275,8 @@ def run_facts(config: TrainConfig, facts: Mapping[str, Any]) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: found for name in _PACKAGES if (found := _version(name))},
-        "command": redact(shlex.join(sys.argv)),
-        "model": config.model,
+        "command": redact(shlex.join(portable_command(sys.argv))),
+        "model": hub_id(config.model) or portable(config.model),
         **facts,
     }
 
@@ -267,43 +286,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def model_card(config: TrainConfig, facts: Mapping[str, Any]) -> str:
-    """Return the model card: what was trained on what, how, and what it did."""
-    rows = "\n".join(
-        f"| {name} | {value:.4g} |"
-        for name, value in facts["metrics"].items()
-        if isinstance(value, float)
-    )
-    library = "peft" if config.trains_adapter and not config.merge_adapter else "transformers"
-    goes_on = f", going on with the adapter `{config.adapter}`," if config.adapter else ""
-    findings = "\n".join(f"- {item['text']}" for item in facts["diagnosis"]["findings"])
-    return f"""---
-base_model: {json.dumps(config.model)}
-library_name: {library}
-tags: [clairkit, preference-optimization, {config.loss}]
----
-
-# {Path(config.output).name}
-
-`{config.model}`{goes_on} trained with clairkit {clairkit.__version__} on {facts["pairs"]}
-preference pairs of `{Path(config.pairs).name}`.
-
-- loss `{config.loss}`, beta {config.beta}, {facts["steps"]} steps,
-  learning rate {facts["learning_rate"]:g}
-- {facts["reference"]}
-- kernel `{facts["kernel"]}`, sequences {facts["form"]}
-- all settings, with their origin: `{CONFIG}`; a row for each logged step: `{METRICS}`, as
-  curves: `{PAGE}`
-
-{facts["diagnosis"]["headline"]}
-
-{findings}
-
-The last logged step (rewards are beta times the log-ratio to the reference, in nats):
-
-| metric | value |
-|---|---|
-{rows}
-"""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from clairkit.batching import EncodedPair
 from clairkit.errors import DataError, ResourceError, UsageError
 from clairkit.training.identity import adapter_digest, weights_digest
+from clairkit.training.portable import portable
 from clairkit.training.processes import is_first
 from clairkit.training.reference_cache import (
     CacheFile,
@@ -44,7 +45,9 @@ class References:
     logps: list[tuple[Tensor, Tensor]]
     """(chosen [len(chosen_ids)], rejected [len(rejected_ids)]) of each pair, float32 on the CPU."""
     description: str
-    """A line for people."""
+    """A line for people at this machine."""
+    summary: str
+    """The same for people anywhere: what the reference is, not where its log-probs were."""
     source: Source
     """Whose log-probs they are; `source.digest` is what a run should resume with."""
     is_policy: bool
@@ -101,14 +104,19 @@ def compute_references(
         sequences.look_up(file)
         sequences.refuse_missing(file.path)
         source, written = file.source, file.path
-        words = f"{_whose(file.source)}, all {len(sequences):,} sequences from {file.path}"
+        summary = _whose(file.source)
+        words = f"{summary}, all {len(sequences):,} sequences from {file.path}"
     else:
         with reference_model(policy, ref, collate, settings, weights) as reference:
             source = reference.source
             origin, written = _fill(sequences, reference, settings)
         words = f"{reference.words} ({_short(source)}), {origin}"
+        summary = f"{reference.portable_words} ({_short(source)})"
     is_policy = (source.weights, source.adapter) == (weights, adapter_digest(policy))
-    return References(sequences.by_pair(), f"Reference: {words}", source, is_policy, written)
+    return References(
+        sequences.by_pair(), f"Reference: {words}", f"Reference: {summary}", source, is_policy,
+        written,
+    )  # fmt: skip
 
 
 @torch.no_grad()
@@ -259,7 +267,8 @@ def _named(source: Source) -> str:
 
 def _whose(source: Source) -> str:
     adapter = f" with adapter {source.adapter[:8]}…" if source.adapter else ""
-    return f"{source.model or 'the base model'}{adapter} ({_short(source)})"
+    model = portable(source.model) if source.model else "the base model"
+    return f"{model}{adapter} ({_short(source)})"
 
 
 def _short(source: Source) -> str:

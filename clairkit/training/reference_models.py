@@ -20,6 +20,7 @@ from clairkit.extras import install_command
 from clairkit.training.adapters import quiet_peft
 from clairkit.training.head import base_causal_lm
 from clairkit.training.identity import adapter_digest, base_module, weights_digest
+from clairkit.training.portable import portable
 from clairkit.training.reference_cache import Source
 from clairkit.training.refs import Ref
 
@@ -64,6 +65,13 @@ class ReferenceModel:
     """What it is, for people."""
     ready: Callable[[], tuple[nn.Module, Collate]]
     """Returns the model with `targets` in its forward, on its device, and its collator."""
+    named: str = ""
+    """The path or id in `words`, if any."""
+
+    @property
+    def portable_words(self) -> str:
+        """`words` without the folders of this machine."""
+        return self.words.replace(self.named, portable(self.named)) if self.named else self.words
 
 
 @contextmanager
@@ -183,7 +191,7 @@ def _with_adapter(
         collate = settings.prepare(model)
         return base_causal_lm(model), collate
 
-    return ReferenceModel(source, f"the base model with adapter {path}", ready)
+    return ReferenceModel(source, f"the base model with adapter {path}", ready, path)
 
 
 def _other_model(
@@ -211,7 +219,7 @@ def _other_model(
             held[0].to(device)
         return held[0], settings.prepare(held[0])
 
-    return ReferenceModel(source, f"the model {name}", ready)
+    return ReferenceModel(source, f"the model {name}", ready, name)
 
 
 def _embeddings(model: Any) -> int:

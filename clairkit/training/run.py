@@ -19,7 +19,8 @@ from clairkit.records.lock import FileLock
 from clairkit.records.output import atomic_write, check_folder
 from clairkit.training import files
 from clairkit.training.best_metric import best_model, check_measured
-from clairkit.training.checkpoints import PARTIAL, resume_point, step_of
+from clairkit.training.card import model_card
+from clairkit.training.checkpoints import PARTIAL, checkpoints, resume_point, step_of
 from clairkit.training.config import Resolved, TrainConfig
 from clairkit.training.diagnosis import (
     Diagnosis,
@@ -34,6 +35,7 @@ from clairkit.training.memory import peak_memory_mb
 from clairkit.training.merge import remove_stale
 from clairkit.training.models import load_model, load_tokenizer
 from clairkit.training.plots import training_page
+from clairkit.training.portable import portable_spec
 from clairkit.training.processes import is_first
 from clairkit.training.reading import read_run_pairs
 
@@ -156,7 +158,7 @@ def _run_alone(
         learning_rate=trainer.args.learning_rate,
         sources=train.sources,
         counts=train.counts,
-        reference=config.ref,
+        reference=portable_spec(config.ref),
         loss_mask=config.loss_mask,
         movement=trainer.movement,
     )
@@ -169,7 +171,7 @@ def _run_alone(
         metrics=_last_metrics(trainer.state.log_history),
         kernel=trainer.path.kernel,
         form=trainer.packing.form,
-        reference=trainer.references.description,
+        reference=trainer.references.summary,
         seconds=round(time.monotonic() - started, 3),
         peak_memory_mb=peak_memory_mb(),
         diagnosis=diagnose(rows, facts),
@@ -195,7 +197,7 @@ def _inputs(train: EncodedPairs, trainer: Any) -> dict[str, Any]:
         "weights_sha256": trainer.weights_sha256,
         "adapter_sha256": adapter_digest(trainer.model),
         "reference_sha256": trainer.references.source.digest,
-        "reference_file": str(trainer.references.file or ""),
+        "reference_file": getattr(trainer.references.file, "name", ""),
         "processes": trainer.accelerator.num_processes,
     }
 
@@ -204,7 +206,7 @@ def _start(resolved: Resolved, inputs: Mapping[str, Any], say: Say) -> None:
     """Write what the run starts from; what is left of an earlier run must not be resumed."""
     run = Path(resolved.config.output)
     shutil.rmtree(run / PARTIAL, ignore_errors=True)
-    stale = list(run.glob("checkpoint-*"))
+    stale = checkpoints(run)
     for folder in stale:
         shutil.rmtree(folder)
     if stale:
@@ -214,7 +216,7 @@ def _start(resolved: Resolved, inputs: Mapping[str, Any], say: Say) -> None:
     for adapter in (True, False):  # the model of the run before
         remove_stale(run, adapter=adapter)
     _write(run / files.RUN, json.dumps(files.run_facts(resolved.config, inputs), indent=1) + "\n")
-    _write(run / files.CONFIG, files.config_text(resolved))
+    _write(run / files.CONFIG, files.portable_config(resolved))
 
 
 def _finish(
@@ -232,7 +234,7 @@ def _finish(
     if changes := files.changes_of(run):
         facts["changes"] = changes
     _write(run / files.PAGE, page)
-    _write(run / files.CARD, files.model_card(config, facts))
+    _write(run / files.CARD, model_card(config, facts))
     _write(run / files.RUN, json.dumps(files.run_facts(config, facts), indent=1) + "\n")
 
 
@@ -259,7 +261,7 @@ def _alone(run: Path, *, resume: bool) -> Iterator[None]:
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ResourceError(f"can't make the folder {lock.parent}: {error.strerror}") from error
+        raise ResourceError(f"can't make the run directory {run}: {error.strerror}") from error
     with FileLock(lock):
         yield
 

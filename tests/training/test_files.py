@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from clairkit.errors import UsageError
+from clairkit.training.card import model_card
 from clairkit.training.config import Resolved, TrainConfig, resolve
 from clairkit.training.files import (
     CONFIG,
@@ -19,7 +20,6 @@ from clairkit.training.files import (
     check_allowed,
     check_same_run,
     config_text,
-    model_card,
     note_changes,
     trim_metrics,
 )
