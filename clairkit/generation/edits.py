@@ -16,12 +16,13 @@ import regex
 
 from clairkit.generation.marks import EDIT_PART, ReplyMarks
 from clairkit.generation.parser import INLINE, LEAK
+from clairkit.scoring.units import GRAPHEME
 
 TEXT_BEFORE = "text_before_edit"
 INCOMPLETE = "edit_incomplete"
 OVERLAP = "overlap"
 
-_CHARACTER = regex.compile(r"\X")
+_CHARACTER = regex.compile(GRAPHEME)
 
 
 @dataclass(frozen=True)

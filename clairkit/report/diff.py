@@ -15,6 +15,7 @@ import regex
 from rapidfuzz.distance import Indel
 
 from clairkit.scoring.blocks import EXACT_CELLS, matching_blocks
+from clairkit.scoring.units import GRAPHEME
 
 _ASCII = re.compile(r"\n|[^\S\n]+|\w+|[^\w\s]")
 _SPACELESS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
@@ -22,7 +23,7 @@ _LETTERS = rf"[[\p{{L}}\p{{N}}_]--[{_SPACELESS}\uff70\uff9e\uff9f]]"
 _UNIT = regex.compile(
     r"\n|[^\S\n]+|[\p{Katakana}\u30fc\u3099\u309a\uff70\uff9e\uff9f]+"
     # joiners belong to words of Persian and of Indic scripts
-    rf"|{_LETTERS}(?:{_LETTERS}|[\p{{M}}\u200c\u200d])*|\X",
+    rf"|{_LETTERS}(?:{_LETTERS}|[\p{{M}}\u200c\u200d])*|{GRAPHEME}",
     regex.V1,
 )
 
@@ -93,16 +94,22 @@ def _shared(first: str, second: str) -> Iterable[tuple[int, int, int]]:
 
 
 def _merged(threes: Sequence[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-    result: list[tuple[str, str, str]] = []
-    reach = 0  # the longer side of the last edit
+    """Join edits over equal stretches that are no longer than the edits on both sides of them."""
+    equals: list[str] = []
+    edits: list[tuple[list[str], list[str]]] = []  # joined once each: there may be very many
+    gone_size = new_size = 0  # of the last edit
     for equal, gone, new in threes:
-        longer = max(len(gone), len(new))
-        if len(equal) <= min(reach, longer) and result and "\n" not in equal:
-            before, gone_before, new_before = result[-1]
-            gone, new = gone_before + equal + gone, new_before + equal + new
-            result[-1] = (before, gone, new)
-            reach = max(len(gone), len(new))
+        reach, longer = max(gone_size, new_size), max(len(gone), len(new))
+        if len(equal) <= min(reach, longer) and edits and "\n" not in equal:
+            for texts, text in zip(edits[-1], (gone, new), strict=True):
+                texts += [equal, text]
+            gone_size += len(equal) + len(gone)
+            new_size += len(equal) + len(new)
         else:
-            result.append((equal, gone, new))
-            reach = longer
-    return result
+            equals.append(equal)
+            edits.append(([gone], [new]))
+            gone_size, new_size = len(gone), len(new)
+    return [
+        (equal, "".join(gone), "".join(new))
+        for equal, (gone, new) in zip(equals, edits, strict=True)
+    ]

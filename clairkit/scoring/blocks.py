@@ -47,12 +47,25 @@ def matching_blocks(first: str, second: str) -> tuple[list[Block], bool]:
     return list(_merged(blocks)), exact
 
 
-def common_prefix(first: str, second: str) -> int:
-    """Return how many units both sequences begin with."""
-    low, high = 0, min(len(first), len(second))
+def common_prefix(first: str, second: str, at_first: int = 0, at_second: int = 0) -> int:
+    """Return how many units both sequences have in common from a place on.
+
+    The work goes with what they share, however long they are: it is asked at many places.
+    """
+    most = min(len(first) - at_first, len(second) - at_second)
+
+    def is_equal(low: int, high: int) -> bool:
+        ours, theirs = first[at_first + low : at_first + high], at_second + low
+        return ours == second[theirs : theirs + len(ours)]
+
+    low, step = 0, _GRAM
+    while low < most and is_equal(low, min(low + step, most)):
+        low = min(low + step, most)
+        step *= 2
+    high = min(low + step, most)
     while low < high:
         middle = (low + high + 1) // 2
-        if first[low:middle] == second[low:middle]:
+        if is_equal(low, middle):
             low = middle
         else:
             high = middle - 1
@@ -101,7 +114,7 @@ def _anchored(
         if at_first < done_first or at_second < done_second:
             continue
         yield from _sliced(first, second, Block(done_first, done_second, size), at_first, at_second)
-        run = common_prefix(first[at_first:], second[at_second:])
+        run = common_prefix(first, second, at_first, at_second)
         yield Block(at_first, at_second, run)
         done_first, done_second = at_first + run, at_second + run
     start = Block(done_first, done_second, size)

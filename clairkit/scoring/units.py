@@ -18,7 +18,17 @@ Text = str | Sequence[Mapping[str, Any]]
 Units = list[int] | list[str]
 """The units of a text: token ids, or grapheme clusters."""
 
-_GRAPHEME = regex.compile(r"\X")
+FLAG = r"[\U0001F1E6-\U0001F1FF]{1,2}+(?![\p{GCB=Extend}\p{GCB=SpacingMark}\u200D])"
+"""Two regional indicators, or one that is left over, to which no mark belongs."""
+
+GRAPHEME = rf"(?:{FLAG}|\X)"
+"""A pattern of `regex` for one grapheme cluster, found one after the other.
+
+The same as `\\X`, which counts all regional indicators before one to tell which two are a flag: in
+a long row of them that is quadratic.
+"""
+
+_GRAPHEME = regex.compile(GRAPHEME)
 
 
 def text_of(side: Text) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clairkit.report.diff import diff, units
+from clairkit.report.diff import _merged, diff, units
 
 TEXTS = st.text(st.sampled_from("ab \n.漢かカタ👍🏽\u200d\u0301สวัเ123é"), max_size=40)
 
@@ -61,3 +61,49 @@ def test_what_is_equal_by_chance_between_edits_is_merged() -> None:
 def test_a_shared_line_break_is_never_merged() -> None:
     parts = diff("first line\nsecond line", "other words\nnew text").parts
     assert parts[3] == "\n"
+
+
+class Counted(str):
+    """Counts the characters that joining it with `+` copies."""
+
+    copied = 0
+
+    def __add__(self, other: str) -> Counted:
+        Counted.copied += len(self) + len(other)
+        return Counted(super().__add__(other))
+
+
+def copied(words: int) -> int:
+    """How much is copied when very many edits are joined into one."""
+    Counted.copied = 0
+    threes = [(Counted(" "), Counted("old"), Counted("new"))] * words
+    (_, gone, new), *rest = _merged([(Counted(""), Counted("old"), Counted("new")), *threes])
+    assert not rest
+    assert (len(gone), len(new)) == (3 + 4 * words, 3 + 4 * words)
+    return Counted.copied
+
+
+def test_edits_are_joined_once_however_many_they_are() -> None:
+    assert copied(2000) <= 2 * copied(1000) + 8
+
+
+WORDS = st.lists(st.tuples(st.sampled_from(["", "a", "bb ", "c\n"]), st.text("xy", max_size=3),
+                           st.text("zw", max_size=3)), max_size=12)  # fmt: skip
+
+
+@given(WORDS)
+def test_edits_are_joined_as_one_by_one(threes: list[tuple[str, str, str]]) -> None:
+    result: list[tuple[str, str, str]] = []
+    for equal, gone, new in threes:
+        if result and "\n" not in equal:
+            start, gone_before, new_before = result[-1]
+            shortest = min(max(map(len, (gone, new))), max(map(len, (gone_before, new_before))))
+            if len(equal) <= shortest:
+                result[-1] = (start, gone_before + equal + gone, new_before + equal + new)
+                continue
+        result.append((equal, gone, new))
+    assert _merged(threes) == result
+
+
+def test_a_long_row_of_flags_is_one_unit_a_flag() -> None:
+    assert units("\U0001f1ef\U0001f1f5" * 5000) == ["\U0001f1ef\U0001f1f5"] * 5000

@@ -168,3 +168,42 @@ def test_common_prefix_counts_what_both_begin_with() -> None:
 def test_too_many_kinds_of_units_are_refused() -> None:
     with mock.patch.object(spans, "_HIGHEST", 3), pytest.raises(DataError, match="different units"):
         align("abc", "def")
+
+
+class Sliced(str):
+    """Counts the characters that its slices copy."""
+
+    copied = 0
+
+    def __getitem__(self, key: object) -> str:
+        part = super().__getitem__(key)  # type: ignore[index]  # what a string takes
+        Sliced.copied += len(part)
+        return part
+
+
+@given(SMALL, SMALL, st.integers(0, 24), st.integers(0, 24))
+def test_what_is_common_from_a_place_on(first: str, second: str, one: int, two: int) -> None:
+    shared = blocks.common_prefix(first, second, min(one, len(first)), min(two, len(second)))
+    ours, theirs = first[one:], second[two:]
+    assert ours[:shared] == theirs[:shared]
+    assert not (ours[shared : shared + 1] and ours[shared] == theirs[shared : shared + 1])
+
+
+def test_a_short_common_run_costs_little_in_a_long_text() -> None:
+    """At each of many anchors: work that goes with the text's length makes it quadratic."""
+    first, second = Sliced("a" * 20 + "b" * 100_000), Sliced("a" * 20 + "c" * 100_000)
+    assert blocks.common_prefix(first, second, 0, 0) == 20
+    assert Sliced.copied < 1000
+
+
+def test_many_anchors_are_aligned_with_work_that_grows_with_the_text() -> None:
+    def copied(count: int) -> int:
+        units = [chr(0x4E00 + at % 20_000) + chr(0x100 + at // 20_000) for at in range(count)]
+        ours = [unit if at % 12 else "x" for at, unit in enumerate(units)]
+        first, second = spans._encoded(ours, [u if u != "x" else "y" for u in ours])
+        Sliced.copied = 0
+        with mock.patch.object(blocks, "EXACT_CELLS", 10_000):
+            blocks.matching_blocks(Sliced(first), Sliced(second))
+        return Sliced.copied
+
+    assert copied(8000) < 2.5 * copied(4000)

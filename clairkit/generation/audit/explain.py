@@ -166,9 +166,12 @@ def _edits(pair: Row) -> Iterator[Edit]:
     """What was changed, by grapheme clusters."""
     sides = ("chosen", "rejected") if _is_worsened(pair) else ("rejected", "chosen")
     old, new = (units_of(_last(pair[side]), None) for side in sides)
+    at = done = 0
     for span in align(old, new).spans:
+        at += sum(len(str(unit)) for unit in old[done : span.rejected_start])
+        done = span.rejected_start
         yield Edit(
-            at=len("".join(map(str, old[: span.rejected_start]))),
+            at=at,
             old="".join(map(str, old[span.rejected_start : span.rejected_end])),
             new="".join(map(str, new[span.chosen_start : span.chosen_end])),
         )
