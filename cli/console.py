@@ -166,6 +166,9 @@ def emit(text: str, stream: TextIO) -> None:
         stream.flush()
     except BrokenPipeError:
         silence(stream)
+    except RuntimeError:  # a signal's handler speaks while the stream is being flushed
+        with suppress(OSError):
+            os.write(stream.fileno(), text.encode(stream.encoding, "backslashreplace"))
     except OSError as error:
         silence(stream)
         if stream is not messages():  # what can't be said on stderr can't be said

@@ -45,6 +45,7 @@ _UNREAD = {
     ),
 }
 _SYSTEM = ("system", "system_prompt", "system_message")
+_WATCHED = frozenset((*_UNREAD, *_SYSTEM))
 
 
 def missing(row: Mapping[str, Any], wanted: Sequence[str], accepted: str) -> RowFault:
@@ -120,6 +121,8 @@ def check_all_read(row: Mapping[str, Any], prompt: Sequence[Mapping[str, Any]]) 
     Raises:
         RowFault: `unread_column`.
     """
+    if _WATCHED.isdisjoint(row):  # nearly every row
+        return
     for name, (problem, remedy) in _UNREAD.items():
         value = row.get(name)
         if isinstance(value, str | list | Mapping) and not is_empty(value):

@@ -30,10 +30,8 @@ def opened(value: Any, column: str) -> Any:
     Raises:
         RowFault: `bad_json`: it begins like messages and is not JSON.
     """
-    if isinstance(value, Mapping) and _is_message(value):
-        return [value]
     if not isinstance(value, str):
-        return value
+        return [value] if isinstance(value, dict) and _is_message(value) else value
     if _REPR.match(value):
         problem = f"column `{column}` holds messages in Python's notation, not in JSON"
         remedy = "write the column with json.dumps, or the table as JSONL or Parquet"

@@ -10,6 +10,7 @@ from clairkit.records.faults import RowFault
 from clairkit.records.foreign_messages import check_fields, named_as_ours, opened, text_of_parts
 from clairkit.records.schema import ROLES, Message
 
+_FIELDS = {"role", "content"}
 _ROLE_WORDS = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant",
                "ai": "assistant", "function": "tool"}  # fmt: skip
 
@@ -61,12 +62,16 @@ def _message(turn: Any, place: str) -> Message:
     if not isinstance(turn, Mapping):
         problem = f"`{place}` must be a message, an object of role and content"
         raise RowFault("bad_type", f"{problem}, and is {kind_of(turn)}")
-    turn = named_as_ours(turn)
+    if turn.keys() != _FIELDS:  # nearly every turn is in our own form
+        turn = named_as_ours(turn)
     role = turn.get("role")
     if not isinstance(role, str) or role not in ROLES:
         raise _bad_role(turn, place)
-    check_fields(turn, place)
-    content = text_of_parts(turn.get("content"), place)
+    if turn.keys() != _FIELDS:
+        check_fields(turn, place)
+    content = turn.get("content")
+    if not isinstance(content, str):
+        content = text_of_parts(content, place)
     if not isinstance(content, str):
         problem = f"the content of `{place}` must be text and is {kind_of(content)}"
         raise RowFault("not_text", problem, remedy="write its plain text as `content`")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,14 @@ KEYS = {
 }  # fmt: skip
 
 
+LOSS_NAMES = (
+    "apo_zero", "apo_down", "sigmoid", "hinge", "ipo", "robust", "exo_pair", "nca_pair",
+    "bco_pair", "sppo_hard", "aot", "aot_unpaired", "discopop", "sft", "sigmoid_norm",
+    "apo_zero_unpaired",
+)  # fmt: skip
+"""The names of `clairkit.losses.LOSSES`, which brings torch."""
+_ALIASES = ("dpo", "bco")
+
 _TOLD_LATER = "output_dir"  # a key of transformers that is reserved, not unknown
 
 
@@ -66,11 +75,24 @@ def check_quickly(flags: Mapping[str, Any], settings: Sequence[str], file: str |
         if KEYS.get(key, key) != key and key != _TOLD_LATER:
             raise UsageError("unknown configuration key", received=key,
                              remedy=f"did you mean {KEYS[key]}?")  # fmt: skip
+    if isinstance(values.get("loss"), str):
+        _check_loss(values["loss"])
     for key in ("pairs", "eval_pairs"):
         if isinstance(values.get(key), str):
             _check_pairs(values[key], values)
     if isinstance(values.get("model"), str) and values["model"]:
         check_model_there(values["model"])
+
+
+def _check_loss(text: str) -> None:
+    """Refuse a single word that is no loss; sums and weights are for `parse_loss`."""
+    word = text.strip().replace("-", "_")
+    if not word.isidentifier() or word in LOSS_NAMES or word in _ALIASES:
+        return
+    near = get_close_matches(word, (*LOSS_NAMES, *_ALIASES), n=1)
+    remedy = f"did you mean {near[0]!r}? Known" if near else "known"
+    raise UsageError("unknown loss", received=text,
+                     remedy=f"{remedy} losses: {', '.join(LOSS_NAMES)}")  # fmt: skip
 
 
 def _check_pairs(source: str, values: Mapping[str, Any]) -> None:

@@ -7,6 +7,8 @@ import json
 import os
 import re
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -144,3 +146,32 @@ def test_lines_of_a_file_stay_whole_unless_columns_are_asked_for(
     monkeypatch.setenv("COLUMNS", "24")
     Console().show(line)
     assert all(len(part) <= 24 for part in capsys.readouterr().out.split("\n"))
+
+
+def test_a_signal_s_handler_may_speak_while_the_stream_is_written(tmp_path: Path) -> None:
+    class Interrupted(io.RawIOBase):
+        """Its first write is interrupted by a handler that prints on the same stream."""
+
+        def __init__(self, descriptor: int) -> None:
+            self.descriptor = descriptor
+            self.is_interrupted = False
+
+        def writable(self) -> bool:
+            return True
+
+        def fileno(self) -> int:
+            return self.descriptor
+
+        def write(self, data: Any) -> int:
+            if not self.is_interrupted:
+                self.is_interrupted = True
+                emit("handler\n", stream)
+            return os.write(self.descriptor, data)
+
+    path = tmp_path / "out"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+    stream = io.TextIOWrapper(io.BufferedWriter(Interrupted(descriptor)), encoding="utf-8")
+    emit("line\n", stream)
+    assert sorted(path.read_text().splitlines()) == ["handler", "line"]
+    os.close(descriptor)
+    stream.detach().detach()

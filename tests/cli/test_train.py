@@ -154,7 +154,7 @@ def test_a_signal_ends_with_a_checkpoint_and_the_command_that_resumes(
                 process.send_signal(number)
                 break
         rest = process.stderr.read()
-    assert process.returncode == code
+    assert process.returncode == code, rest
     assert "with a checkpoint" in rest
     assert rest.rstrip().endswith("--resume")
     assert not (tmp_path / "run" / "model.safetensors").exists()

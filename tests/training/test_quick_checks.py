@@ -10,7 +10,7 @@ import pytest
 
 from clairkit.cli.main import run
 from clairkit.errors import ClairError
-from clairkit.training.quick_checks import KEYS, check_quickly
+from clairkit.training.quick_checks import KEYS, LOSS_NAMES, check_quickly
 
 ROW = '{"prompt": "a", "chosen": "b", "rejected": "c"}\n'
 
@@ -60,6 +60,16 @@ def test_what_may_be_right_passes(
 ) -> None:
     Path(pairs).write_text(rows)
     check_quickly({"pairs": pairs, "model": str(model_folder), **more}, ["max_steps", "x={"], None)
+
+
+def test_the_losses_are_those_there_are() -> None:
+    from clairkit.losses import ALIASES, LOSSES
+
+    assert tuple(LOSSES) == LOSS_NAMES
+    for name in (*LOSSES, *ALIASES, "apo-zero", "apo_zero+0.1*sft", "1e-1*sft"):
+        check_quickly({"loss": name}, (), None)
+    with pytest.raises(ClairError, match="Did you mean 'apo_zero'"):
+        check_quickly({"loss": "apo-zer"}, (), None)
 
 
 def test_the_keys_are_there() -> None:
