@@ -132,30 +132,35 @@ def score_interval(
     *,
     dof: float,
     independent: float,
-    n: int,
     level: float,
+    most: float = math.inf,
 ) -> Interval:
     """Return Wilson's interval of a share whose rows are clustered.
 
     With the effective number of rows m = share (1 - share) / SE^2: the p for which |share - p| is
     at most t sqrt(p (1 - p) / m). It lies in [0, 1], and keeps a width at 0 and 1, where the SE is
-    0 and m is taken to be the number of independent clusters; m is never above n.
+    0 and m is taken to be the number of independent clusters.
 
     Args:
         share: in [0, 1].
         standard_error: of the share, clustered, with its small-sample factor.
         dof: degrees of freedom of the standard error.
         independent: what m is when the standard error is 0, and share 0 or 1.
-        n: rows.
         level: in (0, 1).
+        most: what m is never above.
     """
-    spread = share * (1 - share)
-    trials = spread / standard_error**2 if standard_error > 0 and spread > 0 else independent
+    trials = effective_trials(share, standard_error, independent)
     t = t_quantile((1 + level) / 2, dof)
     if not math.isfinite(t):
         return Interval(0.0, 1.0)
-    trials = min(max(1.0, trials), n)
+    trials = min(max(1.0, trials), most)
     return wilson(share * trials, trials, quantile=t)
+
+
+def effective_trials(share: float, standard_error: float, independent: float) -> float:
+    """Return as many independent trials as would give the standard error; see `score_interval`."""
+    spread = share * (1 - share)
+    return spread / standard_error**2 if standard_error > 0 and spread > 0 else independent
 
 
 def is_near_the_edge(share: float, clusters: float) -> bool:

@@ -21,6 +21,7 @@ from clairkit.evaluation.statistics.estimates import (
     FloatArray,
     Note,
     Resampling,
+    effective_trials,
     is_near_the_edge,
     studentized_interval,
 )
@@ -139,4 +140,6 @@ def _controlled(
             ends = logistic(np.array([logits.low, logits.high]))
             estimate = replace(estimate, interval=Interval(float(ends[0]), float(ends[1])))
             return LengthControlled(estimate, effect, scale, plain)
-    return LengthControlled(near_the_edge(estimate, model.groups), effect, scale, plain)
+    # What is fitted near 0 and 1 looks surer than it is; it is worth no more than the plain share.
+    most = effective_trials(plain.estimate, plain.standard_error, effective)
+    return LengthControlled(near_the_edge(estimate, model.groups, most), effect, scale, plain)

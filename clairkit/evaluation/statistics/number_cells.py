@@ -28,19 +28,23 @@ _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000:
 # The signs that stand for a minus in front of a number, and the separators of thousands.
 _SIGNS = str.maketrans(dict.fromkeys("\u2212\u2010\u2011\u2013△▲", "-") | {"\uffe5": "¥"})
 _SPACES = str.maketrans(dict.fromkeys("\u00a0\u202f\u2009", " ") | {"\u2019": "'"})
-_PLAIN = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
-_GROUPED = re.compile(r"\d{1,3}([, '])\d{3}(?:\1\d{3})*(?:\.\d+)?")
+_PLAIN = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_GROUPED = re.compile(r"\d{1,3}([, '])\d{3}(?:\1\d{3})*(?:\.\d+)?", re.ASCII)
+_MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 _DATE_LIKE = re.compile(
-    r"\d{1,4}[-/.]\d{1,2}([-/.]\d{1,4})?([ T]\d{1,2}:\d{2}.*)?|\d+年.*|\d+月.*|\d{1,2}:\d{2}(:\d{2})?"
-    r"|\d{1,2}[- ](jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*([- ]\d{2,4})?"
-    r"|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[- ]\d{1,4}",
-    re.IGNORECASE,
+    r"\d{1,4}[-/.]\d{1,2}([-/.]\d{1,4})?([ T]\d{1,2}:\d{2}.*)?"  # 2024-03-01 12:00, 3/1
+    r"|\d+[年月].*"  # 3月1日
+    r"|\d{1,2}:\d{2}(:\d{2})?"  # 1:30
+    rf"|\d{{1,2}}[- ]{_MONTH}([- ]\d{{2,4}})?|{_MONTH}[- ]\d{{1,4}}",  # 1-Mar, Mar-24
+    re.IGNORECASE | re.ASCII,
 )
 _WHOLE_DATE = re.compile(
-    r"(\d{4})(?:-(\d{1,2})-(\d{1,2})|/(\d{1,2})/(\d{1,2})|年(\d{1,2})月(\d{1,2})日)"
-    r"(?:[ T]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?"
+    r"(?P<year>\d{4})(?:-(\d{1,2})-(\d{1,2})|/(\d{1,2})/(\d{1,2})|年(\d{1,2})月(\d{1,2})日)"
+    r"(?:[ T](?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:\.\d+)?)?)?",
+    re.ASCII,
 )
 _EXCEL_DATES = "format the column as text before typing, since Excel makes dates of numbers"
+_WRITE_DATES = "write dates as 2026-12-01"
 _EXCEL_DAY_ZERO = date(1899, 12, 30).toordinal()
 # Excel's day numbers of 1950 to 2199; 2024 is a year, no day of 1905.
 _FIRST_DAY, _LAST_DAY = 18_264, 109_574
@@ -122,11 +126,11 @@ def read_number(value: object, unit: str, cell: Cell) -> float | None:
     if isinstance(value, bool | date):
         raise _refused(cell, f"this is no number in {unit}", value, _EXCEL_DATES)
     if isinstance(value, int | float):
-        return _finite(float(value), cell)
+        return _finite(float(value), value, cell)
     if not isinstance(value, str):
         raise _refused(cell, "this is no number", value)
     text = _narrow(value)
-    return _finite(_signed(text, value, unit, cell), cell) if text else None
+    return _finite(_signed(text, value, unit, cell), value, cell) if text else None
 
 
 def _narrow(text: str) -> str:
@@ -203,36 +207,37 @@ def _plain(text: str) -> float | None:
 
 def _days(value: object, cell: Cell) -> float | None:
     """Return a date as days since 0001-01-01, with the time of day as a fraction."""
-    if isinstance(value, datetime):
-        seconds = value.hour * 3600 + value.minute * 60 + value.second
-        return value.toordinal() + seconds / 86_400
+    text = _narrow(value) if isinstance(value, str) else None
+    if text == "":
+        return None
+    if text is not None and (found := _WHOLE_DATE.fullmatch(text)):
+        return _ordinal(_calendar(found, value, cell))
     if isinstance(value, date):
-        return float(value.toordinal())
-    if isinstance(value, str):
-        text = _narrow(value)
-        if not text:
-            return None
-        found = _WHOLE_DATE.fullmatch(text)
-        if found:
-            return _calendar(found, value, cell)
-        value = _plain(text) if _PLAIN.fullmatch(text) else value
-    if isinstance(value, int | float) and _FIRST_DAY <= value <= _LAST_DAY:
-        return float(value) + _EXCEL_DAY_ZERO
-    raise _refused(cell, "this is no date", value, "write dates as 2026-12-01")
+        return _ordinal(value)
+    number = value if text is None else _plain(text)
+    if isinstance(number, int | float) and _FIRST_DAY <= number <= _LAST_DAY:
+        return float(number) + _EXCEL_DAY_ZERO
+    raise _refused(cell, "this is no date", value, _WRITE_DATES)
 
 
-def _calendar(found: re.Match[str], value: str, cell: Cell) -> float:
-    year, month, day = (int(part) for part in found.groups() if part is not None)
+def _ordinal(day: date) -> float:
+    if not isinstance(day, datetime):
+        return float(day.toordinal())
+    return day.toordinal() + (day.hour * 3600 + day.minute * 60 + day.second) / 86_400
+
+
+def _calendar(found: re.Match[str], value: object, cell: Cell) -> datetime:
+    hour, minute, second = (int(found[name] or 0) for name in ("hour", "minute", "second"))
+    month, day = (int(part) for part in found.groups()[1:7] if part is not None)
     try:
-        return float(date(year, month, day).toordinal())
+        return datetime(int(found["year"]), month, day, hour, minute, second)
     except ValueError as error:
-        remedy = "write dates as 2026-12-01"
-        raise _refused(cell, "the calendar has no such day", value, remedy) from error
+        raise _refused(cell, "the calendar has no such day", value, _WRITE_DATES) from error
 
 
-def _finite(number: float, cell: Cell) -> float:
+def _finite(number: float, value: object, cell: Cell) -> float:
     if not math.isfinite(number):
-        raise _refused(cell, "this number is not finite", number)
+        raise _refused(cell, "this number is not finite", value)
     return number
 
 
@@ -245,7 +250,7 @@ def _unreadable(text: str, value: str, unit: str, cell: Cell) -> DataError:
         remedy = "declare a unit with it, such as 万円, or write the number out"
     elif "%" in text:
         remedy = "declare the unit % or share, or leave % away"
-    elif re.fullmatch(r"[-+]?[\d.,' ]+", text) and re.search(r"\d", text):
+    elif re.fullmatch(r"[-+]?[\d.,' ]+", text) and re.search("[0-9]", text):
         problem = "this number can be read in more than one way"
         remedy = "write 1234.5 or 1,234.5"
     return _refused(cell, problem, value, remedy)

@@ -174,7 +174,6 @@ def _estimate(theta: float, error: float, groups: _Groups, level: float) -> Esti
         error * here.correction**0.5,
         dof=here.dof,
         independent=here.effective,
-        n=len(groups.everywhere.codes),
         level=level,
     )
     return Estimate(

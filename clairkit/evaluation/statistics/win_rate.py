@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -246,16 +247,22 @@ def mean_share(
     return near_the_edge(found, groups)
 
 
-def near_the_edge(found: Estimate, groups: Clusters) -> Estimate:
-    """Return the estimate of a share with the score interval in place of the bootstrap."""
+def near_the_edge(found: Estimate, groups: Clusters, most: float = math.inf) -> Estimate:
+    """Return the estimate of a share with the score interval in place of the bootstrap.
+
+    Args:
+        found: the share and its standard error.
+        groups: clusters of the rows.
+        most: as many independent trials as the rows can be worth.
+    """
     share = found.estimate
     interval = score_interval(
         share,
         found.standard_error * groups.correction**0.5,
         dof=groups.dof,
         independent=groups.effective,
-        n=found.n,
         level=found.level,
+        most=most,
     )
     note = Note.ALL_ON_ONE_SIDE if share in (0, 1) else Note.NEAR_THE_EDGE
     return replace(found, interval=interval, method=_SCORE, notes=(*found.notes, note))
