@@ -50,16 +50,20 @@ class Difference:
         return "worse" if self.high < 0 else "undecided"
 
 
-def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
+def wilson(
+    successes: float, n: float, confidence: float = 0.95, *, quantile: float | None = None
+) -> Interval:
     """Return Wilson's score interval for a proportion (Wilson 1927), without continuity correction.
 
     With p = successes / n and z the normal quantile: the p0 for which |p - p0| is at most
     z sqrt(p0 (1 - p0) / n). It lies in [0, 1] and keeps a width at 0 and at n successes.
 
     Args:
-        successes: how often it was right.
+        successes: how often it was right; need not be whole where trials hang together and an
+            effective number of them is given.
         n: how often it was tried, at least once.
         confidence: probability that such an interval holds the true proportion, in (0, 1).
+        quantile: in place of z, and of the confidence, where the spread was itself estimated.
 
     Raises:
         UsageError: an argument is out of its range.
@@ -67,7 +71,7 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
     if n < 1 or not 0 <= successes <= n:
         problem = "a proportion needs at least one trial, and no more successes than trials"
         raise UsageError(problem, received=f"{successes} of {n}")
-    z = _quantile(confidence)
+    z = _quantile(confidence) if quantile is None else quantile
     share = successes / n
     centre = share + z * z / (2 * n)
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
@@ -100,20 +104,34 @@ def paired_difference(
     if len(before) != len(after):
         problem = "a paired difference needs the same prompts on both sides"
         raise UsageError(problem, received=f"{len(before)} and {len(after)}")
-    n = len(after)
     both = sum(a and b for a, b in zip(after, before, strict=True))
     gained, lost = sum(map(bool, after)) - both, sum(map(bool, before)) - both
-    first, second = wilson(both + gained, n, confidence), wilson(both + lost, n, confidence)
+    neither = len(after) - both - gained - lost
+    low, high = newcombe((both, gained, lost, neither), _quantile(confidence))
+    return Difference((gained - lost) / len(after), low, high, len(after), gained, lost)
+
+
+def newcombe(cells: tuple[float, float, float, float], quantile: float) -> tuple[float, float]:
+    """Return the ends of Newcombe's paired interval (method 10) from the 2 x 2 table of pairs.
+
+    Args:
+        cells: pairs with both right, gained (right after only), lost (right before only), neither;
+            they need not be whole where pairs hang together and an effective number is given.
+        quantile: of the normal distribution, or of Student's t where the spread was estimated.
+
+    Raises:
+        UsageError: the cells hold less than one pair.
+    """
+    both, gained, lost, neither = cells
+    n = sum(cells)
+    first = wilson(min(n, both + gained), n, quantile=quantile)
+    second = wilson(min(n, both + lost), n, quantile=quantile)
     share, earlier = (both + gained) / n, (both + lost) / n
-    phi = _phi(both, gained, lost, n - both - gained - lost)
+    phi = _phi(both, gained, lost, neither)
     estimate = (gained - lost) / n
-    return Difference(
-        estimate=estimate,
-        low=max(-1.0, estimate - _added(share - first.low, second.high - earlier, phi)),
-        high=min(1.0, estimate + _added(first.high - share, earlier - second.low, phi)),
-        n=n,
-        gained=gained,
-        lost=lost,
+    return (
+        max(-1.0, estimate - _added(share - first.low, second.high - earlier, phi)),
+        min(1.0, estimate + _added(first.high - share, earlier - second.low, phi)),
     )
 
 
@@ -167,7 +185,7 @@ def _added(ours: float, theirs: float, phi: float) -> float:
     return math.sqrt(max(0.0, ours * ours - 2 * phi * ours * theirs + theirs * theirs))
 
 
-def _phi(both: int, gained: int, lost: int, neither: int) -> float:
+def _phi(both: float, gained: float, lost: float, neither: float) -> float:
     """Return the correlation of the pairs; a positive one is continuity-corrected, as in method 10.
 
     0 when a margin is empty: then no correlation can be seen.
