@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Where torch comes from, if not from the default index: https://download.pytorch.org/whl/cpu has it without CUDA.
+TORCH_INDEX ?=
 
 .PHONY: quickstart test unit long check lint types docs report-example clean
 
@@ -37,6 +39,7 @@ $(READY): pyproject.toml constraints.txt $(wildcard kernels/csrc/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "clairkit needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet --constraint constraints.txt --index-url $(TORCH_INDEX) torch)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@$(BIN)/python -c 'import clairkit.kernels._native' 2>/dev/null \
 	  && echo "Native kernels: built." \

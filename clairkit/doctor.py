@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clairkit.display import excerpt
+from clairkit.extras import install_command, requirements, requirements_of
 
 Status = Literal["ok", "warning", "missing"]
 
@@ -79,7 +80,7 @@ def _python() -> Iterator[_Found]:
 
 
 def _packages() -> Iterator[_Found]:
-    for requirement in _requirements():
+    for requirement in requirements():
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             yield _package(requirement)
 
@@ -100,25 +101,13 @@ def _package(requirement: Any) -> _Found:
 def _extras() -> Iterator[_Found]:
     metadata = importlib.metadata.metadata("clairkit")
     for extra in sorted(set(metadata.get_all("Provides-Extra") or [])):
-        wanted = [
-            requirement.name
-            for requirement in _requirements()
-            if requirement.marker is not None
-            and requirement.marker.evaluate({"extra": extra})
-            and not requirement.marker.evaluate({"extra": ""})
-        ]
+        wanted = [requirement.name for requirement in requirements_of(extra)]
         absent = [name for name in wanted if not _installed(name)]
         if absent:
             lacking = f"optional; lacks {', '.join(absent)}"
-            yield f"[{extra}]", "missing", lacking, f"pip install 'clairkit[{extra}]'"
+            yield f"[{extra}]", "missing", lacking, install_command(extra)
         else:
             yield f"[{extra}]", "ok", ", ".join(f"{name} {_installed(name)}" for name in wanted)
-
-
-def _requirements() -> list[Any]:
-    from packaging.requirements import Requirement
-
-    return [Requirement(line) for line in importlib.metadata.requires("clairkit") or []]
 
 
 def _installed(name: str) -> str:

@@ -207,6 +207,7 @@ def _step_peers(text: str) -> tuple[str, ...]:
 
     from clairkit.bench.step import PEERS
     from clairkit.errors import UsageError
+    from clairkit.extras import install_command
 
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:
@@ -217,7 +218,7 @@ def _step_peers(text: str) -> tuple[str, ...]:
                 remedy=f"there are {', '.join(PEERS)}",
             )
     if "trl" in names and find_spec("trl") is None:
-        raise UsageError("trl is not installed", remedy="pip install 'clairkit[trl]'")
+        raise UsageError("trl is not installed", remedy=install_command("trl"))
     return names
 
 

@@ -53,6 +53,14 @@ _OPTIONS = (
             help="Arguments of chat templates, as {enable_thinking: false}; a run's own are used."),
     _option(_MODELS, "--fold-system", is_flag=True,
             help="System turns become a part of the first user turn."),
+    _option(_MODELS, "--body", metavar="FIELD=JSON", multiple=True,
+            help="A field of each request to openai:; null takes one out."),
+    _option(_MODELS, "--target-body", metavar="FIELD=JSON", multiple=True,
+            help="The same, to the target."),
+    _option(_MODELS, "--reviser-body", metavar="FIELD=JSON", multiple=True,
+            help="The same, to the reviser."),
+    _option(_MODELS, "--judge-body", metavar="FIELD=JSON", multiple=True,
+            help="The same, to the judge."),
     _option(_REVISIONS, "--revision", type=click.Choice(("rewrite", "edits")),
             help="The whole answer anew (default), or search/replace edits of it."),
     _option(_REVISIONS, "--template", metavar="NAME|FILE",
@@ -156,6 +164,7 @@ def make_settings(options: Mapping[str, Any]) -> BuildSettings:
 
 def _model_options(options: Mapping[str, Any]) -> Any:
     from clairkit.generation.chat_options import parse_chat
+    from clairkit.generation.request_body import parse_body
     from clairkit.generation.specs import ModelOptions
     from clairkit.records.thoughts import parse_marks
 
@@ -165,8 +174,9 @@ def _model_options(options: Mapping[str, Any]) -> Any:
         "concurrency", "batch_size", "timeout", "base_url", "target_base_url",
         "reviser_base_url", "judge_base_url", "requests_per_minute", "tokens_per_minute",
     )  # fmt: skip
+    given: dict[str, Any] = {name: options[name] for name in names}
+    for name in ("body", "target_body", "reviser_body", "judge_body"):
+        given[name] = parse_body(options[name])
     marks = parse_marks(options["thought_marks"])
     chat = parse_chat(options["chat_template_kwargs"], roles, fold_system=options["fold_system"])
-    return ModelOptions(
-        **{name: options[name] for name in names}, thought_marks=marks, chat=chat
-    )  # fmt: skip
+    return ModelOptions(**given, thought_marks=marks, chat=chat)

@@ -38,6 +38,8 @@ _NOT_SEPARABLE = 8
               help="Model that tries the templates; rubrics, too, without a judge.")  # fmt: skip
 @click.option("--language", default="en", show_default=True, help="Of the requests: en or ja.")
 @click.option("--base-url", metavar="URL", help="Server of openai: (or OPENAI_BASE_URL).")
+@click.option("--body", metavar="FIELD=JSON", multiple=True,
+              help="A field of each request to openai:; null takes one out.")  # fmt: skip
 @click.option("--concurrency", type=int, default=8, show_default=True, help="Requests at once.")
 @click.option("--batch-size", type=int, default=16, show_default=True, help="Rows at once, hf:.")
 @click.option("--max-calls", type=int, help="Stop before the call after this many, resumably.")
@@ -105,13 +107,14 @@ def command(
 def _contenders(flags: Mapping[str, Any]) -> Iterator[Contender]:
     from clairkit.errors import UsageError
     from clairkit.evaluation.contenders import Trial
+    from clairkit.generation.request_body import parse_body
     from clairkit.generation.specs import ModelOptions, make_model
 
     if not flags["rubrics"] and not flags["templates"]:
         raise UsageError("nothing is named to be compared", remedy="give --rubric or --template")
     options = ModelOptions(
         base_url=flags["base_url"], concurrency=flags["concurrency"],
-        batch_size=flags["batch_size"],
+        batch_size=flags["batch_size"], body=parse_body(flags["body"]),
     )  # fmt: skip
     models = {
         role: make_model(flags[role], options, role=role)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
@@ -50,6 +51,8 @@ def _defaults(file: str, known: dict[str, SectionOption]) -> dict[str, Any]:
         if name in found:
             raise UsageError(f"{file} sets one option twice", received=str(key),
                              remedy="keep one spelling")  # fmt: skip
+        if isinstance(value, dict) and known[name].metavar == "FIELD=JSON":
+            value = [f"{field}={json.dumps(given)}" for field, given in value.items()]
         found[name] = [value] if known[name].multiple and not isinstance(value, list) else value
     return found
 

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 @click.option("--limit", type=int, help="Ask only the first N prompts.")
 @column_options
 @click.option("--base-url", metavar="URL", help="Server of openai: (or OPENAI_BASE_URL).")
+@click.option("--body", metavar="FIELD=JSON", multiple=True,
+              help="A field of each request to openai:; null takes one out.")  # fmt: skip
 @click.option("--concurrency", type=int, default=8, show_default=True, help="Requests at once.")
 @click.option("--batch-size", type=int, default=16, show_default=True, help="Rows at once, hf:.")
 @click.option("--chat-template-kwargs", multiple=True, metavar="[ROLE=]YAML",
@@ -120,6 +122,7 @@ class _Job:
 
     def __init__(self, check: Any, source: str, flags: dict[str, Any], console: Console) -> None:
         from clairkit.generation.chat_options import parse_chat
+        from clairkit.generation.request_body import parse_body
         from clairkit.generation.sampling import Sampling
         from clairkit.generation.specs import ModelOptions
         from clairkit.records import read_prompts
@@ -136,6 +139,7 @@ class _Job:
             base_url=flags["base_url"],
             concurrency=flags["concurrency"],
             batch_size=flags["batch_size"],
+            body=parse_body(flags["body"]),
             thought_marks=parse_marks(flags["thought_marks"]),
         )
         stream = read_prompts(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clairkit.cli.column_options import config_column_options
+from clairkit.cli.config_command import ConfigCommand
 from clairkit.cli.console import Console, output_options
 from clairkit.cli.once_option import once
 
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
     from clairkit.planning.remedies import Remedy
 
 
-@click.command("plan", short_help="Whether a training run fits, how long it takes, its cost.")
+@click.command(
+    "plan",
+    cls=ConfigCommand,
+    short_help="Whether a training run fits, how long it takes, its cost.",
+)
 @once("--model", help="Folder or Hub id of the model; its weights are not read.")
 @once("--pairs", help="File, folder or Hub id of the training pairs.")
 @click.option("--lengths", metavar="P,C,R", help="Tokens of prompt, chosen, rejected; no --pairs.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import shlex
 import sys
 from typing import Any
@@ -11,11 +12,14 @@ from typing import Any
 import click
 
 from clairkit.cli.column_options import config_column_options
+from clairkit.cli.config_command import ConfigCommand
 from clairkit.cli.console import Console, output_options
 from clairkit.cli.once_option import once
 
 
-@click.command("train", short_help="Train a model on pairs with an anchored loss.")
+@click.command(
+    "train", cls=ConfigCommand, short_help="Train a model on pairs with an anchored loss."
+)
 @once("--model", help="Folder or Hub id of the model; it is the reference, too.")
 @once("--pairs", help="File, folder or Hub id of the training pairs.")
 @click.option("-o", "--output", help="The run directory.")
@@ -27,7 +31,11 @@ from clairkit.cli.once_option import once
     type=click.Choice(["auto", "triton", "native", "torch", "eager"]),
     help="How log-probs are computed.",
 )
-@click.option("--ref", help="The reference: base (default), adapter:PATH, model:ID, cache:FILE.")
+@click.option(
+    "--ref",
+    help="The reference: start (default: the model as it is before training), base (adapters off), "
+    "adapter:PATH, model:ID, cache:FILE.",
+)
 @click.option(
     "--loss-mask",
     type=click.Choice(["all", "edits", "weighted"]),
@@ -76,12 +84,18 @@ def command(
     max_steps, per_device_train_batch_size, …), TRL's beta and max_length, and clairkit's own.
     Flags win over --set, --set over the file, the file over defaults.
     """
-    from clairkit.training.config import resolve
+    from clairkit.training.quick_checks import check_quickly
 
     # Of the processes of `accelerate launch` and torchrun the first one speaks.
     silent = os.environ.get("RANK", "0") != "0"
     console = Console(as_json=as_json, quiet=quiet, silent=silent)
+    if not print_config:
+        check_quickly(flags, settings, file)
+    from clairkit.training.config import resolve
+
     resolved = resolve(flags, settings, file)
+    if (said := resolved.config.loss) != (given := (flags["loss"] or said)):
+        _say_alias(console, given, said)
     if print_config:
         from clairkit.training.files import config_text
 
@@ -122,6 +136,14 @@ def command(
     console.show(f"Model: {result.output}   Metrics: {result.output / 'metrics.jsonl'}")
     console.note(f"Next: clairkit evaluate PROMPTS --model hf:{result.output} --check python:…")
     return 0
+
+
+def _say_alias(console: Console, given: str, said: str) -> None:
+    """Tell once that a loss is known under another name here."""
+    from clairkit.losses import ALIASES
+
+    if ALIASES.keys() & set(re.split(r"[+*\s]+", given.lower())):
+        console.note(f"The loss {given} is {said} here, as TRL names it.")
 
 
 # The others are in metrics.jsonl; the diagnosis reads them.

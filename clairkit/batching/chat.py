@@ -14,7 +14,7 @@ from typing import Any
 
 from clairkit.batching.chat_settings import ChatSettings, SpecialTokens, fold_system
 from clairkit.batching.foreign import Rendering, Spans, shared_length
-from clairkit.batching.guard import Guard, Guarded
+from clairkit.batching.guard import Guard, Guarded, disguised_in
 from clairkit.batching.in_context import ContextEncoder
 from clairkit.batching.template_tokens import PROBE, TemplateTokens, find_template_tokens
 from clairkit.batching.thinking import forms_of
@@ -134,7 +134,10 @@ class ChatEncoder:
 
     def opened_thoughts(self, marks: Marks = THOUGHT_MARKS) -> str | None:
         """Return the mark by which the generation prompt opens thoughts: a reply begins in them."""
-        prompt = self._render([Message(role="user", content=PROBE)], generation=True)
+        try:
+            prompt = self._render([Message(role="user", content=PROBE)], generation=True)
+        except DataError:  # it takes conversations of another kind, one by one
+            return None
         return opening_mark(prompt, marks)
 
     def _folded(self, messages: Sequence[Message]) -> Sequence[Message]:
@@ -152,7 +155,11 @@ class ChatEncoder:
 
     @cached_property
     def _guard(self) -> Guard:
-        return Guard(self.tokens, all_text=self._special_tokens == "text")
+        return Guard(
+            self.tokens,
+            all_text=self._special_tokens == "text",
+            disguised=disguised_in(self.tokenizer),
+        )
 
     @cached_property
     def _encoder(self) -> ContextEncoder:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from clairkit.batching.in_context import MARK
 from clairkit.batching.template_tokens import TemplateTokens, token_pattern
@@ -32,7 +33,7 @@ class Guarded:
     def count_in(self, text: str) -> int:
         """Return how many protected tokens are in a rendered text."""
         return sum(
-            kept in self.tokens and f"{MARK}{number}{MARK}" in text
+            kept != MARK and f"{MARK}{number}{MARK}" in text
             for number, kept in enumerate(self.hidden)
         )
 
@@ -47,6 +48,10 @@ class Guarded:
         return frozenset(self.spelt)
 
 
+Match = tuple[int, int, str]
+"""Beginning and end of a text that becomes a token, and the token."""
+
+
 class Guard:
     """Hides what spells a token and must not become one.
 
@@ -54,34 +59,74 @@ class Guard:
         tokens: of the tokenizer and its template.
         all_text: hide all special tokens but an assistant's thought marks, not only those that
             would forge something.
+        disguised: finds what becomes a token without spelling it, see `disguised_in`.
     """
 
-    def __init__(self, tokens: TemplateTokens, *, all_text: bool = False) -> None:
+    def __init__(
+        self,
+        tokens: TemplateTokens,
+        *,
+        all_text: bool = False,
+        disguised: Callable[[str], Iterator[Match]] | None = None,
+    ) -> None:
         more = tokens.special if all_text else frozenset()
         self._others = tokens.written | more
         self._assistant = (tokens.turns | more) - (_MARKS - tokens.turns)
         self._pattern = token_pattern((*tokens.special, *tokens.written, MARK))
+        self._disguised = disguised
 
     def hide(self, messages: Sequence[Message]) -> Guarded:
         """Return the messages with marks in place of such texts."""
         found = Guarded()
         for message in messages:
             content = message["content"]
-            if content and self._pattern.search(content):
-                is_assistant = message["role"] == "assistant"
-                wanted = self._assistant if is_assistant else self._others
-                content = self._pattern.sub(lambda match: _hide(match[0], wanted, found), content)  # noqa: B023 - called at once
+            wanted = self._assistant if message["role"] == "assistant" else self._others
+            matches = self._matches(content) if content else []
+            for start, end, token in reversed(matches):
+                shown = _hide(content[start:end], token, wanted, found)
+                content = content[:start] + shown + content[end:]
             found.messages.append({**message, "content": content})
         return found
 
+    def _matches(self, content: str) -> list[Match]:
+        matches = [(match.start(), match.end(), match[0])
+                   for match in self._pattern.finditer(content)]  # fmt: skip
+        if self._disguised is None:
+            return matches
+        taken = {place for start, end, _ in matches for place in range(start, end)}
+        more = (each for each in self._disguised(content) if taken.isdisjoint(range(*each[:2])))
+        return sorted((*matches, *more))
 
-def _hide(text: str, wanted: frozenset[str], found: Guarded) -> str:
+
+def disguised_in(tokenizer: Any) -> Callable[[str], Iterator[Match]] | None:
+    """Return what finds texts that a tokenizer makes tokens of though they are spelt otherwise.
+
+    Tokens that are looked for in normalised text are also found in full-width letters, say. None
+    for a tokenizer without such tokens or without a normalizer.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    added = tokenizer.added_tokens_decoder.items()
+    normalised = {number: token.content for number, token in added if token.normalized}
+    if backend is None or backend.normalizer is None or not normalised:
+        return None
+
+    def find(content: str) -> Iterator[Match]:
+        made = backend.encode(content, add_special_tokens=False)
+        for number, (start, end) in zip(made.ids, made.offsets, strict=True):
+            token = normalised.get(number)
+            if token is not None and start < end and content[start:end] != token:
+                yield start, end, token
+
+    return find
+
+
+def _hide(text: str, token: str, wanted: frozenset[str], found: Guarded) -> str:
     if text == MARK:  # else a text could pass for a mark
         found.hidden.append(text)
-    elif text in wanted:
+    elif token in wanted:
         found.hidden.append(text)
-        found.tokens.add(text)
+        found.tokens.add(token)
     else:
-        found.spelt.add(text)
+        found.spelt.add(token)
         return text
     return f"{MARK}{len(found.hidden) - 1}{MARK}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Protocol
@@ -40,14 +40,26 @@ class Asker(AbstractContextManager["Asker"]):
         """A loaded model stays its owner's."""
 
 
-def make_asker(model: str | Answerer, options: ModelOptions | None = None) -> Asker:
+def make_asker(
+    model: str | Answerer,
+    options: ModelOptions | None = None,
+    *,
+    say: Callable[[str], None] | None = None,
+) -> Asker:
     """Return what asks `model`: a spec (`hf:`, `openai:`, `python:`), or a loaded model.
+
+    Args:
+        model: the spec, or the model.
+        options: how the model of a spec is run.
+        say: told remarks for the user.
 
     Raises:
         UsageError: the spec is none, or names a function that is not there.
         RemoteError: OpenAI's own server is meant and there is no key.
     """
-    return _SpecAsker(model, options) if isinstance(model, str) else _LoadedAsker(model, options)
+    if isinstance(model, str):
+        return _SpecAsker(model, options, say)
+    return _LoadedAsker(model, options)
 
 
 def row_key(row: PromptRow, sampling: Sampling) -> str:
@@ -70,10 +82,14 @@ class _LoadedAsker(Asker):
 
 
 class _SpecAsker(Asker):
-    def __init__(self, spec: str, options: ModelOptions | None) -> None:
+    def __init__(
+        self, spec: str, options: ModelOptions | None, say: Callable[[str], None] | None
+    ) -> None:
         self._model = make_model(spec, options)
         self._runner = asyncio.Runner()
         self._control = Control()
+        if say is not None:
+            self._control.say = say
 
     def __exit__(
         self,

@@ -159,7 +159,7 @@ def evaluate(
     if not ordered:
         raise DataError("there is no prompt to evaluate on")
     rows: list[AnswerRow] = []
-    with make_asker(model, options) as asker:
+    with make_asker(model, options, say=say) as asker:
         for start in range(0, len(ordered), _CHUNK):
             chunk = ordered[start : start + _CHUNK]
             outcomes = asker.ask(chunk, sampling)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,6 +19,7 @@ from clairkit.generation.endpoint import Endpoint
 from clairkit.generation.http_client import HttpClient, HttpFault, HttpResponse
 from clairkit.generation.pace import Allowance
 from clairkit.generation.reasons import HALTED
+from clairkit.generation.request_body import LIMITS, Adaptation
 from clairkit.generation.requests import Control
 from clairkit.generation.retry import Breaker, Limiter, RetryPolicy, next_wait, retry_after
 from clairkit.generation.sampling import Failure, Outcome
@@ -33,6 +34,7 @@ _AGAIN = frozenset((408, 409, 425, 429))
 # Words of a 400 that concern a setting of the run, not the row.
 _SETTING_CODES = frozenset(("unsupported_parameter", "unsupported_value", "model_not_found"))
 _QUOTA = 402
+_UNREADABLE = frozenset((400, 422))
 _TELLING = 12  # characters; local servers take any word as a key, and models say those, too
 
 
@@ -43,10 +45,16 @@ class _Again(Exception):
         failure: what came of it, if it stays the last.
         wait: the seconds that the server asked for.
         overloaded: whether it should be asked less at once.
+        news: what was learnt of the server's fields; the request will be another one then.
     """
 
     def __init__(
-        self, failure: Failure | str, wait: float | None = None, *, overloaded: bool = False
+        self,
+        failure: Failure | str,
+        wait: float | None = None,
+        *,
+        overloaded: bool = False,
+        news: str | None = None,
     ) -> None:
         if not isinstance(failure, Failure):
             failure = Failure("request_failed", failure)
@@ -54,6 +62,7 @@ class _Again(Exception):
         self.failure = failure
         self.wait = wait
         self.overloaded = overloaded
+        self.news = news
 
 
 class ChatClient:
@@ -65,6 +74,7 @@ class ChatClient:
         timeout: seconds that one request may take as a whole.
         policy: how failed requests are tried again.
         pace: the most requests, and the most tokens, a minute; None is no limit.
+        fixed: fields of a request that the user set, which are never changed.
     """
 
     def __init__(
@@ -75,8 +85,10 @@ class ChatClient:
         timeout: float,
         policy: RetryPolicy,
         pace: tuple[float | None, float | None] = (None, None),
+        fixed: Iterable[str] = (),
     ) -> None:
         self._endpoint = endpoint
+        self._adaptation = Adaptation(fixed)
         self._policy = policy
         self._timeout = timeout
         self._limiter = Limiter(concurrency)
@@ -85,6 +97,7 @@ class ChatClient:
         self._http = HttpClient(
             endpoint.base_url,
             _headers(endpoint),
+            query=endpoint.query,
             body_cap=BODY_CAP,
             use_proxy=not endpoint.is_loopback,  # no proxy between us and this machine
         )
@@ -101,15 +114,16 @@ class ChatClient:
             RemoteError: no other row can succeed either.
         """
         wait = self._policy.base
-        content = json.dumps(body, separators=(",", ":")).encode()
+        size, longest = len(json.dumps(body)), _longest(body)
         taken = _Taken()
-        for tries in range(1, self._policy.tries + 1):
+        tries = 0
+        while tries < self._policy.tries:
             await self._limiter.enter()
             try:
-                claimed = await self._allowance.claim(len(content), _longest(body), control)
+                claimed = await self._allowance.claim(size, longest, control)
                 if claimed is None or not control.take():
                     return Failure(HALTED)
-                outcome = await self._try(content, _longest(body))
+                outcome = await self._try(self._adaptation.apply(body), longest)
             finally:
                 self._limiter.leave()
             if not isinstance(outcome, _Again):
@@ -119,6 +133,11 @@ class ChatClient:
             last = outcome.failure
             self._allowance.settle(claimed, last.prompt_tokens, last.completion_tokens)
             taken.add(last)
+            if outcome.news is not None:  # the request will be another one: no try of this one
+                if outcome.news:
+                    control.say(f"The server at {self._endpoint.host} {outcome.news}.")
+                continue
+            tries += 1
             wait = next_wait(self._policy, wait)
             asked = wait if outcome.wait is None else outcome.wait
             if tries < self._policy.tries and not await control.sleep(asked):
@@ -126,9 +145,9 @@ class ChatClient:
         detail = f"{last.detail} ({self._policy.tries} tries)"
         return self._settled(taken.of(replace(last, detail=detail)))
 
-    async def _try(self, content: bytes, longest: int) -> Outcome | _Again:
+    async def _try(self, body: Mapping[str, Any], longest: int) -> Outcome | _Again:
         try:
-            outcome = await self._once(content, longest)
+            outcome = await self._once(body, longest)
         except _Again as again:
             if again.overloaded:
                 self._limiter.slow_down()
@@ -150,7 +169,8 @@ class ChatClient:
             )
         return outcome
 
-    async def _once(self, content: bytes, longest: int) -> Outcome:
+    async def _once(self, sent: Mapping[str, Any], longest: int) -> Outcome:
+        content = json.dumps(sent, separators=(",", ":")).encode()
         try:
             async with asyncio.timeout(self._timeout):
                 response = await self._http.post("/chat/completions", content)
@@ -163,8 +183,15 @@ class ChatClient:
         if not 200 <= response.status < 300:
             body = _decoded(response.content)
             error = ServerError() if body is None else read_error(body)
+            self._adapt(response.status, error, sent)
             return self._refused(response, response.status, error)
         return self._completion(response, response.content, longest)
+
+    def _adapt(self, status: int, error: ServerError, sent: Mapping[str, Any]) -> None:
+        """Ask again without a field that the server does not take, if that is why it refused."""
+        news = self._adaptation.learn(error, sent) if status in _UNREADABLE else None
+        if news is not None:
+            raise _Again(error.text, news=news)
 
     def _completion(self, response: HttpResponse, content: bytes, longest: int) -> Outcome:
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -251,14 +278,17 @@ def _headers(endpoint: Endpoint) -> dict[str, str]:
         "Accept-Encoding": "identity",
         "User-Agent": f"clairkit/{__version__}",
     }
-    if endpoint.key is not None:
+    if endpoint.key is not None and endpoint.is_azure:
+        headers["api-key"] = endpoint.key
+    elif endpoint.key is not None:
         headers["Authorization"] = f"Bearer {endpoint.key}"
     return headers
 
 
 def _longest(body: Mapping[str, Any]) -> int:
     """The most tokens that the reply to a request may have."""
-    return int(body.get("max_tokens") or body.get("max_completion_tokens") or 0)
+    given = next((body[name] for name in LIMITS if name in body), 0)
+    return given if isinstance(given, int) else 0
 
 
 def _decoded(content: bytes) -> Any:

@@ -32,6 +32,8 @@ class ServerError:
     """Its code, type and status, where they are words, in lower case."""
     status: int | None = None
     """The HTTP status that it stands for; None when it says none."""
+    param: str = ""
+    """The field of the request that it names."""
 
 
 def read_error(body: Any) -> ServerError:
@@ -43,7 +45,8 @@ def read_error(body: Any) -> ServerError:
         return ServerError(excerpt(str(error), 300))
     given = [error.get(name) for name in ("code", "status", "type")]
     codes = frozenset(value.lower() for value in given if isinstance(value, str) and value)
-    return ServerError(error_text(error), codes, _status(given) or _status_of(codes))
+    status = _status(given) or _status_of(codes)
+    return ServerError(error_text(error), codes, status, str(error.get("param") or ""))
 
 
 def find_error(body: Any) -> ServerError | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -30,6 +31,10 @@ class Spent:
     cost: float = 0.0
 
 
+def _warn(text: str) -> None:
+    warnings.warn(text, UserWarning, stacklevel=2)
+
+
 class Control:
     """Says whether another call may be made.
 
@@ -39,6 +44,9 @@ class Control:
         max_cost: the most US$ in all; None is no limit.
         prices: what tokens cost; needed with `max_cost`.
         spent: what an earlier part of the run took, by model.
+
+    Attributes:
+        say: told remarks for the user; else they are warnings.
     """
 
     def __init__(
@@ -54,6 +62,7 @@ class Control:
         self.error: ClairError | None = None
         self.signal: int | None = None
         self.over_budget = False
+        self.say: Callable[[str], None] = _warn
         self.max_cost = max_cost
         self._max_calls = max_calls
         self._prices = prices

@@ -105,6 +105,8 @@ def run_works(
         total: how many works there are, for the progress.
     """
     hook = progress or _quiet
+    if say is not None:
+        control.say = say
 
     async def run() -> None:
         from clairkit.generation.scheduler import Scheduler

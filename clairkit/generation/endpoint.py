@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from clairkit.errors import RemoteError, UsageError
@@ -16,7 +18,7 @@ KEY_VARIABLES = {
 }
 URL_VARIABLE = "OPENAI_BASE_URL"
 DEFAULT_URL = "https://api.openai.com/v1"
-_LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
+_QUERY = re.compile(r"api-version=[\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Endpoint:
     key: str | None = field(default=None, repr=False)
     key_variable: str = KEY_VARIABLE
     """Where the key came from, or is to be put."""
+    query: str = ""
+    """What follows the path of each request: Azure's `api-version=…`."""
 
     @property
     def host(self) -> str:
@@ -34,11 +38,23 @@ class Endpoint:
 
     @property
     def is_loopback(self) -> bool:
-        return self.host in _LOOPBACK
+        """Whether it is this machine."""
+        host = self.host.rstrip(".")
+        try:
+            address = ip_address(host)
+        except ValueError:
+            return host == "localhost" or host.endswith(".localhost")
+        return address.is_loopback or address.is_unspecified
 
     @property
     def is_openai(self) -> bool:
-        return self.host == "api.openai.com"
+        host = self.host.rstrip(".")
+        return host == "api.openai.com" or host.endswith(".api.openai.com")
+
+    @property
+    def is_azure(self) -> bool:
+        """Whether the key goes into a header of its own, as Azure's dated interface has it."""
+        return "api-version=" in self.query
 
 
 def find_endpoint(
@@ -58,7 +74,8 @@ def find_endpoint(
     """
     given = base_url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
     variable = key_variable(role)
-    endpoint = Endpoint(_checked(given), _key(variable), variable)
+    url, _, query = _checked(given).partition("?")
+    endpoint = Endpoint(url.rstrip("/"), _key(variable), variable, query)
     if needs_key and endpoint.is_openai and endpoint.key is None:
         raise RemoteError(
             f"{variable} is not set",
@@ -86,13 +103,14 @@ def _checked(url: str) -> str:
         # The URL is not shown: it may hold a password.
         raise UsageError("the base URL is no http or https address",
                          remedy="write it as http://127.0.0.1:8000/v1")  # fmt: skip
-    if "@" in parts.netloc or parts.query or parts.fragment:
+    is_plain = not parts.query or _QUERY.fullmatch(parts.query)
+    if "@" in parts.netloc or not is_plain or parts.fragment:
         raise UsageError(
-            "the base URL may hold no credentials, query or fragment",
+            "the base URL may hold no credentials, no fragment and no query but api-version=",
             received=f"{parts.scheme}://…@{host}/…",
             remedy=f"put the key into {KEY_VARIABLE}",
         )
-    return url.strip().rstrip("/")
+    return url.strip()
 
 
 def _key(variable: str) -> str | None:

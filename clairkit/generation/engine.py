@@ -138,8 +138,10 @@ def make_models(
     made: dict[object, Model] = {}
     for role, model in given.items():
         if isinstance(model, str):
-            chat = json.dumps(settings.models.chat_of(role).given(), sort_keys=True, default=str)
-            place = (model, settings.models.base_url_of(role), key_variable(role), chat)
+            options = settings.models
+            said = (options.chat_of(role).given(), options.body_of(role))
+            content = json.dumps(said, sort_keys=True, default=str)
+            place = (model, options.base_url_of(role), key_variable(role), content)
             if place not in made:
                 made[place] = make_model(model, settings.models, role=role)
             models[role] = made[place]

@@ -16,6 +16,7 @@ from clairkit.generation.reasons import HALTED
 from clairkit.generation.requests import Control, Task
 from clairkit.generation.sampling import Failure, Outcome
 from clairkit.generation.threads import in_thread
+from clairkit.hub_access import check_model_there
 from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class HfModel:
 
 def _load(source: str, batch_size: int, marks: Marks, chat: ChatSettings) -> LocalModel:
     """Load without the library's bars, which would run through our own progress line."""
+    check_model_there(source)
     from transformers.utils import logging
 
     from clairkit.generation.local import LocalModel
@@ -130,6 +132,7 @@ def _folder_hash(folder: Path) -> str:
 
 def _revision(hub_id: str) -> str | None:
     """The commit of a Hub model."""
+    check_model_there(hub_id)
     from transformers import AutoConfig
 
     try:

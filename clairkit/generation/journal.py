@@ -19,9 +19,9 @@ from typing import Any
 from clairkit.display import excerpt
 from clairkit.errors import DataError, ResourceError, UsageError
 from clairkit.generation.commits import GroupCommit, OnDisk
-from clairkit.generation.lock import FileLock
 from clairkit.generation.reasons import reason
 from clairkit.generation.sampling import Failure, Outcome, Reply
+from clairkit.records.lock import FileLock
 
 SCHEMA_VERSION = 1
 
@@ -157,7 +157,7 @@ class Journal:
         with self._faults():
             found = self._database.execute("SELECT value FROM meta WHERE name = ?", (name,))
             row = found.fetchone()
-        return None if row is None else json.loads(row[0])
+            return None if row is None else json.loads(row[0])
 
     def set_meta(self, name: str, value: Any) -> None:
         """Set a setting of the journal."""
@@ -184,9 +184,10 @@ class Journal:
 
     def finished(self, step: str) -> set[str]:
         """Return the keys of the step that need no further call."""
-        rows = self._database.execute(
-            "SELECT key, reason, MAX(attempt) FROM results WHERE step = ? GROUP BY key", (step,)
-        )
+        with self._faults():
+            rows = self._database.execute(
+                "SELECT key, reason, MAX(attempt) FROM results WHERE step = ? GROUP BY key", (step,)
+            ).fetchall()
         return {key for key, code, _ in rows if code is None or not reason(code).again}
 
     def latest(self, key: str, step: str) -> Recorded | None:
@@ -254,6 +255,9 @@ class Journal:
                 f"{self.path}: the journal can't be used ({error})",
                 remedy="free or choose another place; what was recorded is kept",
             ) from None
+        except json.JSONDecodeError:
+            raise DataError("the journal is damaged: a setting is no JSON", path=self.path,
+                            remedy="put back the file as it was") from None  # fmt: skip
         except sqlite3.DatabaseError as error:
             if type(error) is not sqlite3.DatabaseError:  # a bug of ours, not the file's fault
                 raise

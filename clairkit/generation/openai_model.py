@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from clairkit.batching.chat_settings import ChatSettings, fold_system
 from clairkit.errors import UsageError
 from clairkit.generation.endpoint import find_endpoint
 from clairkit.generation.outcomes import marks_identity, thoughts_apart
+from clairkit.generation.request_body import check_body, with_fields
 from clairkit.generation.requests import Control, Task
 from clairkit.generation.retry import RetryPolicy
 from clairkit.generation.sampling import Outcome
@@ -32,9 +34,10 @@ class OpenAIModel:
         needs_key: whether requests will be made; else OpenAI's own server may lack its key.
         marks: of the thoughts before an answer.
         chat: `chat_template_kwargs` are sent to the server, where they are given.
+        fields: the user's own fields of each request; None takes one of ours out.
 
     Raises:
-        UsageError: there is no model name, or the URL is none.
+        UsageError: there is no model name, the URL is none, or a field is not the user's to set.
         RemoteError: OpenAI's own server is meant and there is no key.
     """
 
@@ -54,12 +57,16 @@ class OpenAIModel:
         needs_key: bool = True,
         marks: Marks = THOUGHT_MARKS,
         chat: ChatSettings | None = None,
+        fields: Mapping[str, Any] | None = None,
     ) -> None:
         if not model:
             raise UsageError("the model has no name", remedy="write openai:MODEL")
         self.name = f"openai:{model}"
+        self._fields = dict(fields or {})
+        check_body(self._fields)
+        own = {"body": json.dumps(self._fields, sort_keys=True)} if self._fields else {}
         self.identity: Mapping[str, Any] = {
-            "kind": "openai", "model": model, **marks_identity(marks),
+            "kind": "openai", "model": model, **own, **marks_identity(marks),
             **(chat or ChatSettings()).changed(),
         }  # fmt: skip
         self.concurrency = concurrency
@@ -78,7 +85,7 @@ class OpenAIModel:
         if self._client is None:
             self._client = ChatClient(
                 self._endpoint, concurrency=self.concurrency, timeout=self._timeout,
-                policy=self._policy, pace=self._pace,
+                policy=self._policy, pace=self._pace, fixed=self._fields,
             )  # fmt: skip
         replies = [await self._client.post(self.body(task), control) for task in tasks]
         return [thoughts_apart(reply, self._marks) for reply in replies]
@@ -106,4 +113,4 @@ class OpenAIModel:
         for name, value in (("temperature", sampling.temperature), ("top_p", sampling.top_p)):
             if value != 1 or not self._endpoint.is_openai:
                 body[name] = value
-        return body
+        return with_fields(body, self._fields)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Any
 
 from clairkit.batching.chat_settings import ChatSettings
 from clairkit.errors import UsageError
@@ -17,7 +18,7 @@ from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """How models are run; `thought_marks` and `chat` alone change what they say."""
+    """How models are run; `thought_marks`, `chat` and `body` alone change what they say."""
 
     concurrency: int = 8
     """Requests at once to a server, or calls at once of an `async def` function."""
@@ -31,6 +32,14 @@ class ModelOptions:
     """The server of an `openai:` reviser, where it has one of its own."""
     judge_base_url: str | None = None
     """The server of an `openai:` judge, where it has one of its own."""
+    body: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of each request to an `openai:` model; None takes one of ours out."""
+    target_body: Mapping[str, Any] = field(default_factory=dict)
+    """More fields, of requests to the target."""
+    reviser_body: Mapping[str, Any] = field(default_factory=dict)
+    """More fields, of requests to the reviser."""
+    judge_body: Mapping[str, Any] = field(default_factory=dict)
+    """More fields, of requests to the judge."""
     timeout: float = 600.0
     """Seconds that one request may take."""
     requests_per_minute: float | None = None
@@ -64,6 +73,10 @@ class ModelOptions:
     def chat_of(self, role: str | None) -> ChatSettings:
         """Return how conversations are rendered for a role."""
         return self.chat.get(role or "", ChatSettings()).over(self.chat.get("", ChatSettings()))
+
+    def body_of(self, role: str | None) -> dict[str, Any]:
+        """Return the fields of a role's requests: the common ones, and its own over them."""
+        return {**self.body, **getattr(self, f"{role}_body", {})}
 
 
 def make_model(spec: str, options: ModelOptions | None = None, *, role: str | None = None) -> Model:
@@ -99,6 +112,7 @@ _KINDS: dict[str, Callable[[str, ModelOptions, str | None], Model]] = {
         timeout=options.timeout,
         pace=(options.requests_per_minute, options.tokens_per_minute),
         needs_key=options.needs_key,
+        fields=options.body_of(role),
         marks=options.thought_marks,
         chat=options.chat_of(role),
     ),

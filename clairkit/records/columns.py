@@ -54,6 +54,8 @@ def missing(row: Mapping[str, Any], wanted: Sequence[str], accepted: str) -> Row
     hints = [_naming(row, near, name) for name in absent if (near := _near(name, found))]
     if len(found) == 1 and any(mark in found[0] for mark in ";\t"):
         hints = ["separate the columns with commas"]
+    if "prompt" in row and {"chosen", "rejected"} <= set(absent) and not hints:
+        accepted = f"{accepted}; or, if these are prompts, make pairs with `clairkit build-pairs`"
     problem = f"column {', '.join(f'`{name}`' for name in absent)} is missing"
     remedy = " and ".join([*hints, f"use the columns {accepted}"])
     return RowFault("missing_column", problem, received=listed(row), remedy=remedy)
@@ -141,7 +143,7 @@ def _near(name: str, found: Iterable[str]) -> str | None:
     for word in (name, *_OTHER_WORDS.get(name, ())):
         if word in lowered:
             return lowered[word]
-    close = get_close_matches(name, lowered, n=1, cutoff=0.7)
+    close = get_close_matches(name, lowered, n=1, cutoff=0.8)
     return lowered[close[0]] if close else None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from clairkit.display import excerpt
 from clairkit.errors import DataError, RemoteError
+from clairkit.hub_access import check_hub_answers
 from clairkit.records.arrow_rows import only_split, plain_row
 from clairkit.records.faults import Located
 from clairkit.records.source import Source
@@ -19,10 +20,11 @@ def hub_rows(source: Source) -> Iterator[Located]:
         DataError: there is no such data set or split, or it has several splits and none is named.
         RemoteError: the Hub did not answer.
     """
+    name = f"hf://{source.path}"
+    check_hub_answers(f"the data set {name}", cached=True)
     import datasets
     from datasets.exceptions import DatasetNotFoundError
 
-    name = f"hf://{source.path}"
     try:
         data = datasets.load_dataset(source.path, streaming=True)
         rows = iter(_split(data, source, name))

@@ -6,6 +6,7 @@ from typing import Any
 
 from clairkit.display import excerpt
 from clairkit.errors import UsageError
+from clairkit.hub_access import check_model_there
 
 
 def load_tokenizer(name: str) -> Any:
@@ -14,6 +15,7 @@ def load_tokenizer(name: str) -> Any:
     Raises:
         UsageError: there is none, or transformers cannot load it.
     """
+    check_model_there(name.removeprefix("hf:"))
     from transformers import AutoTokenizer
 
     try:

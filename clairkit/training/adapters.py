@@ -12,6 +12,8 @@ import torch
 from torch import nn
 
 from clairkit.errors import UsageError
+from clairkit.extras import install_command
+from clairkit.hub_access import check_model_there
 from clairkit.training.config import TrainConfig
 from clairkit.training.merge import check_mergeable
 
@@ -55,7 +57,7 @@ def _check_peft() -> None:
         raise UsageError(
             "adapters need PEFT, which can't be imported",
             received=str(error),
-            remedy="run pip install 'clairkit[peft]'",
+            remedy=f"run {install_command('peft')}",
         ) from error
 
 
@@ -126,6 +128,7 @@ def load_adapter_settings(name: str) -> Any:
         UsageError: PEFT is missing, there are none, or its kind can't be trained here.
     """
     _check_peft()
+    check_model_there(name)
     from peft import PeftConfig
 
     try:

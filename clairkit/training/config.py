@@ -20,9 +20,11 @@ from clairkit.batching.chat_settings import (
     run_chat_settings,
 )
 from clairkit.batching.encode import THOUGHTS, TRUNCATIONS, Thoughts, Truncation
+from clairkit.display import printable
 from clairkit.errors import UsageError
 from clairkit.losses import LossMix, loss_options, parse_loss
 from clairkit.training.argument_defaults import derived_defaults
+from clairkit.training.argument_ranges import check_numbers
 from clairkit.training.refs import parse_ref
 
 KERNELS = ("auto", "triton", "native", "torch", "eager")
@@ -75,9 +77,9 @@ class TrainConfig:
     """Tokens of prompt and response together; None for no limit."""
     truncation: Truncation = "drop"
     """What a longer pair gets: error, drop, keep_start or edit_window."""
-    ref: str = "base"
-    """The reference: base (the model before training, adapters off), adapter:PATH, model:ID or
-    cache:FILE."""
+    ref: str = "start"
+    """The reference: start (the model before training, as it is), base (the same with adapters
+    off), adapter:PATH, model:ID or cache:FILE."""
     f_divergence_type: str = "reverse_kl"
     """What measures the distance to the reference, for losses of a log-ratio difference."""
     f_alpha_divergence_coef: float = 0.5
@@ -151,6 +153,7 @@ class TrainConfig:
     """Keys of transformers.TrainingArguments."""
 
     def __post_init__(self) -> None:
+        _check_text(dataclasses.asdict(self))
         object.__setattr__(self, "loss", str(self.mix))
         loss_options(self.mix, self.beta, self.loss_options)
         _one_of("kernel", self.kernel, KERNELS)
@@ -207,11 +210,11 @@ class TrainConfig:
         return {key: value for key in keys if (value := getattr(self, key)) is not None}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the configuration flat, as its YAML file holds it."""
+        """Return the configuration flat, as its YAML file holds it: without secrets."""
         own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         own = {key: list(v) if isinstance(v, tuple) else v for key, v in own.items()}
         own["chat_template_kwargs"] = dict(self.chat_template_kwargs)
-        arguments = own.pop("arguments")
+        arguments = {k: v for k, v in own.pop("arguments").items() if not k.endswith("_token")}
         return {**own, **self.default_arguments, **arguments}
 
 
@@ -242,7 +245,7 @@ def resolve(
     origins = dict.fromkeys(_own_types(), "default")
     given = {key: value for key, value in flags.items() if value is not None}
     layers = (
-        (file or "", _read_yaml(file) if file else {}),
+        (printable(file or "", keep=""), _read_yaml(file) if file else {}),
         ("--set", _parse_settings(settings)),
         ("flag", given),
     )
@@ -268,21 +271,26 @@ def _own_types() -> dict[str, Any]:
 
 
 def _read_yaml(file: str) -> dict[str, Any]:
-    import yaml
+    from clairkit.records.yaml_file import YamlProblem, read_yaml
 
     try:
-        content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError("can't read the configuration", received=file) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # 2024-99-99, 5,000 digits, …
-        raise UsageError(f"{file} is no YAML: {error}") from error
+        content = read_yaml(Path(file))
+    except (OSError, ValueError) as error:
+        if isinstance(error, YamlProblem):
+            raise UsageError(f"{file} is no YAML configuration: {error}") from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"can't read the configuration: {reason}", received=file) from error
     if not isinstance(content, dict):
-        raise UsageError(f"{file} must hold keys and values", received=type(content).__name__)
+        raise UsageError(
+            f"{file} must hold keys and values",
+            received="nothing" if content is None else type(content).__name__,
+            remedy="write lines such as `learning_rate: 1e-5`",
+        )
     return {str(key): _meant(str(key), value) for key, value in content.items()}
 
 
 def _parse_settings(settings: Sequence[str]) -> dict[str, Any]:
-    import yaml
+    from clairkit.records.yaml_file import YamlProblem, load_yaml
 
     values = {}
     for setting in settings:
@@ -290,9 +298,9 @@ def _parse_settings(settings: Sequence[str]) -> dict[str, Any]:
         if not equals:
             raise UsageError("--set takes key=value", received=setting)
         try:
-            values[key.strip()] = _meant(key.strip(), yaml.safe_load(text))
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise UsageError("the value is no YAML", received=setting) from error
+            values[key.strip()] = _meant(key.strip(), load_yaml(text))
+        except YamlProblem as error:
+            raise UsageError(f"the value is no YAML: {error}", received=setting) from error
     return values
 
 
@@ -357,8 +365,17 @@ def _check_arguments(values: Mapping[str, Any]) -> None:
             raise UsageError(f"{key} must be at least 1", received=value)
         if key in _SEEDS and value is not None and not 0 <= value < 2**32:
             raise UsageError(f"{key} must lie in [0, 2**32)", received=value)
+    check_numbers(values)
     if values.get("train_sampling_strategy") == "group_by_length":
         raise UsageError("train_sampling_strategy can't be group_by_length", remedy="use random")
+
+
+def _check_text(values: Mapping[str, Any]) -> None:
+    """Refuse names that no file of a run can hold."""
+    for key, value in values.items():
+        if isinstance(value, str) and any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value):
+            remedy = "rename it: it holds bytes that are no UTF-8, or a NUL"
+            raise UsageError(f"{key} is no text", received=value, remedy=remedy)
 
 
 def _check_early_stopping(patience: int | None, threshold: float) -> None:

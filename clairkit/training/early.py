@@ -10,6 +10,7 @@ import torch
 from transformers import TrainingArguments
 
 from clairkit.errors import UsageError
+from clairkit.training.argument_checks import check_hub_login
 from clairkit.training.best_metric import check_best_metric
 from clairkit.training.config import Resolved, TrainConfig
 from clairkit.training.models import load_settings
@@ -29,6 +30,7 @@ def check_early(config: TrainConfig) -> TrainingArguments:
             best model that there won't be, a reference that is not there.
     """
     arguments = training_arguments(config)
+    check_hub_login(arguments)
     check_evaluation(arguments, has_pairs=config.eval_pairs is not None)
     check_best_metric(arguments, config, [""] if config.eval_pairs is not None else None)
     if not config.trains_adapter:

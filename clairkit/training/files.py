@@ -19,6 +19,7 @@ import clairkit
 from clairkit.display import redact
 from clairkit.errors import UsageError
 from clairkit.records.output import atomic_write
+from clairkit.records.yaml_file import read_yaml
 from clairkit.training.argument_defaults import argument_defaults
 from clairkit.training.config import Resolved, TrainConfig
 
@@ -125,6 +126,9 @@ def check_same_run(config: TrainConfig, run: Path, allowed: Sequence[str] = ()) 
     """
     check_allowed(allowed, resume=True)
     before, now = saved_values(run), _values(config.to_dict())
+    for values in (before, now):
+        if values["ref"] == "base" and not values["adapter"]:
+            values["ref"] = "start"  # without an adapter that was trained before they are the same
     differences = {
         key: f"{key}: {before.get(key)!r} then, {now.get(key)!r} now"
         for key in sorted((before.keys() | now.keys()) - {"output"})
@@ -163,17 +167,15 @@ def saved_values(run: Path) -> dict[str, Any]:
     Raises:
         UsageError: the folder is no run directory, or its configuration can't be read.
     """
-    import yaml
-
     try:
-        saved = yaml.safe_load((run / CONFIG).read_text(encoding="utf-8"))
+        saved = read_yaml(run / CONFIG)
         if not isinstance(saved, dict):
             raise ValueError("it must hold keys and values")
     except OSError as error:
         raise UsageError(
             f"{run} is no run directory: it has no {CONFIG}", remedy="start without --resume"
         ) from error
-    except (yaml.YAMLError, ValueError) as error:
+    except ValueError as error:
         raise UsageError(f"{run / CONFIG} can't be read: {error}") from error
     return _values(saved)
 

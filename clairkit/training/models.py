@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from clairkit.errors import UsageError
+from clairkit.extras import install_command
+from clairkit.hub_access import check_model_there
 from clairkit.training.config import TrainConfig
 
 ADAPTER_CONFIG = "adapter_config.json"
@@ -22,6 +24,7 @@ def load_tokenizer(config: TrainConfig) -> Any:
     Raises:
         UsageError: there is none, the model is an adapter, or the template can't be read.
     """
+    check_model_there(config.model)
     from transformers import AutoTokenizer
 
     refuse_adapter_as_model(config.model)
@@ -45,6 +48,7 @@ def load_settings(model: str, *, trust_remote_code: bool = False) -> Any:
     Raises:
         UsageError: there is none, or it is an adapter.
     """
+    check_model_there(model)
     from transformers import AutoConfig
 
     refuse_adapter_as_model(model)
@@ -66,6 +70,7 @@ def load_model(config: TrainConfig) -> Any:
     Raises:
         UsageError: there is no such model, it is an adapter, or it can't be quantised.
     """
+    check_model_there(config.model)
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
@@ -142,9 +147,7 @@ def _four_bits(config: TrainConfig) -> Any:
     from transformers import BitsAndBytesConfig
 
     if importlib.util.find_spec("bitsandbytes") is None:
-        raise UsageError(
-            "load_in_4bit needs bitsandbytes", remedy="run pip install 'clairkit[bnb]'"
-        )
+        raise UsageError("load_in_4bit needs bitsandbytes", remedy=f"run {install_command('bnb')}")
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",

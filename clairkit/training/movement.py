@@ -14,7 +14,7 @@ from transformers.trainer_callback import ExportableState
 
 from clairkit.training.diagnosis.movement import METRICS, Movement
 from clairkit.training.finite import local_part
-from clairkit.training.interrupt import EvaluationStopped
+from clairkit.training.interrupt import EvaluationStopped, StopOnSignal
 from clairkit.training.metric_logs import MetricLogs
 
 # Pairs on which the movement is measured: a forward of so many costs next to nothing in a run.
@@ -196,6 +196,10 @@ class Movements(MetricLogs):
 
     def measure_movement(self) -> None:
         """Measure, on the weights as they are now; not in a run that a signal ended."""
+        callbacks = self.callback_handler.callbacks
+        signals = [item.signal for item in callbacks if isinstance(item, StopOnSignal)]
+        if any(signals) and self.state.global_step < self.state.max_steps:
+            return
         try:
             end = self._means_of_sample()
         except EvaluationStopped:
@@ -204,11 +208,7 @@ class Movements(MetricLogs):
             self.movement = Movement(
                 pairs=len(self._sampled_pairs()),
                 end=end,
-                start=next(
-                    callback.values
-                    for callback in self.callback_handler.callbacks
-                    if isinstance(callback, StartOfMovement)
-                ),
+                start=next(item.values for item in callbacks if isinstance(item, StartOfMovement)),
                 dtype=_name(trained_dtype(self.model)),
                 changed=self._watch.changed,
                 lost=self._watch.lost,

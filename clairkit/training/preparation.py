@@ -15,6 +15,7 @@ from transformers import TrainingArguments
 from clairkit.batching import ChatEncoder, EncodedPair, encode_pairs
 from clairkit.errors import DataError, UsageError
 from clairkit.records import Pair
+from clairkit.training.argument_checks import checked_arguments
 from clairkit.training.best_metric import greater_is_better
 from clairkit.training.config import TrainConfig
 from clairkit.training.data import TrainingPairs
@@ -81,16 +82,17 @@ def training_arguments(config: TrainConfig) -> TrainingArguments:
     """
     # Pinned memory is for copies to a GPU; without one torch warns of it.
     pin = {"dataloader_pin_memory": torch.cuda.is_available()}
-    values = {**pin, **config.default_arguments, **_by_names_of_today(config.arguments)}
-    metric = values.get("metric_for_best_model")
-    if metric is not None and values.get("greater_is_better") is None:
-        values["greater_is_better"] = greater_is_better(metric, config.mix)
-    try:
+
+    def build(given: Mapping[str, Any]) -> TrainingArguments:
+        values = {**pin, **config.default_arguments, **_by_names_of_today(given)}
+        metric = values.get("metric_for_best_model")
+        if metric is not None and values.get("greater_is_better") is None:
+            values["greater_is_better"] = greater_is_better(metric, config.mix)
         return TrainingArguments(
             output_dir=config.output, remove_unused_columns=False, label_names=[], **values
         )
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"a training argument was refused: {error}") from error
+
+    return checked_arguments(build, config.arguments)
 
 
 # Keys that a later transformers knows by another name, and warns of under the one of before.

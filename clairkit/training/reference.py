@@ -234,8 +234,8 @@ def _checked_file(path: Path, own: Source) -> CacheFile:
     file = CacheFile(path)
     made = file.source
     remedy = (
-        "train from the model and in the precision that it was made with, or pass --ref base to "
-        "compute the reference anew"
+        "train from the model and in the precision that it was made with, or leave --ref out "
+        "to compute the reference anew"
     )
     if made.weights != own.weights:
         raise UsageError(

@@ -16,6 +16,7 @@ from torch import nn
 from clairkit.batching import EncodedPair
 from clairkit.batching.collate import Part
 from clairkit.errors import UsageError
+from clairkit.extras import install_command
 from clairkit.training.adapters import quiet_peft
 from clairkit.training.head import base_causal_lm
 from clairkit.training.identity import adapter_digest, base_module, weights_digest
@@ -69,7 +70,7 @@ class ReferenceModel:
 def reference_model(
     policy: nn.Module, ref: Ref, collate: Collate, settings: ReferenceSettings, weights: str
 ) -> Iterator[ReferenceModel]:
-    """Open a reference of kind base, adapter or model; the policy is left as it was.
+    """Open a reference of kind start, base, adapter or model; the policy is left as it was.
 
     Args:
         policy: the model to train.
@@ -90,8 +91,16 @@ def reference_model(
             held.clear()
             _free(device)
         return
-    _refuse_base_out_of_reach(policy)
     precision = precision_of(policy, device)
+    adapter = adapter_digest(policy) if ref.kind == "start" else ""
+    if adapter:
+        source = Source(weights, precision, adapter, settings.name)
+        start = base_causal_lm(policy)
+        yield ReferenceModel(
+            source, "the model before training, with its adapter", lambda: (start, collate)
+        )
+        return
+    _refuse_base_out_of_reach(policy)
     with _flags_kept(policy), ExitStack() as stack:
         if ref.kind == "adapter":
             yield _with_adapter(policy, ref.value, settings, Source(weights, precision))
@@ -146,7 +155,7 @@ def _with_adapter(
     try:
         from peft import PeftModel
     except ImportError as error:
-        remedy = "run pip install 'clairkit[peft]'"
+        remedy = f"run {install_command('peft')}"
         raise UsageError("ref adapter:PATH needs peft", remedy=remedy) from error
     try:
         with quiet_peft():

@@ -94,7 +94,7 @@ class NeededSequences:
                 f"{len(missing):,} of {len(self):,} sequences are not in the reference cache, for "
                 f"instance the {side} side of pair {self.pairs[place].id}",
                 path=path,
-                remedy="pass --ref base to compute what is missing; the file holds the pairs of "
+                remedy="leave --ref out to compute what is missing; the file holds the pairs of "
                 "one run, tokenised and cut as that run did",
             )
 

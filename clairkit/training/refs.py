@@ -8,7 +8,7 @@ from pathlib import Path
 from clairkit.errors import UsageError
 
 _KINDS = ("adapter", "model", "cache")
-_FORMS = "base, adapter:PATH, model:ID or cache:FILE"
+_FORMS = "start, base, adapter:PATH, model:ID or cache:FILE"
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Ref:
     """A parsed `--ref`."""
 
     kind: str
-    """base, adapter, model or cache."""
+    """start, base, adapter, model or cache."""
     value: str = ""
     """The path or id."""
 
@@ -28,8 +28,8 @@ def parse_ref(text: str) -> Ref:
         UsageError: it has none of the accepted forms.
     """
     kind, colon, value = text.partition(":")
-    if text == "base":
-        return Ref("base")
+    if text in ("start", "base"):
+        return Ref(text)
     if colon and value.strip() and kind in _KINDS:
         return Ref(kind, value.strip())
     raise UsageError("ref names no reference", received=text, remedy=f"pass {_FORMS}")
@@ -56,5 +56,5 @@ def check_ref(ref: Ref, *, trust_remote_code: bool = False) -> None:
         raise UsageError(
             "there is no such reference cache",
             received=ref.value,
-            remedy="pass --ref base to compute the reference anew",
+            remedy="leave --ref out to compute the reference anew",
         )

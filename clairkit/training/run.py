@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clairkit.batching import EncodedPairs
 from clairkit.errors import ResourceError
 from clairkit.records.leakage import write_trained_prompts
+from clairkit.records.lock import FileLock
 from clairkit.records.output import atomic_write, check_folder
 from clairkit.training import files
 from clairkit.training.best_metric import best_model, check_measured
@@ -32,7 +34,11 @@ from clairkit.training.memory import peak_memory_mb
 from clairkit.training.merge import remove_stale
 from clairkit.training.models import load_model, load_tokenizer
 from clairkit.training.plots import training_page
+from clairkit.training.processes import is_first
 from clairkit.training.reading import read_run_pairs
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
 
 Say = Callable[[str], None]
 
@@ -86,10 +92,23 @@ def run_training(
         DataError: no pair can be used.
         ResourceError: no memory, no checkpoint to resume, a loss that is not finite.
     """
-    started = time.monotonic()
-    run = Path(resolved.config.output)
     files.check_allowed(allowed, resume=resume)
     arguments = check_early(resolved.config)
+    with _alone(Path(resolved.config.output), resume=resume):
+        return _run_alone(resolved, arguments, resume, force, allowed, say)
+
+
+def _run_alone(
+    resolved: Resolved,
+    arguments: TrainingArguments,
+    resume: bool,
+    force: bool,
+    allowed: Sequence[str],
+    say: Say,
+) -> TrainResult:
+    """Train while no other process works in the run directory."""
+    started = time.monotonic()
+    run = Path(resolved.config.output)
     saved = files.saved_values(run) if resume else None
     resolved = settled(resolved, arguments.device.type, saved)
     config = resolved.config
@@ -227,6 +246,22 @@ def _memory_errors(config: TrainConfig) -> Iterator[None]:
         if "out of memory" in str(error).lower() or "can't allocate memory" in str(error).lower():
             raise _no_memory(config) from error
         raise
+
+
+@contextmanager
+def _alone(run: Path, *, resume: bool) -> Iterator[None]:
+    """Hold the lock of a run directory; of several processes of one run, the first one does."""
+    if not is_first() or (resume and not run.exists()):
+        yield
+        return
+    place = Path(os.path.realpath(run))
+    lock = place.with_name(f".{place.name}.lock")
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResourceError(f"can't make the folder {lock.parent}: {error.strerror}") from error
+    with FileLock(lock):
+        yield
 
 
 def _make_folder(run: Path) -> None:

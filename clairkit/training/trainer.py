@@ -18,6 +18,7 @@ from clairkit.batching.collate import PairCollator
 from clairkit.errors import ResourceError, UsageError
 from clairkit.losses import PairLogps, PreferenceLoss
 from clairkit.records import Pair
+from clairkit.training.argument_checks import setting_errors
 from clairkit.training.best_metric import (
     best_metric_line,
     check_best_metric,
@@ -117,15 +118,16 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         self._step = StepSize(1, 1, 1)
         self._guarded = False
         self._finite = FiniteGradients()
-        super().__init__(
-            model=model,
-            args=arguments,
-            train_dataset=train_data,
-            eval_dataset=held_out.get("", held_out or None),
-            data_collator=collator,
-            processing_class=tokenizer,
-            callbacks=[self._finite, *early_stopping(config), *(callbacks or [])],
-        )
+        with setting_errors():
+            super().__init__(
+                model=model,
+                args=arguments,
+                train_dataset=train_data,
+                eval_dataset=held_out.get("", held_out or None),
+                data_collator=collator,
+                processing_class=tokenizer,
+                callbacks=[self._finite, *early_stopping(config), *(callbacks or [])],
+            )
         if rounding := rounding_warning(model, self.args.learning_rate, self.args.optim.value):
             say(rounding)
         if metric is not None:

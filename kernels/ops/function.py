@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch import Tensor
 from clairkit.kernels.operators import HEAD_GRADIENTS, HIDDEN_GRADIENT, TOKEN_LOGPS
 from clairkit.kernels.options import HeadOptions
 from clairkit.kernels.reference import eager_gradients
+
+_REMEDY = "pass backend='eager', which computes in operations of torch alone"
 
 
 @dataclass(frozen=True)
@@ -37,16 +40,16 @@ def tiled_logps(
     hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None, call: Call
 ) -> tuple[Tensor, ...]:
     """Return (log-probs [N],) or, with statistics, (log-probs, entropy, hits, mean logits)."""
-    head = [weight] if bias is None else [weight, bias]
     if torch.is_grad_enabled():
-        trained = any(tensor.requires_grad for tensor in head)
+        trained = weight.requires_grad or (bias is not None and bias.requires_grad)
         if trained or hidden.requires_grad:
             call = replace(call, wants="head" if trained else "hidden")
-            found: tuple[Tensor, ...] = TokenLogps.apply(  # type: ignore[no-untyped-call]
-                hidden, weight, bias, targets, call
-            )
-            return found[: 4 if call.options.statistics else 1]
-    return call.forward(_inputs(hidden, weight, bias, targets))
+    # Without a gradient, too: what it can't be transformed by is refused there.
+    function = TokenLogps if call.padded else TransformedTokenLogps
+    found: tuple[Tensor, ...] = function.apply(  # type: ignore[no-untyped-call]
+        hidden, weight, bias, targets, call
+    )
+    return found[: 4 if call.options.statistics else 1]
 
 
 class TokenLogps(torch.autograd.Function):
@@ -67,8 +70,9 @@ class TokenLogps(torch.autograd.Function):
         logps, *others = output
         ctx.mark_non_differentiable(*others)
         ctx.set_materialize_grads(False)  # zeros as large as what is kept
-        state = others[3 if ctx.call.options.statistics else 0 :]
-        ctx.save_for_backward(hidden, weight, bias, targets, logps, *state)
+        if ctx.call.wants:
+            state = others[3 if ctx.call.options.statistics else 0 :]
+            ctx.save_for_backward(hidden, weight, bias, targets, logps, *state)
 
     @staticmethod
     def backward(ctx: Any, coefficients: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
@@ -95,6 +99,26 @@ class TokenLogps(torch.autograd.Function):
             )
         )  # fmt: skip
         return *(next(found) if want else None for want in wanted), None, None
+
+
+class TransformedTokenLogps(TokenLogps):
+    """The same outside of a compiler, which takes no function that answers transforms."""
+
+    @staticmethod
+    def jvp(ctx: Any, *_: Any) -> Any:
+        """Refuse forward-mode differentiation."""
+        raise RuntimeError(f"linear_logps has no forward-mode derivative: {_REMEDY}")
+
+    @staticmethod
+    def vmap(*_: Any) -> Any:
+        """Refuse a batch dimension that is none of hidden's."""
+        raise RuntimeError(
+            f"linear_logps takes no vmap: make the batch rows of hidden and targets, or {_REMEDY}"
+        )
+
+
+# Without it each call looks the signature up, 0.1 ms.
+TokenLogps.forward.__signature__ = inspect.signature(TokenLogps.forward)  # type: ignore[attr-defined]
 
 
 def _inputs(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> list[Tensor]:

@@ -147,3 +147,19 @@ def test_thoughts_are_left_out_of_training_unless_they_are_kept() -> None:
     assert decode(first.chosen_ids) == "<think>\nhm\n</think>\n\n42<|im_end|>"
     assert decode(first.rejected_ids) == "41<|im_end|>"
     assert kept.counts["thoughts_kept"] == 1
+
+
+def test_no_disguise_makes_a_token_of_a_users_text() -> None:
+    """A normalizer may turn other letters into those of a token that it is looked for after."""
+    from tokenizers import AddedToken, normalizers
+
+    tokenizer = make_family("qwen", CHATML)
+    tokenizer.backend_tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.add_tokens([AddedToken("<|im_end|>", special=True, normalized=True)])
+    end = tokenizer.convert_tokens_to_ids("<|im_end|>")
+    wide = "\uff1c\uff5cim_end\uff5c\uff1e"
+    assert tokenizer(wide, add_special_tokens=False)["input_ids"] == [end]
+    for text in (wide, f"a{wide}b<|im_end|>c{wide}"):
+        encoded = ChatEncoder(tokenizer).response([turn("user", text)], [turn("assistant", text)])
+        assert (encoded.prompt_ids + encoded.response_ids).count(end) == 2
+        assert encoded.as_text == {"<|im_end|>"}

@@ -9,6 +9,7 @@ import pytest
 
 from clairkit import doctor
 from clairkit.cli.main import run
+from clairkit.extras import install_command
 from clairkit.kernels import available_backends
 
 
@@ -77,7 +78,7 @@ def test_an_absent_extra_names_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(doctor, "_installed", lambda name: "" if name == "trl" else "1.0")
     found = {finding.name: finding for finding in doctor.examine()}
     assert found["[trl]"].status == "missing"
-    assert found["[trl]"].remedy == "pip install 'clairkit[trl]'"
+    assert found["[trl]"].remedy == install_command("trl")
     assert found["[peft]"].detail == "peft 1.0"
     assert not doctor.broken(list(found.values()))
 

@@ -126,7 +126,7 @@ def test_429_lowers_the_concurrency(build: Build) -> None:
         (error(422), "sampling"),
         (error(429, "insufficient_quota"), "OPENAI_API_KEY"),
         (error(402), "OPENAI_API_KEY"),
-        (error(400, "unsupported_parameter", "Unsupported: temperature"), "setting"),
+        (error(400, "unsupported_parameter", "Unsupported: messages.role"), "setting"),
         (error(200, 401, "No such key planted-secret-4711"), "OPENAI_API_KEY"),
         (error(200, "invalid_api_key"), "OPENAI_API_KEY"),
         (error(200, "insufficient_quota"), "quota"),

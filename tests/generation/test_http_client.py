@@ -206,6 +206,56 @@ def test_which_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hunter22" not in str(info.value)
 
 
+@pytest.mark.parametrize(
+    ("exceptions", "url", "is_excepted"),
+    [
+        ("*", "https://models.example/v1", True),
+        ("other.example, *", "https://models.example/v1", True),
+        ("example", "https://models.example/v1", True),
+        (".example", "https://models.example/v1", True),
+        (".models.example", "https://models.example/v1", True),
+        ("*.example", "https://models.example/v1", True),
+        ("*.models.example", "https://models.example/v1", False),
+        ("odels.example", "https://models.example/v1", False),
+        ("MODELS.example", "https://models.EXAMPLE/v1", True),
+        ("models.example.", "https://models.example/v1", True),
+        ("models.example", "https://models.example./v1", True),
+        ("models.example:443", "https://models.example/v1", True),
+        ("models.example:80", "https://models.example/v1", False),
+        ("models.example:8000", "http://models.example:8000/v1", True),
+        ("other.example models.example", "http://models.example/v1", True),
+        ("10.0.0.0/8", "http://10.1.2.3:8000/v1", True),
+        ("10.0.0.1/8", "http://10.1.2.3:8000/v1", True),
+        ("10.0.0.0/8", "http://11.1.2.3/v1", False),
+        ("10.0.0.0/8", "http://models.example/v1", False),
+        ("10.0.0.0/255.0.0.0", "http://10.1.2.3/v1", True),
+        ("10.1.2.3", "http://10.1.2.3/v1", True),
+        ("10.1.2.3:8000", "http://10.1.2.3:8000/v1", True),
+        ("10.1.2.3:8001", "http://10.1.2.3:8000/v1", False),
+        ("10.1.*", "http://10.1.2.3/v1", True),
+        ("2.3", "http://10.1.2.3/v1", False),
+        ("10.1.2.3", "http://[::ffff:10.1.2.3]/v1", True),
+        ("fd00::/8", "http://[fd12::1]:8000/v1", True),
+        ("fd00::/8", "http://[fe12::1]/v1", False),
+        ("fd12::1", "http://[fd12:0:0::1]/v1", True),
+        ("[fd12::1]", "http://[fd12::1]/v1", True),
+        ("[fd12::1]:8000", "http://[fd12::1]:8000/v1", True),
+        ("[fd12::1]:8001", "http://[fd12::1]:8000/v1", False),
+        (" ,, ", "http://models.example/v1", False),
+        ("[", "http://models.example/v1", False),
+        ("10.0.0.0/99,models.example", "http://models.example/v1", True),
+        (".", "http://models.example/v1", False),
+        ("models.example:99999999999", "http://models.example/v1", False),
+    ],
+)
+def test_whom_no_proxy_excepts(
+    exceptions: str, url: str, is_excepted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("all_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("no_proxy", exceptions)
+    assert (find_proxy(urlsplit(url)) is None) == is_excepted
+
+
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A certificate for 127.0.0.1 that nobody signed, with its key, in one file."""

@@ -8,6 +8,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -20,8 +21,8 @@ import pytest
 
 from clairkit.errors import DataError, ResourceError, UsageError
 from clairkit.generation.journal import Entry, Journal, Recorded, differences, journal_path
-from clairkit.generation.lock import FileLock
 from clairkit.generation.sampling import Failure, Reply
+from clairkit.records.lock import FileLock
 
 
 @pytest.fixture
@@ -173,7 +174,7 @@ def test_a_second_writer_is_refused_with_the_pid(journal: Journal, output: Path)
 HOLD = """
 import sys, time
 from pathlib import Path
-from clairkit.generation.lock import FileLock
+from clairkit.records.lock import FileLock
 lock = FileLock(Path(sys.argv[1]))
 print("held", flush=True)
 time.sleep(60)
@@ -187,14 +188,15 @@ def test_a_dead_holders_lock_is_taken_over(tmp_path: Path) -> None:
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
-    with pytest.raises(UsageError, match=f"process {holder.pid} "):
+    named = f"process {holder.pid} is working on this output, on {socket.gethostname()} since 20"
+    with pytest.raises(UsageError, match=named):
         FileLock(path)
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     holder.stdout.close()
     assert path.exists()  # it left its file behind
     with FileLock(path):
-        assert path.read_text().strip() == str(os.getpid())
+        assert path.read_text().split("\n")[:2] == [str(os.getpid()), socket.gethostname()]
     assert not path.exists()
 
 

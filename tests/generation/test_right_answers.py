@@ -32,7 +32,10 @@ def echo_server(*arguments: str) -> Iterator[str]:
     """Serve in a process of its own; the base URL."""
     script = str(Path(__file__).with_name("echo_server.py"))
     process = subprocess.Popen(
-        [sys.executable, script, *arguments], stdout=subprocess.PIPE, text=True
+        [sys.executable, script, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # asyncio remarks on clients that are gone
+        text=True,
     )
     assert process.stdout is not None
     try:

@@ -236,7 +236,7 @@ except ImportError as error:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
     assert "not installed" in found
-    assert "pip install 'clairkit[trl]'" in found
+    assert "pip install 'trl>=1.16'" in found
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from clairkit.errors import UsageError
-from clairkit.losses import LOSSES, preference_loss
+from clairkit.losses import LOSSES, parse_loss, preference_loss
 
 BETA = 0.3
 LENGTHS = {"chosen_lengths": torch.tensor([5, 9, 2]), "rejected_lengths": torch.tensor([7, 3, 4])}
@@ -197,6 +197,14 @@ def test_half_precision_is_summed_in_float32() -> None:
 def test_a_dash_is_as_good_as_an_underscore() -> None:
     given = logps()
     a, b = (preference_loss(*given, loss=name).loss for name in ("apo-zero", "apo_zero"))
+    assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(("alias", "name"), [("dpo", "sigmoid"), ("bco", "bco_pair")])
+def test_an_alias_is_the_loss_of_its_papers_name(alias: str, name: str) -> None:
+    given = logps()
+    assert str(parse_loss(f"{alias}+0.1*sft")) == f"{name}+0.1*sft"
+    a, b = (preference_loss(*given, loss=each).loss for each in (alias, name))
     assert torch.equal(a, b)
 
 

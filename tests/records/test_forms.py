@@ -256,30 +256,6 @@ BAD_PAIRS = {
 }
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        '[{"from": "Tokyo", "to": "Osaka"}]',
-        '{"content": "x"}',
-        "[1, 2]",
-        'Explain [{"role": "user", "content": "x"}]',
-        '[{"from": "a", "value": "b"}',
-    ],
-)
-def test_other_json_is_an_answers_own_text(text: str) -> None:
-    pair = to_pair({**EXPLICIT, "chosen": text})
-    assert pair.chosen == ({"role": "assistant", "content": text},)
-    assert to_prompt({"prompt": "Hi", "answer": text}).answer == text
-
-
-def test_an_answer_may_stand_in_a_message() -> None:
-    for answer in ([GOOD], GOOD, json.dumps([GOOD])):
-        assert to_prompt({"prompt": "Hi", "answer": answer}).answer == "Blue."
-    for answer in ([ASK, GOOD], [ASK], json.dumps([ASK, GOOD])):
-        with pytest.raises(RowFault, match="one message of the assistant"):
-            to_prompt({"prompt": "Hi", "answer": answer})
-
-
 @pytest.mark.parametrize(("row", "reason", "problem"), BAD_PAIRS.values(), ids=BAD_PAIRS)
 def test_a_bad_pair_is_named(row: dict[str, Any], reason: str, problem: str) -> None:
     with pytest.raises(RowFault, match=problem) as caught:
@@ -294,6 +270,7 @@ def test_a_bad_pair_is_named(row: dict[str, Any], reason: str, problem: str) -> 
         ({"prompt": "a", "Chosen": "b", "loser": "c"}, "rename `Chosen` to `chosen` and rename"),
         ({"prompt;chosen;rejected": "a;b;c"}, "separate the columns with commas"),
         ({"a": 1}, "use the columns prompt, chosen, rejected"),
+        ({"prompt": "a", "expected": "b"}, "make pairs with `clairkit build-pairs`"),
     ],
 )
 def test_missing_pair_columns_are_suggested(row: dict[str, Any], remedy: str) -> None:

@@ -58,5 +58,5 @@ def test_a_saved_tokenizer_is_loaded(tokenizer: Any, tmp_path: Path) -> None:
 
 
 def test_no_tokenizer_there(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be loaded"):
+    with pytest.raises(UsageError, match="there is no such folder"):
         load_tokenizer(str(tmp_path / "none"))

@@ -112,10 +112,12 @@ def _command(
 
 def main() -> None:
     """Fork a command for each line of the standard input."""
+    import gc
     import importlib
 
     for name in _PRELOADED:
         importlib.import_module(name)
+    gc.freeze()  # what was forked is not looked through again and again
     for line in sys.stdin:
         child = os.fork()
         if not child:

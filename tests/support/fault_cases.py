@@ -18,6 +18,7 @@ from command_forks import CommandForks, Ended
 from moments import Moment
 
 from clairkit.generation.audit.files import rows_of
+from clairkit.generation.audit.verify import verify
 from clairkit.records.temporary import is_temporary, restore
 
 SHOUT = "python:reviser_functions:shout"
@@ -205,16 +206,15 @@ class Trial:
             return
         if first.code == 0:
             self._check_gone()
-        verified = self._forks.run(self._folder, ["verify", self.case.output])
-        assert verified.code in (0, 4), f"verify after {first.said}:\n{verified.said}"
+        found = verify(self._folder / self.case.output)
+        assert found.is_unfinished or not found.problems, f"after {first.said}: {found.problems}"
 
     def _check_end(self) -> None:
         case, output = self.case, self._folder / self.case.output
         assert _rows(output) == self._after
         assert _results(output) == self._results
         assert _bytes(self._folder / f"{case.output}.quarantine.jsonl") == self._aside
-        verified = self._forks.run(self._folder, ["verify", case.output])
-        assert verified.code == 0, verified.said
+        assert verify(output).problems == []
         left = [path.name for path in self._folder.rglob("*") if is_temporary(path.name)]
         assert not left, left
         if case.is_removal:

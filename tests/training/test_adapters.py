@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import peft
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file
 from some_pairs import some_pairs
 from tiny import make_llama, make_tokenizer
@@ -279,6 +281,36 @@ def test_a_resumed_adapter_has_the_same_bits_as_an_undisturbed_one(tmp_path: Pat
         assert torch.equal(ours[name], value), name
         moved = not torch.equal(value, start[name])
         assert moved == (".lora_A." in name or ".lora_B." in name), name
+
+
+@pytest.mark.parametrize("way", ["the key adapter", "a model from Python"])
+def test_an_adapter_that_goes_on_is_its_own_reference_unless_the_base_is_asked_for(
+    tmp_path: Path, way: str
+) -> None:
+    """As in TRL, whose reference is the adapter as it was; DPO's first loss is then ln 2."""
+    every = peft.LoraConfig(task_type="CAUSAL_LM", r=3, target_modules="all-linear")
+    made = saved_adapter(tmp_path, every)
+    first = {}
+    for ref in ("start", f"adapter:{tmp_path / 'adapter'}", "base"):
+        keys = {"adapter": str(tmp_path / "adapter"), "loss": "sigmoid", "ref": ref}
+        settings = config(
+            tmp_path / "base", output=str(tmp_path / "run"), **keys,
+            arguments={"max_steps": 1, "logging_steps": 1, "use_cpu": True, "disable_tqdm": True,
+                       "save_strategy": "no"},
+        )  # fmt: skip
+        model = add_adapter(make_llama(), settings) if way == "the key adapter" else made
+        run = PreferenceTrainer(model, make_tokenizer(), settings, some_pairs(12))
+        run.train()
+        assert run.references is not None
+        assert run.references.is_policy == (ref != "base")
+        first[ref] = run.state.log_history[0]
+        made = PeftModel.from_pretrained(make_llama(), tmp_path / "adapter", is_trainable=True)
+    assert first["start"]["loss"] == pytest.approx(math.log(2), abs=1e-5)
+    assert abs(first["start"]["rewards/chosen"]) < 1e-5
+    assert first[f"adapter:{tmp_path / 'adapter'}"]["loss"] == pytest.approx(
+        first["start"]["loss"], abs=1e-5
+    )
+    assert abs(first["base"]["rewards/chosen"]) > 1e-3
 
 
 def test_gradient_checkpointing_trains_to_the_same_weights(tmp_path: Path) -> None:

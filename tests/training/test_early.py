@@ -30,7 +30,13 @@ def config(**changes: Any) -> TrainConfig:
 
 def test_references_that_are_there(adapter: Path, model_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").touch()
-    for ref in ("base", f"adapter:{adapter}", f"model:{model_folder}", f"cache:{tmp_path}/cache"):
+    for ref in (
+        "start",
+        "base",
+        f"adapter:{adapter}",
+        f"model:{model_folder}",
+        f"cache:{tmp_path}/cache",
+    ):
         check_early(config(ref=ref))
 
 

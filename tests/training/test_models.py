@@ -64,7 +64,7 @@ def test_an_adapter_as_the_model_says_how_to_go_on_with_it(load: Any, tmp_path: 
 
 @pytest.mark.parametrize("load", [load_tokenizer, load_model])
 def test_a_model_that_is_not_there_is_a_usage_error(load: Any) -> None:
-    with pytest.raises(UsageError, match=r"can't load the .* '/nowhere/model'"):
+    with pytest.raises(UsageError, match="there is no such folder: received '/nowhere/model'"):
         load(config("/nowhere/model"))
 
 
@@ -74,7 +74,7 @@ def test_4_bits_without_an_adapter_or_bitsandbytes_are_refused(
     with pytest.raises(UsageError, match="load_in_4bit can't be set without an adapter"):
         config(model_folder, load_in_4bit=True)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"needs bitsandbytes.*'clairkit\[bnb\]'"):
+    with pytest.raises(UsageError, match=r"needs bitsandbytes.*'bitsandbytes>=0.50' 'peft>=0.17'"):
         load_model(config(model_folder, load_in_4bit=True, use_peft=True))
 
 

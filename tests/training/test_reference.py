@@ -34,6 +34,7 @@ from clairkit.training.refs import Ref, parse_ref
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("start", Ref("start")),
         ("base", Ref("base")),
         ("adapter:runs/a", Ref("adapter", "runs/a")),
         ("model:org/name", Ref("model", "org/name")),
@@ -44,7 +45,9 @@ def test_forms(text: str, expected: Ref) -> None:
     assert parse_ref(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "Base", "base:x", "model", "model:", "cache: ", "file:x"])
+@pytest.mark.parametrize(
+    "text", ["", "Base", "start:x", "base:x", "model", "model:", "cache: ", "file:x"]
+)
 def test_other_forms_are_refused_with_those_there_are(text: str) -> None:
     with pytest.raises(UsageError, match="base, adapter:PATH, model:ID or cache:FILE"):
         parse_ref(text)

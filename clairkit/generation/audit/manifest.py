@@ -94,6 +94,8 @@ def read_manifest(output: Path) -> list[Entry]:
         DataError: there is none, or a line is damaged; whether they were changed is not looked at.
     """
     path = manifest_path(output)
+    if not path.exists() and output.exists():
+        raise _without_manifest(output)
     try:
         # Not `splitlines`: a rubric may hold U+2028, which ends no line here.
         with path.open(encoding="utf-8", newline="\n") as file:
@@ -113,6 +115,51 @@ def read_manifest(output: Path) -> list[Entry]:
     if not entries:
         raise DataError("the manifest is empty", path=path)
     return entries
+
+
+def _without_manifest(output: Path) -> DataError:
+    """What is wrong with an output that has no manifest; it may have been renamed alone."""
+    end = ".manifest.jsonl"
+    for path in sorted(output.parent.glob(f"*{end}")):
+        other = path.with_name(path.name.removesuffix(end))
+        try:
+            said = sealed_files(output, read_manifest(other)[-1])
+        except DataError:
+            continue
+        if said and all(
+            file.is_file() and file_digest(file) == found
+            for file, found in said.items()
+            if file != quarantine_path(output)
+        ):
+            return DataError(
+                f"the files beside it have the name that it was made with, {other.name}",
+                path=output,
+                received=path.name,
+                remedy=f"rename {other.name}.* to {output.name}.*, manifest, journal and all",
+            )
+    return DataError("there is no manifest", path=manifest_path(output),
+                     remedy="name a pair file that build-pairs wrote")  # fmt: skip
+
+
+def sealed_files(output: Path, entry: Entry) -> dict[Path, Any]:
+    """Return what a line of the manifest says of each file, where the file is now.
+
+    An output may have been renamed since, all its files alike.
+    """
+    names: Mapping[str, Any] = entry["files"]
+    earlier = sealed_name(entry)
+    return {
+        output.parent / (output.name + name.removeprefix(earlier)
+                         if name.startswith(earlier) else name): found
+        for name, found in names.items()
+    }  # fmt: skip
+
+
+def sealed_name(entry: Entry) -> str:
+    """Return the name that an output had when a line of its manifest was written."""
+    ends = (".quarantine.jsonl", "/")
+    name = next(iter(entry["files"]), "")
+    return min((name.partition(end)[0] for end in ends), key=len)
 
 
 def manifest_entries(output: Path) -> list[Entry]:

@@ -21,14 +21,15 @@ from clairkit.generation.audit.manifest import (
     quarantine_path,
     read_manifest,
     seal,
+    sealed_files,
 )
 from clairkit.generation.audit.merge_journals import MergedJournal, merge_journals, merge_of
 from clairkit.generation.audit.merge_rows import MergedRows
 from clairkit.generation.audit.sealed_results import head_of, removing
 from clairkit.generation.journal import journal_path
-from clairkit.generation.lock import FileLock
 from clairkit.generation.places import ROOM_BESIDE
 from clairkit.records import check_rows_output, digest, write_rows
+from clairkit.records.lock import FileLock
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,9 @@ def _checked(part: Path) -> Entry:
     """The last line of a part's manifest, when the part is what it says."""
     entries = read_manifest(part)
     problem = chain_problem(entries)
-    for name, said in entries[-1]["files"].items():
-        path = part.parent / name
+    for path, said in sealed_files(part, entries[-1]).items():
         if not problem and not (path.is_file() and file_digest(path) == said):
-            problem = f"{name} is not what the last run wrote"
+            problem = f"{path.name} is not what the last run wrote"
     pending = removing(journal_path(part))
     if pending:
         raise DataError(f"a removal of {counted(pending, 'row')} was cut short", path=part,

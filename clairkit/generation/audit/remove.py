@@ -31,6 +31,7 @@ from clairkit.generation.audit.manifest import (
     manifest_entries,
     quarantine_path,
     seal,
+    sealed_files,
 )
 from clairkit.generation.audit.remains import (
     Texts,
@@ -43,8 +44,8 @@ from clairkit.generation.audit.rowbook import RowBook, faults, row_mark, transac
 from clairkit.generation.audit.sealed_results import head_of, note_change
 from clairkit.generation.audit.verify import check_pairs
 from clairkit.generation.journal import journal_path
-from clairkit.generation.lock import FileLock
 from clairkit.generation.reasons import SAME_AS
+from clairkit.records.lock import FileLock
 
 __all__ = ["Removal", "choose_rows", "remove", "requests_of"]
 
@@ -131,9 +132,10 @@ def _finish(book: RowBook, intent: Intent) -> None:
 
 def _record(book: RowBook, output: Path, rows: Collection[str], requests: Iterable[str]) -> Intent:
     """Note what is to go, and which files beside the output hold texts of it."""
-    chosen, earlier = set(rows), read_intent(book.database)
+    with faults(book.path):
+        chosen, earlier = set(rows), read_intent(book.database)
+        texts = Texts(book.database, chosen)
     others = beside(output, ())
-    texts = Texts(book.database, chosen)
     pairs = []
     for pair in pairs_of(output):
         is_ours = row_of(pair) in chosen
@@ -153,7 +155,7 @@ def _record(book: RowBook, output: Path, rows: Collection[str], requests: Iterab
 def _check_pairs(output: Path) -> None:
     """A damaged pair would be sealed as good. After a kill the files are ahead of the manifest."""
     entries = manifest_entries(output)
-    said = entries[-1]["files"].get(output.name) if entries else None
+    said = sealed_files(output, entries[-1]).get(output) if entries else None
     if output.is_file() and said == file_digest(output):
         return
     problem = check_pairs(output).problem
@@ -176,7 +178,8 @@ _UNKNOWN = (
 
 
 def _check_all_known(database: sqlite3.Connection, output: Path, *, unknown: bool) -> None:
-    (count,) = database.execute(f"SELECT COUNT(*) FROM results WHERE {_UNKNOWN}").fetchone()
+    with faults(journal_path(output)):
+        (count,) = database.execute(f"SELECT COUNT(*) FROM results WHERE {_UNKNOWN}").fetchone()
     if count and not unknown:
         raise DataError(
             f"which row asked for {count} of the results is not known: a run was cut short",

@@ -75,7 +75,8 @@ class RowBook:
 
     def removed(self) -> frozenset[str]:
         """Return the marks (see `row_mark`) of the rows that were removed for good."""
-        return frozenset(mark for (mark,) in self.database.execute("SELECT row FROM removed"))
+        with faults(self.path):
+            return frozenset(mark for (mark,) in self.database.execute("SELECT row FROM removed"))
 
     def kept(self, rows: Iterable[PromptRow]) -> Iterator[tuple[int, PromptRow]]:
         """Return the rows that were not removed for good, each with its place among all."""
@@ -183,8 +184,15 @@ def faults(journal: Path) -> Iterator[None]:
         if "decode" in str(error):  # a text that is no UTF-8: a bit of it was flipped
             raise DataError("the journal is damaged: a text is no UTF-8", path=journal,
                             remedy="put back the file as it was") from None  # fmt: skip
-        raise ResourceError(f"{journal}: the journal can't be used ({error})",
-                            remedy="free the disk, or check its permissions") from None  # fmt: skip
+        remedy = "free the disk, or check its permissions"
+        if "locked" in str(error):
+            remedy = "let the process end that reads or writes it (a backup, sqlite3)"
+        raise ResourceError(
+            f"{journal}: the journal can't be used ({error})", remedy=remedy
+        ) from None
+    except json.JSONDecodeError:
+        raise DataError("the journal is damaged: a value is no JSON", path=journal,
+                        remedy="put back the file as it was") from None  # fmt: skip
     except sqlite3.DatabaseError as error:
         if type(error) is not sqlite3.DatabaseError:  # a bug of ours, not the file's fault
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from clairkit.generation.audit.manifest import (
     manifest_path,
     quarantine_path,
     read_manifest,
+    sealed_files,
+    sealed_name,
 )
 from clairkit.generation.audit.results_digest import results_digest
 from clairkit.generation.audit.rowbook import faults, reading
@@ -108,13 +111,15 @@ def _chain(entries: Sequence[Entry], head: str | None) -> Check:
 
 
 def _files(output: Path, last: Entry, *, is_pending: bool) -> Iterator[Check]:
-    for name, said in last["files"].items():
-        path = output.parent / name
+    earlier = sealed_name(last)
+    renamed = f", sealed as {earlier}" if earlier != output.name else ""
+    for path, said in sealed_files(output, last).items():
+        name = os.path.relpath(path, output.parent)
         if not path.resolve().is_relative_to(output.parent.resolve()):
             yield Check(name, "the manifest names a file in another folder", "")
             continue
         found = file_digest(path) if path.is_file() else None
-        size = f"{found['bytes']:,} bytes" if found else ""
+        size = f"{found['bytes']:,} bytes{renamed}" if found else ""
         if found == said:
             yield Check(name, None, size)
         elif is_pending:

@@ -19,7 +19,7 @@ from clairkit.records import PromptRow
 
 _RESULTS = """
 SELECT key, step, model, reason, detail, text, rationale, finish_reason,
-       prompt_tokens, completion_tokens, tries
+       prompt_tokens, completion_tokens, tries, thoughts
 FROM results ORDER BY rowid LIMIT -1 OFFSET ?
 """
 
@@ -74,7 +74,8 @@ def _entry(row: sqlite3.Row) -> Entry:
     spent = {name: row[name] for name in ("prompt_tokens", "completion_tokens", "tries")}
     outcome: Outcome
     if row["reason"] is None:
-        outcome = Reply(row["text"], row["finish_reason"], rationale=row["rationale"], **spent)
+        outcome = Reply(row["text"], row["finish_reason"], rationale=row["rationale"],
+                        thoughts=row["thoughts"], **spent)  # fmt: skip
     else:
         outcome = Failure(row["reason"], row["detail"] or "", row["text"], **spent)
     return Entry(row["key"], row["step"], row["model"], outcome)

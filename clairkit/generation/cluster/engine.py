@@ -22,6 +22,7 @@ from typing import Any
 
 from clairkit.display import excerpt
 from clairkit.errors import ResourceError, UsageError
+from clairkit.extras import install_command
 from clairkit.generation.cluster.blocks import Block, BlockResult, blocks_of
 from clairkit.generation.cluster.meter import Meter
 from clairkit.generation.cluster.stopping import stopping
@@ -175,7 +176,7 @@ def _import_ray() -> Any:
         import ray
         import ray.data
     except ImportError:
-        remedy = "install it with: pip install 'clairkit[ray]'"
+        remedy = f"install it with: {install_command('ray')}"
         raise UsageError("Ray is not installed", remedy=remedy) from None
     return ray
 

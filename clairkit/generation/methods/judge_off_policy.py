@@ -23,6 +23,7 @@ from clairkit.records import PromptRow
 from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 
 NAME = "judge-off-policy"
+_ANSWER = "answer"  # the one column of answers that is none of the row's other columns
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,9 @@ class JudgeOffPolicy:
 
     def _given(self, row: PromptRow) -> Iterator[Candidate]:
         for column in self.columns:
-            if column not in row.extra:
+            if column != _ANSWER and column not in row.extra:
                 raise _no_column(row, column)
-            text = row.extra[column]
+            text = row.answer if column == _ANSWER else row.extra[column]
             if text is None or text == "":
                 continue
             if not isinstance(text, str):
@@ -105,9 +106,10 @@ class JudgeOffPolicy:
 
 
 def _no_column(row: PromptRow, column: str) -> DataError:
-    close = get_close_matches(column, list(row.extra), n=1)
+    there = sorted([*row.extra, *([_ANSWER] if row.answer is not None else [])])
+    close = get_close_matches(column, there, n=1)
     hint = f"did you mean {excerpt(close[0])}? " if close else ""
-    names = ", ".join(excerpt(name) for name in sorted(row.extra)) or "none"
+    names = ", ".join(map(excerpt, there)) or "none"
     return DataError(f"row {excerpt(row.id)} has no column of answers of that name",
                      received=column, remedy=f"{hint}It has: {names}")  # fmt: skip
 

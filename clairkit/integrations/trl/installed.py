@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from packaging.version import Version
 
 from clairkit.errors import ResourceError
+from clairkit.extras import install_command
 
 OLDEST = "1.16"  # the first release whose DPOTrainer takes its log-probs from a fused head
 
@@ -26,13 +27,13 @@ def usable_version() -> str:
     except PackageNotFoundError as error:
         raise IncompatibleTRL(
             "clairkit.integrations.trl needs TRL, and it is not installed",
-            remedy="run: pip install 'clairkit[trl]'",
+            remedy=f"run: {install_command('trl')}",
         ) from error
     if Version(found).release < Version(OLDEST).release:
         raise IncompatibleTRL(
             f"clairkit.integrations.trl needs TRL {OLDEST} or newer",
             received=found,
-            remedy="run: pip install --upgrade 'clairkit[trl]'",
+            remedy=f"run: {install_command('trl', upgrade=True)}",
         )
     return found
 

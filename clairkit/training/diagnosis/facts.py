@@ -29,7 +29,7 @@ class RunFacts:
     learning_rate: float
     sources: Mapping[str, int] = field(default_factory=dict)  # pairs by their `source`
     counts: Mapping[str, int] = field(default_factory=dict)  # of encode_pairs: rows, truncated, …
-    reference: str = "base"  # base, adapter:PATH, model:ID or cache:FILE
+    reference: str = "start"  # start, base, adapter:PATH, model:ID or cache:FILE
     loss_mask: str = "all"
     movement: Movement | None = None  # measured at the end; None: of a run that did not measure it
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from outputs import build, prompt
 
-from clairkit.errors import DataError
+from clairkit.errors import ClairError, DataError
 from clairkit.generation.audit.fork import fork_journal
 from clairkit.generation.audit.manifest import manifest_path, read_manifest, seal
 from clairkit.generation.audit.merge import merge
@@ -164,3 +165,20 @@ def test_rows_of_one_run_are_merged_though_only_one_part_was_damaged(tmp_path: P
     with pytest.raises(DataError, match=r"part1\.jsonl.*revise of row row-3"):
         merge(parts, tmp_path / "pairs.jsonl")
     assert not list(tmp_path.glob("*pairs.jsonl*"))
+
+
+def test_a_bit_flipped_anywhere_is_refused_or_does_no_harm(output: Path) -> None:
+    whole, pairs = journal_path(output).read_bytes(), output.read_bytes()
+    chance = random.Random(13)
+    refused = 0
+    for _ in range(30):
+        damaged = bytearray(whole)
+        damaged[chance.randrange(len(damaged))] ^= 1 << chance.randrange(8)
+        journal_path(output).write_bytes(damaged)
+        try:
+            verify(output)
+            build(output, ROWS)
+        except ClairError as error:
+            refused += error.exit_code == 3
+        assert output.read_bytes() == pairs
+    assert refused

@@ -22,6 +22,8 @@ from clairkit.generation.audit.manifest import (
     read_manifest,
     seal,
 )
+from clairkit.generation.audit.merge import merge
+from clairkit.generation.audit.remove import remove
 from clairkit.generation.audit.results_digest import journal_digest
 from clairkit.generation.audit.verify import verify
 from clairkit.generation.journal import journal_path
@@ -220,6 +222,45 @@ def test_a_folder_can_be_moved_and_read_only(output: Path, tmp_path: Path) -> No
         assert verify(moved / "pairs.jsonl").problems == []
     finally:
         moved.chmod(0o755)
+
+
+def rename(output: Path, name: str) -> Path:
+    """Rename an output with all that stands beside it."""
+    for path in output.parent.glob(f"{output.name}*"):
+        path.rename(path.with_name(name + path.name.removeprefix(output.name)))
+    return output.with_name(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "later"), [("pairs.jsonl", "final.jsonl"), ("pairs", "final"), ("pairs", "p")]
+)
+def test_an_output_can_be_renamed_with_its_files(tmp_path: Path, name: str, later: str) -> None:
+    rows = [prompt(n) for n in range(4)]
+    output = rename(build(tmp_path / name, rows, revise=keeps_odd), later)
+    found = verify(output)
+    assert found.problems == []
+    assert any(f"sealed as {name}" in check.found for check in found.checks)
+    merge([output], tmp_path / "merged.jsonl")
+    remove(output, ["row-2"])
+    build(output, rows, revise=unasked)
+    assert verify(output).problems == []
+    assert not any("sealed as" in check.found for check in verify(output).checks)
+    (output / "x" if output.is_dir() else output).write_text("{}")
+    data = next(path for path in [output, *output.rglob("*.arrow")] if path.is_file())
+    data.write_bytes(b"{}")
+    assert "is not what the last run wrote" in verify(output).problems[0]
+
+
+@pytest.mark.parametrize("name", ["pairs.jsonl", "pairs"])
+def test_a_file_that_was_renamed_alone(tmp_path: Path, name: str) -> None:
+    output = build(tmp_path / name, [prompt(n) for n in range(4)], revise=keeps_odd)
+    build(tmp_path / "other.jsonl", [prompt(9)])
+    later = output.rename(tmp_path / "final")
+    if name == "pairs.jsonl":
+        later = later.rename(tmp_path / "final.jsonl")
+    with pytest.raises(DataError, match=rf"Rename {name}\.\* to {later.name}\.\*") as caught:
+        verify(later)
+    assert f"{name}.manifest.jsonl" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,16 @@ def test_off_policy_columns() -> None:
         off_policy(PromptRow(PROMPT, id="r9", extra={"gpt_answer": 3}), "a", "b")
 
 
+def test_the_answer_column_is_a_column_of_answers() -> None:
+    settings = replace(SETTINGS, candidates=("answer", "other"))
+    row = PromptRow(PROMPT, "given answer", id="r9", extra={"other": "a"})
+    pair, _ = run("judge-off-policy", row, [], settings, judge=JUDGE)
+    assert isinstance(pair, Pair)
+    assert pair.chosen[0]["content"] == "given answer"
+    with pytest.raises(DataError, match="It has: answer, othr"):
+        run("judge-off-policy", replace(row, extra={"othr": "a"}), [], settings, judge=JUDGE)
+
+
 def test_off_policy_needs_two_candidates() -> None:
     settings = replace(SETTINGS, candidates=("one",))
     with pytest.raises(UsageError, match="two candidates or more"):

@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
 from clairkit.errors import ResourceError, UsageError
 
 
+def _holder() -> str:
+    """Say who this process is, a line for each thing."""
+    since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+    return f"{os.getpid()}\n{socket.gethostname()}\n{since}\n"
+
+
+def _described(text: str) -> str:
+    """Say what a holder that wrote this of itself is doing."""
+    process, host, since = (*text.split("\n"), "", "", "")[:3]
+    place = f", on {host} since {since}" if host else ""
+    return f"process {process.strip() or 'unknown'} is working on this output{place}"
+
+
 class FileLock:
-    """Holds an exclusive lock on a file that says the holder's process id.
+    """Holds an exclusive lock on a file that says who holds it: process id, host, since when.
 
     A holder that was killed holds nothing: the next run takes the lock over.
 
     Raises:
-        UsageError: another process holds it; the message names its process id.
+        UsageError: another process holds it; the message names the holder.
         ResourceError: the file can't be made.
     """
 
@@ -30,10 +45,10 @@ class FileLock:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+                holder = os.pread(descriptor, 512, 0).decode(errors="replace")
                 os.close(descriptor)
                 raise UsageError(
-                    f"process {holder or 'unknown'} is working on this output",
+                    _described(holder),
                     received=str(self._path),
                     remedy="wait for it to end, or choose another output",
                 ) from None
@@ -42,7 +57,7 @@ class FileLock:
                 raise self._fault(error) from None
             if self._is_current(descriptor):
                 os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+                os.pwrite(descriptor, _holder().encode(), 0)
                 return descriptor
             os.close(descriptor)  # its last holder removed it in the meantime
 

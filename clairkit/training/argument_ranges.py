@@ -1,0 +1,37 @@
+"""Ranges of the Trainer's numbers, most of which transformers takes without a word."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from clairkit.errors import UsageError
+
+_ABOVE_0 = ("num_train_epochs", "logging_steps", "eval_steps", "save_steps", "save_total_limit",
+            "eval_accumulation_steps", "dataloader_prefetch_factor", "ddp_timeout")  # fmt: skip
+_AT_LEAST_0 = ("learning_rate", "weight_decay", "max_grad_norm", "warmup_steps", "adam_epsilon",
+               "eval_delay", "dataloader_num_workers")  # fmt: skip
+_BELOW_1 = ("adam_beta1", "adam_beta2")
+
+
+def check_numbers(values: Mapping[str, Any]) -> None:
+    """Refuse numbers that no run can have.
+
+    Raises:
+        UsageError: with the key, the value and the range.
+    """
+    for key, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"{key} must be a finite number", received=value)
+        if key in _ABOVE_0 and value <= 0:
+            raise UsageError(f"{key} must be above 0", received=value)
+        if key in _AT_LEAST_0 and value < 0:
+            raise UsageError(f"{key} must be at least 0", received=value)
+        if key in _BELOW_1 and not 0 <= value < 1:
+            raise UsageError(f"{key} must lie in [0, 1)", received=value)
+        if key == "max_steps" and value < 1 and value != -1:
+            remedy = "leave it out to train for num_train_epochs"
+            raise UsageError("max_steps must be at least 1", received=value, remedy=remedy)

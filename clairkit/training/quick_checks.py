@@ -1,0 +1,115 @@
+"""What can be told of a training run before torch and transformers are imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from clairkit.errors import UsageError
+from clairkit.hub_access import check_model_there
+from clairkit.records import ColumnChoice, read_pairs
+from clairkit.records.source import find_source
+
+# What other trainers call our keys; those without another name are here for the command line.
+KEYS = {
+    "lr": "learning_rate", "learning_rate": "learning_rate", "rate": "learning_rate",
+    "epochs": "num_train_epochs", "num_epochs": "num_train_epochs", "epoch": "num_train_epochs",
+    "num_train_epochs": "num_train_epochs", "steps": "max_steps", "max_steps": "max_steps",
+    "batch_size": "per_device_train_batch_size",
+    "train_batch_size": "per_device_train_batch_size",
+    "per_device_train_batch_size": "per_device_train_batch_size",
+    "micro_batch_size": "per_device_train_batch_size",
+    "grad_accum": "gradient_accumulation_steps",
+    "gradient_accumulation": "gradient_accumulation_steps",
+    "gradient_accumulation_steps": "gradient_accumulation_steps",
+    "gradient_checkpointing": "gradient_checkpointing", "weight_decay": "weight_decay",
+    "warmup": "warmup_steps", "warmup_steps": "warmup_steps", "warmup_ratio": "warmup_steps",
+    "scheduler": "lr_scheduler_type", "lr_scheduler": "lr_scheduler_type",
+    "lr_scheduler_type": "lr_scheduler_type", "optimizer": "optim", "optim": "optim",
+    "seed": "seed", "save_steps": "save_steps", "logging_steps": "logging_steps",
+    "max_seq_length": "max_length", "max_seq_len": "max_length", "seq_len": "max_length",
+    "max_length": "max_length", "bf16": "bf16", "fp16": "fp16", "dtype": "dtype",
+    "torch_dtype": "dtype", "precision": "dtype", "rank": "lora_r", "lora_rank": "lora_r",
+    "lora_r": "lora_r", "lora_alpha": "lora_alpha", "lora": "use_peft", "peft": "use_peft",
+    "qlora": "load_in_4bit", "load_in_4bit": "load_in_4bit", "freeze": "freeze",
+    "label_smoothing": "label_smoothing", "report_to": "report_to",
+    "loss_type": "loss", "dataset": "pairs", "dataset_name": "pairs", "data": "pairs",
+    "train_file": "pairs", "train_data": "pairs", "train": "pairs", "eval_dataset": "eval_pairs",
+    "eval_file": "eval_pairs", "model_name_or_path": "model", "base_model": "model",
+    "output_dir": "output", "out": "output", "ref_model": "ref", "adapter_path": "adapter",
+    "kl_coef": "beta",
+}  # fmt: skip
+
+
+_TOLD_LATER = "output_dir"  # a key of transformers that is reserved, not unknown
+
+
+def check_quickly(flags: Mapping[str, Any], settings: Sequence[str], file: str | None) -> None:
+    """Refuse keys under another trainer's name, pairs that can't be read, a model that is nowhere.
+
+    Only what is certain: the rest is checked when the configuration is resolved.
+
+    Args:
+        flags: values given on the command line; None means not given.
+        settings: `key=value` texts.
+        file: path of a YAML file.
+
+    Raises:
+        UsageError: a key has another name here, or there is no such model.
+        DataError: the pairs are not there, or their first row can't be read.
+        RemoteError: the model is not here, and the Hub does not answer.
+    """
+    values = {**_file_values(file), **_setting_values(settings)}
+    values |= {key: value for key, value in flags.items() if value is not None}
+    for key in values:
+        if KEYS.get(key, key) != key and key != _TOLD_LATER:
+            raise UsageError("unknown configuration key", received=key,
+                             remedy=f"did you mean {KEYS[key]}?")  # fmt: skip
+    for key in ("pairs", "eval_pairs"):
+        if isinstance(values.get(key), str):
+            _check_pairs(values[key], values)
+    if isinstance(values.get("model"), str) and values["model"]:
+        check_model_there(values["model"])
+
+
+def _check_pairs(source: str, values: Mapping[str, Any]) -> None:
+    """Read the first row; rows of one side are for the loss to accept or refuse."""
+    if find_source(source).kind == "hub":
+        return
+    ignored = values.get("ignore_column")
+    columns = ColumnChoice(
+        values.get("prompt_column"),
+        values.get("system_column"),
+        tuple(ignored) if isinstance(ignored, list | tuple) else (),
+    )
+    skip_bad = bool(values.get("skip_bad"))
+    next(iter(read_pairs(source, skip_bad=skip_bad, one_sided=True, columns=columns)))
+
+
+def _setting_values(settings: Sequence[str]) -> dict[str, Any]:
+    import yaml
+
+    found: dict[str, Any] = {}
+    for setting in settings:
+        key, _, text = setting.partition("=")
+        try:
+            found[key.strip()] = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError, RecursionError):
+            continue  # told by `resolve`
+    return found
+
+
+_MOST = 2**16  # bytes of a configuration file that is looked at here
+
+
+def _file_values(file: str | None) -> dict[str, Any]:
+    import yaml
+
+    if file is None or not Path(file).is_file() or Path(file).stat().st_size > _MOST:
+        return {}
+    try:
+        found = yaml.safe_load(Path(file).read_text(encoding="utf-8-sig"))
+    except (OSError, yaml.YAMLError, ValueError, RecursionError):
+        return {}  # told by `resolve`
+    return {str(key): value for key, value in found.items()} if isinstance(found, dict) else {}

@@ -1,0 +1,69 @@
+"""Two runs in one directory: the second is refused with the holder's name."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from some_pairs import some_pairs
+
+from clairkit.errors import UsageError
+from clairkit.records import write_pairs
+from clairkit.training import resolve, run_training
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from clairkit.training.run import _alone
+with _alone(Path(sys.argv[1]), resume=False):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def files(tmp_path: Path, model_folder: Path) -> dict[str, str]:
+    write_pairs(tmp_path / "pairs.jsonl", some_pairs(4))
+    return {"model": str(model_folder), "pairs": str(tmp_path / "pairs.jsonl"),
+            "output": str(tmp_path / "run")}  # fmt: skip
+
+
+SETTINGS = ["use_cpu=true", "max_steps=1", "save_steps=1"]
+
+
+def test_the_second_of_two_runs_names_the_first_and_touches_nothing(
+    files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(run)], stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    named = f"process {holder.pid} is working on this output, on {socket.gethostname()} since 20"
+    (tmp_path / "link").symlink_to(run)
+    monkeypatch.chdir(tmp_path)
+    for output in (str(run), "run", str(tmp_path / "link")):
+        for how in ({}, {"force": True}):
+            with pytest.raises(UsageError, match=named):
+                run_training(resolve({**files, "output": output}, SETTINGS), **how)
+    assert not run.exists()
+    holder.kill()
+    holder.wait()
+    holder.stdout.close()
+    assert run_training(resolve(files, SETTINGS)).steps == 1  # a dead holder's lock is free
+    assert not list(tmp_path.glob(".run.lock"))
+
+
+def test_a_run_lets_go_of_its_directory_when_it_fails(
+    files: dict[str, str], tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError):
+        run_training(resolve({**files, "model": "/nowhere"}, SETTINGS))
+    run_training(resolve(files, SETTINGS))
+    assert run_training(resolve(files, SETTINGS), resume=True).steps == 1
+    assert str(os.getpid()) not in "".join(path.name for path in tmp_path.iterdir())
