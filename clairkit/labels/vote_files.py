@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from clairkit.errors import DataError
-from clairkit.records.encodings import guess
+from clairkit.records.encoding_guess import candidates, is_sure
 
 _MARK = "clairkit votes"
-_CODECS = {"SHIFT_JIS": "cp932"}
 _AS_SAVED = "ask for the file as the page saved it"
 _MARKED = re.compile(r"'(?=[=+\-@\t\r\uff1d\uff0b\uff0d\uff20])")
 
@@ -92,16 +91,15 @@ def _decoded(content: bytes, path: str, language: str) -> str:
         problem = "is a workbook of a spreadsheet program, not the page's file"
         raise DataError(problem, path=path, remedy=f"{_AS_SAVED}, or save it as CSV UTF-8")
     codecs = ["utf-16"] if content.startswith((b"\xff\xfe", b"\xfe\xff")) else ["utf-8-sig"]
-    if language == "ja":
-        codecs.append("cp932")
-    elif name := guess(content):
-        codecs.append(_CODECS.get(name, name))
-    for codec in codecs:
+    for codec in [*codecs, "cp932"] if language == "ja" else codecs:
         try:
             return content.decode(codec)
         except UnicodeDecodeError:
             continue
-    raise DataError("is in no encoding that is known", path=path, remedy=_AS_SAVED)
+    found = candidates(content)
+    if is_sure(found):
+        return found[0].text
+    raise DataError("is in no encoding that is known for sure", path=path, remedy=_AS_SAVED)
 
 
 def _json_votes(text: str, path: str) -> Iterator[Vote]:
