@@ -87,7 +87,7 @@ def run_config(
     Raises:
         UsageError: no model, or a key or value that no run takes.
     """
-    from clairkit.training.config import resolve
+    from clairkit.training.config_sources import resolve
 
     if model is None and file is None:
         raise UsageError("no tokenizer is named", remedy="pass --tokenizer, the model's id")

@@ -91,7 +91,7 @@ def command(
     console = Console(as_json=as_json, quiet=quiet, silent=silent)
     if not print_config:
         check_quickly(flags, settings, file)
-    from clairkit.training.config import resolve
+    from clairkit.training.config_sources import resolve
 
     resolved = resolve(flags, settings, file)
     if (said := resolved.config.loss) != (given := (flags["loss"] or said)):

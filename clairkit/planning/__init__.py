@@ -92,7 +92,7 @@ def make_plan(request: Request, say: Callable[[str], None] = lambda text: None) 
         DataError: no pair can be used.
     """
     from clairkit.planning.work import pairs_of_lengths
-    from clairkit.training.config import resolve
+    from clairkit.training.config_sources import resolve
     from clairkit.training.early import check_early
     from clairkit.training.models import load_settings, load_tokenizer
     from clairkit.training.reading import read_run_pairs

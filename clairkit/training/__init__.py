@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clairkit.training.config import Resolved, TrainConfig, resolve
+    from clairkit.training.config import TrainConfig
+    from clairkit.training.config_sources import Resolved, resolve
     from clairkit.training.run import TrainResult, run_training
     from clairkit.training.trainer import PreferenceTrainer
 
 _HOMES = {
     "PreferenceTrainer": "trainer",
-    "Resolved": "config",
+    "Resolved": "config_sources",
     "TrainConfig": "config",
     "TrainResult": "run",
-    "resolve": "config",
+    "resolve": "config_sources",
     "run_training": "run",
 }
 

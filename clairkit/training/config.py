@@ -6,26 +6,23 @@ import dataclasses
 import difflib
 import functools
 import math
-import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from clairkit.batching.chat_settings import (
     SPECIAL_TOKENS,
     ChatSettings,
     SpecialTokens,
-    run_chat_settings,
 )
 from clairkit.batching.encode import THOUGHTS, TRUNCATIONS, Thoughts, Truncation
-from clairkit.display import printable
 from clairkit.errors import UsageError
 from clairkit.losses import LossMix, loss_options, parse_loss
 from clairkit.training.argument_defaults import derived_defaults
 from clairkit.training.argument_ranges import check_numbers
 from clairkit.training.refs import parse_ref
+from clairkit.training.value_types import fits, type_name
 
 KERNELS = ("auto", "triton", "native", "torch", "eager")
 
@@ -218,132 +215,10 @@ class TrainConfig:
         return {**own, **self.default_arguments, **arguments}
 
 
-@dataclass(frozen=True)
-class Resolved:
-    """A configuration and the origin of each value: flag, --set, file or default."""
-
-    config: TrainConfig
-    origins: Mapping[str, str]
-
-
-def resolve(
-    flags: Mapping[str, Any], settings: Sequence[str] = (), file: str | None = None
-) -> Resolved:
-    """Merge the sources of a configuration: flags > `--set` > YAML file > defaults.
-
-    A model that is a run directory brings its own settings of chat templates as defaults.
-
-    Args:
-        flags: values given on the command line; None means not given.
-        settings: `key=value` texts, values in YAML.
-        file: path of a YAML file.
-
-    Raises:
-        UsageError: an unknown key, a value of the wrong type, a file that is no mapping.
-    """
-    values: dict[str, Any] = {}
-    origins = dict.fromkeys(_own_types(), "default")
-    given = {key: value for key, value in flags.items() if value is not None}
-    layers = (
-        (printable(file or "", keep=""), _read_yaml(file) if file else {}),
-        ("--set", _parse_settings(settings)),
-        ("flag", given),
-    )
-    for origin, layer in layers:
-        values.update(layer)
-        origins.update(dict.fromkeys(layer, origin))
-    own = {key: _checked(key, values.pop(key)) for key in list(values) if key in _own_types()}
-    for key in ("model", "pairs", "output"):
-        if not own.get(key):
-            raise UsageError(f"no {key} given", remedy=f"pass --{key} or set it in the file")
-    for key, value in run_chat_settings(own["model"]).given().items():
-        if origins[key] == "default" and own.get(key) != value:
-            own[key], origins[key] = value, "the model's run"
-    config = TrainConfig(**own, arguments=values)
-    origins |= {key: origin for key, (_, origin) in config.derived.items()}
-    whole = dataclasses.replace(config, arguments={**config.default_arguments, **values})
-    return Resolved(whole, origins)
-
-
-def _own_types() -> dict[str, Any]:
+def own_types() -> dict[str, Any]:
+    """Return the type of each key of clairkit's own."""
     hints = typing.get_type_hints(TrainConfig)
     return {f.name: hints[f.name] for f in dataclasses.fields(TrainConfig) if f.name != "arguments"}
-
-
-def _read_yaml(file: str) -> dict[str, Any]:
-    from clairkit.records.yaml_file import YamlProblem, read_yaml
-
-    try:
-        content = read_yaml(Path(file))
-    except (OSError, ValueError) as error:
-        if isinstance(error, YamlProblem):
-            raise UsageError(f"{file} is no YAML configuration: {error}") from error
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"can't read the configuration: {reason}", received=file) from error
-    if not isinstance(content, dict):
-        raise UsageError(
-            f"{file} must hold keys and values",
-            received="nothing" if content is None else type(content).__name__,
-            remedy="write lines such as `learning_rate: 1e-5`",
-        )
-    return {str(key): _meant(str(key), value) for key, value in content.items()}
-
-
-def _parse_settings(settings: Sequence[str]) -> dict[str, Any]:
-    from clairkit.records.yaml_file import YamlProblem, load_yaml
-
-    values = {}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals:
-            raise UsageError("--set takes key=value", received=setting)
-        try:
-            values[key.strip()] = _meant(key.strip(), load_yaml(text))
-        except YamlProblem as error:
-            raise UsageError(f"the value is no YAML: {error}", received=setting) from error
-    return values
-
-
-def _meant(key: str, value: Any) -> Any:
-    """What people mean where YAML 1.1 reads 1e-5 as a text and `no` as false."""
-    if key.endswith("_strategy") and value is False:
-        return "no"
-    if isinstance(value, str):
-        try:
-            return float(value) if "e" in value.lower() else value
-        except ValueError:
-            return value
-    return value
-
-
-def _checked(key: str, value: Any) -> Any:
-    """Return the value in the key's type, or say what the type is."""
-    hint = _own_types()[key]
-    if _fits(value, hint):
-        return tuple(value) if isinstance(value, list) else value
-    raise UsageError(f"{key} must be {_type_name(hint)}", received=value)
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, arg) for arg in args)
-    if origin is Literal:
-        return value in args
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if origin is not None and issubclass(origin, Sequence):
-        return isinstance(value, list | tuple) and all(_fits(item, args[0]) for item in value)
-    return isinstance(value, dict if origin is not None else hint)
-
-
-def _type_name(hint: Any) -> str:
-    if typing.get_origin(hint) is Literal:
-        return "one of " + ", ".join(map(str, typing.get_args(hint)))
-    text = str(hint) if typing.get_origin(hint) else getattr(hint, "__name__", str(hint))
-    return text.replace("typing.", "").replace("collections.abc.", "")
 
 
 def _check_arguments(values: Mapping[str, Any]) -> None:
@@ -356,11 +231,11 @@ def _check_arguments(values: Mapping[str, Any]) -> None:
         if key in _RESERVED:
             raise UsageError(f"the key {key} can't be set", remedy=_RESERVED[key])
         if key not in known:
-            near = difflib.get_close_matches(key, known | set(_own_types()), n=1)
+            near = difflib.get_close_matches(key, known | set(own_types()), n=1)
             remedy = f"did you mean {near[0]}?" if near else "see docs/training.md for the keys"
             raise UsageError("unknown configuration key", received=key, remedy=remedy)
-        if not _fits(value, hints[key]):
-            raise UsageError(f"{key} must be {_type_name(hints[key])}", received=value)
+        if not fits(value, hints[key]):
+            raise UsageError(f"{key} must be {type_name(hints[key])}", received=value)
         if key in _COUNTS and value < 1:
             raise UsageError(f"{key} must be at least 1", received=value)
         if key in _SEEDS and value is not None and not 0 <= value < 2**32:

@@ -12,7 +12,8 @@ from transformers import TrainingArguments
 from clairkit.errors import UsageError
 from clairkit.training.argument_checks import check_hub_login
 from clairkit.training.best_metric import check_best_metric
-from clairkit.training.config import Resolved, TrainConfig
+from clairkit.training.config import TrainConfig
+from clairkit.training.config_sources import Resolved
 from clairkit.training.models import load_settings
 from clairkit.training.preparation import refuse_float16, training_arguments
 from clairkit.training.refs import check_ref, parse_ref

@@ -22,7 +22,8 @@ from clairkit.errors import UsageError
 from clairkit.records.output import atomic_write
 from clairkit.records.yaml_file import read_yaml
 from clairkit.training.argument_defaults import argument_defaults
-from clairkit.training.config import Resolved, TrainConfig
+from clairkit.training.config import TrainConfig
+from clairkit.training.config_sources import Resolved
 from clairkit.training.portable import hub_id, portable, portable_command, portable_spec
 
 CONFIG, METRICS, CARD, RUN = "config.yaml", "metrics.jsonl", "README.md", "run.json"

@@ -21,7 +21,8 @@ from clairkit.training import files
 from clairkit.training.best_metric import best_model, check_measured
 from clairkit.training.card import model_card
 from clairkit.training.checkpoints import PARTIAL, checkpoints, resume_point, step_of
-from clairkit.training.config import Resolved, TrainConfig
+from clairkit.training.config import TrainConfig
+from clairkit.training.config_sources import Resolved
 from clairkit.training.diagnosis import (
     Diagnosis,
     Movement,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clairkit.cli.main import run
-from clairkit.training.config import resolve
+from clairkit.training.config_sources import resolve
 
 CHOICE = ("--prompt-column", "question", "--system-column", "system", "--ignore-column", "tools")
 

@@ -22,7 +22,7 @@ from clairkit.generation.sampling import Failure, Reply, Sampling
 from clairkit.generation.settings import BuildSettings
 from clairkit.generation.specs import ModelOptions, make_model
 from clairkit.records import Message, PromptRow
-from clairkit.training.config import resolve
+from clairkit.training.config_sources import resolve
 
 THINKS = CHATML.replace(
     "assistant\n{% endif %}",

@@ -11,7 +11,8 @@ import yaml
 
 from clairkit.errors import UsageError
 from clairkit.training.card import model_card
-from clairkit.training.config import Resolved, TrainConfig, resolve
+from clairkit.training.config import TrainConfig
+from clairkit.training.config_sources import Resolved, resolve
 from clairkit.training.files import (
     CONFIG,
     METRICS,
