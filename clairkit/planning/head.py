@@ -53,7 +53,7 @@ class _Head(torch.autograd.Function):
             logps = hidden.new_empty(len(hidden), dtype=wide)
             held: tuple[Tensor, ...] = ()
             if ctx.frozen and ctx.needs_input_grad[0]:
-                held = (torch.empty_like(hidden),)
+                held = (hidden, torch.empty_like(hidden))
             elif not ctx.frozen:
                 budget = budget_bytes(plan.memory_budget, hidden.device)
                 count = kept_elements(len(hidden), hidden.element_size(), len(weight), budget)
@@ -70,7 +70,7 @@ class _Head(torch.autograd.Function):
     def backward(ctx: Any, coefficients: Tensor) -> tuple[Tensor | None, ...]:
         with ctx.plan.trace.kind(HEAD):
             if ctx.frozen:
-                return torch.empty_like(ctx.saved_tensors[0]), None, None
+                return torch.empty_like(ctx.saved_tensors[1]), None, None
             hidden, weight, _ = ctx.saved_tensors
             wide = torch.promote_types(hidden.dtype, torch.float32)
             tokens, columns = TorchTiles().shape(len(hidden), hidden.dtype, all_tokens=True)
