@@ -69,7 +69,13 @@ def command(
     the longest common subsequence.
     """
     from clairkit.records import check_output, read_pairs, write_pairs
-    from clairkit.scoring import load_tokenizer, parse_reasons, score_pairs, summarise
+    from clairkit.scoring import (
+        check_column,
+        load_tokenizer,
+        parse_reasons,
+        score_pairs,
+        summarise,
+    )
 
     console = Console(as_json=as_json, quiet=quiet)
     reasons = parse_reasons(drop) if drop is not None else ()
@@ -98,6 +104,8 @@ def command(
         return
     (source,) = pairs
     stream = read_pairs(source, skip_bad=flags["skip_bad"], columns=flags["columns"])
+    if flags["by"]:
+        check_column(stream, flags["by"])
     scored = score_pairs(
         stream,
         loaded,

@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _SHOWN_SLICES = 20
+_LABEL = 21  # characters; with the heads below a row takes no more than 80
+_HEADS = {
+    "contrastiveness": "contrast",
+    "length_balance": "balance",
+    "overlap": "overlap",
+    "edit_share_chosen": "edit ch.",
+    "edit_share_rejected": "edit rej.",
+    "length_ratio": "length",
+}
 
 
 def set_options(function: Command) -> Command:
@@ -103,11 +112,12 @@ def show_slices(
         column: whose values the labels are.
         number: writes a metric's value.
     """
-    from clairkit.scoring import METRICS, SLICE_METRICS, slice_means
+    from clairkit.display import excerpt
+    from clairkit.scoring import SLICE_METRICS, slice_means
 
     found = slice_means(scored.scores, scored.labels)
     rows = [
-        [each.label, str(each.n)]
+        [excerpt(each.label, _LABEL), str(each.n)]
         + [
             "-" if (mean := each.means[metric]) is None else number(metric, mean)
             for metric in SLICE_METRICS
@@ -115,11 +125,12 @@ def show_slices(
         for each in found[:_SHOWN_SLICES]
     ]
     hidden = len(found) - len(rows)
+    more = f"; and {hidden} smaller ones: --json has all" if hidden else ""
     console.table(
         f"Means by {column}",
-        [column, "n", *(METRICS[metric].removeprefix("· ") for metric in SLICE_METRICS)],
+        [excerpt(column, _LABEL), "n", *(_HEADS[metric] for metric in SLICE_METRICS)],
         rows,
-        note=f"and {hidden} smaller ones: --json has all" if hidden else "",
+        note=f"edit ch., edit rej.: edit shares; length: chosen over rejected{more}",
     )
     return {
         "column": column,

@@ -19,6 +19,9 @@ from clairkit.scoring import text_of
 OWN = ("changed_share", "chosen_characters", "rejected_characters")
 """Figures that the page computes itself; all others come from the pairs' `scores`."""
 
+COLUMN = "column "
+"""Stands before the name of a column of the pair's own file, among its details."""
+
 _AT_ONCE = 200  # pairs whose texts are cleaned together
 _ALONE = 1_500  # pairs that one process does before the start of another would pay
 _DIGITS = 4  # significant digits of a score
@@ -60,6 +63,11 @@ class Entry:
     values: Mapping[str, float]
     body: Mapping[str, Any]
     details: Sequence[tuple[str, str]]
+
+    @property
+    def unit(self) -> str | None:
+        """What `score` counted in this pair: token or grapheme; None where it was not scored."""
+        return next((text for name, text in self.details if name == "scores.unit"), None)
 
     def to_json(self, metrics: Sequence[str], shared: Shared) -> dict[str, Any]:
         """Return the pair for the browser; `shared` takes up what it shares with others."""
@@ -186,7 +194,7 @@ def _details(pair: Pair) -> Iterator[tuple[str, str]]:
     for name, value in pair.provenance.items():
         yield name, _text(value)
     for name, value in pair.extra.items():
-        yield f"column {name}", _text(value)
+        yield f"{COLUMN}{name}", _text(value)
 
 
 def _text(value: Any) -> str:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from clairkit.errors import UsageError
 from clairkit.report import words_en, words_ja
 from clairkit.scoring import METRICS
 
 LANGUAGES = ("en", "ja")
+
+COUNTED = (
+    "edit_share_chosen", "edit_share_rejected", "span_length_mean", "span_length_max",
+    "clean_edit_share_chosen", "clean_edit_share_rejected", "clean_span_length_mean",
+    "common_prefix_share", "chosen_length", "rejected_length", "prompt_length",
+)  # fmt: skip
+"""Figures that count the units of `score`, or are shares of them; others are of characters."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,16 @@ class Language:
     def metric(self, name: str) -> str:
         """Return what a figure is called: its own name where there are no words."""
         return self.metrics.get(name, name)
+
+    def in_units(self, units: Iterable[str]) -> Language:
+        """Return the language in which figures that `score` counted say what was counted."""
+        found = set(units)
+        known = [unit for unit in ("token", "grapheme") if unit in found]
+        if not known:
+            return self
+        said = " / ".join(self.words[unit] for unit in known)
+        named = {name: f"{self.metric(name)} ({said})" for name in COUNTED}
+        return replace(self, metrics={**self.metrics, **named})
 
     def phrase(self, text: str) -> str:
         """Return a text of another module in this language, as it is where there is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -12,11 +13,14 @@ from typing import Any
 from clairkit import __version__
 from clairkit.charts import STYLE
 from clairkit.report.document import data_json, make_document
-from clairkit.report.entries import Entry, Shared, make_entries
+from clairkit.report.entries import COLUMN, Entry, Shared, make_entries
 from clairkit.report.gather import Gathered
 from clairkit.report.html import element, escaped
 from clairkit.report.language import Language
 from clairkit.report.overview import counted, metric_names, overview, sorted_values
+
+_VALUES = 20  # different values of a column that is offered as a choice; search finds the others
+_LONGEST = 60  # characters of such a value
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ def make_page(gathered: Gathered, words: Language, *, max_pairs: int) -> Page:
             all pairs.
     """
     entries = make_entries(gathered.pairs, gathered.files)
+    words = words.in_units(unit for entry in entries if (unit := entry.unit))
     browsed = _drawn(entries, max_pairs)
     data = _data(entries, browsed, words)
     total = len(entries)
@@ -88,9 +93,24 @@ def _data(entries: Sequence[Entry], browsed: Sequence[Entry], words: Language) -
         "sources": counted(entry.source for entry in browsed),
         "flags": counted(flag for entry in browsed for flag in entry.flags),
         "files": counted(entry.file for entry in browsed),
+        "columns": _columns(browsed),
         "shared": shared.texts,
     }
     return f'{data_json(head)[:-1]},"pairs":[\n{pairs}\n]}}'
+
+
+def _columns(entries: Sequence[Entry]) -> dict[str, dict[str, int]]:
+    """The columns of the pairs' own files that can be chosen by, and how often each value is."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for entry in entries:
+        for name, text in entry.details:
+            if name.startswith(COLUMN):
+                found[name.removeprefix(COLUMN)][text] += 1
+    return {
+        name: dict(sorted(counts.items()))
+        for name, counts in sorted(found.items())
+        if 2 <= len(counts) <= _VALUES and max(map(len, counts)) <= _LONGEST
+    }
 
 
 def _document(body: str, data: str, words: Language) -> str:

@@ -55,7 +55,10 @@ WORDS = {
     "are of all.",
     # below: for the browser
     "search": "Search",
-    "search_hint": "in prompts, both sides, rationales and ids",
+    "search_hint": "in prompts, both sides, rationales, own columns and ids",
+    "column": "column {name}",
+    "token": "tokens",
+    "grapheme": "graphemes",
     "all": "all",
     "flag": "flag",
     "file": "file",
@@ -97,7 +100,7 @@ WORDS = {
 }
 
 METRICS = {
-    "changed_share": "changed share of the text",
+    "changed_share": "changed share (characters)",
     "chosen_characters": "characters, chosen",
     "rejected_characters": "characters, rejected",
     # the table of `score` marks them as parts of the figure above them

@@ -56,7 +56,10 @@ WORDS = {
     "sampled": "ここで見られるのは {total} 件中 {shown} 件のペア（id のハッシュで抽出）です。"
     "上の数値は全件のものです。",
     "search": "検索",
-    "search_hint": "プロンプト、両側の文、理由、id から",
+    "search_hint": "プロンプト、両側の文、理由、独自の列、id から",
+    "column": "列 {name}",
+    "token": "トークン",
+    "grapheme": "書記素",
     "all": "すべて",
     "flag": "フラグ",
     "file": "ファイル",
@@ -98,7 +101,7 @@ WORDS = {
 }
 
 METRICS = {
-    "changed_share": "文章の変更割合",
+    "changed_share": "文章の変更割合（文字）",
     "chosen_characters": "chosen の文字数",
     "rejected_characters": "rejected の文字数",
     "contrastiveness": "対比度",

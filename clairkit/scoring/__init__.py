@@ -9,7 +9,7 @@ from clairkit.scoring.filters import REASONS, drop_reason, parse_reasons
 from clairkit.scoring.many import ScoredPairs, score_pairs
 from clairkit.scoring.pair_scores import FLAGS, PairScores, score_pair
 from clairkit.scoring.parallel import default_workers
-from clairkit.scoring.slices import SLICE_METRICS, Slice, label_of, slice_means
+from clairkit.scoring.slices import SLICE_METRICS, Slice, check_column, label_of, slice_means
 from clairkit.scoring.spans import Alignment, EditSpan, align
 from clairkit.scoring.summary import METRICS, SummaryRow, count_flags, summarise
 from clairkit.scoring.tokenizers import load_tokenizer
@@ -33,6 +33,7 @@ __all__ = [
     "Slice",
     "SummaryRow",
     "align",
+    "check_column",
     "clean_up",
     "compare_sets",
     "contrast_of",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
+from clairkit.display import excerpt
+from clairkit.errors import UsageError
 from clairkit.records import Pair, canonical_json
 from clairkit.scoring.pair_scores import PairScores
 
@@ -47,13 +50,51 @@ def label_of(pair: Pair, column: str) -> str:
         pair: the pair.
         column: `source`, a column of the file, or a path into objects: `provenance.reviser`.
     """
-    row: Any = {**pair.extra, "source": pair.source, "provenance": pair.provenance,
-                "scores": pair.scores}  # fmt: skip
+    found, _ = _find(pair, column)
+    return _text(found)
+
+
+def check_column(pairs: Iterable[Pair], column: str) -> None:
+    """Check that some pair has a column, before anything is scored; read as far as needed.
+
+    Raises:
+        UsageError: none has; the message names the columns that there are.
+    """
+    names: dict[str, None] = {}
+    for pair in pairs:
+        if _find(pair, column)[1]:
+            return
+        names.update(dict.fromkeys(_names(_row(pair))))
+    close = get_close_matches(column, names, n=1, cutoff=0.6)
+    hint = f"did you mean {close[0]}? " if close else ""
+    raise UsageError("no pair has this column", received=column,
+                     remedy=f"{hint}The columns are {excerpt(', '.join(names), 300)}")  # fmt: skip
+
+
+def _row(pair: Pair) -> dict[str, Any]:
+    return {**pair.extra, "source": pair.source, "provenance": pair.provenance,
+            "scores": pair.scores}  # fmt: skip
+
+
+def _find(pair: Pair, column: str) -> tuple[Any, bool]:
+    """What a column holds, and whether the pair has it."""
+    row: Any = _row(pair)
     if column in row:
-        return _text(row[column])
+        return row[column], True
     for name in column.split("."):
-        row = row.get(name) if isinstance(row, Mapping) else None
-    return _text(row)
+        if not isinstance(row, Mapping) or name not in row:
+            return None, False
+        row = row[name]
+    return row, True
+
+
+def _names(row: Mapping[str, Any], start: str = "") -> Iterator[str]:
+    """The columns of a row, and the fields of those that are objects."""
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            yield from _names(value, f"{start}{name}.")
+        else:
+            yield f"{start}{name}"
 
 
 def slice_means(scores: Sequence[PairScores], labels: Sequence[str]) -> list[Slice]:

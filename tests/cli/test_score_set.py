@@ -88,8 +88,29 @@ def test_slices(pairs: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert found["column"] == "lang"
     assert [(each["value"], each["n"]) for each in found["slices"]] == [("de", 17), ("ja", 7)]
     assert 0 < found["slices"][0]["contrastiveness"] < found["slices"][1]["contrastiveness"] < 1
-    assert run(["score", pairs, "--by", "id_of_nothing"]) == 0
-    assert "(none)" in capsys.readouterr().out
+
+
+def test_a_column_that_no_pair_has_is_refused(
+    pairs: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["score", pairs, "--by", "langs"]) == 2
+    captured = capsys.readouterr()
+    assert "no pair has this column: received 'langs'. Did you mean lang?" in captured.err
+    assert "The columns are " in captured.err
+    assert captured.out == ""  # before anything was scored
+
+
+def test_slices_are_one_table_on_80_columns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    made = [{**row, "task": ("a" if at % 2 else "b") * 60} for at, row in enumerate(rows())]
+    assert run(["score", write(tmp_path / "x.jsonl", made), "--by", "task"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    start = lines.index("Means by task")
+    assert lines[start + 1].split()[:3] == ["task", "n", "contrast"]
+    assert [len(line.split()) for line in lines[start + 2 : start + 4]] == [8, 8]
+    assert max(map(len, lines[start : start + 5])) <= 80
 
 
 def test_many_slices_are_not_all_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,8 +18,11 @@ ROWS = [
     row(2, "東京タワーです。", "京都タワーです。", source="clair",
         provenance={"flags": [{"reason": "new_claims"}]}),
     row(3, "completely other words", "nothing in common here", source="judge_on_policy"),
-    row(4, "a\nb\nc\nd\ne\nf\ng\nH", "a\nb\nc\nd\ne\nf\ng\nh", source="judge_on_policy"),
-    row(5, "x" * 2000 + " end", "x" * 2000 + " fin", source="judge_on_policy"),
+    row(4, "a\n" * 45 + "H", "a\n" * 45 + "h", source="judge_on_policy", task="tables",
+        scores={"chosen_length": 91, "unit": "token"}),
+    row(5, "x" * 2000 + " end", "x" * 2000 + " fin", source="judge_on_policy", task="sums",
+        note="for the Kyoto office"),
+    row(6, "a\nb\nc\nd\ne\nf\ng\nH", "a\nb\nc\nd\ne\nf\ng\nh", source="clair"),
 ]  # fmt: skip
 
 
@@ -69,7 +72,7 @@ def choose(browser: Browser, label: str, value: str) -> None:
 
 def test_the_first_pair_is_open_and_nothing_was_loaded(browser: Browser, page: Path) -> None:
     assert open_id(browser) == "row00001"
-    assert count(browser) == "5 of 5 pairs"
+    assert count(browser) == "6 of 6 pairs"
     assert browser.run("return document.querySelector('ins').textContent") == " EUR"
     more = "return getComputedStyle(document.querySelector('.list > button')).display"
     assert browser.run(more) == "none"  # five are not more than a page
@@ -94,24 +97,24 @@ def test_keys(browser: Browser, page: Path) -> None:
 
 def test_search_and_filters(browser: Browser, page: Path) -> None:
     choose(browser, "Search", "ＵＮＩＴ was")  # noqa: RUF001 - full-width letters are meant
-    assert count(browser) == "1 of 5 pairs"
+    assert count(browser) == "1 of 6 pairs"
     choose(browser, "Search", "costs 14 eur")
     assert open_id(browser) == "row00001"
     choose(browser, "Search", "タワー")
     assert open_id(browser) == "row00002"
     choose(browser, "Search", "no such words")
-    assert count(browser) == "0 of 5 pairs"
+    assert count(browser) == "0 of 6 pairs"
     assert "No pair fits" in browser.run("return document.querySelector('.pair').textContent")
     choose(browser, "Search", "")
     choose(browser, "source", "judge_on_policy (3)")
-    assert count(browser) == "3 of 5 pairs"
+    assert count(browser) == "3 of 6 pairs"
     choose(browser, "source", "all")
     choose(browser, "flag", "new_claims (1)")
     assert open_id(browser) == "row00002"
     choose(browser, "flag", "all")
     choose(browser, "figure", "changed share")
     choose(browser, "from", "0.5")
-    assert count(browser) == "1 of 5 pairs"
+    assert count(browser) == "1 of 6 pairs"
     assert open_id(browser) == "row00003"
 
 
@@ -134,16 +137,39 @@ def test_a_permalink_opens_its_pair(browser: Browser, page: Path) -> None:
 def test_unchanged_text_is_folded(browser: Browser, page: Path) -> None:
     folds = "return [...document.querySelectorAll('.fold')].map((each) => each.textContent)"
     browser.keys("jjj")
-    eventually(browser, folds, ["… 6 unchanged lines …"])
+    eventually(browser, folds, ["… 42 unchanged lines …"])
     browser.run("document.querySelector('.fold').click()")
     eventually(browser, folds, [])
-    eventually(browser, "return document.querySelectorAll('.two').length", 9)  # with the head
+    eventually(browser, "return document.querySelectorAll('.two').length", 47)  # with the head
     browser.keys("j")
     eventually(browser, folds, ["… 1763 unchanged characters …"] * 2)
     browser.keys("o")
     eventually(browser, folds, [])
     text = browser.run("return document.querySelector('.two:not(.head) .cell').textContent")
     assert text == ROWS[4]["rejected"]
+    browser.keys("oj")  # few lines are shown whole: what stayed may be what is wrong
+    eventually(browser, OPEN, "row00006")
+    assert browser.run(folds) == []
+    assert browser.run("return document.querySelectorAll('.two').length") == 9
+
+
+def test_own_columns_can_be_chosen_and_searched(browser: Browser, page: Path) -> None:
+    choose(browser, "column task", "sums")
+    eventually(browser, OPEN, "row00005")
+    assert count(browser) == "1 of 6 pairs"
+    choose(browser, "column task", "")
+    browser.keys(SLASH)
+    browser.keys("KYOTO off")
+    eventually(browser, OPEN, "row00005")
+    labels = browser.run("return [...document.querySelectorAll('.filters label')]"
+                         ".map((each) => each.firstChild.textContent)")  # fmt: skip
+    assert "column note" not in labels  # one value is no choice
+
+
+def test_what_a_figure_counts_is_said(browser: Browser, page: Path) -> None:
+    names = browser.run("return [...document.querySelectorAll('.filters option')]"
+                        ".map((each) => each.textContent)")  # fmt: skip
+    assert {"length, chosen (tokens)", "characters, chosen"} <= set(names)
 
 
 @pytest.mark.parametrize(("width", "dark"), [(360, False), (1280, False), (1280, True)])
@@ -207,7 +233,7 @@ def test_printing(browser: Browser, page: Path) -> None:
 def test_japanese(browser: Browser, page_of: Callable[..., Path]) -> None:
     browser.open(page_of(ROWS, "ja", "ja"))
     assert browser.run("return document.documentElement.lang") == "ja"
-    assert count(browser) == "5 件中 5 件"
+    assert count(browser) == "6 件中 6 件"
     assert browser.complaints() == []
 
 

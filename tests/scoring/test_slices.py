@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from clairkit.errors import UsageError
 from clairkit.records import Pair
-from clairkit.scoring import SLICE_METRICS, label_of, score_pair, score_pairs, slice_means
+from clairkit.scoring import (
+    SLICE_METRICS,
+    check_column,
+    label_of,
+    score_pair,
+    score_pairs,
+    slice_means,
+)
 
 PAIR = Pair(
     prompt=({"role": "user", "content": "Why?"},),
@@ -58,3 +68,22 @@ def test_labels_follow_the_pairs_that_are_kept() -> None:
     ]  # fmt: skip
     assert score_pairs(rows, by="lang", drop=("dead",)).labels == ["ja", "en"]
     assert score_pairs(rows).labels == []
+
+
+@pytest.mark.parametrize("column", ["source", "lang", "gone", "a.b", "provenance.attempts"])
+def test_a_column_that_some_pair_has(column: str) -> None:
+    bare = Pair(PAIR.prompt, PAIR.chosen, PAIR.rejected, id="bare")
+    check_column([bare, PAIR], column)
+
+
+@pytest.mark.parametrize(
+    ("column", "hint"),
+    [
+        ("langs", "Did you mean lang?"),
+        ("provenance.reviser.modle", "Did you mean provenance.reviser.model?"),
+        ("zz", "The columns are lang, tags, a.b, gone, source, provenance.reviser.model"),
+    ],
+)
+def test_a_column_that_no_pair_has(column: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(hint)):
+        check_column([PAIR], column)

@@ -6,7 +6,9 @@
   const PAGE = 100; // items of the list that are drawn at once
   const LONG = 600; // characters of an equal stretch that are shown whole
   const KEPT = 120; // characters that stay on each side of a fold
-  const NEAR = 1; // unchanged lines that stay beside a changed one
+  const NEAR = 3; // unchanged lines that stay beside a changed one
+  const SHORT = 40; // lines of a pair that is shown whole: what is wrong may be in what stayed
+  const FEWEST = 8; // lines that a fold hides
 
   const CHANGED = metrics.findIndex(([name]) => name === "changed_share");
 
@@ -42,8 +44,15 @@
   function haystack(pair) {
     pair.haystack ??= folded(
       [pair.id, ...pair.prompt.map((turn) => turn[1]), side(pair, 1), side(pair, 2),
-        pair.rationale ?? ""].join("\n"));
+        pair.rationale ?? "", ...Object.values(columnsOf(pair))].join("\n"));
     return pair.haystack;
+  }
+  // The columns of the pair's own file, by name.
+  function columnsOf(pair) {
+    pair.columns ??= Object.fromEntries(pair.details
+      .filter(([name]) => shared[name].startsWith("column "))
+      .map(([name, value]) => [shared[name].slice("column ".length), shared[value]]));
+    return pair.columns;
   }
   const lastTurn = (pair) => pair.prompt[pair.prompt.length - 1][1];
   const shortNumber = (value) =>
@@ -89,6 +98,11 @@
       ui[name] = list;
       if (Object.keys(counts).length > least) bar.append(label);
     }
+    ui.columns = Object.entries(data.columns).map(([name, counts]) => {
+      const [label, list] = select(say("column", { name }), counted(counts), say("all"));
+      bar.append(label);
+      return [name, list];
+    });
     const figures = metrics.map(([, label], at) => [String(at), label]);
     const number = (key) => {
       const field = make("input", { type: "number", step: "any", on: { input: later(refilter, 120) } });
@@ -120,6 +134,7 @@
 
   function clear() {
     for (const name of ["search", "source", "flag", "file", "from", "to", "sort"]) ui[name].value = "";
+    for (const [, list] of ui.columns) list.value = "";
     ui.descending.checked = false;
     refilter();
   }
@@ -135,6 +150,7 @@
       (!ui.source.value || pair.source === ui.source.value) &&
       (!ui.flag.value || pair.flags.includes(ui.flag.value)) &&
       (!file || shared[pair.file] === file) &&
+      ui.columns.every(([name, list]) => !list.value || columnsOf(pair)[name] === list.value) &&
       (!ranged || (pair.scores[at] !== null && pair.scores[at] >= low && pair.scores[at] <= high)) &&
       (!needle || haystack(pair).includes(needle)));
     sortFound();
@@ -249,7 +265,7 @@
     for (let at = 0; at < lines.length; at += 1) {
       let end = at;
       while (end < lines.length && !near[end]) end += 1;
-      if (end - at > 2 && !isOpen(`line${at}`)) {
+      if (lines.length > SHORT && end - at >= FEWEST && !isOpen(`line${at}`)) {
         box.append(make("div", { kind: "cell" }, fold(`line${at}`, "fold_lines", end - at)));
         at = end - 1;
         continue;
