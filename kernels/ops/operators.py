@@ -222,7 +222,7 @@ def _fake_head_gradients(
 
 _NUMBERS = "float? softcap, float logit_scale, str backend, ScalarType dtype"
 # Not `custom_op`, whose wrapper takes 0.1 ms a call.
-_LIBRARY = torch.library.Library("clairkit", "FRAGMENT")
+_LIBRARY: Any = torch.library.Library("clairkit", "FRAGMENT")  # type: ignore[no-untyped-call]
 
 
 def _register(schema: str, compute: Callable[..., Any], fake: Callable[..., Any]) -> Any:
