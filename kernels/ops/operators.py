@@ -222,15 +222,14 @@ def _fake_head_gradients(
 
 _NUMBERS = "float? softcap, float logit_scale, str backend, ScalarType dtype"
 # Not `custom_op`, whose wrapper takes 0.1 ms a call.
-_LIBRARY = torch.library.Library("clairkit", "FRAGMENT")  # type: ignore[no-untyped-call]  # torch's
+_LIBRARY: Any = torch.library.Library("clairkit", "FRAGMENT")  # type: ignore[no-untyped-call]
 
 
 def _register(schema: str, compute: Callable[..., Any], fake: Callable[..., Any]) -> Any:
     """Make an operator of a function, and tell what it returns of tensors without values."""
     name = f"clairkit::{compute.__name__}"
-    _LIBRARY.define(f"{compute.__name__}{schema}")  # type: ignore[no-untyped-call]
-    kind = "CompositeExplicitAutograd"
-    _LIBRARY.impl(compute.__name__, compute, kind)  # type: ignore[no-untyped-call]
+    _LIBRARY.define(f"{compute.__name__}{schema}")
+    _LIBRARY.impl(compute.__name__, compute, "CompositeExplicitAutograd")
     torch.library.register_fake(name, fake, lib=_LIBRARY)
     return getattr(torch.ops.clairkit, compute.__name__).default
 
