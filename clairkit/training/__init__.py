@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clairkit.training.config import Resolved, TrainConfig, resolve
-    from clairkit.training.run import TrainResult, run_training
+    from clairkit.training.run import run_training
+    from clairkit.training.run_folder import TrainResult
     from clairkit.training.trainer import PreferenceTrainer
 
 _HOMES = {
     "PreferenceTrainer": "trainer",
     "Resolved": "config",
     "TrainConfig": "config",
-    "TrainResult": "run",
+    "TrainResult": "run_folder",
     "resolve": "config",
     "run_training": "run",
 }

@@ -45,7 +45,7 @@ def as_training_pairs(
         truncation=config.truncation,
         needs=config.mix.needs,
     )
-    return TrainingPairs(encoded.pairs)
+    return TrainingPairs(encoded.pairs, encoded.sources)
 
 
 # Pairs to evaluate on; several sets of them by their names.
