@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clairkit.training.config import TrainConfig
     from clairkit.training.config_sources import Resolved, resolve
-    from clairkit.training.run import TrainResult, run_training
+    from clairkit.training.run import run_training
+    from clairkit.training.run_folder import TrainResult
     from clairkit.training.trainer import PreferenceTrainer
 
 _HOMES = {
     "PreferenceTrainer": "trainer",
     "Resolved": "config_sources",
     "TrainConfig": "config",
-    "TrainResult": "run",
+    "TrainResult": "run_folder",
     "resolve": "config_sources",
     "run_training": "run",
 }

@@ -48,7 +48,7 @@ def as_training_pairs(
         skip_bad=config.skip_bad,
         assistant_only=config.assistant_only_loss,
     )
-    return TrainingPairs(encoded.pairs)
+    return TrainingPairs(encoded.pairs, encoded.sources)
 
 
 # Pairs to evaluate on; several sets of them by their names.

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,61 +13,27 @@ from clairkit.batching import EncodedPairs
 from clairkit.errors import ResourceError
 from clairkit.records.leakage import write_trained_prompts
 from clairkit.records.lock import FileLock
-from clairkit.records.output import atomic_write, check_folder
+from clairkit.records.output import check_folder
 from clairkit.training import files
-from clairkit.training.best_metric import best_model, check_measured
-from clairkit.training.card import model_card
-from clairkit.training.checkpoints import PARTIAL, checkpoints, resume_point, step_of
+from clairkit.training.best_metric import check_measured
+from clairkit.training.checkpoints import resume_point, step_of
 from clairkit.training.config import TrainConfig
 from clairkit.training.config_sources import Resolved
 from clairkit.training.diagnosis import (
-    Diagnosis,
-    Movement,
-    RunFacts,
-    diagnose,
     variant_alarm,
 )
 from clairkit.training.early import check_apart, check_early, settled
 from clairkit.training.interrupt import StopOnSignal
 from clairkit.training.memory import peak_memory_mb
-from clairkit.training.merge import remove_stale
 from clairkit.training.models import load_model, load_tokenizer
-from clairkit.training.plots import training_page
-from clairkit.training.portable import portable_spec
 from clairkit.training.processes import is_first
 from clairkit.training.reading import read_run_pairs
+from clairkit.training.run_folder import RunFolder, TrainResult, inputs_of
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What a run did. `metrics` are those of the last logged step.
-
-    `signal` is the number of the signal that ended it early, after a checkpoint; then there is no
-    final model yet.
-    """
-
-    output: Path
-    pairs: int
-    counts: Mapping[str, int]
-    steps: int
-    metrics: Mapping[str, Any]
-    kernel: str
-    form: str
-    reference: str
-    seconds: float
-    peak_memory_mb: float
-    """Of tensors on a GPU; without one, of the whole process."""
-    diagnosis: Diagnosis
-    movement: Movement | None = None
-    """How far the model moved; None of a run that a signal ended."""
-    best: Mapping[str, Any] | None = None
-    """The metric for the best model, its value, and the step of the checkpoint that has it."""
-    signal: int | None = None
 
 
 def run_training(
@@ -131,21 +94,21 @@ def _run_alone(
         say(f"Warning: {alarm}.")
     _make_folder(run)
     stop = StopOnSignal(say)
+    folder = RunFolder(resolved, train.sources, train.counts, started)
     with _memory_errors(config):
-        trainer = _trainer(config, tokenizer, train, evaluation, stop, say)
+        trainer = _trainer(folder, tokenizer, train, evaluation, stop, say)
         trainer.first_reference_file = files.reference_file(run) if resume else None
         trainer.compute_references()
     say(trainer.references.description)
-    inputs = _inputs(train, trainer)
     checkpoint = None
     if resume:
-        checkpoint = _checkpoint(trainer, inputs, allowed, say)
+        checkpoint = _checkpoint(trainer, inputs_of(trainer), allowed, say)
         if changes and trainer.is_world_process_zero():
             files.note_changes(run, resolved, step_of(checkpoint), changes)
         for change in changes:
             say(f"Changed: {change}")
     elif trainer.is_world_process_zero():
-        _start(resolved, inputs, say)
+        folder.clear(say)
         write_trained_prompts(run, train.prompts)
     trainer.accelerator.wait_for_everyone()
     with _memory_errors(config), stop.listening():
@@ -153,90 +116,12 @@ def _run_alone(
             resume_from_checkpoint=None if checkpoint is None else str(checkpoint)
         )
     finished = stop.signal is None or outcome.global_step >= trainer.state.max_steps
-    facts = RunFacts(
-        loss=config.loss,
-        beta=config.beta,
-        learning_rate=trainer.args.learning_rate,
-        sources=train.sources,
-        counts=train.counts,
-        reference=portable_spec(config.ref),
-        loss_mask=config.loss_mask,
-        movement=trainer.movement,
-    )
-    rows = files.read_metrics(run)
-    result = TrainResult(
-        output=run,
-        pairs=len(train.pairs),
-        counts={key: count for key, count in train.counts.items() if count},
-        steps=outcome.global_step,
-        metrics=_last_metrics(trainer.state.log_history),
-        kernel=trainer.path.kernel,
-        form=trainer.packing.form,
-        reference=trainer.references.summary,
-        seconds=round(time.monotonic() - started, 3),
-        peak_memory_mb=peak_memory_mb(),
-        diagnosis=diagnose(rows, facts),
-        movement=trainer.movement,
-        best=best_model(trainer),
-        signal=None if finished else stop.signal,
-    )
-    if result.best is None and arguments.metric_for_best_model is not None:
+    folder.signal = lambda: None if finished else stop.signal
+    if arguments.metric_for_best_model is not None and trainer.state.best_metric is None:
         say("Warning: no evaluation took place, so that there is no best model; set eval_steps.")
     if finished:
         trainer.save_model()  # all processes take part
-        if trainer.is_world_process_zero():
-            page = training_page(rows, result.diagnosis, run.absolute().name, facts)
-            _finish(config, inputs, result, trainer.args.learning_rate, page)
-    return result
-
-
-def _inputs(train: EncodedPairs, trainer: Any) -> dict[str, Any]:
-    from clairkit.training.identity import adapter_digest, data_digest
-
-    return {
-        "data_sha256": data_digest(train.pairs),
-        "weights_sha256": trainer.weights_sha256,
-        "adapter_sha256": adapter_digest(trainer.model),
-        "reference_sha256": trainer.references.source.digest,
-        "reference_file": getattr(trainer.references.file, "name", ""),
-        "processes": trainer.accelerator.num_processes,
-    }
-
-
-def _start(resolved: Resolved, inputs: Mapping[str, Any], say: Say) -> None:
-    """Write what the run starts from; what is left of an earlier run must not be resumed."""
-    run = Path(resolved.config.output)
-    shutil.rmtree(run / PARTIAL, ignore_errors=True)
-    stale = checkpoints(run)
-    for folder in stale:
-        shutil.rmtree(folder)
-    if stale:
-        say(f"Removed {len(stale)} checkpoints of the run that was in {run}")
-    for name in (files.METRICS, files.CARD, files.PAGE):
-        (run / name).unlink(missing_ok=True)
-    for adapter in (True, False):  # the model of the run before
-        remove_stale(run, adapter=adapter)
-    _write(run / files.RUN, json.dumps(files.run_facts(resolved.config, inputs), indent=1) + "\n")
-    _write(run / files.CONFIG, files.portable_config(resolved))
-
-
-def _finish(
-    config: TrainConfig,
-    inputs: Mapping[str, Any],
-    result: TrainResult,
-    learning_rate: float,
-    page: str,
-) -> None:
-    """Write, beside the trained model, what says how it came about; run.json last."""
-    run = result.output
-    facts = {**inputs, **asdict(result), "learning_rate": learning_rate}
-    del facts["output"]  # a run directory may be moved
-    facts["diagnosis"] = result.diagnosis.to_dict()
-    if changes := files.changes_of(run):
-        facts["changes"] = changes
-    _write(run / files.PAGE, page)
-    _write(run / files.CARD, model_card(config, facts))
-    _write(run / files.RUN, json.dumps(files.run_facts(config, facts), indent=1) + "\n")
+    return folder.result(trainer)
 
 
 @contextmanager
@@ -276,7 +161,7 @@ def _make_folder(run: Path) -> None:
 
 
 def _trainer(
-    config: TrainConfig,
+    folder: RunFolder,
     tokenizer: Any,
     train: EncodedPairs,
     evaluation: EncodedPairs | None,
@@ -290,6 +175,7 @@ def _trainer(
     from clairkit.training.trainer import PreferenceTrainer
 
     logging.disable_progress_bar()
+    config = folder.resolved.config
     model = load_model(config)
     if config.trains_adapter:
         model = add_adapter(model, config, say)
@@ -299,8 +185,9 @@ def _trainer(
         config,
         train.pairs,
         None if evaluation is None else evaluation.pairs,
-        callbacks=[files.MetricsFile(Path(config.output)), files.StepLines(say), stop],
+        callbacks=[files.StepLines(say), stop],
         say=say,
+        folder=folder,
     )
     for printer in (PrinterCallback, ProgressCallback):  # they write to stdout
         trainer.remove_callback(printer)
@@ -323,14 +210,6 @@ def _checkpoint(trainer: Any, inputs: Mapping[str, Any], allowed: Sequence[str],
     return folder
 
 
-def _last_metrics(history: list[dict[str, Any]]) -> dict[str, Any]:
-    steps = [row for row in history if "loss" in row]
-    if steps:
-        return steps[-1]
-    # shorter than logging_steps: the closing row holds the means over all steps
-    return next(({**row, "loss": row["train_loss"]} for row in history if "train_loss" in row), {})
-
-
 def _no_memory(config: TrainConfig) -> ResourceError:
     tokens = config.tokens_per_step or "without a limit"
     return ResourceError(
@@ -339,8 +218,3 @@ def _no_memory(config: TrainConfig) -> ResourceError:
         f"gradient_checkpointing: true; lower max_length (now {config.max_length}). "
         "Checkpoints are kept",
     )
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_write(path) as file:
-        file.write(text.encode("utf-8"))

@@ -25,12 +25,14 @@ from clairkit.training.best_metric import (
     check_measured,
     early_stopping,
 )
+from clairkit.training.checkpoints import resume_point, step_of
 from clairkit.training.config import TrainConfig
 from clairkit.training.data import Part, StepSize, TrainingCollator, TrainingPairs, without_repeats
 from clairkit.training.early import check_evaluation, step_tokens
+from clairkit.training.files import MetricsFile
 from clairkit.training.finite import FiniteGradients, not_finite, refuse_weights_not_finite
 from clairkit.training.head import LogpsPath, attach_logps
-from clairkit.training.identity import weights_digest
+from clairkit.training.identity import adapter_digest, weights_digest
 from clairkit.training.merge import merged_model
 from clairkit.training.metrics import TokenView, step_metrics
 from clairkit.training.models import is_quantised, load_model
@@ -55,6 +57,7 @@ from clairkit.training.reference import (
 from clairkit.training.reference_models import ReferenceSettings
 from clairkit.training.refs import parse_ref
 from clairkit.training.resuming import ExactResume
+from clairkit.training.run_folder import RunFolder
 from clairkit.training.saving import SafeSaving
 from clairkit.training.step_zero import allowed_gap, check_step_zero
 
@@ -74,6 +77,7 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
             whose names stand before their metrics (`eval_NAME_loss`).
         callbacks: of transformers.
         say: gets a line for people where the run departs from what was asked.
+        folder: what writes the run directory; by default one for this configuration.
 
     Raises:
         UsageError: no chat template, a freeze pattern without a match, rows that are no pairs.
@@ -90,6 +94,7 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         eval_pairs: HeldOut | None = None,
         callbacks: list[Any] | None = None,
         say: Callable[[str], None] = lambda text: None,
+        folder: RunFolder | None = None,
     ) -> None:
         self.config = config
         arguments = training_arguments(config)
@@ -115,6 +120,8 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         self.references: References | None = None
         self.first_reference_file: Path | None = None  # of the run that is resumed
         self.weights_sha256 = weights_digest(model)
+        self.adapter_sha256 = adapter_digest(model)
+        self.folder = folder or RunFolder.from_python(config, train_data.sources)
         self._step = StepSize(1, 1, 1)
         self._guarded = False
         self._finite = FiniteGradients()
@@ -126,7 +133,12 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
                 eval_dataset=held_out.get("", held_out or None),
                 data_collator=collator,
                 processing_class=tokenizer,
-                callbacks=[self._finite, *early_stopping(config), *(callbacks or [])],
+                callbacks=[
+                    self._finite,
+                    *early_stopping(config),
+                    MetricsFile(Path(config.output)),
+                    *(callbacks or []),
+                ],
             )
         if rounding := rounding_warning(model, self.args.learning_rate, self.args.optim.value):
             say(rounding)
@@ -197,10 +209,23 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
             say=self.say,
         )
 
-    def train(self, *args: Any, **kwargs: Any) -> Any:
+    def train(
+        self, resume_from_checkpoint: str | Path | bool | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
         """Compute the references, train as the Trainer does, measure what it did to the model."""
         self.compute_references()
-        output = super().train(*args, **kwargs)
+        checkpoint = resume_from_checkpoint
+        if checkpoint is True:
+            checkpoint, skipped = resume_point(self.folder.path)
+            for line in skipped:
+                self.say(f"Warning: skipped {line}")
+        if self.is_world_process_zero():
+            if checkpoint:
+                self.folder.resume(self, step_of(Path(checkpoint)))
+            else:
+                self.folder.begin(self)
+        self.accelerator.wait_for_everyone()
+        output = super().train(str(checkpoint) if checkpoint else None, *args, **kwargs)
         self.measure_movement()
         return output
 
@@ -277,6 +302,12 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save as the Trainer does; weights that are not finite are never written."""
         refuse_weights_not_finite(self.model)
+        self._save_whole(output_dir, _internal_call)
+        own = output_dir is None or Path(output_dir) == Path(self.args.output_dir)
+        if own and not (self._making or self.references is None) and self.is_world_process_zero():
+            self.folder.finish(self)
+
+    def _save_whole(self, output_dir: str | None, _internal_call: bool) -> None:
         plugin = self.accelerator.state.fsdp_plugin if self.is_fsdp_enabled else None
         if plugin is None or self._making:
             super().save_model(output_dir, _internal_call)
