@@ -218,7 +218,7 @@ def _step_peers(text: str) -> tuple[str, ...]:
                 remedy=f"there are {', '.join(PEERS)}",
             )
     if "trl" in names and find_spec("trl") is None:
-        raise UsageError("trl is not installed", remedy=install_command("trl"))
+        raise UsageError("trl is not installed", remedy=f"run {install_command('trl')}")
     return names
 
 

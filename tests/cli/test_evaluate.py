@@ -236,7 +236,7 @@ def test_pass_mark(prompts: str, model: str, capsys: pytest.CaptureFixture[str])
         ("always", ["--temperature", "-1"], 2, "temperature"),
         ("always", ["--limit", "0"], 2, "limit"),
         ("always", ["--baseline", "gpt"], 2, "hf:ID_OR_PATH"),
-        ("always", ["--baseline", "hf:no/such/folder"], 2, "can't be loaded"),
+        ("always", ["--baseline", "hf:no/such/folder"], 2, "there is no such folder"),
         ("always", ["--batch-size", "0"], 2, "batch_size"),
         ("always", ["-o", "../out.jsonl"], 2, "leads out of the current directory"),
     ],

@@ -114,7 +114,7 @@ def test_an_output_is_not_replaced_unasked(
     [
         (["--drop", "identicle"], 2, "Did you mean identical?"),
         (["--drop", ""], 2, "no reason"),
-        (["--tokenizer", "/no/such/folder"], 2, "tokenizer cannot be loaded"),
+        (["--tokenizer", "/no/such/folder"], 2, "there is no such folder"),
         (["-o", "out.txt"], 2, "unknown kind of output file"),
         (["--drop", "identical,empty,turns_differ,one_unit"], 0, ""),
     ],

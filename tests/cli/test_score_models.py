@@ -109,7 +109,7 @@ def test_rewards(
         (["--reward", "m", "--reference", "m"], "--reference is for models that read the pairs"),
         (["--reference", "m"], "--reference is for models that read the pairs"),
         (["--set", "dtype=bfloat16"], "--set is for models that read the pairs"),
-        (["--target", "/no/such/model"], "can't load the tokenizer of '/no/such/model'"),
+        (["--target", "/no/such/model"], "there is no such folder: received '/no/such/model'"),
         (["--target", "m", "--set", "max_lenght=3"], "did you mean max_length"),
         (["--target", "m", "--compare", "b.jsonl"], "--compare runs no model"),
     ],

@@ -213,7 +213,9 @@ def test_the_version_is_checked(version: str, monkeypatch: pytest.MonkeyPatch) -
     if version in ("1.16.0", "2.0.0"):
         assert installed.usable_version() == version
     else:
-        with pytest.raises(ResourceError, match=rf"1.16 or newer.*{version}.*clairkit\[trl\]"):
+        with pytest.raises(
+            ResourceError, match=rf"1.16 or newer.*{version}.*pip install --upgrade 'trl>=1.16'"
+        ):
             installed.usable_version()
 
 

@@ -211,7 +211,7 @@ def test_progress_counts_every_row_once(
 
 def test_models_must_be_specs_and_ray_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UsageError, match=r"pip install 'clairkit\[ray\]'"):
+    with pytest.raises(UsageError, match=r"pip install 'ray\[data\]>="):
         RayEngine(BuildSettings(), {"reviser": "openai:gpt"})
     with pytest.raises(UsageError, match="the reviser of a run on Ray must be a spec"):
         RayEngine(BuildSettings(), {"reviser": object()})  # type: ignore[dict-item]
