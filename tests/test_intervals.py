@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clairkit.errors import UsageError
-from clairkit.intervals import Difference, Interval, mean_interval, paired_difference, wilson
+from clairkit.intervals import (
+    Difference,
+    Interval,
+    mean_interval,
+    newcombe,
+    paired_difference,
+    wilson,
+)
 
 
 def table(both: int, gained: int, lost: int, neither: int) -> tuple[list[bool], list[bool]]:
@@ -55,6 +62,22 @@ def test_paired_difference_as_published(
     assert (found.gained, found.lost) == (gained, lost)
     assert found.low == pytest.approx(low, abs=6e-5)
     assert found.high == pytest.approx(high, abs=6e-5)
+
+
+def test_counts_need_not_be_whole() -> None:
+    """Half of each cell is as sure as half the pairs; the quantile of 95 % is the default."""
+    cells = (36.0, 12.0, 2.0, 0.0)
+    whole = paired_difference(*table(36, 12, 2, 0))
+    assert newcombe(cells, 1.959964) == (pytest.approx(whole.low), pytest.approx(whole.high))
+    half_whole = paired_difference(*table(18, 6, 1, 0))
+    assert newcombe((18.0, 6.0, 1.0, 0.0), 1.959964) == pytest.approx(
+        (half_whole.low, half_whole.high)
+    )
+    low, high = newcombe(cells, 3.0)
+    assert low < whole.low < whole.high < high
+    assert wilson(7.5, 15.0, quantile=1.959964).low == pytest.approx(
+        (wilson(7, 15).low + wilson(8, 15).low) / 2, abs=1e-3
+    )
 
 
 def binomial(n: int, share: float) -> list[float]:

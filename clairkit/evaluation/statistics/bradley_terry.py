@@ -9,8 +9,9 @@ Shapes: m comparisons, K models, G clusters.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +75,7 @@ class Rating:
 def bradley_terry(
     comparisons: Sequence[Comparison],
     base: str,
-    clusters: dict[Hashable, Hashable] | None = None,
+    clusters: Mapping[Any, Hashable] | None = None,
     level: float = 0.95,
 ) -> list[Rating]:
     """Return the Elo of each model against the base, the strongest first.
@@ -124,7 +125,7 @@ class _Table:
         cls,
         comparisons: Sequence[Comparison],
         base: str,
-        clusters: dict[Hashable, Hashable] | None,
+        clusters: Mapping[Any, Hashable] | None,
     ) -> _Table:
         names = {name for each in comparisons for name in (each.first, each.second)}
         if base not in names:
@@ -148,7 +149,7 @@ class _Table:
         return bool(self.above[0, model] and self.above[model, 0])
 
 
-def _check(comparison: Comparison, clusters: dict[Hashable, Hashable] | None) -> None:
+def _check(comparison: Comparison, clusters: Mapping[Any, Hashable] | None) -> None:
     if not 0 <= comparison.score <= 1:
         raise UsageError("a score must lie between 0 and 1", received=comparison.score)
     if comparison.first == comparison.second:

@@ -23,6 +23,7 @@ from clairkit.evaluation.statistics.estimates import (
 )
 
 _PEOPLE = "mean of labels, clustered sandwich variance, score interval"
+_ROUNDING = 1e-12
 _METHOD = "PPI++, clustered sandwich variance, score interval"
 
 
@@ -133,21 +134,13 @@ def _blend(
     theta = float(np.clip(weight * elsewhere.mean() + rest.mean(), 0.0, 1.0))
     error = _error(rest, weight * elsewhere, groups)
     alone = _error(people, np.zeros(len(elsewhere)), groups)
-    enough = here.count > 1 and error > 0
-    found = _estimate(theta, error, groups, level)
-    only_people = replace(
-        _estimate(float(people.mean()), alone, groups, level),
-        n=n,
-        clusters=here.count,
-        method=_PEOPLE,
-        notes=() if alone > 0 and here.count > 1 else (Note.TOO_FEW,),
-    )
+    only = _estimate(float(people.mean()), alone, groups, level)
     return Blend(
-        estimate=found if enough else replace(found, interval=None, notes=(Note.TOO_FEW,)),
-        people=only_people,
+        estimate=_estimate(theta, error, groups, level),
+        people=replace(only, n=n, clusters=here.count, method=_PEOPLE),
         weight=weight,
         labels=n,
-        worth=n * (alone / error) ** 2 if enough else None,
+        worth=n * (alone / error) ** 2 if error > 0 and here.count > 1 else None,
     )
 
 
@@ -164,11 +157,25 @@ def _weight(people: FloatArray, judge: FloatArray, ratio: float, here: Clusters)
 def _error(rest: FloatArray, judged: FloatArray, groups: _Groups) -> float:
     """Return the clustered standard error of mean(rest) + mean(judged)."""
     influences = [(rest - rest.mean()) / len(rest), (judged - judged.mean()) / len(judged)]
-    return sandwich_error(np.concatenate(influences), groups.everywhere)
+    error = sandwich_error(np.concatenate(influences), groups.everywhere)
+    return error if error > _ROUNDING else 0.0
 
 
 def _estimate(theta: float, error: float, groups: _Groups, level: float) -> Estimate:
     here = groups.here
+    found = Estimate(
+        estimate=theta,
+        interval=None,
+        standard_error=error,
+        n=len(groups.everywhere.codes),
+        clusters=groups.everywhere.count,
+        level=level,
+        method=_METHOD,
+    )
+    if here.count < 2:
+        return replace(found, notes=(Note.TOO_FEW, Note.ONE_CLUSTER))
+    if error == 0 and 0 < theta < 1:
+        return replace(found, notes=(Note.TOO_FEW, Note.ALL_EQUAL))
     interval = score_interval(
         theta,
         error * here.correction**0.5,
@@ -176,12 +183,4 @@ def _estimate(theta: float, error: float, groups: _Groups, level: float) -> Esti
         independent=here.effective,
         level=level,
     )
-    return Estimate(
-        estimate=theta,
-        interval=interval,
-        standard_error=error,
-        n=len(groups.everywhere.codes),
-        clusters=groups.everywhere.count,
-        level=level,
-        method=_METHOD,
-    )
+    return replace(found, interval=interval, notes=() if error > 0 else (Note.ALL_ON_ONE_SIDE,))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,8 @@ from clairkit.evaluation.statistics.estimates import (
 )
 from clairkit.intervals import Interval
 
+_Cells = dict[tuple[Hashable, Hashable], dict[bool, list[float]]]
+
 _BOOTSTRAP = "studentized bootstrap over clusters"
 _SCORE = "Wilson's score interval, effective number of clusters"
 
@@ -48,6 +51,10 @@ class Verdict:
     judge: Hashable
     candidate_first: bool
     score: float | None
+
+    def __post_init__(self) -> None:
+        if self.score is not None and not 0 <= self.score <= 1:
+            raise UsageError("a verdict's score must lie between 0 and 1", received=self.score)
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,7 @@ class WinRate:
 
 def win_rate(
     verdicts: Sequence[Verdict],
-    clusters: dict[Hashable, Hashable] | None = None,
+    clusters: Mapping[Any, Hashable] | None = None,
     resampling: Resampling | None = None,
 ) -> WinRate:
     """Return the candidate's win rate over judges and orders.
@@ -141,19 +148,13 @@ def prompt_scores(
         verdicts: in any order.
         unparsed_as: the score of a verdict that could not be parsed; None leaves it out.
     """
-    orders: dict[tuple[Hashable, Hashable], dict[bool, list[float]]] = {}
-    for verdict in verdicts:
-        score = unparsed_as if verdict.score is None else verdict.score
-        if score is not None:
-            cell = orders.setdefault((verdict.prompt, verdict.judge), {})
-            cell.setdefault(verdict.candidate_first, []).append(score)
     judges: defaultdict[Hashable, list[float]] = defaultdict(list)
-    for (prompt, _), cell in orders.items():
+    for (prompt, _), cell in _cells(verdicts, unparsed_as).items():
         judges[prompt].append(_mean([_mean(scores) for scores in cell.values()]))
     return {prompt: _mean(judges[prompt]) for prompt in sorted(judges, key=str)}
 
 
-def labels_of(prompts: Iterable[Hashable], clusters: dict[Hashable, Hashable]) -> list[Hashable]:
+def labels_of(prompts: Iterable[Hashable], clusters: Mapping[Any, Hashable]) -> list[Hashable]:
     """Return the cluster of each prompt.
 
     Raises:
@@ -172,20 +173,16 @@ def labels_of(prompts: Iterable[Hashable], clusters: dict[Hashable, Hashable]) -
 
 def position_bias(
     verdicts: Iterable[Verdict],
-    clusters: dict[Hashable, Hashable] | None = None,
+    clusters: Mapping[Any, Hashable] | None = None,
     resampling: Resampling | None = None,
 ) -> PositionBias:
     """Return how much verdicts follow the order; arguments as of `win_rate`."""
-    orders: dict[tuple[Hashable, Hashable], dict[bool, list[float]]] = {}
-    first: list[float] = []
-    for verdict in verdicts:
-        if verdict.score is not None:
-            cell = orders.setdefault((verdict.prompt, verdict.judge), {})
-            cell.setdefault(verdict.candidate_first, []).append(verdict.score)
-            first.append(verdict.score if verdict.candidate_first else 1 - verdict.score)
-    both = {key: cell for key, cell in orders.items() if len(cell) == 2}
-    agreed: dict[tuple[Hashable, Hashable], float] = {
-        key: float(_side(cell[True]) == _side(cell[False])) for key, cell in both.items()
+    verdicts = [verdict for verdict in verdicts if verdict.score is not None]
+    first = [_score_of_first(verdict) for verdict in verdicts]
+    agreed = {
+        pair: float(_side(cell[True]) == _side(cell[False]))
+        for pair, cell in _cells(verdicts).items()
+        if len(cell) == 2
     }
     consistency = None
     if agreed:
@@ -292,6 +289,22 @@ def _draw_means(
 def clipped(interval: Interval) -> Interval:
     """Return the interval within [0, 1]."""
     return Interval(max(0.0, interval.low), min(1.0, interval.high))
+
+
+def _cells(verdicts: Iterable[Verdict], unparsed_as: float | None = None) -> _Cells:
+    """Return the scores of each prompt and judge, by whether the candidate was first."""
+    cells: _Cells = {}
+    for verdict in verdicts:
+        score = unparsed_as if verdict.score is None else verdict.score
+        if score is not None:
+            cell = cells.setdefault((verdict.prompt, verdict.judge), {})
+            cell.setdefault(verdict.candidate_first, []).append(score)
+    return cells
+
+
+def _score_of_first(verdict: Verdict) -> float:
+    score = verdict.score or 0.0
+    return score if verdict.candidate_first else 1 - score
 
 
 def _side(scores: Sequence[float]) -> float:

@@ -108,12 +108,22 @@ def test_blending_needs_labels_drawn_at_random() -> None:
         blend(replace(biased_judge(), drawn_at_random=False))
 
 
-@pytest.mark.parametrize("n", [1, 30])
-def test_labels_without_spread_are_too_few(n: int) -> None:
-    found = blend(LabelledScores([0.5] * n, [0.5] * n, [0.5, 0.7], drawn_at_random=True))
-    assert found.estimate.is_too_few
-    assert found.estimate.notes == (Note.TOO_FEW,)
+@pytest.mark.parametrize(("n", "note"), [(1, Note.ONE_CLUSTER), (30, Note.ALL_EQUAL)])
+def test_labels_without_spread_are_too_few(n: int, note: Note) -> None:
+    found = blend(LabelledScores([0.7] * n, [0.5] * n, [0.5, 0.7], drawn_at_random=True))
+    for each in (found.estimate, found.people):
+        assert each.is_too_few
+        assert each.notes == (Note.TOO_FEW, note)
     assert found.worth is None
+    assert str(found) == f"{n} labels, all alike"
+
+
+def test_all_labels_on_one_side_keep_a_width() -> None:
+    found = blend(LabelledScores([1.0] * 60, [0.5, 1.0] * 30, [0.5, 0.7], drawn_at_random=True))
+    interval = found.estimate.interval
+    assert interval is not None
+    assert 0.9 < interval.low < 0.95 < interval.high == 1.0
+    assert found.estimate.notes == (Note.ALL_ON_ONE_SIDE,)
 
 
 def test_the_estimate_stays_within_bounds() -> None:

@@ -199,6 +199,8 @@ def test_wrong_arguments_are_named() -> None:
         mean_share([])
     with pytest.raises(UsageError, match="one cluster a row"):
         mean_share([1.0, 0.0], ["a"])
+    with pytest.raises(UsageError, match="verdict's score"):
+        Verdict("p", "j", True, 2.0)
     with pytest.raises(UsageError, match="at least one verdict"):
         win_rate([])
     with pytest.raises(UsageError, match="1 prompts have no cluster"):
