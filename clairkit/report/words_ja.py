@@ -220,6 +220,7 @@ REASONS = {
     "unfinished": "サーバーが返答を途中で終えた",
     "too_large": "応答が大きすぎる",
     "too_long": "プロンプトがモデルの文脈長に収まらない",
+    "template_refused": "モデルのチャットテンプレートがこの会話形式を受け付けない",
     "content_filter": "サーバーの内容フィルターが止めた",
     "tool_call": "モデルが回答せずにツールを呼んだ",
     "empty_reply": "モデルが何も答えなかった",

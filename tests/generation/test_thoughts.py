@@ -20,9 +20,9 @@ from tiny import CHATML, make_llama
 from clairkit.evaluation import evaluate
 from clairkit.generation import BuildSettings, ModelOptions, build_pairs
 from clairkit.generation.audit.fork import fork_journal
-from clairkit.generation.audit.manifest import journal_digest
 from clairkit.generation.audit.merge import merge
 from clairkit.generation.audit.remove import remove
+from clairkit.generation.audit.results_digest import journal_digest
 from clairkit.generation.audit.verify import verify
 from clairkit.generation.batch_file import read_results
 from clairkit.generation.chat_response import read_completion
