@@ -76,6 +76,8 @@ def _run_alone(
     started = time.monotonic()
     run = Path(resolved.config.output)
     saved = files.saved_values(run) if resume else None
+    if resume:
+        resolved = files.with_defaults_of_then(resolved, run)
     resolved = settled(resolved, arguments.device.type, saved)
     config = resolved.config
     changes = files.check_same_run(config, run, allowed) if resume else []
