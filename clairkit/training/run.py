@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from clairkit.batching import EncodedPairs
 from clairkit.errors import ResourceError
-from clairkit.records.leakage import write_trained_prompts
 from clairkit.records.lock import FileLock
 from clairkit.records.output import check_folder
 from clairkit.training import files
@@ -96,7 +95,7 @@ def _run_alone(
         say(f"Warning: {alarm}.")
     _make_folder(run)
     stop = StopOnSignal(say)
-    folder = RunFolder(resolved, train.sources, train.counts, started)
+    folder = RunFolder(resolved, train.sources, train.counts, train.prompts, started)
     with _memory_errors(config):
         trainer = _trainer(folder, tokenizer, train, evaluation, stop, say)
         trainer.first_reference_file = files.reference_file(run) if resume else None
@@ -111,7 +110,6 @@ def _run_alone(
             say(f"Changed: {change}")
     elif trainer.is_world_process_zero():
         folder.clear(say)
-        write_trained_prompts(run, train.prompts)
     trainer.accelerator.wait_for_everyone()
     with _memory_errors(config), stop.listening():
         outcome = trainer.train(
