@@ -54,7 +54,7 @@ def write_trained_prompts(run: Path, digests: Iterable[int]) -> None:
 
 
 def forget_trained_prompts(run: Path) -> None:
-    """Remove what a run directory says of prompts: those of another run than the one that begins."""
+    """Remove what a run directory says of prompts: those of an earlier run."""
     (run / _TRAINED).unlink(missing_ok=True)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from clairkit.batching import EncodedPairs
 from clairkit.errors import ResourceError
 from clairkit.records.lock import FileLock
-from clairkit.records.output import check_folder
+from clairkit.records.output import LOCK, check_folder
 from clairkit.training import files
 from clairkit.training.best_metric import check_measured
 from clairkit.training.checkpoints import resume_point, step_of
@@ -142,14 +142,23 @@ def _alone(run: Path, *, resume: bool) -> Iterator[None]:
     if not is_first() or (resume and not run.exists()):
         yield
         return
-    place = Path(os.path.realpath(run))
-    lock = place.with_name(f".{place.name}.lock")
+    lock = _lock_of(Path(os.path.realpath(run)))
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ResourceError(f"can't make the run directory {run}: {error.strerror}") from error
     with FileLock(lock):
         yield
+
+
+def _lock_of(run: Path) -> Path:
+    """Return the lock's place: beside the run directory, within one whose parent can't be written.
+
+    Such a one may be a volume that is mounted for the run.
+    """
+    if not run.name or (run.is_dir() and not os.access(run.parent, os.W_OK)):
+        return run / LOCK
+    return run.with_name(f".{run.name}{LOCK}")
 
 
 def _make_folder(run: Path) -> None:
