@@ -53,6 +53,11 @@ def write_trained_prompts(run: Path, digests: Iterable[int]) -> None:
         file.writelines(f"{digest:016x}\n".encode() for digest in sorted(digests))
 
 
+def forget_trained_prompts(run: Path) -> None:
+    """Remove what a run directory says of prompts: those of an earlier run."""
+    (run / _TRAINED).unlink(missing_ok=True)
+
+
 def read_trained_prompts(model: Path) -> frozenset[int] | None:
     """Return the digests of the prompts that a model was trained on; None when nothing says so.
 

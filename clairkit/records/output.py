@@ -24,6 +24,9 @@ from clairkit.records.temporary import (
 
 OutputPath = str | os.PathLike[str]
 
+# How the name of a lock ends; within a folder, it is all of it.
+LOCK = ".lock"
+
 NAME_BYTES = 255
 """The longest name of Linux's and macOS's file systems."""
 
@@ -84,7 +87,7 @@ def check_folder(path: OutputPath, name: str, *, force: bool, remedy: str) -> Pa
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"the {name} is a file", received=str(path), remedy="name a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not force:
+    if folder.is_dir() and any(path.name != LOCK for path in folder.iterdir()) and not force:
         raise UsageError(f"the {name} is not empty", received=str(path), remedy=remedy)
     return folder
 

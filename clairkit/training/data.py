@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,9 +32,13 @@ class TrainingPairs(Dataset[TrainingPair]):
     """The pairs in file order; the reference is filled in once, before training."""
 
     def __init__(
-        self, pairs: Sequence[EncodedPair], sources: Mapping[str, int] | None = None
+        self,
+        pairs: Sequence[EncodedPair],
+        sources: Mapping[str, int] | None = None,
+        prompts: Collection[int] = (),
     ) -> None:
         self.pairs = list(pairs)
+        self.prompts = prompts  # their digests, where the texts are known
         self.sources = dict(sources or {})  # pairs by their `source`, where it is known
         self._edited: dict[int, tuple[Tensor, Tensor]] = {}
         self.reference: list[tuple[Tensor, Tensor]] | None = None

@@ -167,6 +167,47 @@ def check_same_run(config: TrainConfig, run: Path, allowed: Sequence[str] = ()) 
     ]
 
 
+def with_defaults_of_then(resolved: Resolved, run: Path) -> Resolved:
+    """Return the configuration with the defaults that a run began with, where none was given now.
+
+    A default may have changed since; which values were defaults is said beside them in config.yaml.
+
+    Raises:
+        UsageError: as `saved_values`.
+    """
+    config, origins = resolved.config, dict(resolved.origins)
+    before, now = saved_values(run), _values(config.to_dict())
+    written = _origins(run)
+    own = {f.name for f in dataclasses.fields(TrainConfig)} - {"arguments", "model", "pairs"}
+    changed: dict[str, Any] = {}
+    for key, origin in resolved.origins.items():
+        if key == "tokens_per_step" or not origin.startswith("default"):
+            continue
+        if written.get(key, "default").startswith("default") and before.get(key) != now.get(key):
+            changed[key] = before.get(key)
+            origins[key] = "default, from the run that is resumed"
+    arguments = {key: changed[key] for key in changed.keys() - own}
+    kept = dataclasses.replace(
+        config,
+        arguments={**config.arguments, **arguments},
+        **{key: changed[key] for key in changed.keys() & own},
+    )
+    return Resolved(kept, origins)
+
+
+def _origins(run: Path) -> dict[str, str]:
+    """Return what config.yaml says of where its values came from: behind them, or a line above."""
+    origins: dict[str, str] = {}
+    above = ""
+    for line in (run / CONFIG).read_text(encoding="utf-8").splitlines():
+        if line.startswith("# "):
+            above = line[2:]
+        elif line and line[0] not in " -":
+            _, mark, behind = line.rpartition("  # ")
+            origins[line.partition(":")[0]] = behind if mark else above
+    return origins
+
+
 _SCHEDULE = "from here on the learning rate follows the schedule of the new length"
 _PLACE = "the place in the data is counted in steps: pairs may come again, or not in this epoch"
 _FOLLOWS = {

@@ -15,6 +15,7 @@ from transformers import TrainingArguments
 from clairkit.batching import ChatEncoder, EncodedPair, encode_pairs
 from clairkit.errors import DataError, UsageError
 from clairkit.records import Pair
+from clairkit.records.leakage import prompt_digest
 from clairkit.training.argument_checks import checked_arguments
 from clairkit.training.best_metric import greater_is_better
 from clairkit.training.config import TrainConfig
@@ -48,7 +49,8 @@ def as_training_pairs(
         skip_bad=config.skip_bad,
         assistant_only=config.assistant_only_loss,
     )
-    return TrainingPairs(encoded.pairs, encoded.sources)
+    prompts = {prompt_digest(pair) for pair in records}
+    return TrainingPairs(encoded.pairs, encoded.sources, prompts)
 
 
 # Pairs to evaluate on; several sets of them by their names.

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from clairkit.batching import EncodedPairs
 from clairkit.errors import ResourceError
-from clairkit.records.leakage import write_trained_prompts
 from clairkit.records.lock import FileLock
-from clairkit.records.output import check_folder
+from clairkit.records.output import LOCK, check_folder
 from clairkit.training import files
 from clairkit.training.best_metric import check_measured
 from clairkit.training.checkpoints import resume_point, step_of
@@ -76,6 +75,8 @@ def _run_alone(
     started = time.monotonic()
     run = Path(resolved.config.output)
     saved = files.saved_values(run) if resume else None
+    if resume:
+        resolved = files.with_defaults_of_then(resolved, run)
     resolved = settled(resolved, arguments.device.type, saved)
     config = resolved.config
     changes = files.check_same_run(config, run, allowed) if resume else []
@@ -94,7 +95,7 @@ def _run_alone(
         say(f"Warning: {alarm}.")
     _make_folder(run)
     stop = StopOnSignal(say)
-    folder = RunFolder(resolved, train.sources, train.counts, started)
+    folder = RunFolder(resolved, train.sources, train.counts, train.prompts, started)
     with _memory_errors(config):
         trainer = _trainer(folder, tokenizer, train, evaluation, stop, say)
         trainer.first_reference_file = files.reference_file(run) if resume else None
@@ -109,7 +110,6 @@ def _run_alone(
             say(f"Changed: {change}")
     elif trainer.is_world_process_zero():
         folder.clear(say)
-        write_trained_prompts(run, train.prompts)
     trainer.accelerator.wait_for_everyone()
     with _memory_errors(config), stop.listening():
         outcome = trainer.train(
@@ -142,14 +142,23 @@ def _alone(run: Path, *, resume: bool) -> Iterator[None]:
     if not is_first() or (resume and not run.exists()):
         yield
         return
-    place = Path(os.path.realpath(run))
-    lock = place.with_name(f".{place.name}.lock")
+    lock = _lock_of(Path(os.path.realpath(run)))
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ResourceError(f"can't make the run directory {run}: {error.strerror}") from error
     with FileLock(lock):
         yield
+
+
+def _lock_of(run: Path) -> Path:
+    """Return the lock's place: beside the run directory, within one whose parent can't be written.
+
+    Such a one may be a volume that is mounted for the run.
+    """
+    if not run.name or (run.is_dir() and not os.access(run.parent, os.W_OK)):
+        return run / LOCK
+    return run.with_name(f".{run.name}{LOCK}")
 
 
 def _make_folder(run: Path) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from clairkit.records.leakage import forget_trained_prompts, write_trained_prompts
 from clairkit.records.output import atomic_write
 from clairkit.training import files
 from clairkit.training.best_metric import best_model
@@ -61,18 +62,22 @@ class RunFolder:
     """Training pairs by their `source`."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """Of `encode_pairs`."""
+    prompts: Collection[int] = ()
+    """Digests of the training prompts, none where they are not known."""
     started: float = field(default_factory=time.monotonic)
     signal: Callable[[], int | None] = lambda: None
     """The number of the signal that ended the run early."""
 
     @classmethod
-    def from_python(cls, config: TrainConfig, sources: Mapping[str, int]) -> RunFolder:
+    def from_python(
+        cls, config: TrainConfig, sources: Mapping[str, int], prompts: Collection[int]
+    ) -> RunFolder:
         """Return that of a trainer which is made in Python."""
         own = {f.name: f.default for f in fields(TrainConfig)}
         set_there = [name for name, value in own.items() if getattr(config, name) != value]
         origins = dict.fromkeys((*set_there, *config.arguments), "Python")
         derived = {key: origin for key, (_, origin) in config.derived.items()}
-        return cls(Resolved(config, {**derived, **origins}), sources)
+        return cls(Resolved(config, {**derived, **origins}), sources, prompts=prompts)
 
     @property
     def path(self) -> Path:
@@ -85,6 +90,10 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         for name in (files.METRICS, files.CARD, files.PAGE):
             (self.path / name).unlink(missing_ok=True)
+        if self.prompts:
+            write_trained_prompts(self.path, self.prompts)
+        else:
+            forget_trained_prompts(self.path)
         self._write_facts(inputs_of(trainer))
         _write(self.path / files.CONFIG, files.portable_config(self.resolved))
 

@@ -121,7 +121,9 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         self.first_reference_file: Path | None = None  # of the run that is resumed
         self.weights_sha256 = weights_digest(model)
         self.adapter_sha256 = adapter_digest(model)
-        self.folder = folder or RunFolder.from_python(config, train_data.sources)
+        self.folder = folder or RunFolder.from_python(
+            config, train_data.sources, train_data.prompts
+        )
         self._step = StepSize(1, 1, 1)
         self._guarded = False
         self._finite = FiniteGradients()

@@ -23,6 +23,7 @@ from clairkit.training.files import (
     config_text,
     note_changes,
     trim_metrics,
+    with_defaults_of_then,
 )
 
 GIVEN = {"model": "m", "pairs": "p", "output": "run"}
@@ -37,6 +38,41 @@ def run(tmp_path: Path) -> Path:
     (tmp_path / CONFIG).write_text(config_text(resolved("max_steps=4")))
     (tmp_path / RUN).write_text('{"data_sha256": "d"}')
     return tmp_path
+
+
+def edited(run: Path, lines: dict[str, str | None]) -> None:
+    """Put lines in place of those of keys, or take these out."""
+    text = (run / CONFIG).read_text().splitlines()
+    kept = [lines.get(line.partition(":")[0], line) for line in text]
+    (run / CONFIG).write_text("\n".join(line for line in kept if line is not None) + "\n")
+
+
+def test_a_run_goes_on_with_the_defaults_that_it_began_with(tmp_path: Path) -> None:
+    given = ("eval_strategy=steps", "adapter=a", "max_steps=4")
+    now = resolved(*given)
+    (tmp_path / CONFIG).write_text(config_text(now))
+    then = {"logging_steps": "logging_steps: 10  # default", "ref": "ref: base  # default",
+            "learning_rate": "learning_rate: 1.0e-06  # default", "eval_steps": None}  # fmt: skip
+    edited(tmp_path, then)
+
+    kept = with_defaults_of_then(now, tmp_path)
+
+    assert check_same_run(kept.config, tmp_path) == []
+    assert kept.config.ref == "base"
+    arguments = kept.config.arguments
+    assert (arguments["logging_steps"], arguments["learning_rate"]) == (10, 1e-6)
+    assert arguments["eval_steps"] is None  # transformers' default: logging_steps
+    assert kept.origins["logging_steps"] == "default, from the run that is resumed"
+
+
+def test_values_that_were_given_then_or_now_are_compared_still(run: Path) -> None:
+    frozen = resolved("max_steps=4", "freeze=[lm_head*]", "learning_rate=1e-4", "beta=0.5")
+    (run / CONFIG).write_text(config_text(frozen))
+    now = resolved("max_steps=4", "logging_steps=3")
+    with pytest.raises(UsageError) as caught:
+        check_same_run(with_defaults_of_then(now, run).config, run)
+    for key in ("freeze", "learning_rate", "beta", "logging_steps"):
+        assert f"{key}: " in str(caught.value)
 
 
 CHANGES = {

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from clairkit.cli.main import run as run_command
 from clairkit.records import read_pairs, write_pairs
+from clairkit.records.leakage import prompt_digest, read_trained_prompts
 from clairkit.training import PreferenceTrainer, TrainConfig, resolve, run_training
 
 ARGUMENTS = {"max_steps": 3, "save_steps": 1, "use_cpu": True, "learning_rate": 1e-3,
@@ -67,8 +68,23 @@ def test_the_folder_is_that_of_the_command(
     capfd.readouterr()
 
 
-def test_a_resumed_trainer_goes_on_in_its_folder(
+def test_it_says_of_no_other_run_on_what_prompts_it_trained(
     model_folder: Path, pairs: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    trainer = from_python(model_folder, pairs, run)
+    trainer.train()
+    known = read_trained_prompts(run)
+    assert known == {prompt_digest(pair) for pair in read_pairs(str(pairs))}
+    config = TrainConfig(model=str(model_folder), pairs=str(pairs), output=str(run),
+                         arguments=ARGUMENTS)  # fmt: skip
+    encoded = trainer.train_dataset.pairs  # whose texts are not known
+    PreferenceTrainer(trainer.model, make_tokenizer(), config, encoded).train()
+    assert read_trained_prompts(run) is None
+
+
+def test_a_resumed_trainer_goes_on_in_its_folder(
+    model_folder: Path, pairs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from_python(model_folder, pairs, tmp_path / "a").train()
     from_python(model_folder, pairs, tmp_path / "b").train()
@@ -76,6 +92,7 @@ def test_a_resumed_trainer_goes_on_in_its_folder(
     (run / "checkpoint-3" / "optimizer.pt").write_bytes(b"torn")
     again = from_python(model_folder, pairs, run)
     again.train(resume_from_checkpoint=True)  # from checkpoint-2: the newest is damaged
+    assert "do not match" not in capfd.readouterr().err  # logging_steps, a share, and its steps
     steps, undisturbed = ([row for row in rows(r) if "loss" in row] for r in (run, tmp_path / "a"))
     assert steps == undisturbed
 

@@ -14,6 +14,7 @@ from some_pairs import some_pairs
 from clairkit.errors import UsageError
 from clairkit.records import write_pairs
 from clairkit.training import resolve, run_training
+from clairkit.training.run import _alone, _lock_of
 
 HOLD = """
 import sys, time
@@ -57,6 +58,22 @@ def test_the_second_of_two_runs_names_the_first_and_touches_nothing(
     holder.stdout.close()
     assert run_training(resolve(files, SETTINGS)).steps == 1  # a dead holder's lock is free
     assert not list(tmp_path.glob(".run.lock"))
+
+
+def test_a_directory_in_one_that_cannot_be_written_is_locked_within(
+    files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a mounted volume is; root, who runs tests in containers, may write anywhere."""
+    run = tmp_path / "run"
+    run.mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    with _alone(run, resume=False):
+        assert [path.name for path in run.iterdir()] == [".lock"]
+        with pytest.raises(UsageError, match="is working on this output"):
+            run_training(resolve(files, SETTINGS))
+    (run / ".lock").touch()  # of a run that was killed
+    assert run_training(resolve(files, SETTINGS)).steps == 1
+    assert _lock_of(Path("/")) == Path("/.lock")  # a folder without a name
 
 
 def test_a_run_lets_go_of_its_directory_when_it_fails(
