@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import EarlyStoppingCallback, Trainer
+from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
 from clairkit.errors import UsageError
@@ -16,6 +19,20 @@ from clairkit.training.movement import StartOfMovement
 _SETTINGS = ("weight_decay", "betas", "eps")
 # Callbacks whose state decides how a run ends, or what is said of it.
 _RESTORED = (EarlyStoppingCallback, StartOfMovement)
+
+
+@contextmanager
+def _whole_steps(arguments: TrainingArguments, max_steps: int) -> Iterator[None]:
+    """Hold steps that are a share of all steps as numbers of steps, as checkpoints do."""
+    shares = {name: getattr(arguments, f"{name}_steps") for name in ("logging", "eval", "save")}
+    shares = {f"{name}_steps": share for name, share in shares.items() if share and share < 1}
+    for name, share in shares.items():
+        setattr(arguments, name, math.ceil(max_steps * share))
+    try:
+        yield
+    finally:
+        for name, share in shares.items():
+            setattr(arguments, name, share)
 
 
 class ExactResume(Trainer):  # type: ignore[misc]  # transformers is untyped
@@ -29,9 +46,10 @@ class ExactResume(Trainer):  # type: ignore[misc]  # transformers is untyped
         self, max_steps: int, steps_per_epoch: int, epochs: int, checkpoint: str | None, trial: Any
     ) -> tuple[int, int]:
         """Return the epochs and batches to skip; all of them when the last step is done."""
-        skipped: tuple[int, int] = super()._init_training_state(
-            max_steps, steps_per_epoch, epochs, checkpoint, trial
-        )
+        with _whole_steps(self.args, max_steps):  # with these the checkpoint is compared
+            skipped: tuple[int, int] = super()._init_training_state(
+                max_steps, steps_per_epoch, epochs, checkpoint, trial
+            )
         self.state.compute_steps(self.args, max_steps)
         if checkpoint is not None:
             self._restore_best(Path(checkpoint).parent)
