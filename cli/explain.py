@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from clairkit.cli.console import Console, output_options
+from clairkit.errors import UsageError
 
 if TYPE_CHECKING:
     from clairkit.generation.audit.explain import Attempt, Explanation
@@ -39,6 +41,9 @@ def command(
     from clairkit.generation.prices import Prices
 
     console = Console(as_json=as_json, quiet=quiet)
+    if pairs is not None and Path(row_id).exists() and not Path(pairs).exists():
+        raise UsageError("the id comes first", received=f"{row_id} {pairs}",
+                         remedy=f"write clairkit explain {pairs} {row_id}")  # fmt: skip
     known = Prices.load(prices, price)
     found = explain(find_output(pairs), row_id)
     usage = found.usage

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from clairkit.batching.chat_settings import ChatSettings
@@ -95,6 +96,8 @@ def make_model(spec: str, options: ModelOptions | None = None, *, role: str | No
     if not colon or kind not in _KINDS:
         close = get_close_matches(kind, _KINDS, n=1)
         hint = f"did you mean {close[0]}:{rest}? " if close and colon else ""
+        if Path(spec).is_dir():
+            hint = f"did you mean hf:{spec}? "
         remedy = f"{hint}Write hf:ID_OR_PATH, openai:MODEL or python:PACKAGE:FUNCTION"
         raise UsageError("not a model spec", received=spec, remedy=remedy)
     options = options or ModelOptions()

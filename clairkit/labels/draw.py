@@ -22,6 +22,11 @@ _SIDES: tuple[Side, Side] = ("a", "b")
 
 _METHOD = "simple random sampling without replacement"
 _FEWEST = 10
+_LEFT_OUT = {
+    "no_answer": "with an empty answer",
+    "same_answers": "with two equal answers",
+    "names_a_model": "with an answer that names a model",
+}
 """With fewer items there are no checks: a repeat would come while the first is remembered."""
 
 
@@ -92,8 +97,9 @@ def draw(items: Iterable[Item], plan: Plan, gold: Sequence[Item] = (), *, secret
     """
     population, left_out = _population(items)
     if not population:
-        counts = {reason: len(ids) for reason, ids in left_out.items()}
-        raise DataError("no item can be shown to people", received=counts)
+        counts = [f"{len(ids)} {_LEFT_OUT[reason]}" for reason, ids in left_out.items() if ids]
+        raise DataError("no item can be shown to people", received="; ".join(counts) or "0 rows",
+                        remedy="give two different answers that name no model")  # fmt: skip
     size = len(population) if plan.n is None else plan.n
     if not 0 < size <= len(population):
         raise DataError(
@@ -128,7 +134,7 @@ def _population(items: Iterable[Item]) -> tuple[list[Item], dict[str, list[str]]
     """Return the items that can be shown, by id, and the ids of the others by reason."""
     ordered = sorted(items, key=lambda item: item.id)
     models = NamedModels({name for item in ordered for name in item.names})
-    left_out: dict[str, list[str]] = {"no_answer": [], "same_answers": [], "names_a_model": []}
+    left_out: dict[str, list[str]] = {reason: [] for reason in _LEFT_OUT}
     kept = []
     for item in ordered:
         a, b = item.a.strip(), item.b.strip()

@@ -242,10 +242,23 @@ MISTAKES = {
         ("python:script:right", "SystemExit: 0", "__main__"),
         [PAIR],
     ),
+    "a folder without hf:": Mistake(
+        "evaluate FILE --model MODEL --check python:mine:right", 2, ("did you mean hf:",), [PAIR]
+    ),
+    "the file before the id": Mistake(
+        "explain FILE row-1", 2, ("clairkit explain row-1 data.jsonl",), [PAIR]
+    ),
     "no reviser": Mistake(
         "build-pairs FILE -o OUT.jsonl", 2, ("reviser",), [{"prompt": "a", "answer": "b"}]
     ),
     "no target": Mistake(BUILD, 3, ("target",), [{"prompt": "a"}]),
+    "Japanese headers": Mistake(
+        f"{BUILD} --prompt-column 質問",
+        3,
+        ("--target", "`answer`", "not guessed"),
+        "質問,回答\n1+1は？,2です\n",
+        "data.csv",
+    ),
     "a wrong column of answers": Mistake(
         "build-pairs FILE -o OUT.jsonl --method judge-off-policy --judge python:mine:answer "
         "--candidates answer --candidates ansr",
