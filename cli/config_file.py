@@ -51,27 +51,31 @@ def _defaults(file: str, known: dict[str, SectionOption]) -> dict[str, Any]:
         if name in found:
             raise UsageError(f"{file} sets one option twice", received=str(key),
                              remedy="keep one spelling")  # fmt: skip
-        if isinstance(value, dict) and known[name].metavar == "FIELD=JSON":
-            value = [f"{field}={json.dumps(given)}" for field, given in value.items()]
-        found[name] = [value] if known[name].multiple and not isinstance(value, list) else value
+        found[name] = _repeated(value, known[name]) if known[name].multiple else value
     return found
 
 
-def _mapping(file: str) -> dict[Any, Any]:
-    import yaml
+def _repeated(value: Any, option: SectionOption) -> list[Any]:
+    """The texts of an option that may be given several times; JSON is what spells a mapping."""
+    if isinstance(value, dict) and option.metavar == "FIELD=JSON":
+        return [f"{field}={json.dumps(given)}" for field, given in value.items()]
+    given = value if isinstance(value, list) else [value]
+    return [json.dumps(each) if isinstance(each, dict) else each for each in given]
 
+
+def _mapping(file: str) -> dict[Any, Any]:
     from clairkit.errors import DataError
     from clairkit.records.encodings import decoded
+    from clairkit.records.yaml_file import YamlProblem, json_values, load_yaml
 
     try:
         with Path(file).open("rb") as opened:
             text = decoded(file, opened.read(_SIZE_CAP + 1))
-        found = yaml.safe_load(text) if len(text) <= _SIZE_CAP else None
+        found = json_values(load_yaml(text)) if len(text) <= _SIZE_CAP else None
     except OSError as error:
         raise DataError(f"can't be read ({error.strerror})", path=file) from None
-    except (yaml.YAMLError, ValueError) as error:
-        first = str(error).splitlines()[0]
-        raise DataError(f"is no YAML ({first})", path=file) from None
+    except YamlProblem as problem:
+        raise DataError(f"is no YAML ({problem})", path=file) from None
     if not isinstance(found, dict):
         raise DataError("is no YAML mapping of options", path=file,
                         remedy="write lines such as `reviser: openai:gpt-4o`")  # fmt: skip

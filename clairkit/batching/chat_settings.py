@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from clairkit.records import Message
+from clairkit.records.yaml_file import json_values
 
 SpecialTokens = Literal["tokens", "text"]
 SPECIAL_TOKENS: tuple[str, ...] = get_args(SpecialTokens)
@@ -66,7 +67,8 @@ def run_chat_settings(source: str) -> ChatSettings:
 
 def _checked(found: Mapping[str, Any]) -> ChatSettings:
     """Leave out what is no value of its key: the folder may be somebody else's."""
-    kwargs, special = found.get("chat_template_kwargs"), found.get("special_tokens")
+    kwargs = json_values(found.get("chat_template_kwargs"))  # they become a part of keys
+    special = found.get("special_tokens")
     fold = found.get("fold_system")
     return ChatSettings(
         kwargs if isinstance(kwargs, Mapping) else None,

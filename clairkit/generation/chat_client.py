@@ -22,7 +22,7 @@ from clairkit.generation.reasons import HALTED
 from clairkit.generation.request_body import LIMITS, Adaptation
 from clairkit.generation.requests import Control
 from clairkit.generation.retry import Breaker, Limiter, RetryPolicy, next_wait, retry_after
-from clairkit.generation.sampling import Failure, Outcome
+from clairkit.generation.sampling import Failure, Outcome, Reply
 from clairkit.redaction import holds
 
 BODY_CAP = 2_000_000
@@ -213,7 +213,8 @@ class ChatClient:
 
     def _without_secrets(self, outcome: Outcome) -> Outcome:
         """Drop a text that repeats what was sent as key or password: it would be stored."""
-        if not holds(outcome.text, self._sent):
+        thoughts = outcome.thoughts if isinstance(outcome, Reply) else None
+        if not any(holds(text, self._sent) for text in (outcome.text, thoughts or "")):
             return outcome
         return Failure(
             "secret_echoed", "the text holds a key or password that was sent",

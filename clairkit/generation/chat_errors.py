@@ -40,7 +40,7 @@ def read_error(body: Any) -> ServerError:
     """Return what a body says that came with an unsuccessful status."""
     if isinstance(body, list) and len(body) == 1:  # as Gemini sends it
         body = body[0]
-    error = body.get("error", body) if isinstance(body, Mapping) else body
+    error = (body.get("error") or body) if isinstance(body, Mapping) else body
     if not isinstance(error, Mapping):
         return ServerError(excerpt(str(error), 300))
     given = [error.get(name) for name in ("code", "status", "type")]
@@ -66,7 +66,7 @@ def find_error(body: Any) -> ServerError | None:
 
 def error_text(body: Any) -> str:
     """Return the message of an error body, safe to show."""
-    error = body.get("error", body) if isinstance(body, Mapping) else body
+    error = (body.get("error") or body) if isinstance(body, Mapping) else body
     if isinstance(error, Mapping):
         error = error.get("message") or error.get("detail") or error.get("code") or error
     return excerpt(str(error), 300)

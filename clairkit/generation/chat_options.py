@@ -45,11 +45,11 @@ def parse_chat(
 
 
 def _mapping(text: str) -> Mapping[str, Any]:
-    import yaml
+    from clairkit.records.yaml_file import YamlProblem, json_values, load_yaml
 
     try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
+        value = json_values(load_yaml(text))
+    except YamlProblem:
         value = None
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise UsageError("not a mapping of chat template arguments", received=text, remedy=_EXAMPLE)

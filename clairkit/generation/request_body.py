@@ -56,7 +56,7 @@ def check_body(fields: Mapping[str, Any]) -> None:
         if name in _OURS:
             raise UsageError(f"the field {name} of a request is set by clairkit",
                              remedy="leave it out")  # fmt: skip
-        if _SECRET.fullmatch(name):
+        if _SECRET.fullmatch(name) or _holds_secret(fields[name]):
             raise UsageError(f"the field {excerpt(name)} looks like a secret, and fields are kept",
                              remedy="put the key into OPENAI_API_KEY")  # fmt: skip
     try:
@@ -64,6 +64,16 @@ def check_body(fields: Mapping[str, Any]) -> None:
     except (TypeError, ValueError):
         raise UsageError("a field of the request is not JSON", received=excerpt(repr(fields)),
                          remedy="give numbers, texts, lists and mappings") from None  # fmt: skip
+
+
+def _holds_secret(value: Any) -> bool:
+    """Whether a text within a field is named as a secret; a schema may have such names for none."""
+    if isinstance(value, Mapping):
+        return any(
+            (isinstance(each, str) and bool(_SECRET.fullmatch(str(name)))) or _holds_secret(each)
+            for name, each in value.items()
+        )
+    return isinstance(value, list) and any(map(_holds_secret, value))
 
 
 def with_fields(body: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:

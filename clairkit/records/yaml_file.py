@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,15 @@ def load_yaml(text: str) -> Any:
         raise
     except ValueError as error:  # 2024-99-99, 5,000 digits, …
         raise YamlProblem(_plainly(str(error))) from None
+
+
+def json_values(value: Any) -> Any:
+    """Return a value of YAML as JSON has it: dates, which templates and servers take as texts."""
+    if isinstance(value, dict):
+        return {name: json_values(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [json_values(each) for each in value]
+    return value.isoformat() if isinstance(value, date) else value  # a datetime is one, too
 
 
 def read_yaml(path: Path) -> Any:

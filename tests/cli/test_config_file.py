@@ -56,6 +56,9 @@ def test_a_run_that_stops_names_the_file_in_the_command_that_goes_on(
         ("max_edit_share: much\n", 2, "--max-edit-share"),
         ("- reviser\n", 3, "no YAML mapping"),
         ("reviser: [\n", 3, "is no YAML"),
+        (f"body: {'[' * 3000}{']' * 3000}\n", 3, "nested more than"),
+        ("body: {a: &a [1, 2], b: *c}\n", 3, "an alias names nothing"),
+        ("seed: 1\nseed: 2\n", 3, "is there twice"),
     ],
 )
 def test_what_is_wrong_with_a_file(
@@ -70,3 +73,14 @@ def test_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     line = ["build-pairs", "prompts.jsonl", "-o", "pairs.jsonl", "--config", "none.yaml"]
     assert run(line) == 3
     assert "none.yaml: can't be read" in " ".join(capsys.readouterr().err.split())
+
+
+def test_mappings_keep_their_values() -> None:
+    """Dates, null and line breaks, as YAML has them, are what the server and the template get."""
+    text = "reviser: openai:m\nbase-url: http://127.0.0.1:9/v1\nbody: {since: 2024-07-26}\n" \
+           'chat-template-kwargs: {date: 2024-07-26, none: null, text: "a\\nb"}\n'  # fmt: skip
+    assert build(text, "--batch-export", "batch.jsonl") == 0
+    (file,) = Path().glob("batch*.jsonl")
+    body = json.loads(file.read_text().splitlines()[0])["body"]
+    assert body["since"] == "2024-07-26"
+    assert body["chat_template_kwargs"] == {"date": "2024-07-26", "none": None, "text": "a\nb"}

@@ -86,6 +86,14 @@ def test_each_role_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "chat_template_kwargs" not in plain.identity
 
 
+def test_a_date_is_a_text_to_a_template(tmp_path: Path) -> None:
+    """Llama's templates take one; as a part of keys and requests it must be JSON."""
+    dated = {"date_string": "2024-07-26"}
+    assert parse_chat(["{date_string: 2024-07-26}"], ())[""].chat_template_kwargs == dated
+    (tmp_path / "config.yaml").write_text("chat_template_kwargs: {date_string: 2024-07-26}\n")
+    assert HfModel(str(tmp_path)).identity["chat_template_kwargs"] == dated
+
+
 @pytest.mark.parametrize(
     "given", [["7"], ["{"], ["judge={a: 1}"], ["{a: 1}", "{b: 1}"], ["{1: 2}"]]
 )

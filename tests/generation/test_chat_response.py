@@ -118,3 +118,8 @@ def test_the_status_that_an_error_stands_for(error: object, status: int | None) 
     assert found is not None
     assert found.status == status
     assert read_error([{"error": error}]) == found  # as Gemini wraps it
+
+
+@pytest.mark.parametrize("nothing", [None, "", {}])
+def test_a_refusal_with_an_empty_error_is_told_in_its_other_words(nothing: object) -> None:
+    assert read_error({"error": nothing, "message": "too long"}).text == "too long"

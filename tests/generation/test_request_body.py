@@ -15,7 +15,7 @@ from clairkit.errors import ClairError, RemoteError, UsageError
 from clairkit.generation import BuildResult
 from clairkit.generation.chat_errors import read_error
 from clairkit.generation.endpoint import find_endpoint
-from clairkit.generation.request_body import Adaptation, parse_body, with_fields
+from clairkit.generation.request_body import Adaptation, check_body, parse_body, with_fields
 from clairkit.generation.specs import ModelOptions, make_model
 
 Build = Callable[..., BuildResult]
@@ -31,11 +31,16 @@ def test_fields_are_json_or_text() -> None:
 @pytest.mark.parametrize(
     "field",
     ["a", "=1", "messages=[]", "model=x", "stream=true", "n=2", "api_key=x", "x-api-key=x",
-     "password=1", "a=NaN"],
+     "password=1", "a=NaN", 'headers={"Authorization": "Bearer x"}', 'a=[{"api_key": "x"}]'],
 )  # fmt: skip
 def test_fields_that_are_not_the_users_to_set(field: str) -> None:
     with pytest.raises(UsageError):
         parse_body([field])
+
+
+def test_a_schema_may_ask_for_a_password() -> None:
+    schema = {"properties": {"password": {"type": "string"}}, "required": ["password"]}
+    check_body({"response_format": {"json_schema": schema}})
 
 
 def test_fields_take_the_place_of_ours() -> None:

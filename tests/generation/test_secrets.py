@@ -61,6 +61,14 @@ def test_what_a_server_echoes_reaches_no_sink(
     assert held(written) == held(shown) == held(caplog.text) == []
 
 
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_an_echo_in_thoughts_reaches_no_sink(build: Build, tmp_path: Path, field: str) -> None:
+    said = completion("An answer.", **{field: f"I was sent {KEY}."})
+    with serving(lambda _: said) as server:
+        assert build(server.url, rows=1).counts == {"secret_echoed": 1}
+    assert held(files_text(tmp_path)) == []
+
+
 def test_an_echo_does_get_that_far(build: Build, tmp_path: Path) -> None:
     with serving(ECHOES["400"]) as server:
         build(server.url, rows=1)

@@ -21,6 +21,7 @@ _PATIENCE = 10_000  # milliseconds for who reads the journal
 _LEAST = 16  # characters; a shorter text may be anybody's
 _PIECE = 64  # characters; SQLite keeps a long text in several places
 _SQLITE_ENDS = ("", "-journal", "-wal", "-shm")
+_COLUMNS = "SELECT name FROM pragma_table_info('results')"  # an earlier one has no thoughts
 _AGAIN = "nothing is lost: give the same call again"
 
 
@@ -35,10 +36,11 @@ class Texts:
     def __init__(self, database: sqlite3.Connection, rows: Collection[str]) -> None:
         self._ours: set[str] = set()
         self._others: set[str] = set()
+        there = {name for (name,) in database.execute(_COLUMNS)}
+        names = ", ".join(name for name in ("text", "rationale", "thoughts") if name in there)
         for row in rows:
             found = database.execute(
-                "SELECT text, rationale FROM results JOIN asked USING (key, step) WHERE row = ?",
-                (row,),
+                f"SELECT {names} FROM results JOIN asked USING (key, step) WHERE row = ?", (row,)
             )
             self._ours.update(text for texts in found for text in texts if text)
 

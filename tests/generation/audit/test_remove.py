@@ -15,7 +15,9 @@ from clairkit.generation.audit import remove as module
 from clairkit.generation.audit.card import card_path
 from clairkit.generation.audit.files import rows_of
 from clairkit.generation.audit.manifest import quarantine_path, read_manifest
+from clairkit.generation.audit.remains import Texts
 from clairkit.generation.audit.remove import choose_rows, remove
+from clairkit.generation.audit.rowbook import reading
 from clairkit.generation.audit.verify import verify
 from clairkit.generation.journal import Journal, journal_path
 from clairkit.records import PromptRow, write_rows
@@ -223,6 +225,20 @@ def test_files_that_other_modes_wrote_are_named(output: Path) -> None:
     probe = output.with_name("pairs.jsonl.health.cases.jsonl")
     probe.write_text("question 2")
     assert remove(output, ["row-2"]).beside == (str(probe),)
+
+
+def test_a_file_that_holds_thoughts_of_the_person_is_named(output: Path) -> None:
+    thoughts = "thoughts of the second row, which nobody else has"
+    with sqlite3.connect(journal_path(output)) as journal:  # as a fork or a probe was made
+        journal.execute(
+            "UPDATE results SET thoughts = ? WHERE (key, step) IN "
+            "(SELECT key, step FROM asked WHERE row = 'row-2')", (thoughts,)
+        )  # fmt: skip
+    probe = output.with_name("pairs.jsonl.health.cases.jsonl")
+    probe.write_text(json.dumps({"thoughts": thoughts}))
+    with reading(journal_path(output)) as database:
+        assert Texts(database, ["row-2"]).are_in(probe)
+        assert not Texts(database, ["row-4"]).are_in(probe)
 
 
 def test_not_while_a_run_is_at_work(output: Path) -> None:
