@@ -158,8 +158,8 @@ def check_same_run(config: TrainConfig, run: Path, allowed: Sequence[str] = ()) 
     if refused:
         raise UsageError(
             f"{run} was started with another configuration: {'; '.join(refused)}",
-            remedy="resume with the values of then, allow a change with --allow-change KEY, or "
-            "start a new run with another --output",
+            remedy=f"resume with the values of then (--config {run / CONFIG} has them), allow a "
+            "change with --allow-change KEY, or start a new run with another --output",
         )
     return [
         f"{line} ({_FOLLOWS[key]})" if key in _FOLLOWS else line
