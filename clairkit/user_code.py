@@ -152,6 +152,21 @@ def refuse_silent_ends() -> None:
     """
     for end in _ENDS:
         setattr(os, end, _refusal(end, os.getpid(), getattr(os, end)))
+    os.register_at_fork(after_in_child=_let_child_be_ended)
+
+
+def _let_child_be_ended() -> None:
+    """Give a child that code of the user's forked the usual signals.
+
+    It has inherited ours, and with them the descriptor by which they wake the event loop of its
+    parent: a pool that ends its workers would end the run.
+    """
+    if _name.get() is None:
+        return
+    with suppress(ValueError):  # not in a main thread
+        signal.set_wakeup_fd(-1)
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _refusal(end: str, process: int, real: Callable[..., Any]) -> Callable[..., NoReturn]:

@@ -34,6 +34,13 @@ def in_thread(*given):
 def at_exit(*given):
     atexit.register(os._exit, 0); return True
 
+def pool(*given):
+    import multiprocessing, time
+    with multiprocessing.get_context("fork").Pool(1) as workers:
+        better = workers.map(str.upper, ["better."])[0]
+    time.sleep(0.5)  # for the event loop to see what the worker's end has woken it for
+    return better
+
 def leaves(*given): sys.exit(0)
 
 async def in_task(request):
@@ -88,3 +95,11 @@ def test_an_exit_at_import_proves_no_gain(tmp_path: Path) -> None:
                "--check", "python:script:check", "--require-gain")  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
     assert "`python:script:check` tried to end the program (SystemExit: 0)" in done.stderr
+
+
+def test_a_pool_that_ends_its_workers_does_not_end_the_run(tmp_path: Path) -> None:
+    """Its SIGTERM woke the event loop of this process, through a descriptor that they share."""
+    done = run(tmp_path, "build-pairs", "prompts.jsonl", "-o", "pairs.jsonl",
+               "--reviser", "python:user_functions:pool")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["pairs"] == 1
