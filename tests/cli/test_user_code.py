@@ -36,9 +36,10 @@ def at_exit(*given):
 
 def pool(*given):
     import multiprocessing, time
-    with multiprocessing.get_context("fork").Pool(1) as workers:
-        better = workers.map(str.upper, ["better."])[0]
-    time.sleep(0.5)  # for the event loop to see what the worker's end has woken it for
+    for _ in range(8):  # whether a worker hears of its end before it is gone is a race
+        with multiprocessing.get_context("fork").Pool(2) as workers:
+            better = workers.map(str.upper, ["better."])[0]
+    time.sleep(0.3)  # for the event loop to see what it was woken for
     return better
 
 def leaves(*given): sys.exit(0)
