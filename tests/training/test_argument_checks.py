@@ -112,8 +112,9 @@ def test_names_that_are_no_text(capfd: pytest.CaptureFixture[str], tmp_path: Pat
     file = tmp_path / "a\udcff.yaml"
     file.write_text("beta: 0.2\n")
     assert "a\\udcff.yaml" in config_text(resolve(GIVEN, (), str(file)))
-    for key in ("--model", "--pairs", "--output", "--adapter"):
-        flags = {"--model": "m", "--pairs": "p", "--output": "o", key: "x\udcff"}
-        code = run(["train", *(word for pair in flags.items() for word in pair)])
-        assert code == 2
-        assert "is no text" in capfd.readouterr().err
+    for key in ("model", "pairs", "output", "adapter"):
+        with pytest.raises(UsageError, match="is no text"):
+            resolve({"model": "m", "pairs": "p", "output": "o", key: "x\udcff"})
+    code = run(["train", "--model", "m", "--pairs", "x\udcff", "--output", "o"])
+    assert code == 3
+    assert "x\\udcff: no such file" in capfd.readouterr().err

@@ -42,7 +42,7 @@ def test_references_that_are_there(adapter: Path, model_folder: Path, tmp_path: 
 
 @pytest.mark.parametrize(
     ("kind", "message"),
-    [("model", "can't read the configuration"), ("adapter", "can't load the adapter"),
+    [("model", "no such folder"), ("adapter", "no such folder"),
      ("cache", "no such reference cache")],
 )  # fmt: skip
 def test_references_that_are_not(kind: str, message: str, tmp_path: Path) -> None:

@@ -49,7 +49,8 @@ class At(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
 def names(run: Path) -> set[str]:
     """What stands there, but for what the run tells of itself."""
     return {path.name for path in run.iterdir()} - {
-        "config.yaml", "metrics.jsonl", "run.json", "README.md", "training.html"
+        "config.yaml", "metrics.jsonl", "run.json", "README.md", "training.html",
+        "trained_prompts.txt",
     }  # fmt: skip
 
 
