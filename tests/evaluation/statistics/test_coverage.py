@@ -1,7 +1,6 @@
 """How often intervals hold the true value, where it is known because the data were simulated.
 
-`make test` runs few trials; the long tests run a thousand at each size. Figures of a run are in
-docs/log.md.
+`make test` runs few trials; the long tests run a thousand at each size, and print what they find.
 """
 
 from __future__ import annotations
@@ -126,7 +125,10 @@ TRIALS: dict[str, Trial] = {
 def test_intervals_hold_the_truth_as_often_as_they_say(name: str, n: int, kind: str) -> None:
     found = coverage(lambda generator: TRIALS[name](n, kind, generator), 1000)
     print(f"{name}, n = {n}, {kind}: {100 * found:.1f} %")  # noqa: T201 - the figure of the run
-    assert 0.93 <= found <= 0.97
+    # Red where the trials show coverage outside 93 to 97 %: what chance alone may do to a thousand
+    # trials is allowed for, 1.1 points.
+    noise = 1.645 * (0.05 * 0.95 / 1000) ** 0.5
+    assert 0.93 - noise <= found <= 0.97 + noise
 
 
 @pytest.mark.parametrize("name", TRIALS)
