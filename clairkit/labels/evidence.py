@@ -8,25 +8,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import product
 
+from clairkit.evaluation.statistics.e_process import log_e_value
+
 ALPHA = 0.05
 _MOST = 4096
 """More votes than this are no plan for people."""
 
 
-def log_e(wins: float, losses: float) -> float:
-    """Return log E = ln B(1 + w, 1 + l) + (w + l) ln 2, against wins and losses being as likely.
-
-    E is the likelihood under a share drawn evenly from [0, 1] over that under 1/2. It may be looked
-    at after each vote: it ever exceeds 1/alpha in at most alpha of the cases without a preference
-    (Ville's inequality).
-    """
-    beta = math.lgamma(1 + wins) + math.lgamma(1 + losses) - math.lgamma(2 + wins + losses)
-    return beta + (wins + losses) * math.log(2)
-
-
 def is_enough(wins: float, losses: float, alpha: float = ALPHA) -> bool:
     """Say whether a preference is beyond chance, at whatever moment it is looked."""
-    return log_e(wins, losses) >= -math.log(alpha)
+    return log_e_value(wins, losses) >= -math.log(alpha)
 
 
 def decisions_needed(wins: int, losses: int, alpha: float = ALPHA) -> int | None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from clairkit.evaluation.statistics.e_process import log_e_value
 from clairkit.intervals import wilson
 from clairkit.labels.collect import Votes, first_decisions
 from clairkit.labels.evidence import (
@@ -14,7 +15,6 @@ from clairkit.labels.evidence import (
     decisions_needed,
     is_enough,
     least_share,
-    log_e,
     nominal_alpha,
 )
 from clairkit.labels.items import Question
@@ -52,7 +52,7 @@ class Standing:
     @property
     def log_e(self) -> float:
         """The evidence that one side is preferred, as a natural logarithm."""
-        return log_e(self.wins, self.losses)
+        return log_e_value(self.wins, self.losses)
 
     @property
     def e(self) -> float:

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from label_cases import all_rows, item, made_key, row, toward, votes_of
 
+from clairkit.evaluation.statistics.e_process import log_e_value
 from clairkit.labels import Key, Plan, Rater, agreement, assess, collect, draw, weigh
 from clairkit.labels.evidence import (
     decisions_needed,
     is_enough,
     least_share,
-    log_e,
     nominal_alpha,
 )
 from clairkit.labels.key import Shown
@@ -30,7 +30,7 @@ def test_e_is_the_likelihood_under_a_mixture(wins: int, losses: int) -> None:
     steps = 20_000
     shares = [(at + 0.5) / steps for at in range(steps)]
     mixture = math.fsum(p**wins * (1 - p) ** losses for p in shares) / steps
-    assert log_e(wins, losses) == pytest.approx(
+    assert log_e_value(wins, losses) == pytest.approx(
         math.log(mixture * 2.0 ** (wins + losses)), abs=1e-6
     )
 
@@ -38,7 +38,7 @@ def test_e_is_the_likelihood_under_a_mixture(wins: int, losses: int) -> None:
 def test_e_is_fair_without_a_preference() -> None:
     """Its mean over all ways that ten votes can fall is 1."""
     votes = product((0, 1), repeat=10)
-    mean = math.fsum(math.exp(log_e(sum(each), 10 - sum(each))) for each in votes) / 2**10
+    mean = math.fsum(math.exp(log_e_value(sum(each), 10 - sum(each))) for each in votes) / 2**10
     assert mean == pytest.approx(1)
 
 
