@@ -79,18 +79,17 @@ def test_killed_runs_end_as_an_undisturbed_one(rows: int, kills: int, tmp_path: 
         )
     output = tmp_path / "pairs.jsonl"
     chance = random.Random(7)
-    with fast_server(0.02) as server:
+    with fast_server(0.04) as server:
         builds = Builds(prompts, output, server.url)
         try:
             ends = []
             for turn in range(kills):
-                before = server.requests
-                # Every fourth one at its beginning, the others at work, however slow the machine.
-                is_early = turn % 4 == 0
+                # Every fourth one at its beginning, the others after some requests more: counted, not
+                # timed, so that a slow machine kills at work as well.
+                wanted = server.requests + (0 if turn % 4 == 0 else chance.randint(8, 16))
                 ends.append(
                     builds.kill(
-                        chance.uniform(0, 0.08),
-                        lambda seen=before, early=is_early: early or server.requests > seen,
+                        chance.uniform(0, 0.02), lambda until=wanted: server.requests >= until
                     )
                 )
             killed = ends.count(-signal.SIGKILL)
