@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clairkit.bench.kernel_cases import KernelCase
-from clairkit.bench.kernel_problem import Problem
-from clairkit.bench.kernel_variants import Step, Variant, float32_logits, from_logps, plain_logps
+from clairkit.bench.kernels.cases import KernelCase
+from clairkit.bench.kernels.problem import Problem
+from clairkit.bench.kernels.variant import Step, Variant, float32_logits, from_logps, plain_logps
 
 _TRL_TOKENS, _TRL_VOCABULARY = 4096, 32768  # of its tiles, to predict its memory
 

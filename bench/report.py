@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from clairkit.bench.measure import Spread
+from clairkit.bench.measure.timing import Spread
 from clairkit.bench.results import OURS, CaseResult, SpeedUp, VariantResult
 
 SCHEMA = 2

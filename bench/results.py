@@ -6,8 +6,8 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from clairkit.bench.measure import Peak, Spread, first_rounds
-from clairkit.bench.parity import Parity
+from clairkit.bench.measure.timing import Peak, Spread, first_rounds
+from clairkit.bench.step.parity import Parity
 
 Status = Literal["ok", "unchecked", "PARITY FAILED", "OOM", "ERROR"]
 
@@ -45,7 +45,7 @@ class SpeedUp:
 class CaseResult:
     """All variants of one case; all but the base were held against it."""
 
-    case: Any  # a dataclass of clairkit.bench.cases
+    case: Any  # a dataclass of clairkit.bench.step.cases
     results: tuple[VariantResult, ...]
     base_name: str
     gradient_bytes: int = 0  # what every variant has to leave behind; part of its extra memory

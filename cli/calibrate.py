@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clairkit.cli.build_result import PARTIAL, leave_early
-from clairkit.cli.column_options import column_options
-from clairkit.cli.console import Console, output_options
-from clairkit.cli.progress_line import ProgressLine
-from clairkit.cli.sections import SectionCommand
+from clairkit.cli.build_pairs.progress import ProgressLine
+from clairkit.cli.build_pairs.result import PARTIAL, leave_early
+from clairkit.cli.shared.column_options import column_options
+from clairkit.cli.shared.console import Console, output_options
+from clairkit.cli.shared.option_sections import SectionCommand
 
 if TYPE_CHECKING:
     from clairkit.evaluation.calibration import Calibration
@@ -75,7 +75,7 @@ def command(
     on where it stopped; REPORT.journal.sqlite holds every reply.
     """
     from clairkit.evaluation.calibration import calibrate
-    from clairkit.evaluation.labels import read_labels
+    from clairkit.labels.label_files import read_labels
 
     console = Console(as_json=as_json, quiet=quiet)
     line = ProgressLine(console)
@@ -107,8 +107,8 @@ def command(
 def _contenders(flags: Mapping[str, Any]) -> Iterator[Contender]:
     from clairkit.errors import UsageError
     from clairkit.evaluation.contenders import Trial
-    from clairkit.generation.request_body import parse_body
-    from clairkit.generation.specs import ModelOptions, make_model
+    from clairkit.models.server.request_body import parse_body
+    from clairkit.models.specs import ModelOptions, make_model
 
     if not flags["rubrics"] and not flags["templates"]:
         raise UsageError("nothing is named to be compared", remedy="give --rubric or --template")

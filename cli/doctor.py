@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clairkit.cli.console import Console, output_options, width_of
-from clairkit.cli.streams import messages, results
+from clairkit.cli.shared.console import Console, output_options, width_of
+from clairkit.cli.shared.streams import messages, results
 
 if TYPE_CHECKING:
     from clairkit.doctor import Finding

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clairkit.cli.column_options import column_options
-from clairkit.cli.console import Console, output_options
-from clairkit.cli.once_option import once
+from clairkit.cli.shared.column_options import column_options
+from clairkit.cli.shared.console import Console, output_options
+from clairkit.cli.shared.once_option import once
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,10 +121,10 @@ class _Job:
     """The prompts, the check and the sampling that every model of a run shares."""
 
     def __init__(self, check: Any, source: str, flags: dict[str, Any], console: Console) -> None:
-        from clairkit.generation.chat_options import parse_chat
-        from clairkit.generation.request_body import parse_body
-        from clairkit.generation.sampling import Sampling
-        from clairkit.generation.specs import ModelOptions
+        from clairkit.models.sampling import Sampling
+        from clairkit.models.server.chat_options import parse_chat
+        from clairkit.models.server.request_body import parse_body
+        from clairkit.models.specs import ModelOptions
         from clairkit.records import read_prompts
         from clairkit.records.thoughts import parse_marks
 
@@ -171,7 +171,7 @@ class _Job:
 
     def check_specs(self, *specs: str | None) -> None:
         """Refuse a wrong spec before the first model has done its work."""
-        from clairkit.generation.specs import make_model
+        from clairkit.models.specs import make_model
 
         for spec in specs:
             if spec is not None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clairkit.cli.console import Console, output_options
+from clairkit.cli.shared.console import Console, output_options
 from clairkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from clairkit.generation.audit.explain import Attempt, Explanation
-    from clairkit.generation.journal import Usage
+    from clairkit.audit.explain import Attempt, Explanation
+    from clairkit.journal.results import Usage
 
 
 @click.command("explain", short_help="From a pair back to its prompt, replies and edits.")
@@ -36,9 +36,9 @@ def command(
     too, what all of them cost, and what the revision changed. The first digits of an id are
     enough. Without PAIRS, the one output of build-pairs in the current folder is meant.
     """
-    from clairkit.generation.audit.explain import explain
-    from clairkit.generation.audit.files import find_output
-    from clairkit.generation.prices import Prices
+    from clairkit.audit.explain import explain
+    from clairkit.journal.files import find_output
+    from clairkit.journal.prices import Prices
 
     console = Console(as_json=as_json, quiet=quiet)
     if pairs is not None and Path(row_id).exists() and not Path(pairs).exists():
@@ -54,8 +54,8 @@ def command(
 
 def _spent(usage: Mapping[str, Usage], cost: float | None) -> str:
     from clairkit.display import counted
-    from clairkit.generation.journal import Usage
-    from clairkit.generation.prices import dollars
+    from clairkit.journal.prices import dollars
+    from clairkit.journal.results import Usage
 
     spent = sum(usage.values(), Usage())
     price = "no price known" if cost is None else dollars(cost)
@@ -64,7 +64,7 @@ def _spent(usage: Mapping[str, Usage], cost: float | None) -> str:
 
 
 def _lines(found: Explanation) -> Iterator[str]:
-    from clairkit.generation.audit.explain import answer_of
+    from clairkit.journal.pair_origin import answer_of
 
     record = found.record or {}
     yield f"Row {found.row}: {_outcome(found)}"

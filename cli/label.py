@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clairkit.cli.console import Console, output_options
+from clairkit.cli.shared.console import Console, output_options
 
 if TYPE_CHECKING:
     from clairkit.labels import Key, Rater, Votes

@@ -13,27 +13,30 @@ from typing import NoReturn
 import click
 
 from clairkit import __version__
-from clairkit.cli.console import emit, silence
-from clairkit.cli.streams import messages, own_process, results
+from clairkit.cli.shared.console import emit, silence
+from clairkit.cli.shared.streams import messages, own_process, results
 from clairkit.display import printable, redact
 from clairkit.errors import ClairError
 from clairkit.user_code import refuse_silent_ends
 
 # Command -> (module, one-line help). The help stands here so that `clairkit --help` imports none.
 COMMANDS = {
-    "build-pairs": ("build_pairs", "Answers and their minimal revisions, as preference pairs."),
+    "build-pairs": (
+        "build_pairs.command",
+        "Answers and their minimal revisions, as preference pairs.",
+    ),
     "explain": ("explain", "From a pair back to its prompt, replies and edits."),
     "verify": ("verify", "Whether pairs, replies and manifest are as they were made."),
     "merge": ("merge", "Pairs of several shards, with their journals, in one."),
     "remove": ("remove", "Remove one person's rows, and what was made of them."),
-    "score": ("score", "What really differs between the two sides of each pair."),
+    "score": ("score.command", "What really differs between the two sides of each pair."),
     "report": ("report", "One HTML page: what the pairs teach, and each of them."),
     "calibrate": ("calibrate", "Which rubric or template agrees with your labels."),
     "train": ("train", "Train a model on pairs with an anchored loss."),
     "plan": ("plan", "Whether a training run fits, how long it takes, its cost."),
     "evaluate": ("evaluate", "Exactly right answers on held-out prompts, with an interval."),
     "label": ("label", "Ask people, blind: pages for them, and their votes."),
-    "bench": ("bench", "Time and memory, against an independent implementation."),
+    "bench": ("bench.command", "Time and memory, against an independent implementation."),
     "doctor": ("doctor", "What this machine offers, and what is missing."),
     "quickstart": ("quickstart", "The whole road on a small model that ships inside."),
 }

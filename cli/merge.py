@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from clairkit.cli.console import Console, output_options
+from clairkit.cli.shared.console import Console, output_options
 
 
 @click.command("merge", short_help="Pairs of several shards, with their journals, in one.")
@@ -23,10 +23,10 @@ def command(parts: tuple[str, ...], output: str, force: bool, as_json: bool, qui
     a single part this makes a copy, in another form when the suffix says so: .jsonl, .jsonl.gz,
     .parquet, or a datasets folder.
     """
+    from clairkit.audit.merge import merge
     from clairkit.display import counted
-    from clairkit.generation.audit.files import find_output
-    from clairkit.generation.audit.merge import merge
-    from clairkit.generation.reasons import reason
+    from clairkit.journal.files import find_output
+    from clairkit.models.reasons import reason
 
     console = Console(as_json=as_json, quiet=quiet)
     done = merge([find_output(part) for part in parts], Path(output), force=force)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clairkit.cli.column_options import config_column_options
 from clairkit.cli.config_command import ConfigCommand
-from clairkit.cli.console import Console, output_options
-from clairkit.cli.once_option import once
+from clairkit.cli.shared.column_options import config_column_options
+from clairkit.cli.shared.console import Console, output_options
+from clairkit.cli.shared.once_option import once
 
 if TYPE_CHECKING:
     from clairkit.planning.estimate import Plan, Range

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clairkit.cli.console import Console, output_options
+from clairkit.cli.shared.console import Console, output_options
 
 if TYPE_CHECKING:
-    from clairkit.quickstart.run import Outcome
+    from clairkit.quickstart.outcome import Outcome
 
 
 @click.command("quickstart", short_help="The whole road on a small model that ships inside.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from clairkit.cli.console import Console, output_options
+from clairkit.cli.shared.console import Console, output_options
 
 _SHOWN = 10  # ids of a dry run
 
@@ -43,10 +43,10 @@ def command(
     was cut short is finished by the same call. Exit code 0: nothing holds their texts any more; 4
     or 5: what still does is named.
     """
+    from clairkit.audit.remove import choose_rows, remove, requests_of
     from clairkit.display import counted
     from clairkit.errors import PartialError
-    from clairkit.generation.audit.files import find_output
-    from clairkit.generation.audit.remove import choose_rows, remove, requests_of
+    from clairkit.journal.files import find_output
 
     console = Console(as_json=as_json, quiet=quiet)
     output = find_output(pairs)

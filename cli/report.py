@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clairkit.cli.column_options import column_options
-from clairkit.cli.console import Console, output_options
+from clairkit.cli.shared.column_options import column_options
+from clairkit.cli.shared.console import Console, output_options
 
 if TYPE_CHECKING:
     from clairkit.records import ColumnChoice

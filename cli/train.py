@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
-from clairkit.cli.column_options import config_column_options
 from clairkit.cli.config_command import ConfigCommand
-from clairkit.cli.console import Console, output_options
-from clairkit.cli.once_option import once
+from clairkit.cli.shared.column_options import config_column_options
+from clairkit.cli.shared.console import Console, output_options
+from clairkit.cli.shared.once_option import once
 
 
 @click.command(
@@ -97,7 +97,7 @@ def command(
     if (said := resolved.config.loss) != (given := (flags["loss"] or said)):
         _say_alias(console, given, said)
     if print_config:
-        from clairkit.training.files import config_text
+        from clairkit.training.run_directory.files import config_text
 
         console.show(config_text(resolved).rstrip())
         console.result(resolved.config.to_dict())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from clairkit.cli.console import Console, output_options
+from clairkit.cli.shared.console import Console, output_options
 
 
 @click.command("verify", short_help="Whether pairs, replies and manifest are as they were made.")
@@ -21,9 +21,9 @@ def command(pairs: str | None, head: str | None, as_json: bool, quiet: bool) -> 
     current folder is meant. Exit code 3 when something does not hold, 4 when all that does not is
     a removal that was cut short.
     """
+    from clairkit.audit.verify import verify
     from clairkit.errors import DataError, PartialError
-    from clairkit.generation.audit.files import find_output
-    from clairkit.generation.audit.verify import verify
+    from clairkit.journal.files import find_output
 
     console = Console(as_json=as_json, quiet=quiet)
     output = find_output(pairs)

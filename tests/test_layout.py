@@ -2,68 +2,24 @@
 
 from __future__ import annotations
 
-import ast
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from house import COMMON, ROOMS, ROOT, circles, imported, room_of, sources, upward_imports
 
-ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = {"clairkit", "kernels", "cli", "bench", "tests", "docs"}
 FILES = {
     "pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile",
     "constraints.txt",
 }  # fmt: skip
 
-# Source folder -> import name, as pyproject.toml maps them.
-HOMES = {"clairkit": "clairkit", "kernels/ops": "clairkit.kernels", "cli": "clairkit.cli",
-         "bench": "clairkit.bench"}  # fmt: skip
-
-# A module may import its own package and those named here. cli and bench stand above all.
-_BASE = {"errors", "display", "records"}
-ALLOWED = {
-    "": set(),  # clairkit/__init__.py
-    "errors": set(),
-    "redaction": set(),
-    "display": {"redaction"},
-    "intervals": {"errors"},
-    "user_code": {"errors", "display"},
-    "hub_access": {"errors"},
-    "extras": set(),
-    "records": {"errors", "display", "hub_access"},
-    "kernels": set(),
-    "losses": {"errors"},
-    "batching": {*_BASE, "scoring"},
-    "charts": {"display"},
-    "scoring": {*_BASE, "hub_access"},
-    "generation": {
-        *_BASE, "batching", "extras", "hub_access", "intervals", "redaction", "scoring",
-        "user_code",
-    },
-    "training": {
-        *_BASE, "batching", "charts", "extras", "hub_access", "kernels", "losses", "scoring",
-    },
-    "evaluation": {*_BASE, "batching", "generation", "intervals", "scoring", "user_code"},
-    "report": {*_BASE, "scoring", "charts", "generation", "training"},
-    "labels": {*_BASE, "evaluation", "intervals", "report"},
-    "integrations": {"errors", "extras", "batching", "losses", "kernels", "training"},
-    "doctor": {"errors", "display", "extras", "kernels"},
-    "planning": {*_BASE, "batching", "losses", "kernels", "training"},
-    "quickstart": {*_BASE, "batching", "generation", "scoring", "losses", "training", "evaluation"},
-}  # fmt: skip
 MAX_LINES = 400
-
-
-def sources() -> Iterator[tuple[Path, str]]:
-    """Every source file with its import name."""
-    for folder, package in HOMES.items():
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            parts = path.relative_to(ROOT / folder).with_suffix("").parts
-            name = ".".join((package, *parts)).removesuffix(".__init__")
-            yield path, name
+MAX_FILES = 25
+MAX_ROOM_LINES = 7500
 
 
 def tracked(*patterns: str) -> list[Path]:
@@ -73,20 +29,6 @@ def tracked(*patterns: str) -> list[Path]:
         cwd=ROOT, check=True, capture_output=True, text=True,
     )  # fmt: skip
     return [ROOT / line for line in listed.stdout.splitlines() if (ROOT / line).is_file()]
-
-
-def imported(path: Path) -> set[str]:
-    """Every clairkit module that a file names in an import, at any depth."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            assert node.module is not None
-            # `from clairkit import records` names a package by its alias
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name for name in names if name.split(".")[0] == "clairkit"}
 
 
 def test_top_level_names() -> None:
@@ -110,29 +52,55 @@ def test_every_package_folder_is_listed_for_installing() -> None:
     assert listed == found
 
 
-def test_import_directions() -> None:
-    wrong = []
-    for path, name in sources():
-        own = name.split(".")[1] if "." in name else ""
-        for target in imported(path):
-            parts = target.split(".")
-            package = (
-                parts[1] if len(parts) > 1 and parts[1] in ALLOWED | {"cli": 0, "bench": 0} else ""
-            )
-            if package in ("", own) or own in ("cli", "bench"):
-                continue
-            if package not in ALLOWED[own]:
-                wrong.append(f"{path.relative_to(ROOT)} imports {target}")
-    assert not wrong
+def import_graph() -> dict[str, set[str]]:
+    """Module -> the names that it imports."""
+    return {name: imported(path) for path, name in sources()}
 
 
-def test_only_the_command_line_imports_the_command_line() -> None:
+def test_every_room_has_a_key_and_imports_rooms_below_it_alone() -> None:
+    found = {room_of(name) or name for _, name in sources()} - {"clairkit", "cli", "bench"}
+    assert found == set(ROOMS)
+    order = list(ROOMS)
+    for name, room in ROOMS.items():
+        below = set(order[order.index(name) + 1 :])
+        assert room.imports <= below, name
+        assert not room.imports & COMMON, f"{name}: the common rooms need no key"
+
+
+def test_no_import_leads_upward() -> None:
+    assert not upward_imports(import_graph())
+
+
+def test_no_circle_of_files() -> None:
+    assert not circles(import_graph())
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "is_upward", "is_circle"),
+    [
+        ("clairkit.kernels.tiles", "clairkit.errors.UsageError", True, False),
+        ("clairkit.training.config", "clairkit.training.trainer.PreferenceTrainer", False, True),
+        ("clairkit.errors", "clairkit.user_code.refuse_silent_ends", True, True),
+        ("clairkit.bench.peers", "clairkit.cli.main.run", True, False),
+        ("clairkit.generation.engine", "clairkit.bench.results", True, False),
+    ],
+)
+def test_a_planted_import_is_found(
+    module: str, name: str, is_upward: bool, is_circle: bool
+) -> None:
+    graph = import_graph()
+    graph[module] = graph[module] | {name}
+    assert bool(upward_imports(graph)) is is_upward
+    assert bool(circles(graph)) is is_circle
+
+
+def test_no_folder_and_no_package_grows_too_large() -> None:
+    files = Counter(path.parent for path, _ in sources())
+    assert not {folder: count for folder, count in files.items() if count > MAX_FILES}
+    lines: Counter[str] = Counter()
     for path, name in sources():
-        own = name.split(".")[1] if "." in name else ""
-        for target in imported(path):
-            package = [*target.split("."), ""][1]
-            assert not (package == "cli" and own != "cli"), path
-            assert not (package == "bench" and own not in ("bench", "cli")), path
+        lines[room_of(name)] += len(path.read_text(encoding="utf-8").splitlines())
+    assert not {room: count for room, count in lines.items() if count > MAX_ROOM_LINES}
 
 
 def test_files_can_be_read_in_one_sitting() -> None:

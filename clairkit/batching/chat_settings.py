@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from clairkit.records import Message
-from clairkit.records.yaml_file import json_values
+from clairkit.records.formats.yaml_file import json_values
 
 SpecialTokens = Literal["tokens", "text"]
 SPECIAL_TOKENS: tuple[str, ...] = get_args(SpecialTokens)

@@ -26,7 +26,7 @@ class Part(TypedDict):
     """One forward's worth of a batch."""
 
     model: dict[str, Any]
-    """What the model's extended forward takes, see `clairkit.training.head.attach_logps`."""
+    """What the model's extended forward takes, see `clairkit.logprobs.head.attach_logps`."""
     side_index: Tensor
     """[S] int64: where in the flattened log-probs each response token lies, sequence after
     sequence: chosen of each pair, then rejected of each pair."""

@@ -1,8 +1,8 @@
 """Held-out evaluation: answers checked by program, proportions with honest intervals."""
 
-from clairkit.evaluation.asking import Answerer
+from clairkit.evaluation.answering import Answerer
 from clairkit.evaluation.checks import Check, load_check, score_answer
-from clairkit.evaluation.station import AnswerRow, Evaluation, compare, evaluate, score_change
+from clairkit.evaluation.evaluate import AnswerRow, Evaluation, compare, evaluate, score_change
 from clairkit.evaluation.wording import score_sentence, sentence
 from clairkit.intervals import Difference, Interval, paired_difference, wilson
 

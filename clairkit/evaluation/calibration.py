@@ -11,15 +11,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from clairkit.engine.driver import run_works
+from clairkit.engine.progress import ProgressHook
+from clairkit.engine.replay import Open, replay
 from clairkit.errors import ClairError, DataError, EvidenceError, UsageError
 from clairkit.evaluation.agreement import Cases, choose
 from clairkit.evaluation.choice import Choice
 from clairkit.evaluation.contenders import Contender
-from clairkit.evaluation.labels import Label
-from clairkit.generation.control import Control
-from clairkit.generation.driver import Open, replay, run_works
-from clairkit.generation.journal import Journal, Usage, journal_path
-from clairkit.generation.progress import ProgressHook
+from clairkit.journal.results import Journal, Usage, journal_path
+from clairkit.labels.label_files import Label
+from clairkit.models.budget import Control
 from clairkit.records import atomic_write, check_output
 
 _SETTINGS = {"command": "calibrate"}

@@ -11,16 +11,16 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from clairkit.engine.program import Call
 from clairkit.errors import UsageError
-from clairkit.evaluation.labels import Label
-from clairkit.generation.journal import Recorded
-from clairkit.generation.judge import Judge
-from clairkit.generation.parser import same_text
-from clairkit.generation.program import Call
-from clairkit.generation.requests import Model
-from clairkit.generation.revise import ReviseSettings, revise
-from clairkit.generation.rubrics import load_rubric
-from clairkit.generation.sampling import Failure, Sampling
+from clairkit.generation.revision.parser import same_text
+from clairkit.generation.revision.revise import ReviseSettings, revise
+from clairkit.journal.results import Recorded
+from clairkit.judging.judge import Judge
+from clairkit.judging.rubrics import load_rubric
+from clairkit.labels.label_files import Label
+from clairkit.models.requests import Model
+from clairkit.models.sampling import Failure, Sampling
 from clairkit.scoring import score_pair
 
 Scoring = Generator[Sequence[Call], Sequence[Recorded], float | None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clairkit.evaluation.station import Evaluation
+from clairkit.evaluation.evaluate import Evaluation
 from clairkit.intervals import Difference, Interval
 
 _VERDICTS = {

@@ -2,11 +2,11 @@
 
 from clairkit.generation.engine import BuildResult, BuildSettings, build_pairs
 from clairkit.generation.gates import GatePolicy
-from clairkit.generation.prices import Price, Prices
-from clairkit.generation.requests import AnswerRequest, JudgeRequest, ReviseRequest
-from clairkit.generation.revise import ReviseSettings
-from clairkit.generation.sampling import Failure, Reply, Sampling
-from clairkit.generation.specs import ModelOptions
+from clairkit.generation.revision.revise import ReviseSettings
+from clairkit.journal.prices import Price, Prices
+from clairkit.models.requests import AnswerRequest, JudgeRequest, ReviseRequest
+from clairkit.models.sampling import Failure, Reply, Sampling
+from clairkit.models.specs import ModelOptions
 
 __all__ = [
     "AnswerRequest",

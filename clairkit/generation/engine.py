@@ -11,23 +11,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from clairkit.engine.driver import run_works
+from clairkit.engine.output_path import output_path
+from clairkit.engine.program import Method
+from clairkit.engine.progress import ProgressHook
+from clairkit.engine.replay import trace
 from clairkit.errors import DataError, UsageError
-from clairkit.generation.audit.manifest import check_sealed
-from clairkit.generation.audit.rowbook import kept_rows
-from clairkit.generation.control import Control, Spent
-from clairkit.generation.driver import run_works, trace
-from clairkit.generation.endpoint import key_variable
 from clairkit.generation.export import BuildResult, export
-from clairkit.generation.journal import Journal
 from clairkit.generation.methods import check_row, make_method, needs_answers
-from clairkit.generation.places import output_path
-from clairkit.generation.prices import Prices
-from clairkit.generation.program import Method
-from clairkit.generation.progress import ProgressHook
-from clairkit.generation.requests import Model
 from clairkit.generation.settings import BuildSettings
-from clairkit.generation.shards import Shard
-from clairkit.generation.specs import make_model
+from clairkit.journal.manifest import check_sealed
+from clairkit.journal.prices import Prices
+from clairkit.journal.results import Journal
+from clairkit.journal.row_index import kept_rows
+from clairkit.journal.shards import Shard
+from clairkit.models.budget import Control, Spent
+from clairkit.models.requests import Model
+from clairkit.models.server.endpoint import key_variable
+from clairkit.models.specs import make_model
 from clairkit.records import PromptRow, read_prompts
 from clairkit.records.stream import RowStream
 

@@ -10,18 +10,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from clairkit.engine.program import Call, Method, Quarantined
+from clairkit.engine.replay import Open, trace
 from clairkit.errors import ClairError
-from clairkit.generation.audit.explain import answer_of
-from clairkit.generation.audit.manifest import quarantine_path, seal
-from clairkit.generation.audit.rowbook import RowBook
-from clairkit.generation.control import Control
-from clairkit.generation.driver import Open, trace
-from clairkit.generation.journal import Journal, Recorded
-from clairkit.generation.prices import Prices
-from clairkit.generation.program import Call, Method, Quarantined
-from clairkit.generation.reasons import SAME_AS, reason
-from clairkit.generation.sampling import Failure
 from clairkit.generation.spool import Spool
+from clairkit.journal.manifest import quarantine_path, seal
+from clairkit.journal.pair_origin import answer_of
+from clairkit.journal.prices import Prices
+from clairkit.journal.results import Journal, Recorded
+from clairkit.journal.row_index import RowBook
+from clairkit.models.budget import Control
+from clairkit.models.reasons import SAME_AS, reason
+from clairkit.models.sampling import Failure
 from clairkit.records import Pair, PromptRow, write_pairs, write_rows
 
 RowResult = Pair | Quarantined | Open

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from clairkit.errors import UsageError
-from clairkit.generation.revise import ReviseSettings
-from clairkit.generation.sampling import Sampling
-from clairkit.generation.specs import ModelOptions
-from clairkit.generation.templates import Template
+from clairkit.generation.revision.revise import ReviseSettings
+from clairkit.generation.revision.templates import Template
+from clairkit.models.sampling import Sampling
+from clairkit.models.specs import ModelOptions
 
 if TYPE_CHECKING:
     from clairkit.generation.gates import GatePolicy
-    from clairkit.generation.prices import Prices
+    from clairkit.journal.prices import Prices
 
 
 @dataclass(frozen=True)

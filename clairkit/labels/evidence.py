@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import product
 
-from clairkit.evaluation.statistics.e_process import log_e_value
+from clairkit.statistics.e_process import log_e_value
 
 ALPHA = 0.05
 _MOST = 4096

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from clairkit.evaluation.labels import Label, read_labels
+from clairkit.labels.label_files import Label, read_labels
 from clairkit.records import Message, RowStream
 from clairkit.records.faults import RowFault
 from clairkit.records.forms import to_pair, to_prompt

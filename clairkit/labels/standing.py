@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clairkit.evaluation.statistics.e_process import log_e_value
 from clairkit.intervals import wilson
 from clairkit.labels.collect import Votes, first_decisions
 from clairkit.labels.evidence import (
@@ -18,6 +17,7 @@ from clairkit.labels.evidence import (
     nominal_alpha,
 )
 from clairkit.labels.items import Question
+from clairkit.statistics.e_process import log_e_value
 
 _SIDES = {"better": ("a", "b"), "accept": ("accept", "reject")}
 _FEWEST_LABELS = 20

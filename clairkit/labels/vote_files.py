@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from clairkit.errors import DataError
-from clairkit.records.encoding_guess import candidates, is_sure
+from clairkit.records.formats.encoding_guess import candidates, is_sure
 
 _MARK = "clairkit votes"
 _AS_SAVED = "ask for the file as the page saved it"

@@ -93,8 +93,8 @@ def make_plan(request: Request, say: Callable[[str], None] = lambda text: None) 
     """
     from clairkit.planning.work import pairs_of_lengths
     from clairkit.training.config_sources import resolve
-    from clairkit.training.early import check_early
     from clairkit.training.models import load_settings, load_tokenizer
+    from clairkit.training.preflight import check_early
     from clairkit.training.reading import read_run_pairs
 
     flags = {"output": "run", **request.flags}  # nothing is written

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from clairkit.logprobs.head import attach_logps, base_causal_lm
+from clairkit.logprobs.packing_check import packing_of
 from clairkit.planning.estimate import Range, Rate
 from clairkit.planning.simulate import simulate_step
 from clairkit.planning.work import Work, pairs_of_lengths, work_of
 from clairkit.training.config import TrainConfig
-from clairkit.training.head import attach_logps, base_causal_lm
-from clairkit.training.packing import packing_of
 from clairkit.training.preparation import prepare_model
 
 _LAYERS = 2

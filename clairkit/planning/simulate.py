@@ -13,13 +13,13 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from clairkit.batching.collate import Form, Part
 from clairkit.errors import UsageError
+from clairkit.logprobs.head import base_causal_lm
+from clairkit.logprobs.packed_attention import no_mask, packed_implementation
 from clairkit.planning.head import HeadPlan, head_logps
 from clairkit.planning.model import build_model, four_bit_saving, make_optimizer, to_fake
 from clairkit.planning.trace import MemoryTrace
 from clairkit.planning.work import Work
 from clairkit.training.config import TrainConfig
-from clairkit.training.head import base_causal_lm
-from clairkit.training.packed import no_mask, packed_implementation
 from clairkit.training.preparation import training_arguments
 
 WEIGHTS, GRADIENTS, OPTIMIZER = "weights", "gradients", "optimizer"

@@ -12,7 +12,7 @@ from clairkit.batching import EncodedPair
 from clairkit.batching.collate import Form, PairCollator, Part
 from clairkit.errors import UsageError
 from clairkit.training.config import TrainConfig
-from clairkit.training.early import step_tokens
+from clairkit.training.preflight import step_tokens
 
 # Batches that are looked at for the largest part; a longer run sees no much larger one.
 _BATCHES = 2000

@@ -9,7 +9,7 @@ from clairkit.evaluation import Difference, Evaluation, compare
 from clairkit.evaluation.wording import percent, points
 
 if TYPE_CHECKING:
-    from clairkit.quickstart.run import Outcome
+    from clairkit.quickstart.outcome import Outcome
     from clairkit.quickstart.stations import Skills
 
 _PARTS = {

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from clairkit.evaluation import Evaluation, compare
 from clairkit.evaluation.wording import percent
 from clairkit.quickstart import stations
+from clairkit.quickstart.outcome import Outcome
 from clairkit.quickstart.report import interval_text
-from clairkit.quickstart.stations import Plan, Say, Skills, evaluation_facts
+from clairkit.quickstart.stations import Plan, Say, Skills
 from clairkit.records.output import check_folder
 from clairkit.scoring import summarise
 
@@ -24,34 +23,6 @@ if TYPE_CHECKING:
     from clairkit.training import TrainResult
 
 SUMMARY = "summary.json"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a quickstart did and measured."""
-
-    folder: Path
-    plan: Plan
-    pairs: int
-    before: Skills
-    after: Skills
-    training: Mapping[str, Any]
-    seconds: float
-    peak_memory_mb: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Return every figure, as `summary.json` holds them."""
-        return {
-            "output": str(self.folder),
-            "plan": asdict(self.plan),
-            "pairs": self.pairs,
-            "kpi": _facts(self.before.bills, self.after.bills),
-            "guard": _facts(self.before.sums, self.after.sums),
-            "parts": {"before": self.before.parts(), "after": self.after.parts()},
-            "training": dict(self.training),
-            "seconds": round(self.seconds, 1),
-            "peak_memory_mb": self.peak_memory_mb,
-        }
 
 
 @contextmanager
@@ -162,11 +133,3 @@ def _folder(output: str | Path, *, force: bool) -> Path:
     folder = check_folder(output, "output folder", force=force, remedy=remedy)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def _facts(before: Evaluation, after: Evaluation) -> dict[str, Any]:
-    return {
-        "before": evaluation_facts(before),
-        "after": evaluation_facts(after),
-        "change": asdict(compare(before, after)),
-    }

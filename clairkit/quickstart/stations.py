@@ -101,7 +101,7 @@ def write_prompts(plan: Plan, folder: Path, *, force: bool = False) -> None:
 def measure(plan: Plan, folder: Path, model: str) -> Skills:
     """Ask a model the held-out prompts, sampled as deployed; seeds come from plan and row."""
     from clairkit.evaluation import evaluate
-    from clairkit.generation.local import LocalModel
+    from clairkit.models.local import LocalModel
     from clairkit.records import read_prompts
 
     local = LocalModel.load(model, device="cpu", batch_size=BATCH_ROWS)

@@ -8,8 +8,8 @@ from typing import Any
 
 from clairkit.records.columns import listed, together
 from clairkit.records.faults import RowFault
+from clairkit.records.formats.strict_json import is_empty
 from clairkit.records.messages import kind_of, text_of, turns_of
-from clairkit.records.strict_json import is_empty
 
 
 @dataclass(frozen=True)

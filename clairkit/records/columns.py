@@ -7,8 +7,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from clairkit.records.faults import RowFault
+from clairkit.records.formats.strict_json import is_empty
 from clairkit.records.messages import kind_of, text_of
-from clairkit.records.strict_json import is_empty
 
 PAIR_FORMS = "prompt, chosen, rejected · chosen, rejected · task, student_solution, revision"
 ONE_SIDED_FORMS = "prompt, chosen · prompt, rejected · prompt, completion, label"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clairkit.records.faults import RowFault
-from clairkit.records.strict_json import STRICT, check_depth, is_empty, too_deep
+from clairkit.records.formats.strict_json import STRICT, check_depth, is_empty, too_deep
 
 _MESSAGES = re.compile(r'\s*\[\s*\{\s*"(role|content|from|value)"\s*:')
 _REPR = re.compile(r"\s*\[\s*\{\s*'(?:role|content|from|value)'\s*:")

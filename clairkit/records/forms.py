@@ -20,6 +20,7 @@ from clairkit.records.columns import (
 )
 from clairkit.records.faults import RowFault
 from clairkit.records.foreign_messages import opened
+from clairkit.records.formats.strict_json import is_empty
 from clairkit.records.implicit import is_transcript, split_messages, split_texts
 from clairkit.records.messages import (
     Messages,
@@ -30,7 +31,6 @@ from clairkit.records.messages import (
     turns_of,
 )
 from clairkit.records.schema import SOURCES, Pair, PromptRow
-from clairkit.records.strict_json import is_empty
 
 _DISTILABEL = ("task", "student_solution", "revision")
 _OPENAI = ("input", "preferred_output", "non_preferred_output")

@@ -8,8 +8,8 @@ from typing import Any
 from clairkit.display import excerpt
 from clairkit.errors import DataError, RemoteError
 from clairkit.hub_access import check_hub_answers
-from clairkit.records.arrow_rows import only_split, plain_row
 from clairkit.records.faults import Located
+from clairkit.records.formats.arrow_rows import only_split, plain_row
 from clairkit.records.source import Source
 
 

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, cast
 
 from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
+from clairkit.records.formats.strict_json import dump_line
 from clairkit.records.output import (
     NAME_BYTES,
     OutputPath,
@@ -20,7 +21,6 @@ from clairkit.records.output import (
     safe_child,
 )
 from clairkit.records.schema import Pair
-from clairkit.records.strict_json import dump_line
 
 __all__ = [
     "atomic_write",

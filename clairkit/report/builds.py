@@ -19,7 +19,7 @@ def build_section(build: Build, words: Language) -> str:
 
 
 def _funnel(build: Build, words: Language) -> str:
-    from clairkit.generation.reasons import reason
+    from clairkit.models.reasons import reason
 
     entry = build.entry
     counts: Mapping[str, int] = entry.get("counts") or {each.code: each.count for each in

@@ -125,7 +125,7 @@ def _is_run(path: Path) -> bool:
 
 
 def _run(path: Path) -> Run:
-    # Not by `clairkit.training.files`, which brings transformers: seconds for two small files.
+    # Not by `training.run_directory.files`, which brings transformers: seconds for two files.
     metrics, facts = path / _METRICS, path / _RUN
     if not metrics.exists():
         raise DataError("the run has no metrics", path=metrics,
@@ -140,8 +140,8 @@ def _run(path: Path) -> Run:
 
 
 def _builds(path: Path) -> list[Build]:
-    from clairkit.generation.audit.files import rows_of
-    from clairkit.generation.audit.manifest import (
+    from clairkit.journal.files import rows_of
+    from clairkit.journal.manifest import (
         chain_problem,
         manifest_path,
         quarantine_path,

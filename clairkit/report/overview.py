@@ -16,8 +16,8 @@ from clairkit.report.language import Language
 from clairkit.scoring.summary import percentile
 
 if TYPE_CHECKING:
-    from clairkit.training.diagnosis import Finding
-    from clairkit.training.diagnosis.facts import Severity
+    from clairkit.runs.diagnosis import Finding
+    from clairkit.runs.diagnosis.facts import Severity
 
 # Which figures are drawn, the most telling first; at most so many. Contrastiveness has its parts
 # beside it.
@@ -141,8 +141,8 @@ def _sources(entries: Sequence[Entry], words: Language) -> str:
 
 
 def _run(run: Run, index: int, words: Language) -> str:
-    from clairkit.training.diagnosis import Diagnosis
-    from clairkit.training.plots import run_section
+    from clairkit.runs.curves import run_section
+    from clairkit.runs.diagnosis import Diagnosis
 
     told = run.facts.get("diagnosis") or {}
     findings = [_finding(item) for item in told.get("findings", ())]
@@ -158,7 +158,7 @@ def _run(run: Run, index: int, words: Language) -> str:
 
 def _finding(item: Mapping[str, Any]) -> Finding:
     """A finding of `run.json`; its level picks a style, so it has to be one that there is."""
-    from clairkit.training.diagnosis import Finding
+    from clairkit.runs.diagnosis import Finding
 
     level = item.get("level")
     text = {key: str(item.get(key, "")) for key in ("kind", "title", "text")}

@@ -113,4 +113,4 @@ PHRASES: dict[str, str] = {}
 """English texts of other modules -> this language; none to translate here."""
 
 REASONS: dict[str, str] = {}
-"""Why a row became no pair, by code: `clairkit.generation.reasons` says it in English."""
+"""Why a row became no pair, by code: `clairkit.models.reasons` says it in English."""

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from clairkit.training.config import TrainConfig
     from clairkit.training.config_sources import Resolved, resolve
     from clairkit.training.run import run_training
-    from clairkit.training.run_folder import TrainResult
+    from clairkit.training.run_directory.folder import TrainResult
     from clairkit.training.trainer import PreferenceTrainer
 
 _HOMES = {

@@ -15,7 +15,7 @@ from clairkit.errors import UsageError
 from clairkit.extras import install_command
 from clairkit.hub_access import check_model_there
 from clairkit.training.config import TrainConfig
-from clairkit.training.merge import check_mergeable
+from clairkit.training.merge_adapter import check_mergeable
 
 Say = Callable[[str], None]
 

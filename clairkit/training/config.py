@@ -19,10 +19,10 @@ from clairkit.batching.chat_settings import (
 from clairkit.batching.encode import THOUGHTS, TRUNCATIONS, Thoughts, Truncation
 from clairkit.errors import UsageError
 from clairkit.losses import LossMix, loss_options, parse_loss
-from clairkit.training.argument_defaults import derived_defaults
-from clairkit.training.argument_ranges import check_numbers
-from clairkit.training.refs import parse_ref
-from clairkit.training.value_types import fits, type_name
+from clairkit.training.arguments.defaults import derived_defaults
+from clairkit.training.arguments.ranges import check_numbers
+from clairkit.training.arguments.value_types import fits, type_name
+from clairkit.training.reference.spec import parse_ref
 
 KERNELS = ("auto", "triton", "native", "torch", "eager")
 

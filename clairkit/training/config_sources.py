@@ -11,8 +11,8 @@ from typing import Any
 from clairkit.batching.chat_settings import run_chat_settings
 from clairkit.display import printable
 from clairkit.errors import UsageError
+from clairkit.training.arguments.value_types import fits, type_name
 from clairkit.training.config import TrainConfig, own_types
-from clairkit.training.value_types import fits, type_name
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def resolve(
 
 
 def _read_yaml(file: str) -> dict[str, Any]:
-    from clairkit.records.yaml_file import YamlProblem, read_yaml
+    from clairkit.records.formats.yaml_file import YamlProblem, read_yaml
 
     try:
         content = read_yaml(Path(file))
@@ -82,7 +82,7 @@ def _read_yaml(file: str) -> dict[str, Any]:
 
 
 def _parse_settings(settings: Sequence[str]) -> dict[str, Any]:
-    from clairkit.records.yaml_file import YamlProblem, load_yaml
+    from clairkit.records.formats.yaml_file import YamlProblem, load_yaml
 
     values = {}
     for setting in settings:

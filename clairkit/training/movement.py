@@ -12,9 +12,9 @@ from torch.utils.data import Subset
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
-from clairkit.training.diagnosis.movement import METRICS, Movement
-from clairkit.training.finite import local_part
-from clairkit.training.interrupt import EvaluationStopped, StopOnSignal
+from clairkit.runs.diagnosis.movement import METRICS, Movement
+from clairkit.training.checkpoint.interrupt import EvaluationStopped, StopOnSignal
+from clairkit.training.checkpoint.nan_guard import local_part
 from clairkit.training.metric_logs import MetricLogs
 
 # Pairs on which the movement is measured: a forward of so many costs next to nothing in a run.

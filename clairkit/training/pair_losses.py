@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from clairkit.kernels import fused_preference
 from clairkit.kernels.preference import fits_one_launch
+from clairkit.logprobs.head import LogpsPath
 from clairkit.losses import PairLogps, PreferenceLoss, fusable, loss_options, preference_loss
 from clairkit.training.config import TrainConfig
 from clairkit.training.data import Part, StepSize
-from clairkit.training.head import LogpsPath
 
 
 class PairLosses:

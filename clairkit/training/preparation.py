@@ -16,7 +16,7 @@ from clairkit.batching import ChatEncoder, EncodedPair, encode_pairs
 from clairkit.errors import DataError, UsageError
 from clairkit.records import Pair
 from clairkit.records.leakage import prompt_digest
-from clairkit.training.argument_checks import checked_arguments
+from clairkit.training.arguments.checks import checked_arguments
 from clairkit.training.best_metric import greater_is_better
 from clairkit.training.config import TrainConfig
 from clairkit.training.data import TrainingPairs

@@ -13,21 +13,21 @@ from clairkit.batching import EncodedPairs
 from clairkit.errors import ResourceError
 from clairkit.records.lock import FileLock
 from clairkit.records.output import LOCK, check_folder
-from clairkit.training import files
-from clairkit.training.best_metric import check_measured
-from clairkit.training.checkpoints import resume_point, step_of
-from clairkit.training.config import TrainConfig
-from clairkit.training.config_sources import Resolved
-from clairkit.training.diagnosis import (
+from clairkit.runs.diagnosis import (
     variant_alarm,
 )
-from clairkit.training.early import check_apart, check_early, settled
-from clairkit.training.interrupt import StopOnSignal
+from clairkit.training.best_metric import check_measured
+from clairkit.training.checkpoint.checkpoints import resume_point, step_of
+from clairkit.training.checkpoint.interrupt import StopOnSignal
+from clairkit.training.config import TrainConfig
+from clairkit.training.config_sources import Resolved
 from clairkit.training.memory import peak_memory_mb
 from clairkit.training.models import load_model, load_tokenizer
+from clairkit.training.preflight import check_apart, check_early, settled
 from clairkit.training.processes import is_first
 from clairkit.training.reading import read_run_pairs
-from clairkit.training.run_folder import RunFolder, TrainResult, inputs_of
+from clairkit.training.run_directory import files
+from clairkit.training.run_directory.folder import RunFolder, TrainResult, inputs_of
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -206,7 +206,7 @@ def _trainer(
 
 
 def _checkpoint(trainer: Any, inputs: Mapping[str, Any], allowed: Sequence[str], say: Say) -> Path:
-    from clairkit.training.identity import check_same_inputs
+    from clairkit.training.checkpoint.identity import check_same_inputs
 
     run = Path(trainer.config.output)
     check_same_inputs(run, inputs, allowed)

@@ -16,29 +16,34 @@ from torch.distributed.fsdp import StateDictType
 from clairkit.batching import EncodedPair
 from clairkit.batching.collate import PairCollator
 from clairkit.errors import ResourceError, UsageError
+from clairkit.logprobs.head import LogpsPath, attach_logps
+from clairkit.logprobs.packing_check import Packing, packing_of
 from clairkit.losses import PairLogps, PreferenceLoss
 from clairkit.records import Pair
-from clairkit.training.argument_checks import setting_errors
+from clairkit.training.arguments.checks import setting_errors
 from clairkit.training.best_metric import (
     best_metric_line,
     check_best_metric,
     check_measured,
     early_stopping,
 )
-from clairkit.training.checkpoints import resume_point, step_of
+from clairkit.training.checkpoint.checkpoints import resume_point, step_of
+from clairkit.training.checkpoint.identity import adapter_digest, weights_digest
+from clairkit.training.checkpoint.nan_guard import (
+    FiniteGradients,
+    not_finite,
+    refuse_weights_not_finite,
+)
+from clairkit.training.checkpoint.resuming import ExactResume
+from clairkit.training.checkpoint.saving import SafeSaving
 from clairkit.training.config import TrainConfig
 from clairkit.training.data import Part, StepSize, TrainingCollator, TrainingPairs, without_repeats
-from clairkit.training.early import check_evaluation, step_tokens
-from clairkit.training.files import MetricsFile
-from clairkit.training.finite import FiniteGradients, not_finite, refuse_weights_not_finite
-from clairkit.training.head import LogpsPath, attach_logps
-from clairkit.training.identity import adapter_digest, weights_digest
-from clairkit.training.merge import merged_model
+from clairkit.training.merge_adapter import merged_model
 from clairkit.training.metrics import TokenView, step_metrics
 from clairkit.training.models import is_quantised, load_model
 from clairkit.training.movement import Movements, rounding_warning
-from clairkit.training.packing import Packing, packing_of
 from clairkit.training.pair_losses import PairLosses
+from clairkit.training.preflight import check_evaluation, step_tokens
 from clairkit.training.preparation import (
     HeldOut,
     as_training_pairs,
@@ -49,16 +54,15 @@ from clairkit.training.preparation import (
     prepare_model,
     training_arguments,
 )
-from clairkit.training.reference import (
+from clairkit.training.reference.compute import (
     References,
     cache_folder,
     compute_references,
 )
-from clairkit.training.reference_models import ReferenceSettings
-from clairkit.training.refs import parse_ref
-from clairkit.training.resuming import ExactResume
-from clairkit.training.run_folder import RunFolder
-from clairkit.training.saving import SafeSaving
+from clairkit.training.reference.models import ReferenceSettings
+from clairkit.training.reference.spec import parse_ref
+from clairkit.training.run_directory.files import MetricsFile
+from clairkit.training.run_directory.folder import RunFolder
 from clairkit.training.step_zero import allowed_gap, check_step_zero
 
 # Pairs among which the collator chooses when a part is bounded by its tokens.

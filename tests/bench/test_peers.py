@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from clairkit.bench.kernel_cases import KernelCase
-from clairkit.bench.kernel_problem import Problem
-from clairkit.bench.kernel_reference import compute_reference, judge
-from clairkit.bench.kernel_variants import our_variants, variants
+from clairkit.bench.kernels.cases import KernelCase
+from clairkit.bench.kernels.problem import Problem
+from clairkit.bench.kernels.truth import compute_reference, judge
+from clairkit.bench.kernels.variants import our_variants, variants
 from clairkit.bench.peers import PEERS, absence, check_names, per_sequence
 
 CPU = torch.device("cpu")
@@ -78,7 +78,7 @@ def test_peers_that_are_not_there_are_named() -> None:
 def test_a_backend_that_takes_no_tensor_of_this_device_is_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from clairkit.bench import kernel_variants
+    from clairkit.bench.kernels import variants as kernel_variants
 
     def takes(hidden: Tensor, *_: Any, backend: str, **__: Any) -> Tensor:
         if backend == "torch":

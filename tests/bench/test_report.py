@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from clairkit.bench.cases import QUICK
-from clairkit.bench.machine import commit, describe_machine
-from clairkit.bench.measure import Peak
-from clairkit.bench.parity import Parity
+from clairkit.bench.measure.machine import commit, describe_machine
+from clairkit.bench.measure.timing import Peak
 from clairkit.bench.report import COLUMNS, document, markdown, number, rows, speed_ups
 from clairkit.bench.results import CaseResult, VariantResult
+from clairkit.bench.step.cases import QUICK
+from clairkit.bench.step.parity import Parity
 
 FINE = Parity(1e-7, 1e-7, 1e-7, 1e-6, "a")
 BROKEN = Parity(1e-7, float("nan"), 1e-7, float("inf"), "a", "losses differ by nan")

@@ -16,7 +16,6 @@ SHOUT = "python:reviser_functions:shout"
 @pytest.fixture
 def pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Pairs of three people, in the current folder."""
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "generation")
     monkeypatch.chdir(tmp_path)
     rows = [{"id": f"row-{n}", "prompt": f"{HOSTILE} {n}", "answer": f"answer {n}. {HOSTILE}",
              "user": f"u{n % 3}"} for n in range(6)]  # fmt: skip
@@ -95,7 +94,7 @@ def test_remove_needs_to_know_whom(pairs: str, capsys: pytest.CaptureFixture[str
 def test_a_removal_that_was_cut_short(
     pairs: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from clairkit.generation.audit import remove as module
+    from clairkit.audit import remove as module
 
     def cut(*_: object) -> None:
         raise KeyboardInterrupt

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1] / "generation"))  # for fake_server
-
 from fake_server import FakeServer, Request, Response, completion, error, revise, serving
 
 from clairkit.cli.main import run
-from clairkit.generation.journal import Journal
+from clairkit.journal.results import Journal
 
 RIGHT, LONG = "Only whether the sum is right.", "Only whether it is longer."
 SIDES = re.compile(

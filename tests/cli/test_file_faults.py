@@ -25,7 +25,6 @@ Make = Callable[[Path], Path]
 
 @pytest.fixture(autouse=True)
 def _functions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "generation")
     monkeypatch.chdir(tmp_path)
 
 
@@ -237,7 +236,7 @@ def test_a_disk_that_fills_up_costs_nothing_that_was_done(tmp_path: Path, room: 
     before = Path("out.jsonl").read_bytes()
     more = [row(number, x="y" * 3000) for number in range(3, 99)]
     Path("rows.jsonl").write_bytes(b"".join([*LINES[:3], *more]))
-    path = os.pathsep.join([str(Path(__file__).parents[1] / "generation"), *sys.path])
+    path = os.pathsep.join(sys.path)
     limited = subprocess.run(
         [sys.executable, "-c", LIMITED, str(room), *given],
         capture_output=True, text=True, timeout=120, env={**os.environ, "PYTHONPATH": path},

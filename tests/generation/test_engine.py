@@ -14,9 +14,9 @@ from fake_server import Request, Response, answer_in, completion, error, revise,
 
 from clairkit.errors import DataError, PartialError, UsageError
 from clairkit.generation import BuildResult, BuildSettings, Sampling, build_pairs
-from clairkit.generation.journal import journal_path
-from clairkit.generation.requests import Control, Task
-from clairkit.generation.sampling import Failure, Outcome, Reply
+from clairkit.journal.results import journal_path
+from clairkit.models.requests import Control, Task
+from clairkit.models.sampling import Failure, Outcome, Reply
 from clairkit.records import Message, PromptRow, read_pairs
 
 Build = Callable[..., BuildResult]
@@ -176,7 +176,7 @@ def test_a_cut_or_empty_answer_is_quarantined(make_rows: Rows, tmp_path: Path) -
         cut = request.body["messages"][-1]["content"] == "question 0"
         return completion("cut", "length") if cut else completion(" \n")
 
-    from clairkit.generation.openai_model import OpenAIModel
+    from clairkit.models.server.model import OpenAIModel
 
     with serving(script) as server:
         result = build_pairs(

@@ -9,9 +9,9 @@ import pytest
 from label_cases import all_rows, item, made_key, row, toward, votes_of
 
 from clairkit.errors import DataError
-from clairkit.evaluation.labels import read_labels
 from clairkit.labels import Key, Plan, collect, draw, read_key
 from clairkit.labels.collect import first_decisions
+from clairkit.labels.label_files import read_labels
 from clairkit.records import canonical_json, write_rows
 
 KEY = made_key(20, raters=("A", "B"))

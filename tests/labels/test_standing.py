@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from label_cases import all_rows, item, made_key, row, toward, votes_of
 
-from clairkit.evaluation.statistics.e_process import log_e_value
 from clairkit.labels import Key, Plan, Rater, agreement, assess, collect, draw, weigh
 from clairkit.labels.evidence import (
     decisions_needed,
@@ -20,6 +19,7 @@ from clairkit.labels.evidence import (
     nominal_alpha,
 )
 from clairkit.labels.key import Shown
+from clairkit.statistics.e_process import log_e_value
 
 # Evidence
 

@@ -9,8 +9,9 @@ import pytest
 
 from clairkit.errors import DataError, UsageError
 from clairkit.quickstart import stations, task
+from clairkit.quickstart.outcome import Outcome
 from clairkit.quickstart.report import closing_lines, table_rows
-from clairkit.quickstart.run import Outcome, run_quickstart
+from clairkit.quickstart.run import run_quickstart
 from clairkit.quickstart.stations import Plan
 from clairkit.records import read_pairs, read_prompts
 

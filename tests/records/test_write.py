@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from clairkit.errors import DataError, UsageError
 from clairkit.records import Pair, check_rows_output, read_pairs, write_pairs, write_rows
-from clairkit.records.strict_json import dump_line, parse_object
+from clairkit.records.formats.strict_json import dump_line, parse_object
 
 # Surrogates only alone: JSON joins a high one with a low one that follows.
 TEXT = st.text() | st.text(st.characters(categories=["Cs"]), max_size=1)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parent))  # for the helpers that lie beside the tests
-
 from chromium import CHROMIUM, DRIVER, Browser, browsing
 from pair_rows import Rows, write
 

@@ -12,12 +12,12 @@ import pytest
 from pair_rows import row, write
 
 from clairkit.errors import UsageError
-from clairkit.generation.reasons import REASONS
+from clairkit.models.reasons import REASONS
 from clairkit.report import gather, language, make_page, words_en, words_ja
 from clairkit.report.entries import make_entries
 from clairkit.report.histogram import Histogram, histogram
+from clairkit.runs.curves import _ACROSS, _FIGURES, _HELD_OUT, _LEVELS
 from clairkit.scoring import METRICS
-from clairkit.training.plots import _ACROSS, _FIGURES, _HELD_OUT, _LEVELS
 
 ROWS = [
     row(at, f"The answer is {at} EUR.", f"The answer is {at}.", source="clair",

@@ -15,12 +15,13 @@ from types import TracebackType
 from moments import Clock, Moment, watch_disk
 
 _PRELOADED = (
-    "datasets", "pyarrow.parquet", "clairkit.cli.build_pairs", "clairkit.cli.batches",
+    "datasets", "pyarrow.parquet", "clairkit.cli.build_pairs.command",
+    "clairkit.cli.build_pairs.batches",
     "clairkit.cli.merge", "clairkit.cli.remove", "clairkit.cli.verify", "clairkit.cli.explain",
-    "clairkit.cli.score", "clairkit.generation.engine", "clairkit.generation.scheduler",
-    "clairkit.generation.batch_run", "clairkit.generation.audit.remove",
-    "clairkit.generation.audit.merge", "clairkit.generation.python_model",
-    "clairkit.generation.openai_model", "reviser_functions",
+    "clairkit.cli.score.command", "clairkit.generation.engine", "clairkit.engine.scheduler",
+    "clairkit.generation.batch.run", "clairkit.audit.remove",
+    "clairkit.audit.merge", "clairkit.models.function",
+    "clairkit.models.server.model", "reviser_functions",
 )  # fmt: skip
 
 
@@ -46,8 +47,7 @@ class CommandForks:
 
     def __init__(self, folder: Path) -> None:
         self._log = folder
-        generation = str(Path(__file__).parents[1] / "generation")
-        paths = [str(Path(__file__).parent), generation, *filter(None, sys.path)]
+        paths = [str(Path(__file__).parent), *filter(None, sys.path)]
         self._process = subprocess.Popen(
             [sys.executable, __file__], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENAI_API_KEY": "of-tests",

@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.append(str(Path(__file__).parents[1] / "generation"))  # for batch_replies
 from batch_replies import answered, read, write
 from command_forks import CommandForks, Ended
 from moments import Moment
 
-from clairkit.generation.audit.files import rows_of
-from clairkit.generation.audit.verify import verify
+from clairkit.audit.verify import verify
+from clairkit.journal.files import rows_of
 from clairkit.records.temporary import is_temporary, restore
 
 SHOUT = "python:reviser_functions:shout"

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from clairkit.bench import kernel_suite, peers
-from clairkit.bench.isolate import Outcome, attempt
-from clairkit.bench.kernel_variants import Variant, from_logps, plain_logps
+from clairkit.bench import peers
+from clairkit.bench.kernels import suite as kernel_suite
+from clairkit.bench.kernels.variant import Variant, from_logps, plain_logps
+from clairkit.bench.measure.isolate import Outcome, attempt
 
 
 def right(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:

@@ -38,8 +38,8 @@ def watch(clock: Clock) -> None:
     import transformers.modeling_utils
 
     from clairkit.training import PreferenceTrainer
-    from clairkit.training.files import MetricsFile
-    from clairkit.training.interrupt import StopOnSignal
+    from clairkit.training.checkpoint.interrupt import StopOnSignal
+    from clairkit.training.run_directory.files import MetricsFile
 
     clock.before(PreferenceTrainer, "training_step", "micro-batch")
     clock.before(PreferenceTrainer, "prediction_step", "evaluation")

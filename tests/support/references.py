@@ -15,11 +15,11 @@ from torch import nn
 
 from clairkit.batching import EncodedPair
 from clairkit.batching.collate import PairCollator, Part
-from clairkit.training.head import attach_logps
-from clairkit.training.packing import packing_of
-from clairkit.training.reference import References
-from clairkit.training.reference_models import ReferenceSettings
-from clairkit.training.refs import Ref
+from clairkit.logprobs.head import attach_logps
+from clairkit.logprobs.packing_check import packing_of
+from clairkit.training.reference.compute import References
+from clairkit.training.reference.models import ReferenceSettings
+from clairkit.training.reference.spec import Ref
 
 BASE = Ref("base")
 

@@ -33,8 +33,8 @@ def _train(rank: int, run: Path, max_steps: int, stop_at: tuple[int, int] | None
 
     from clairkit.errors import ResourceError
     from clairkit.training import PreferenceTrainer, TrainConfig
-    from clairkit.training.checkpoints import resume_point
-    from clairkit.training.interrupt import StopOnSignal
+    from clairkit.training.checkpoint.checkpoints import resume_point
+    from clairkit.training.checkpoint.interrupt import StopOnSignal
 
     torch.set_num_threads(1)
 

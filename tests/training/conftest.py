@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from references import make_settings
 
-from clairkit.training.reference_models import ReferenceSettings
+from clairkit.training.reference.models import ReferenceSettings
 
 
 @pytest.fixture

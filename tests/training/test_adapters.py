@@ -17,9 +17,9 @@ from tiny import make_llama, make_tokenizer
 from torch import Tensor, nn
 
 from clairkit.errors import UsageError
+from clairkit.logprobs.head import attach_logps, find_head
 from clairkit.training import PreferenceTrainer, TrainConfig
 from clairkit.training.adapters import add_adapter
-from clairkit.training.head import attach_logps, find_head
 
 LINEAR = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 
@@ -329,7 +329,7 @@ def test_a_saved_run_names_its_base_in_full_and_generates(
     tmp_path: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from clairkit.batching.chat_settings import ChatSettings
-    from clairkit.generation.hf_model import HfModel, _load
+    from clairkit.models.hf import HfModel, _load
 
     monkeypatch.chdir(model_folder.parent)  # the base is given relative to it
     settings = config(model_folder.name, lora_r=4)

@@ -10,8 +10,8 @@ import yaml
 
 from clairkit.errors import UsageError
 from clairkit.training import TrainConfig, resolve
-from clairkit.training.argument_defaults import ARGUMENT_DEFAULTS
-from clairkit.training.files import check_same_run, config_text
+from clairkit.training.arguments.defaults import ARGUMENT_DEFAULTS
+from clairkit.training.run_directory.files import check_same_run, config_text
 
 GIVEN = {"model": "m", "pairs": "p.jsonl", "output": "run"}
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from tiny import make_llama, make_tokenizer
 
 from clairkit.records import write_pairs
-from clairkit.training.checkpoints import fault
+from clairkit.training.checkpoint.checkpoints import fault
 
 # 13 pairs, 4 in a batch: four batches of which the last holds one pair, in two steps an epoch. Of
 # two processes one has three repeated pairs in it. Pairs of up to 110 tokens, 150 in a part.

@@ -15,7 +15,7 @@ from torch import nn
 from clairkit.errors import UsageError
 from clairkit.training import PreferenceTrainer, TrainConfig
 from clairkit.training.adapters import add_adapter
-from clairkit.training.merge import merged_model
+from clairkit.training.merge_adapter import merged_model
 from clairkit.training.models import (
     is_4bit,
     is_quantised,

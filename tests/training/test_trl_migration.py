@@ -11,7 +11,7 @@ import transformers
 import yaml
 
 from clairkit.training import TrainConfig, resolve
-from clairkit.training.argument_defaults import argument_defaults
+from clairkit.training.arguments.defaults import argument_defaults
 
 trl = pytest.importorskip("trl", reason="the [trl] extra is not installed")
 

@@ -12,8 +12,8 @@ from clairkit.generation.gates import claims, damage, injection, leaks, refusals
 from clairkit.generation.gates.case import Case, Check
 from clairkit.generation.gates.policy import DEFAULTS, Action, GatePolicy
 from clairkit.generation.gates.refusals import is_refusal
-from clairkit.generation.parser import Revision
-from clairkit.generation.sampling import Failure
+from clairkit.generation.revision.parser import Revision
+from clairkit.models.sampling import Failure
 from clairkit.records import Message
 
 __all__ = ["DEFAULTS", "GATES", "Action", "Flag", "GatePolicy", "Verdict", "check", "is_refusal"]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 
+from clairkit.engine.program import Method
 from clairkit.errors import UsageError
 from clairkit.generation.methods.clair import make_clair
 from clairkit.generation.methods.judge_off_policy import JudgeOffPolicy, make_judge_off_policy
 from clairkit.generation.methods.judge_on_policy import make_judge_on_policy
 from clairkit.generation.methods.stronger_preferred import make_stronger_preferred
-from clairkit.generation.program import Method
-from clairkit.generation.requests import Model
 from clairkit.generation.settings import BuildSettings
+from clairkit.models.requests import Model
 from clairkit.records import PromptRow
 
 MakeMethod = Callable[[BuildSettings, Mapping[str, Model]], Method]

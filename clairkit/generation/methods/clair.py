@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from clairkit.engine.program import NO_MORE, Program, Quarantined
 from clairkit.generation.gates import GatePolicy, Verdict, check
 from clairkit.generation.methods.parts import (
     Answer,
@@ -17,12 +18,11 @@ from clairkit.generation.methods.parts import (
     tokens_of,
 )
 from clairkit.generation.methods.roles import role_provenance, role_settings
-from clairkit.generation.outcomes import marks_identity
-from clairkit.generation.program import NO_MORE, Program, Quarantined
-from clairkit.generation.requests import Model
-from clairkit.generation.revise import Revised, ReviseSettings, revise
-from clairkit.generation.sampling import Failure, Sampling
+from clairkit.generation.revision.revise import Revised, ReviseSettings, revise
 from clairkit.generation.settings import BuildSettings
+from clairkit.models.outcomes import marks_identity
+from clairkit.models.requests import Model
+from clairkit.models.sampling import Failure, Sampling
 from clairkit.records import PromptRow
 from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 

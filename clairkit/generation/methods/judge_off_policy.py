@@ -9,16 +9,16 @@ from functools import cached_property
 from typing import Any
 
 from clairkit.display import excerpt
+from clairkit.engine.program import Method, Program
 from clairkit.errors import DataError, UsageError
-from clairkit.generation.judge import Judge
 from clairkit.generation.methods.judged import ANSWER, Candidate, judge_settings, judged_pair
 from clairkit.generation.methods.parts import answer_call, tokens_of
 from clairkit.generation.methods.roles import make_judge, role_provenance, role_settings
-from clairkit.generation.outcomes import marks_identity, usable
-from clairkit.generation.program import Method, Program
-from clairkit.generation.requests import Model
-from clairkit.generation.sampling import Reply, Sampling
 from clairkit.generation.settings import BuildSettings
+from clairkit.judging.judge import Judge
+from clairkit.models.outcomes import marks_identity, usable
+from clairkit.models.requests import Model
+from clairkit.models.sampling import Reply, Sampling
 from clairkit.records import PromptRow
 from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from clairkit.engine.program import Call, Method, Program
 from clairkit.errors import UsageError
-from clairkit.generation.judge import Judge
 from clairkit.generation.methods.judged import ANSWER, Candidate, judge_settings, judged_pair
 from clairkit.generation.methods.parts import answer_call, needed_model, tokens_of
 from clairkit.generation.methods.roles import make_judge, role_provenance, role_settings
-from clairkit.generation.outcomes import marks_identity, usable
-from clairkit.generation.program import Call, Method, Program
-from clairkit.generation.requests import Model
-from clairkit.generation.sampling import Reply, Sampling
 from clairkit.generation.settings import BuildSettings
+from clairkit.judging.judge import Judge
+from clairkit.models.outcomes import marks_identity, usable
+from clairkit.models.requests import Model
+from clairkit.models.sampling import Reply, Sampling
 from clairkit.records import PromptRow
 from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 

@@ -6,13 +6,13 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from clairkit.generation.journal import Recorded
-from clairkit.generation.judge import JUDGE, Judge, Judgement
+from clairkit.engine.program import Call, Program, Quarantined
 from clairkit.generation.methods.parts import make_pair, thoughts_of, tokens_of
 from clairkit.generation.methods.roles import role_provenance, role_settings
-from clairkit.generation.program import Call, Program, Quarantined
-from clairkit.generation.sampling import Failure, Reply
-from clairkit.generation.verdicts import UNCLEAR
+from clairkit.journal.results import Recorded
+from clairkit.judging.judge import JUDGE, Judge, Judgement
+from clairkit.judging.verdicts import UNCLEAR
+from clairkit.models.sampling import Failure, Reply
 from clairkit.records import PromptRow
 
 ANSWER = "answer"

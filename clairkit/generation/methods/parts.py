@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from clairkit import __version__
+from clairkit.engine.keys import request_key, row_columns
+from clairkit.engine.program import Call
 from clairkit.errors import UsageError
-from clairkit.generation.journal import Recorded
-from clairkit.generation.keys import request_key, row_columns
-from clairkit.generation.outcomes import usable
-from clairkit.generation.program import Call
-from clairkit.generation.requests import AnswerRequest, Model, Task
-from clairkit.generation.sampling import Failure, Reply, Sampling
+from clairkit.journal.results import Recorded
+from clairkit.models.outcomes import usable
+from clairkit.models.requests import AnswerRequest, Model, Task
+from clairkit.models.sampling import Failure, Reply, Sampling
 from clairkit.records import Message, Pair, PromptRow
 from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 

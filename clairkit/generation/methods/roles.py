@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clairkit.generation.judge import Judge
 from clairkit.generation.methods.parts import needed_model
-from clairkit.generation.requests import Model
-from clairkit.generation.rubrics import load_rubric
-from clairkit.generation.sampling import Sampling
 from clairkit.generation.settings import BuildSettings
+from clairkit.judging.judge import Judge
+from clairkit.judging.rubrics import load_rubric
+from clairkit.models.requests import Model
+from clairkit.models.sampling import Sampling
 
 
 def role_settings(role: str, model: Model, sampling: Sampling) -> dict[str, Any]:

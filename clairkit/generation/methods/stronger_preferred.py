@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from clairkit.engine.program import Method, Program, Quarantined
 from clairkit.generation.gates import DEFAULTS, GatePolicy, check
 from clairkit.generation.methods.judged import ANSWER
 from clairkit.generation.methods.parts import (
@@ -18,12 +19,11 @@ from clairkit.generation.methods.parts import (
     tokens_of,
 )
 from clairkit.generation.methods.roles import role_provenance, role_settings
-from clairkit.generation.outcomes import marks_identity, usable
-from clairkit.generation.parser import Revision
-from clairkit.generation.program import Method, Program, Quarantined
-from clairkit.generation.requests import Model
-from clairkit.generation.sampling import Failure, Sampling
+from clairkit.generation.revision.parser import Revision
 from clairkit.generation.settings import BuildSettings
+from clairkit.models.outcomes import marks_identity, usable
+from clairkit.models.requests import Model
+from clairkit.models.sampling import Failure, Sampling
 from clairkit.records import PromptRow
 from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 

@@ -16,7 +16,7 @@ from trl.trainer.utils import FusedCausalLMOutput
 
 from clairkit.errors import ResourceError, UsageError
 from clairkit.kernels import IGNORED, TokenStats
-from clairkit.training.head import LogpsPath, attach_logps, unbound_forward
+from clairkit.logprobs.head import LogpsPath, attach_logps, unbound_forward
 
 # TRL's names -> ours
 _FIELDS = {

@@ -13,7 +13,7 @@ from trl import DPOTrainer
 from clairkit.integrations.trl.head import add_clair_head
 from clairkit.integrations.trl.refusals import refuse_arguments, refuse_kernel, refuse_set_up
 from clairkit.integrations.trl.seam import head_set_up_by
-from clairkit.training.head import LogpsPath
+from clairkit.logprobs.head import LogpsPath
 
 logger = logging.getLogger(__name__)
 

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from driving import Named, drive, longer, prefers
 
+from clairkit.engine.program import Call, Quarantined
 from clairkit.errors import DataError, UsageError
 from clairkit.generation.gates import GatePolicy
 from clairkit.generation.methods import make_method
-from clairkit.generation.program import Call, Quarantined
-from clairkit.generation.requests import AnswerRequest, JudgeRequest
-from clairkit.generation.revise import ReviseSettings
-from clairkit.generation.rubrics import load_rubric
-from clairkit.generation.sampling import Failure, Outcome, Reply, Sampling
+from clairkit.generation.revision.revise import ReviseSettings
 from clairkit.generation.settings import BuildSettings
+from clairkit.judging.rubrics import load_rubric
+from clairkit.models.requests import AnswerRequest, JudgeRequest
+from clairkit.models.sampling import Failure, Outcome, Reply, Sampling
 from clairkit.records import Message, Pair, PromptRow
 
 PROMPT = (Message(role="user", content="q"),)

@@ -7,11 +7,11 @@ import random
 import pytest
 from driving import Named, drive, longer, prefers
 
-from clairkit.generation.judge import Judge
+from clairkit.engine.program import Quarantined
 from clairkit.generation.methods.judged import Candidate, Knockout, judged_pair
-from clairkit.generation.program import Quarantined
-from clairkit.generation.requests import JudgeRequest
-from clairkit.generation.sampling import Failure, Reply
+from clairkit.judging.judge import Judge
+from clairkit.models.requests import JudgeRequest
+from clairkit.models.sampling import Failure, Reply
 from clairkit.records import Message, Pair, PromptRow
 
 ROW = PromptRow((Message(role="user", content="q"),), id="row-1")

@@ -1,0 +1,1 @@
+"""Measure the head kernels against their peers."""

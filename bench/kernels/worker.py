@@ -1,0 +1,193 @@
+"""What runs in the processes of the kernel suite. Imports torch alone, and a peer that is measured.
+
+On a CPU a point takes one process for each variant's memory and accuracy, and one in which all
+variants and the bare products take turns to be timed. On a GPU each variant has one process, which
+stays: `kernel_crew` asks them in turn.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from clairkit.bench.kernels.cases import KernelCase
+from clairkit.bench.kernels.problem import Problem
+from clairkit.bench.kernels.products import fastest
+from clairkit.bench.kernels.truth import Accuracy, Reference, judge
+from clairkit.bench.kernels.variant import Step
+from clairkit.bench.kernels.variants import KEPT, OURS, find_variant, variants
+from clairkit.bench.measure.isolate import Outcome
+from clairkit.bench.measure.memory import limit_memory
+from clairkit.bench.measure.timing import Peak, Times, interleave, peak_extra
+from clairkit.kernels import choose_backend
+
+# Below so many N*V*D a whole round goes before the counted ones; above, steps on a few tokens do.
+_SMALL = 1e11
+
+
+@dataclass(frozen=True)
+class KernelSettings:
+    """How to measure."""
+
+    device: str
+    threads: int
+    rounds: int = 3
+    patience: float = 6.0  # seconds after which a peer sits out further rounds
+    apart: bool = False  # each variant stays in a process of its own, as on a GPU
+    ready_seconds: float = 45.0  # apart: for a variant to import, compile and tune
+
+    def apply(self) -> torch.device:
+        """Set this process up and return the device."""
+        warnings.filterwarnings("ignore")  # those of peers; what matters comes as an error
+        device = torch.device(self.device)
+        # On a CPU a pool of compilers would run beside the measuring.
+        compilers = 4 if device.type == "cuda" else 1
+        os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(compilers))
+        for name in ("TRITON_CACHE_AUTOTUNING", "QUACK_CACHE_AUTOTUNING"):
+            os.environ.setdefault(name, "1")  # the next point of the same shape finds it done
+        torch.set_num_threads(self.threads)
+        limit_memory(device)
+        return device
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A variant that a point has."""
+
+    name: str
+    group: str
+    extra_bytes: float  # predicted, gradients left out
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A variant's memory and accuracy, or why there is none."""
+
+    peak: Peak | None = None
+    accuracy: Accuracy | None = None
+    problem: str = ""
+    status: Literal["ERROR", "OOM", "NOT READY", "NOT MEASURED"] = "ERROR"  # of one without
+
+    @classmethod
+    def failed(cls, outcome: Outcome) -> Measured:
+        """Return what an outcome without a value says of a variant."""
+        text = (outcome.problem.strip().splitlines() or [""])[0]
+        if outcome.late:
+            return cls(problem=text, status="NOT READY")
+        return cls(problem=text, status="OOM" if outcome.out_of_memory else "ERROR")
+
+    @property
+    def passed(self) -> bool:
+        """Whether it computes what it should, and may be timed."""
+        return self.accuracy is not None and self.accuracy.passed
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Times of a point; `bare` by N*V*D count."""
+
+    times: Times
+    tilings: dict[int, str] = field(default_factory=dict)
+
+
+BARE = "bare products"
+
+
+def bare_name(count: int) -> str:
+    """Return the name under which the bare products are timed."""
+    return f"bare {count}"
+
+
+def plan(
+    cases: Sequence[KernelCase], settings: KernelSettings, peers: Sequence[str]
+) -> dict[str, tuple[str, list[Planned]]]:
+    """Return, by case, what `auto` takes and why, and the variants."""
+    device = settings.apply()
+    found = {}
+    for case in cases:
+        backend, reason = choose_backend(device, getattr(torch, case.dtype))
+        planned = [Planned(variant.name, variant.group, variant.extra_bytes(case))
+                   for variant in variants(case, device, peers)]  # fmt: skip
+        found[case.name] = (f"{backend}: {reason}", planned)
+    return found
+
+
+def measure_variant(
+    case: KernelCase, variant: str, settings: KernelSettings, truth: Path
+) -> Measured:
+    """Return a variant's peak extra memory in one step, and the errors of that very step."""
+    device = settings.apply()
+    reference = Reference.load(truth)
+    problem = Problem.build(case, device, reference.reference)
+    step = warm(find_variant(variant, case, device).load(), problem)
+    return measure_once(case, step, problem, reference)
+
+
+def measure_times(
+    case: KernelCase, names: Sequence[str], settings: KernelSettings, truth: Path
+) -> Timed:
+    """Time the variants and the bare products in turn."""
+    device = settings.apply()
+    problem = Problem.build(case, device, Reference.load(truth).reference)
+    steps, failed = {}, {}
+    for name in names:
+        try:
+            steps[name] = warm(find_variant(name, case, device).load(), problem)
+        except Exception as error:
+            failed[name] = _text(error)
+    return _time(case, problem, steps, failed, settings)
+
+
+def measure_once(case: KernelCase, step: Step, problem: Problem, truth: Reference) -> Measured:
+    """Return the peak extra memory of one step, and the errors of that very step."""
+    device = problem.hidden.device
+    if device.type == "cuda":
+        step(problem)  # launch configurations are tried out at this size
+        problem.drop_gradients()
+    results: list[tuple[Tensor, Tensor]] = []
+    peak = peak_extra(lambda: results.append(step(problem)), device)
+    return Measured(peak, judge(case, problem, truth, *results[0]))
+
+
+def warm(step: Step, problem: Problem) -> Step:
+    """Run the step on a few tokens: libraries are loaded, and compilers have seen two lengths."""
+    for few in problem.few_tokens():
+        step(few)
+        few.drop_gradients()
+    return step
+
+
+def _time(
+    case: KernelCase, problem: Problem, steps: dict[str, Step], failed: dict[str, str],
+    settings: KernelSettings,
+) -> Timed:  # fmt: skip
+    bare = {count: fastest(problem, count) for count in case.products}
+    runs: dict[str, Callable[[], object]] = {
+        bare_name(count): products.run for count, products in bare.items()
+    }
+    runs |= {name: partial(step, problem) for name, step in steps.items()}
+    times = interleave(
+        runs, rounds=settings.rounds, warmup=int(is_small(case)), device=problem.hidden.device,
+        between=problem.drop_gradients,
+        patience={name: settings.patience for name in steps if name not in (OURS, KEPT)},
+    )  # fmt: skip
+    times.failed.update(failed)
+    return Timed(times, {count: str(products.tiling) for count, products in bare.items()})
+
+
+def is_small(case: KernelCase) -> bool:
+    """Tell whether a step takes so little that a whole one may go before those that count."""
+    return case.tokens * case.vocabulary * case.hidden < _SMALL
+
+
+def _text(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"

@@ -1,0 +1,1 @@
+"""Measure a whole training step against other trainers."""

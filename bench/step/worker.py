@@ -1,0 +1,183 @@
+"""What runs in the processes of the step suite: one variant's training, a step at a time."""
+
+from __future__ import annotations
+
+import gc
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+import datasets
+import torch
+import transformers  # here, so that the process that all others are forked from imports it once
+from torch import Tensor, nn
+from transformers import PrinterCallback, TrainerCallback
+from transformers.models.llama import modeling_llama  # noqa: F401 - as above
+
+from clairkit.bench.measure.isolate import Outcome, settle_in
+from clairkit.bench.measure.timing import Peak, is_out_of_memory, peak_extra, synchronize
+from clairkit.bench.step.cases import StepCase
+from clairkit.bench.step.models import build_model, build_tokenizer, random_tokens
+from clairkit.bench.step.step_report import StepReport
+
+# Largest number of a parameter's gradients that are compared, evenly spaced.
+_SAMPLE = 4096
+PLAIN = {"plain": False, "plain trimmed": True}  # whether trimmed
+TRL = {"trl": False, "trl accumulated": True}  # whether one pair at a time
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to measure. `warmup` steps come before; the last of them is compared."""
+
+    device: str
+    threads: int
+    rounds: int
+    warmup: int = 2
+
+
+def serve(connection: Connection, case: StepCase, variant: str, settings: Settings) -> None:
+    """Train the variant on the case, a step for each message, until the process is ended."""
+    settle_in()
+    try:
+        with tempfile.TemporaryDirectory() as output:
+            trainer = make_trainer(variant, case, settings, output)
+            trainer.remove_callback(PrinterCallback)
+            trainer.add_callback(Gate(connection, torch.device(settings.device)))
+            trainer.train()
+    except EOFError:  # nobody wants another step
+        pass
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        connection.send(Outcome(problem=text, out_of_memory=is_out_of_memory(error)))
+    connection.close()
+
+
+def make_trainer(variant: str, case: StepCase, settings: Settings, output: str) -> Any:
+    """Return the variant's trainer, on a model of its own."""
+    os.environ["TQDM_DISABLE"] = "1"
+    datasets.disable_progress_bars()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    torch.set_num_threads(settings.threads)
+    model = build_model(case, torch.device(settings.device))
+    shared: dict[str, Any] = {"loss": case.loss, "beta": case.beta}
+    pairs, arguments = random_tokens(case), training_arguments(case, settings, output)
+    if variant in PLAIN:
+        from clairkit.bench.step.plain_step import PlainTrainer
+
+        return PlainTrainer(model, pairs, trimmed=PLAIN[variant], arguments=arguments, **shared)
+    tokenizer = build_tokenizer()
+    if variant in TRL:
+        from clairkit.bench.step.trl_step import trl_trainer
+
+        if TRL[variant]:
+            arguments |= {
+                "per_device_train_batch_size": 1, "gradient_accumulation_steps": len(pairs),
+            }  # fmt: skip
+        return trl_trainer(model, tokenizer, pairs, arguments=arguments, **shared)
+    from clairkit.bench.step.clairkit_step import clairkit_trainer
+
+    return clairkit_trainer(variant, model, tokenizer, pairs, arguments=arguments, **shared)
+
+
+def training_arguments(case: StepCase, settings: Settings, output: str) -> dict[str, Any]:
+    """Return what all variants have alike; the optimizer is transformers' own default."""
+    return {
+        "output_dir": output,
+        "max_steps": 10**6,
+        "per_device_train_batch_size": len(case.lengths),
+        "learning_rate": case.learning_rate,
+        "lr_scheduler_type": "constant",
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "use_cpu": settings.device == "cpu",
+        "dataloader_pin_memory": settings.device != "cpu",
+        "bf16": case.dtype == "bfloat16",
+        "seed": case.seed,
+    }
+
+
+class Gate(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
+    """Lets one step pass for each message, and reports on it when it has been logged.
+
+    Timed: from the Trainer's `on_step_begin` to its `on_step_end`, that is forward, loss, backward,
+    clipping, optimizer and scheduler; not the making of the batch, nor logging.
+    """
+
+    def __init__(self, connection: Connection, device: torch.device) -> None:
+        self.connection, self.device = connection, device
+        self.wish, self.started, self.seconds = "", 0.0, 0.0
+        self.meter: Meter | None = None
+        self.peak: Peak | None = None
+        self.gradients: dict[str, Any] = {}
+        self.gradient_bytes = 0
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        self.connection.send(Outcome())
+
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
+        self.wish = self.connection.recv()
+        gc.collect()
+        gc.disable()
+        if self.wish == "memory":
+            self.meter = Meter(self.device)
+        synchronize(self.device)
+        self.started = time.perf_counter()
+
+    def on_pre_optimizer_step(self, *_: Any, model: nn.Module, **__: Any) -> None:
+        if self.wish == "gradients":
+            found = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+            self.gradient_bytes = sum(gradient.nbytes for gradient in found.values())
+            self.gradients = {name: sample(gradient) for name, gradient in found.items()}
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        synchronize(self.device)
+        self.seconds = time.perf_counter() - self.started
+        self.peak = self.meter.stop() if self.meter else None
+        self.meter = None
+        gc.enable()
+
+    def on_log(self, *_: Any, logs: Mapping[str, float], **__: Any) -> None:
+        report = StepReport(
+            self.seconds, dict(logs), self.gradients, self.gradient_bytes, self.peak
+        )
+        self.gradients = {}
+        self.connection.send(Outcome(report))
+
+
+class Meter:
+    """`peak_extra` of what happens until `stop`."""
+
+    def __init__(self, device: torch.device) -> None:
+        began, self._end = threading.Event(), threading.Event()
+        self._found: list[Peak] = []
+
+        def work() -> None:
+            began.set()
+            self._end.wait()
+
+        self._thread = threading.Thread(
+            target=lambda: self._found.append(peak_extra(work, device)), daemon=True
+        )
+        self._thread.start()
+        began.wait()
+
+    def stop(self) -> Peak:
+        """Return the peak since the meter was made."""
+        self._end.set()
+        self._thread.join()
+        return self._found[0]
+
+
+def sample(gradient: Tensor) -> Any:
+    """Return evenly spaced entries of a gradient as a numpy array: tensors need shared memory."""
+    flat = gradient.detach().flatten()
+    return flat[:: max(len(flat) // _SAMPLE, 1)].float().cpu().numpy().copy()

@@ -1,0 +1,254 @@
+"""Removal of rows for good: from the journal, the pairs, the quarantine and what was made of them.
+
+What is kept of a removed row is a digest of its id, so that the same prompts built once more leave
+it out. What is to go is noted first (see `intent`); a removal that was cut short at any point is
+finished by the same call.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clairkit.audit.choice import choose_rows, requests_of
+from clairkit.audit.remains import (
+    Texts,
+    beside,
+    check_gone,
+    delete_leftovers,
+    overwrite_deleted,
+)
+from clairkit.audit.verify import check_pairs
+from clairkit.errors import DataError
+from clairkit.journal.files import Row, pairs_of, rows_of, set_aside, without
+from clairkit.journal.intent import (
+    Intent,
+    finish_intent,
+    pair_mark,
+    read_intent,
+    record_intent,
+)
+from clairkit.journal.manifest import (
+    Entry,
+    check_sealed,
+    file_digest,
+    manifest_entries,
+    quarantine_path,
+    seal,
+    sealed_files,
+)
+from clairkit.journal.pair_origin import row_of
+from clairkit.journal.results import journal_path
+from clairkit.journal.row_index import RowBook, faults, row_mark, transaction
+from clairkit.journal.sealed_results import head_of, note_change
+from clairkit.models.reasons import SAME_AS
+from clairkit.records.lock import FileLock
+
+__all__ = ["Removal", "choose_rows", "remove", "requests_of"]
+
+_DELETE_RESULTS = """
+DELETE FROM results WHERE (key, step) IN (SELECT key, step FROM asked WHERE row = ?)
+AND NOT EXISTS (SELECT 1 FROM asked
+    WHERE asked.key = results.key AND asked.step = results.step AND asked.row != ?)
+"""
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What a removal did, in rows. `files` has the dropped rows by file; `entry` is its seal."""
+
+    rows: int
+    results: int
+    files: dict[str, int]
+    reopened: int
+    """Rows that were set aside as duplicates of removed ones: pairs with the next build."""
+    beside: tuple[str, ...]
+    """Files beside the output that may hold texts of the rows, too, and were not touched."""
+    holding: tuple[str, ...]
+    """Of these, those that do hold them."""
+    entry: Entry
+
+
+def remove(
+    output: Path,
+    rows: Collection[str],
+    *,
+    also: Sequence[Path] = (),
+    unknown: bool = False,
+    requests: Iterable[str] = (),
+) -> Removal:
+    """Remove prompt rows and all that was made of them; the rest is left as it is.
+
+    The journal first remembers what is to go: the next build leaves it out in any case, and a
+    removal that was cut short is brought to its end by the same call, or by any other one.
+
+    Args:
+        output: the pair file or folder.
+        rows: ids of prompt rows, from `choose_rows`.
+        also: other pair files made from this one (scored, split, converted), written again. A
+            row counts by the prompt row in its provenance, else by its id.
+        unknown: delete the results that no row is known of, too.
+        requests: marks of what was asked, from `requests_of`: by these the same call is known
+            again when the rows are gone.
+
+    Raises:
+        UsageError: another process works on the output.
+        DataError: results are there that no row is known of, as after a kill, or a result of
+            another row is damaged; a file of `also` is missing, or has rows that can't be told.
+        ResourceError: a file can't be written, or another process reads the journal, so that
+            what was deleted can't be overwritten yet.
+    """
+    with FileLock(output.with_name(f"{output.name}.journal.lock")):
+        with RowBook(journal_path(output)) as book:
+            _check_all_known(book.database, output, unknown=unknown)
+            for path in also:
+                _check_told(path)
+            check_sealed(output, but=rows)
+            _check_pairs(output)
+            intent = _record(book, output, rows, requests)
+            marks = book.removed()
+            files, reopened = _rewrite(output, marks, intent, also)
+            written = [*map(Path, files)]
+            delete_leftovers(output, written, lambda row: row_mark(row_of(row)) in marks)
+            results = _delete(book, output, unknown=unknown)
+            if not intent.is_done:
+                overwrite_deleted(book)
+        pairs = check_gone(output, written, marks)
+        entry = seal(output, "remove", {"pairs": pairs, "removed": len(marks)})
+        with RowBook(journal_path(output)) as book:
+            _finish(book, intent)
+    others = beside(output, files)
+    holding = tuple(name for name in intent.beside if name in others)
+    return Removal(len(intent.rows), results, files, reopened, others, holding, entry)
+
+
+def _finish(book: RowBook, intent: Intent) -> None:
+    with faults(book.path), transaction(book.database):
+        finish_intent(book.database, intent)
+
+
+def _record(book: RowBook, output: Path, rows: Collection[str], requests: Iterable[str]) -> Intent:
+    """Note what is to go, and which files beside the output hold texts of it."""
+    with faults(book.path):
+        chosen, earlier = set(rows), read_intent(book.database)
+        texts = Texts(book.database, chosen)
+    others = beside(output, ())
+    pairs = []
+    for pair in pairs_of(output):
+        is_ours = row_of(pair) in chosen
+        texts.add(pair, is_ours=is_ours)
+        if is_ours:
+            pairs.append(str(pair["id"]))
+    for row in set_aside(output):
+        texts.add(row, is_ours=row["id"] in chosen)
+    holding = {name for name in others if texts.are_in(Path(name))}
+    with faults(book.path), transaction(book.database):
+        if not rows and not earlier.pending:
+            return earlier
+        book.mark_removed(rows)
+        return record_intent(book.database, requests, rows, pairs, holding)
+
+
+def _check_pairs(output: Path) -> None:
+    """A damaged pair would be sealed as good. After a kill the files are ahead of the manifest."""
+    entries = manifest_entries(output)
+    said = sealed_files(output, entries[-1]).get(output) if entries else None
+    if output.is_file() and said == file_digest(output):
+        return
+    problem = check_pairs(output).problem
+    if problem:
+        raise DataError(f"a pair is not what build-pairs wrote: {problem}", path=output,
+                        remedy="put back the file as it was, or run build-pairs once more",
+        )  # fmt: skip
+
+
+def _check_told(path: Path) -> None:
+    for number, row in enumerate(rows_of(path), 1):
+        if not isinstance(row.get("id"), str):
+            raise DataError(f"row {number} has no id, so that nobody can tell whose it is",
+                            path=path, remedy="make the file anew from the pairs")  # fmt: skip
+
+
+_UNKNOWN = (
+    "NOT EXISTS (SELECT 1 FROM asked WHERE asked.key = results.key AND asked.step = results.step)"
+)
+
+
+def _check_all_known(database: sqlite3.Connection, output: Path, *, unknown: bool) -> None:
+    with faults(journal_path(output)):
+        (count,) = database.execute(f"SELECT COUNT(*) FROM results WHERE {_UNKNOWN}").fetchone()
+    if count and not unknown:
+        raise DataError(
+            f"which row asked for {count} of the results is not known: a run was cut short",
+            path=journal_path(output),
+            remedy="run build-pairs once more, or delete these results, too, with --unknown",
+        )
+
+
+def _delete(book: RowBook, output: Path, *, unknown: bool) -> int:
+    """Delete what the journal has of removed rows alone; return how many results."""
+    database = book.database
+    with faults(book.path):
+        before = _count(database)
+        marks = book.removed()
+        with transaction(database):
+            inherited = _inherited(database)
+            noted = database.execute("SELECT id FROM rows UNION SELECT row FROM asked").fetchall()
+            for row in [row for (row,) in noted if row_mark(row) in marks]:
+                database.execute(_DELETE_RESULTS, (row, row))
+                database.execute("DELETE FROM asked WHERE row = ?", (row,))
+                database.execute("DELETE FROM rows WHERE id = ?", (row,))
+            if unknown:
+                database.execute(f"DELETE FROM results WHERE {_UNKNOWN}")
+            if inherited is not None:
+                left = f"(SELECT COUNT(*) FROM results WHERE rowid <= {inherited})"
+                database.execute(f"UPDATE meta SET value = {left} WHERE name = 'inherited'")
+            note_change(database, head_of(manifest_entries(output)))
+        return before - _count(database)
+
+
+def _inherited(database: sqlite3.Connection) -> int | None:
+    """The last rowid of the results that a fork began with; None when it is no fork."""
+    row = database.execute("SELECT value FROM meta WHERE name = 'inherited'").fetchone()
+    if row is None:
+        return None
+    last = database.execute(
+        "SELECT MAX(rowid) FROM (SELECT rowid FROM results ORDER BY rowid LIMIT ?)",
+        (json.loads(row[0]),),
+    ).fetchone()[0]
+    return int(last or 0)
+
+
+def _count(database: sqlite3.Connection) -> int:
+    return int(database.execute("SELECT COUNT(*) FROM results").fetchone()[0])
+
+
+def _rewrite(
+    output: Path, marks: Collection[str], intent: Intent, also: Sequence[Path]
+) -> tuple[dict[str, int], int]:
+    """Write each file again without the removed rows; return the counts by file."""
+
+    def is_gone(pair: Row) -> bool:
+        return row_mark(row_of(pair)) in marks
+
+    def is_made_of_gone(row: Row) -> bool:
+        return is_gone(row) or pair_mark(row["id"]) in intent.pairs
+
+    files = {str(output): without(output, is_gone)}
+    files |= {str(path): without(path, is_made_of_gone) for path in also}
+    aside, reopened = quarantine_path(output), 0
+    if aside.exists():
+
+        def is_twin(row: Row) -> bool:
+            first = str(row["detail"]).removeprefix(SAME_AS)
+            return row["reason"] == "duplicate" and row_mark(first) in marks
+
+        reopened = sum(1 for row in set_aside(output) if is_twin(row) and not is_gone(row))
+        dropped = without(aside, lambda row: is_gone(row) or is_twin(row))
+        files[str(aside)] = dropped
+        if not any(True for _ in rows_of(aside)):
+            aside.unlink()
+    return files, reopened

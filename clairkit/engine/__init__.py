@@ -1,0 +1,1 @@
+"""Run programs of model calls: scheduling, queues by model, progress and signals."""

@@ -1,0 +1,101 @@
+"""Run row programs with calls of models, up to the end or until the run is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from asyncio import CancelledError
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+from clairkit.engine.progress import Progress, ProgressHook
+from clairkit.engine.replay import Result, Work
+from clairkit.engine.scheduler import Scheduler
+from clairkit.engine.signals import drain_on_signals
+from clairkit.journal.results import Journal
+from clairkit.models.requests import Control
+
+
+def run_works(
+    works: Iterable[Work[Result]],
+    journal: Journal,
+    control: Control,
+    *,
+    progress: ProgressHook | None = None,
+    say: Callable[[str], None] | None = None,
+    total: int | None = None,
+) -> None:
+    """Make all calls that the programs ask and the journal has no result of.
+
+    Blocks until all is done or the run is stopped: then `control` says why. Works where an event
+    loop runs already, as in a notebook. Each result is on the disk before anything is made of it.
+    The models are closed at the end.
+
+    Args:
+        works: makers of programs; read as far as needed.
+        journal: where results are looked up and recorded.
+        control: the run's caps, and its cause of stopping.
+        progress: called after each result.
+        say: told remarks for the user.
+        total: how many works there are, for the progress.
+    """
+    hook = progress or _quiet
+    if say is not None:
+        control.say = say
+
+    async def run() -> None:
+        with drain_on_signals(control, say or _quiet):
+            await Scheduler(journal, control, Progress(total), hook).run(works)
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        try:
+            asyncio.run(run())
+        except asyncio.CancelledError:  # by the second Ctrl-C
+            raise KeyboardInterrupt from None
+        return
+    _run_beside(run, control)
+
+
+def _run_beside(run: Callable[[], Coroutine[Any, Any, None]], control: Control) -> None:
+    """Run in a thread, as a loop runs here already. Ctrl-C reaches this thread only.
+
+    Raises:
+        KeyboardInterrupt: by the second Ctrl-C; the first one drains.
+    """
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(run())  # made here, so that no Ctrl-C comes before it
+
+    def stop() -> None:
+        if control.halted:
+            task.cancel()
+        else:
+            control.halt(signal=signal.SIGINT)
+
+    async def ended() -> None:
+        await task
+
+    def work() -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(ended())
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(work)
+        while True:
+            try:
+                done.result()
+                return
+            except CancelledError:
+                raise KeyboardInterrupt from None
+            except KeyboardInterrupt:
+                if done.done():  # it came out of the run
+                    raise
+                with suppress(RuntimeError):  # the loop was closed meanwhile: all is done
+                    loop.call_soon_threadsafe(stop)
+
+
+def _quiet(_: object) -> None:
+    """Say nothing."""

@@ -1,0 +1,86 @@
+"""Calls of models that run in this process: they wait until all of a stage are there.
+
+Batches are formed over every call of a wave, those that the journal already has included, so that
+a resumed run has the same batches, and with them the same replies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from clairkit.engine.program import Call
+from clairkit.models.requests import Model, Task
+from clairkit.models.sampling import Sampling
+
+_Place = tuple[int, str, str]  # stage, step, model
+
+
+def takes_waves(model: Model) -> bool:
+    """Return whether a model's calls wait for each other: for batches, or for its memory."""
+    return model.batch_size > 1 or getattr(model, "is_local", False)
+
+
+@dataclass
+class Wave:
+    """The calls of one step that one local model takes together."""
+
+    stage: int
+    step: str
+    model: Model
+    tasks: dict[str, Task] = field(default_factory=dict)
+    """By key: all calls, those that are in the journal, too."""
+    open: set[str] = field(default_factory=set)
+    """The keys of those that are to be made."""
+
+    def batches(self) -> Iterator[Sequence[Task]]:
+        """Yield the batches with an open call: of one kind of sampling, of like length."""
+        kinds: dict[Sampling, list[Task]] = {}
+        for task in self.tasks.values():
+            kinds.setdefault(task.sampling, []).append(task)
+        size = self.model.batch_size
+        for tasks in kinds.values():
+            tasks.sort(key=lambda task: (-_length(task), task.key))
+            for start in range(0, len(tasks), size):
+                batch = tasks[start : start + size]
+                if any(task.key in self.open for task in batch):
+                    yield batch
+
+
+def _length(task: Task) -> int:
+    return sum(len(turn["content"]) for turn in task.messages)
+
+
+class Waves:
+    """Collects the calls of local models."""
+
+    def __init__(self) -> None:
+        self._waves: dict[_Place, Wave] = {}
+        self.is_used = False
+
+    def add(self, call: Call, *, is_open: bool) -> None:
+        """Note a call; an open one is to be made by its wave."""
+        self.is_used = True
+        place = (call.stage, call.step, call.model.name)
+        wave = self._waves.setdefault(place, Wave(call.stage, call.step, call.model))
+        wave.tasks[call.task.key] = call.task
+        if is_open:
+            wave.open.add(call.task.key)
+
+    @property
+    def next_stage(self) -> int | None:
+        """The lowest stage with an open call."""
+        return min((place[0] for place, wave in self._waves.items() if wave.open), default=None)
+
+    def take(self) -> Wave:
+        """Return the next wave; it is no longer here."""
+        place = min(place for place, wave in self._waves.items() if wave.open)
+        return self._waves.pop(place)
+
+    def needs(self, model: Model) -> bool:
+        """Whether a call of this model waits."""
+        return any(wave.model is model and wave.open for wave in self._waves.values())
+
+    def clear(self) -> None:
+        """Forget the calls of a block of rows that is done."""
+        self._waves.clear()

@@ -1,0 +1,50 @@
+"""Which results a run waits for: each is asked for once, whoever wants it."""
+
+from __future__ import annotations
+
+from clairkit.engine.program import Call
+from clairkit.engine.row_state import Row
+from clairkit.journal.results import Entry, Journal, Recorded
+from clairkit.models.reasons import reason
+from clairkit.models.sampling import Failure, Outcome
+
+Slot = tuple[Row, int]
+"""A row, and for which of its calls it waits."""
+
+
+class Wanted:
+    """The results that rows wait for, by key and step."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._slots: dict[tuple[str, str], list[Slot]] = {}
+        self._attempts: dict[tuple[str, str], int] = {}  # before this run
+        self._failed: set[tuple[str, str]] = set()  # in this run, and may pass in another
+
+    def is_asked(self, call: Call) -> bool:
+        """Whether the result is on its way."""
+        return (call.task.key, call.step) in self._slots
+
+    def find(self, call: Call) -> Recorded | None:
+        """Return the result that the journal has; None when it is to be asked for."""
+        place = (call.task.key, call.step)
+        found = self._journal.latest(*place)
+        if found is not None and (place in self._failed or not _may_pass(found.outcome)):
+            return found
+        self._attempts[place] = 0 if found is None else found.attempt
+        return None
+
+    def add(self, call: Call, slot: Slot) -> None:
+        """Have a row wait for a result."""
+        self._slots.setdefault((call.task.key, call.step), []).append(slot)
+
+    def arrived(self, entry: Entry) -> tuple[Recorded, list[Slot]]:
+        """Return a result that is on the disk now, and the rows that wait for it."""
+        place = (entry.key, entry.step)
+        if _may_pass(entry.outcome):
+            self._failed.add(place)
+        return Recorded(self._attempts.pop(place) + 1, entry.outcome), self._slots.pop(place)
+
+
+def _may_pass(outcome: Outcome) -> bool:
+    return isinstance(outcome, Failure) and reason(outcome.reason).again

@@ -1,0 +1,87 @@
+"""Row programs: what is asked for one row, round after round, until it is a pair or has a reason.
+
+A program is a generator. It yields the calls of one round, is sent their results as the journal
+has them, and returns what became of the row. The engine runs the calls that the journal has no
+result of; the export replays the same program over the journal alone. One text thus says what a
+run asks, what a resumed run still has to ask, and what its files hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from clairkit.journal.results import Recorded
+from clairkit.models.requests import Model, Task
+from clairkit.models.sampling import Failure
+from clairkit.records import Pair, PromptRow
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request of a row.
+
+    `step` names it in the journal (`answer`, `revise`, `revise.2` for a second round, `judge`).
+    Models that run in this process take all calls of one `stage` before those of the next, so
+    that their batches are the same in a resumed run; what comes later has a higher stage.
+    """
+
+    step: str
+    stage: int
+    model: Model
+    task: Task
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A row that became no pair, and why."""
+
+    row: PromptRow
+    step: str
+    answer: str | None
+    failure: Failure
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row as an object of the quarantine file."""
+        failure = self.failure
+        row: dict[str, Any] = {
+            "id": self.row.id,
+            "reason": failure.reason,
+            "detail": failure.detail,
+            "step": self.step,
+            "prompt": list(self.row.prompt),
+            "answer": self.answer,
+        }
+        return {**row, "reply": failure.text} if failure.text else row
+
+
+class _NoMore(tuple[Call, ...]):
+    """A round without calls."""
+
+
+NO_MORE: Sequence[Call] = _NoMore()
+"""Yielded by a program that has asked all it asks, before it makes the pair out of it.
+
+A run that only makes calls leaves the program there; a replay goes on. It may be left out."""
+
+Program = Generator[Sequence[Call], Sequence[Recorded], Pair | Quarantined]
+"""A row's program. A part of one, used by `yield from`, returns what that part found."""
+
+
+class Method(Protocol):
+    """How a row becomes a pair."""
+
+    @property
+    def name(self) -> str:
+        """`clair`, `judge-on-policy`, …; with underscores it is the pairs' `source`."""
+
+    @property
+    def models(self) -> Mapping[str, Model]:
+        """The models by role (`target`, `reviser`, `judge`), to be closed at the end."""
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return what may not change from one run to the next on the same output; flat."""
+
+    def program(self, row: PromptRow) -> Program:
+        """Return the program of a row. It reads nothing but the row and what it is sent."""

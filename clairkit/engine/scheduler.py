@@ -1,0 +1,324 @@
+"""Runs the calls of row programs: bounded in number and memory, each result journalled first.
+
+Models elsewhere are asked as calls come, so that a row is revised while others are answered.
+Models in this process run in waves: see `clairkit.engine.local_batches`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from clairkit.engine.local_batches import Wave, Waves, takes_waves
+from clairkit.engine.model_queue import Lane
+from clairkit.engine.pending_results import Wanted
+from clairkit.engine.program import NO_MORE, Call
+from clairkit.engine.progress import Progress, ProgressHook
+from clairkit.engine.replay import Work
+from clairkit.engine.row_state import Row
+from clairkit.errors import ClairError
+from clairkit.journal.results import Entry, Journal, Recorded
+from clairkit.models.budget import Control
+from clairkit.models.outcomes import is_halted, storable
+from clairkit.models.reasons import HALTED
+from clairkit.models.requests import Model, Task
+from clairkit.models.sampling import Failure, Outcome
+
+BLOCK = 8192
+"""The most rows at once of a run with local models; waves are formed within a block."""
+
+_ROWS_PER_PLACE = 4  # rows in flight for each call that may run at once
+_BREATH = 64  # rows that are started before results are looked after
+
+
+class Scheduler:
+    """Drives programs until they are done or the run stops."""
+
+    def __init__(
+        self, journal: Journal, control: Control, progress: Progress, hook: ProgressHook
+    ) -> None:
+        self._journal = journal
+        self._control = control
+        self._progress = progress
+        self._hook = hook
+        self._lanes: dict[int, Lane] = {}
+        self._waves = Waves()
+        self._local: Model | None = None  # the one whose weights are in memory
+        self._wave_runs = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wanted = Wanted(journal)
+        self._stages: Counter[int] = Counter()  # calls that are under way or queued
+        self._active = 0
+        self._parked = 0
+        self._block = 0
+        self._uncommitted = 0
+        self._crash: BaseException | None = None
+        self._wake = asyncio.Event()
+
+    async def run(self, works: Iterable[Work[Any]]) -> None:
+        """Run the programs to their end, or until `control` halts."""
+        source = iter(works)
+        try:
+            self._tell()
+            while True:
+                is_fed = await self._feed(source)
+                await self._release_local()
+                if is_fed:
+                    self._launch_wave()
+                if not self._tasks and not self._uncommitted:
+                    break
+                await self._wake.wait()
+                self._wake.clear()
+            if self._crash is not None:
+                raise self._crash
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            for lane in self._lanes.values():
+                await lane.model.close()
+            if self._local is not None:
+                await self._local.close()
+
+    # Rows
+
+    async def _feed(self, source: Iterator[Work[Any]]) -> bool:
+        """Start rows while there is room; True when no further row is to come for now."""
+        while not self._control.halted:
+            if self._waves.is_used and self._block >= BLOCK:
+                if self._active:
+                    return True
+                self._block = 0
+                self._waves.clear()
+            if self._active - self._parked >= self._window():
+                return False
+            try:
+                work = next(source, None)
+            except Exception as error:  # a prompt file that was changed meanwhile
+                self._stop_by(error)
+                return True
+            if work is None:
+                return True
+            self._active += 1
+            self._block += 1
+            self._guarded(partial(self._advance, Row(work()), None))
+            if self._block % _BREATH == 0:
+                await asyncio.sleep(0)
+        return True
+
+    def _window(self) -> int:
+        places = sum(lane.model.concurrency for lane in self._lanes.values())
+        return max(_BREATH, _ROWS_PER_PLACE * places)
+
+    def _advance(self, row: Row, results: list[Recorded] | None) -> None:
+        """Take the calls of one round after the other while the journal has their results."""
+        try:
+            while True:
+                row.calls = next(row.program) if results is None else row.program.send(results)
+                if row.calls is NO_MORE:
+                    break
+                row.results = [None] * len(row.calls)
+                row.missing = len(row.calls)
+                row.elsewhere = 0
+                for index, call in enumerate(row.calls):
+                    self._look_up(row, index, call)
+                if row.missing:
+                    self._park(row)
+                    return
+                results = row.found
+        except StopIteration:
+            pass
+        self._finish(row)
+
+    def _park(self, row: Row) -> None:
+        """A row that waits for local models only takes no room: all are to be there for a wave."""
+        is_parked = row.missing > 0 and not row.elsewhere
+        self._parked += is_parked - row.parked
+        row.parked = is_parked
+
+    def _finish(self, row: Row) -> None:
+        self._active -= 1
+        self._progress.done += 1
+        self._progress.resumed += not row.asked
+        if row.asked:
+            self._tell()
+        self._wake.set()
+
+    def _look_up(self, row: Row, index: int, call: Call) -> None:
+        """Take a call's result from the journal, or see to it that it is asked, once."""
+        is_local = takes_waves(call.model)
+        if not self._wanted.is_asked(call):
+            found = self._wanted.find(call)
+            if is_local:
+                self._waves.add(call, is_open=found is None)
+            if found is not None:
+                row.results[index] = found
+                row.missing -= 1
+                return
+            if not is_local:
+                self._ask(call)
+        row.asked = True
+        row.elsewhere += not is_local
+        self._wanted.add(call, (row, index))
+
+    # Calls of models elsewhere
+
+    def _ask(self, call: Call) -> None:
+        lane = self._lanes.get(id(call.model))
+        if lane is None:
+            lane = self._lanes[id(call.model)] = Lane(call.model)
+        self._stages[call.stage] += 1
+        lane.queue.append(call)
+        if lane.running < call.model.concurrency:
+            lane.running += 1
+            self._spawn(self._serve(lane))
+
+    async def _serve(self, lane: Lane) -> None:
+        """Make one call of a lane after the other."""
+        try:
+            while lane.queue and not self._control.halted:
+                call = lane.queue.popleft()
+                outcomes = await self._make(lane, call)
+                await self._record(call.stage, call.step, call.model, [call.task], outcomes)
+        finally:
+            lane.running -= 1
+
+    async def _make(self, lane: Lane, call: Call) -> list[Outcome]:
+        """The outcome of a call; the first one is made alone when its cost is to be learnt."""
+        if self._control.must_wait(call.model.name):
+            async with lane.first:
+                if self._control.must_wait(call.model.name):
+                    return await self._complete(call.model, [call.task])
+        return await self._complete(call.model, [call.task])
+
+    async def _complete(self, model: Model, tasks: Sequence[Task]) -> list[Outcome]:
+        """The outcomes of tasks; an error of the whole run lets the other calls drain."""
+        halted: list[Outcome] = [Failure(HALTED)] * len(tasks)
+        reserved = self._control.reserve(model.name, len(tasks))
+        if reserved is None:
+            return halted
+        outcomes = halted
+        try:
+            outcomes = await model.complete(tasks, self._control)
+        except ClairError as error:
+            self._control.halt(error=error)
+        finally:
+            made = [outcome for outcome in outcomes if not is_halted(outcome)]
+            self._control.settle(model.name, made, reserved)
+        return outcomes
+
+    async def _record(
+        self,
+        stage: int,
+        step: str,
+        model: Model,
+        tasks: Sequence[Task],
+        outcomes: Sequence[Outcome],
+    ) -> None:
+        """Hand results to the journal; their rows go on when they are on the disk."""
+        handed = None
+        for task, outcome in zip(tasks, outcomes, strict=True):
+            if is_halted(outcome):
+                continue
+            entry = Entry(task.key, step, model.name, storable(outcome))
+            self._uncommitted += 1
+            handed = self._journal.submit(entry, partial(self._on_disk, stage, entry))
+        if handed is not None:
+            # Until the commit begins the result would not outlive this process: no further call.
+            await handed
+
+    def _on_disk(self, stage: int, entry: Entry, error: BaseException | None) -> None:
+        self._uncommitted -= 1
+        self._wake.set()
+        if error is None:
+            self._guarded(partial(self._arrived, entry))
+        else:
+            self._stop_by(error)
+        self._stages[stage] -= 1
+
+    def _arrived(self, entry: Entry) -> None:
+        result, slots = self._wanted.arrived(entry)
+        self._progress.count(entry.step, entry.outcome)
+        self._tell()
+        for row, index in slots:
+            row.results[index] = result
+            row.missing -= 1
+            row.elsewhere -= not takes_waves(row.calls[index].model)
+            self._park(row)
+            if not row.missing:
+                self._advance(row, row.found)
+
+    # Calls of models in this process
+
+    def _launch_wave(self) -> None:
+        """Begin the next wave when no further call can become part of it."""
+        stage = self._waves.next_stage
+        if stage is None or self._control.halted or self._wave_runs:
+            return
+        if any(count for at, count in self._stages.items() if at < stage):
+            return
+        wave = self._waves.take()
+        self._wave_runs = True
+        self._stages[wave.stage] += len(wave.open)
+        self._spawn(self._run_wave(wave))
+
+    async def _run_wave(self, wave: Wave) -> None:
+        if self._local is not None and self._local is not wave.model:
+            await self._local.close()  # its memory is the next one's now
+        self._local = wave.model
+        batches = wave.batches()
+
+        async def work() -> None:
+            for batch in batches:
+                if self._control.halted:
+                    return
+                made = await self._complete(wave.model, batch)
+                wanted = [
+                    (task, outcome)
+                    for task, outcome in zip(batch, made, strict=True)
+                    if task.key in wave.open
+                ]
+                tasks, outcomes = zip(*wanted, strict=True)
+                await self._record(wave.stage, wave.step, wave.model, tasks, outcomes)
+
+        try:
+            await asyncio.gather(*(work() for _ in range(wave.model.concurrency)))
+        finally:
+            self._wave_runs = False
+
+    async def _release_local(self) -> None:
+        """Let go of a local model that nothing waits for."""
+        is_busy = self._wave_runs or self._uncommitted
+        if self._local is not None and not is_busy and not self._waves.needs(self._local):
+            model, self._local = self._local, None
+            await model.close()
+
+    # Tasks
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._wake.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._stop_by(error)
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """Run our own part of a row; a fault of it ends the run after the others have drained."""
+        try:
+            step()
+        except Exception as error:
+            self._stop_by(error)
+
+    def _stop_by(self, error: BaseException) -> None:
+        self._crash = self._crash or error
+        self._control.halt()
+
+    def _tell(self) -> None:
+        self._progress.cost = self._control.cost
+        self._hook(self._progress)

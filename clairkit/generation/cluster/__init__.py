@@ -1,5 +1,0 @@
-"""Building pairs on many machines, over Ray Data."""
-
-from clairkit.generation.cluster.engine import RayEngine
-
-__all__ = ["RayEngine"]

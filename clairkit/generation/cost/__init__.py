@@ -1,0 +1,1 @@
+"""Estimate calls, tokens and money before a run starts."""

@@ -1,0 +1,243 @@
+"""What a run still takes, by role: for `--dry-run`.
+
+Each row's calls are foreseen from its texts. Rows that are done already, or were asked as probes,
+show by how much that is off: their ratio corrects the forecast, their spread makes its range.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from clairkit.engine.program import Call, Method
+from clairkit.engine.replay import Open, known, trace
+from clairkit.generation.cost.expected_calls import Foreseen, foresee
+from clairkit.generation.cost.prediction import Range, predict_total
+from clairkit.journal.prices import Prices
+from clairkit.journal.results import Journal, Recorded
+from clairkit.records import PromptRow
+
+_FIELDS = ("calls", "prompt_tokens", "completion_tokens", "cost")
+_LEAST_MEASURED = 2
+
+
+@dataclass(frozen=True)
+class RoleEstimate:
+    """What the calls of one model still take.
+
+    Attributes:
+        role: all roles that the model has.
+        model: its spec.
+        calls: requests, those that are made again included.
+        prompt_tokens: what it reads.
+        completion_tokens: what it writes, its thoughts included.
+        cost: in US$; None when it has no price.
+        is_measured: whether the ranges come from rows that are done; else they are half to twice
+            the forecast, which is an assumption.
+    """
+
+    role: str
+    model: str
+    calls: Range
+    prompt_tokens: Range
+    completion_tokens: Range
+    cost: Range | None
+    is_measured: bool
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run still takes.
+
+    Attributes:
+        rows: prompt rows.
+        done: rows that need no further call.
+        measured: done rows that took calls.
+        roles: the models with what they still take.
+        cost: of all in US$; None when a model has no price. Its ends are the sums of the roles'.
+        unpriced: the models without a price.
+    """
+
+    rows: int
+    done: int
+    measured: int
+    roles: tuple[RoleEstimate, ...]
+    cost: Range | None
+    unpriced: tuple[str, ...]
+
+
+def choose_probes(rows: Iterable[PromptRow], count: int, *, seed: int = 0) -> list[PromptRow]:
+    """Return rows drawn at random: the same ones each time, and with a higher count more of them.
+
+    Args:
+        rows: read once; only the chosen ones are held.
+        count: how many.
+        seed: another one draws others.
+    """
+
+    def draw(row: PromptRow) -> bytes:
+        return hashlib.sha256(f"{seed}:{row.id}".encode("utf-8", "backslashreplace")).digest()
+
+    return heapq.nsmallest(count, rows, key=draw)
+
+
+def estimate(
+    rows: Iterable[PromptRow],
+    method: Method,
+    prices: Prices,
+    journal: Journal | None = None,
+    *,
+    confidence: float = 0.95,
+) -> Estimate:
+    """Return what is still to be asked for these rows. Nothing is asked and nothing written.
+
+    Args:
+        rows: read once and not held.
+        method: how a row becomes a pair.
+        prices: of the models.
+        journal: what is known already; None for a run from the start.
+        confidence: of measured ranges.
+    """
+    book = _Book(method, prices)
+    for row in rows:
+        work = partial(method.program, row)
+        if journal is None:
+            book.add_open(foresee(work, _nothing))
+            continue
+        found = trace(work, journal, ask_again=True)
+        if isinstance(found.result, Open):
+            book.add_open(foresee(work, partial(known, journal, ask_again=True)))
+        else:
+            book.add_done(foresee(work, _nothing), found.steps)
+    return book.close(confidence)
+
+
+def _nothing(_: Call) -> None:
+    """A run from the start has no results."""
+
+
+Place = tuple[str, str]
+"""A role and what is counted of it."""
+Sizes = dict[Place, float]
+
+
+@dataclass
+class _Series:
+    """One quantity of one role: what was measured and expected, and what is expected of the rest.
+
+    `most` is the upper end of the rest, as long as nothing is measured.
+    """
+
+    measured: list[tuple[float, float]] = field(default_factory=list)
+    rest: float = 0.0
+    most: float = 0.0
+    units: int = 0
+
+
+class _Book:
+    """Adds up rows; of those that are open it keeps sums only."""
+
+    def __init__(self, method: Method, prices: Prices) -> None:
+        roles: dict[int, list[str]] = {}
+        for role, model in method.models.items():
+            roles.setdefault(id(model), []).append(role)
+        self._roles = {each: ", ".join(names) for each, names in roles.items()}
+        self._models = {self._roles[id(model)]: model.name for model in method.models.values()}
+        self._prices = prices
+        self._series: dict[Place, _Series] = {}
+        self._foreseen: set[str] = set()
+        self._taken: set[str] = set()
+        self._open = self._done = self._measured = 0
+
+    def add_open(self, foreseen: Sequence[Foreseen]) -> None:
+        """Add a row that is not done."""
+        self._open += 1
+        expected, most = self._expected(foreseen)
+        for place, size in expected.items():
+            series = self._series.setdefault(place, _Series())
+            series.rest += size
+            series.most += most[place]
+            series.units += 1
+
+    def add_done(
+        self, foreseen: Sequence[Foreseen], steps: Sequence[tuple[Call, Recorded]]
+    ) -> None:
+        """Add a row that needs no further call: what it was expected to take, and what it took."""
+        self._done += 1
+        expected, _ = self._expected(foreseen)
+        took: Sizes = {}
+        for call, recorded in steps:
+            if call.task.key not in self._taken:
+                self._taken.add(call.task.key)
+                spent = recorded.outcome
+                self._count(took, call, spent.tries, spent.prompt_tokens, spent.completion_tokens)
+        self._measured += bool(took)
+        for place in {**expected, **took}:
+            measured = self._series.setdefault(place, _Series()).measured
+            measured.append((took.get(place, 0.0), expected.get(place, 0.0)))
+
+    def close(self, confidence: float) -> Estimate:
+        """Return the estimate."""
+        used = [role for role in self._models if (role, "calls") in self._series]
+        roles = tuple(self._role(role, confidence) for role in used)
+        costs = [each.cost for each in roles if each.cost is not None]
+        unpriced = tuple(dict.fromkeys(each.model for each in roles if each.cost is None))
+        return Estimate(
+            rows=self._open + self._done,
+            done=self._done,
+            measured=self._measured,
+            roles=roles,
+            cost=None if unpriced else sum(costs, Range(0, 0, 0)),
+            unpriced=unpriced,
+        )
+
+    def _expected(self, foreseen: Sequence[Foreseen]) -> tuple[Sizes, Sizes]:
+        """What new calls are expected to take, and at most; rows that share a call share it."""
+        expected: Sizes = {}
+        most: Sizes = {}
+        for each in foreseen:
+            if each.call.task.key not in self._foreseen:
+                self._foreseen.add(each.call.task.key)
+                asked = each.prompt_tokens
+                self._count(expected, each.call, 1, asked, each.completion_tokens)
+                self._count(most, each.call, 1, 2 * asked, each.longest)
+        return expected, most
+
+    def _count(
+        self, sizes: Sizes, call: Call, calls: float, prompt: float, completion: float
+    ) -> None:
+        role, name = self._roles[id(call.model)], call.model.name
+        cost = self._prices.cost(name, prompt, completion)
+        for place, size in (
+            ((role, "calls"), calls),
+            ((role, "prompt_tokens"), prompt),
+            ((role, "completion_tokens"), completion),
+            ((role, "cost"), cost or 0.0),
+        ):
+            sizes[place] = sizes.get(place, 0.0) + size
+
+    def _role(self, role: str, confidence: float) -> RoleEstimate:
+        calls, asked, said, cost = (self._range((role, name), confidence) for name in _FIELDS)
+        name = self._models[role]
+        is_priced = self._prices.price(name) is not None
+        is_measured = len(self._series[role, "calls"].measured) >= _LEAST_MEASURED
+        return RoleEstimate(
+            role, name, calls, asked, said, cost if is_priced else None, is_measured
+        )
+
+    def _range(self, place: Place, confidence: float) -> Range:
+        series = self._series.get(place, _Series())
+        measured, rest, units = series.measured, series.rest, series.units
+        is_unforeseen = any(expected <= 0 < took for took, expected in measured)
+        if is_unforeseen and self._done >= _LEAST_MEASURED:
+            # Not all of these calls can be foreseen: they are counted by the row.
+            others = self._done - len(measured)
+            measured = [*((took, 1.0) for took, _ in measured), *[(0.0, 1.0)] * others]
+            rest = units = self._open
+        measured = [each for each in measured if each[1] > 0]
+        if len(measured) < _LEAST_MEASURED:
+            return Range(rest, rest if place[1] == "calls" else rest / 2, series.most)
+        return predict_total(measured, rest, units, confidence)

@@ -1,0 +1,74 @@
+"""One control for all workers: caps are kept, and a stop reaches everyone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from clairkit.errors import ClairError
+from clairkit.models.budget import Control
+from clairkit.models.sampling import Outcome
+
+Ask = Callable[..., Any]
+"""Calls a method of the meter by its name, wherever that runs, and waits for what it returns."""
+
+
+class Meter:
+    """Holds the run's control; workers ask it before every call."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+
+    def take(self, count: int) -> bool:
+        """Claim `count` calls."""
+        return self._control.take(count)
+
+    def must_wait(self, model: str) -> bool:
+        """Whether a call has to show first what it costs."""
+        return self._control.must_wait(model)
+
+    def reserve(self, model: str, count: int) -> float | None:
+        """Set aside what calls may cost; None when the run stops or would go over its cap."""
+        return None if self._control.halted else self._control.reserve(model, count)
+
+    def settle(self, model: str, outcomes: Sequence[Outcome], reserved: float) -> None:
+        """Count what results took."""
+        self._control.settle(model, outcomes, reserved)
+
+    def halt(self) -> None:
+        """Let what is in flight end, and start nothing more."""
+        self._control.halt()
+
+    def verdict(self) -> tuple[bool, ClairError | None]:
+        """Whether a cap was reached, and the error that stopped the run, if one did."""
+        return self._control.over_budget, self._control.error
+
+
+class SharedControl(Control):
+    """The control of one worker. It asks the meter for what concerns all."""
+
+    def __init__(self, ask: Ask, *, max_calls: int | None, max_cost: float | None) -> None:
+        super().__init__(max_calls, max_cost=max_cost)
+        self._ask = ask
+
+    def take(self, count: int = 1) -> bool:
+        if self.halted:
+            return False
+        if self._max_calls is not None and not self._ask("take", count):
+            return self._stop()
+        self.calls += count
+        return True
+
+    def must_wait(self, model: str) -> bool:
+        return self.max_cost is not None and bool(self._ask("must_wait", model))
+
+    def reserve(self, model: str, count: int) -> float | None:
+        amount: float | None = self._ask("reserve", model, count)  # a stop is seen here, too
+        if amount is None:
+            self._stop()
+        return amount
+
+    def settle(self, model: str, outcomes: Sequence[Outcome], reserved: float) -> None:
+        if self.max_cost is not None:
+            self._ask("settle", model, [replace(each, text="") for each in outcomes], reserved)

@@ -1,0 +1,1 @@
+"""Ask a reviser for a minimal revision and read what it replies."""

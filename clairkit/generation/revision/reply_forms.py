@@ -1,0 +1,111 @@
+"""The forms of a reviser's reply: the whole revision (`rewrite`), or edits of the answer (`edits`).
+
+Each form is a function from a reply to a draft or to what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from clairkit.generation.gates import is_refusal
+from clairkit.generation.revision.edits import Edit, Fault, apply_edits, read_edits
+from clairkit.generation.revision.parser import Revision, cut, is_cut, parse_reply, split_reply
+from clairkit.generation.revision.templates import EDITS, REWRITE
+from clairkit.judging.wording import Wording
+from clairkit.models.markers import ReplyMarks, mark
+from clairkit.models.sampling import Failure, Reply
+
+_QUOTE_CAP = 300  # characters of a text to find that are shown to the reviser again
+_FAULT_CAP = 20
+_OUTER_START = re.compile(r"\A(?:[ \t]*\r?\n)*(?: (?! ))?")  # some models begin with one space
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A revision that can be read out of a reply; `edits` is empty in the form `rewrite`."""
+
+    revision: Revision
+    edits: tuple[Edit, ...] = ()
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """Why a reply holds no revision; `faults` is empty where asking again would not help."""
+
+    failure: Failure
+    faults: tuple[Fault, ...] = ()
+
+
+Read = Callable[[Reply, ReplyMarks, str], Draft | Unusable]
+
+
+def read_rewrite(reply: Reply, marks: ReplyMarks, answer: str) -> Draft | Unusable:
+    """Return the whole revision in a reply to `answer`."""
+    found = parse_reply(reply, marks, answer)
+    if isinstance(found, Failure):
+        return _unreadable(found)
+    return Draft(Revision(with_outer_space(found.text, answer), found.rationale))
+
+
+def read_edited(reply: Reply, marks: ReplyMarks, answer: str) -> Draft | Unusable:
+    """Return `answer` with all edits of a reply applied; as it is when there is none."""
+    if is_cut(reply):
+        return Unusable(cut(reply))
+    parts = split_reply(reply.text, marks)
+    if isinstance(parts, str):
+        return _unreadable(Failure("parse_error", parts, reply.text))
+    asked = read_edits(parts.body, marks)
+    if isinstance(asked, Fault):
+        return Unusable(Failure("parse_error", asked.code, reply.text), (asked,))
+    applied = apply_edits(answer, asked)
+    if isinstance(applied, tuple):
+        details = [f"{fault.code} in edit {fault.number}" for fault in applied[:_FAULT_CAP]]
+        detail = "; ".join(details)
+        return Unusable(Failure("edit_failed", detail, reply.text), applied)
+    return Draft(Revision(applied.text, parts.rationale), applied.edits)
+
+
+FORMS: dict[str, Read] = {REWRITE: read_rewrite, EDITS: read_edited}
+"""How replies are read, by the form's name."""
+
+
+def _unreadable(failure: Failure) -> Unusable:
+    if failure.reason != "parse_error":
+        return Unusable(failure)
+    if is_refusal(failure.text):
+        return Unusable(Failure("refusal", "the reviser refused", failure.text))
+    return Unusable(failure, (Fault(failure.detail),))
+
+
+def with_outer_space(text: str, answer: str) -> str:
+    """Return a revision, stripped, with the line breaks and outer white space of its answer.
+
+    A reply can't carry these, and a pair must not differ in them.
+    """
+    wide = answer.count("\r\n")
+    if not wide or 2 * wide > answer.count("\n"):
+        text = re.sub(r"\r?\n", "\r\n" if wide else "\n", text)
+    matched = _OUTER_START.match(answer)
+    start = matched[0] if matched else ""
+    if start.endswith(" "):
+        text = text.removeprefix(" ")
+    return start + text + answer[len(answer.rstrip()) :]
+
+
+def ask_again(faults: Sequence[Fault], texts: Wording, nonce: str) -> str:
+    """Return the message that says what is wrong with a reply and asks for another."""
+    lines = [f"- {_say(fault, texts, nonce)}" for fault in faults[:_FAULT_CAP]]
+    return "\n".join([texts.again, *lines, texts.again_form])
+
+
+def _say(fault: Fault, texts: Wording, nonce: str) -> str:
+    quote = fault.quote[:_QUOTE_CAP] + ("…" if len(fault.quote) > _QUOTE_CAP else "")
+    return texts.faults[fault.code].format(
+        number=fault.number,
+        # It comes from the answer, and is data like it.
+        quote=f"{mark('quote', nonce)}\n{quote}\n{mark('quote-end', nonce)}",
+        share=f"{100 * fault.share:.3g} %",
+        limit=f"{100 * fault.limit:.3g} %",
+    )

@@ -1,0 +1,108 @@
+"""A removal as the journal remembers it until it is done: digests of what goes, no texts.
+
+It is on the disk before anything is deleted, so that whoever comes after a kill knows what is to
+be finished, and the same call finishes it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from clairkit.journal.row_index import row_mark
+from clairkit.records import digest
+
+_STATE = "removal"  # in `meta`: whether it is done, and the files that it did not touch
+_WRITE = "INSERT OR IGNORE INTO removing VALUES (?, ?)"
+
+
+@dataclass(frozen=True)
+class Intent:
+    """The last removal of an output. What was asked, rows and pairs are there as marks."""
+
+    requests: frozenset[str] = frozenset()
+    rows: frozenset[str] = frozenset()
+    pairs: frozenset[str] = frozenset()
+    beside: tuple[str, ...] = ()
+    """Files that are no part of the output, and held texts of the rows when it began."""
+    is_done: bool = True
+
+    @property
+    def pending(self) -> int:
+        """How many rows are still to be removed."""
+        return 0 if self.is_done else len(self.rows)
+
+
+def read_intent(database: sqlite3.Connection) -> Intent:
+    """Return the last removal; an empty one, which is done, when there was none."""
+    tables = database.execute("SELECT name FROM sqlite_master WHERE name = 'removing'")
+    if tables.fetchone() is None:
+        return Intent()
+    marks: dict[str, set[str]] = {"request": set(), "row": set(), "pair": set()}
+    for kind, mark in database.execute("SELECT kind, mark FROM removing"):
+        marks[kind].add(mark)
+    found = database.execute("SELECT value FROM meta WHERE name = ?", (_STATE,)).fetchone()
+    state: dict[str, Any] = json.loads(found[0]) if found else {"done": True, "beside": []}
+    return Intent(
+        frozenset(marks["request"]), frozenset(marks["row"]), frozenset(marks["pair"]),
+        tuple(state["beside"]), is_done=state["done"],
+    )  # fmt: skip
+
+
+def record_intent(
+    database: sqlite3.Connection,
+    requests: Iterable[str],
+    rows: Collection[str],
+    pairs: Iterable[str],
+    beside: Iterable[str],
+) -> Intent:
+    """Note what is to be removed, in the caller's transaction, and return it.
+
+    One that was cut short is finished with it.
+
+    Args:
+        database: the journal, open for writing.
+        requests: marks of what was asked.
+        rows: ids of prompt rows.
+        pairs: ids of their pairs.
+        beside: files that hold their texts and are not touched.
+    """
+    earlier = read_intent(database)
+    if earlier.is_done and not earlier.rows >= set(map(row_mark, rows)):
+        database.execute("DELETE FROM removing")
+        earlier = Intent()
+    marks = [row_mark(row) for row in rows]
+    noted = [("request", mark) for mark in requests] + [("row", mark) for mark in marks]
+    noted += [("pair", pair_mark(pair)) for pair in pairs]
+    database.executemany(_WRITE, noted)
+    _set_state(database, sorted({*earlier.beside, *beside}), is_done=False)
+    return read_intent(database)
+
+
+def finish_intent(database: sqlite3.Connection, intent: Intent) -> None:
+    """Note that nothing is left to be removed; the same call may still be given again."""
+    _set_state(database, intent.beside, is_done=True)
+
+
+def forget_intent(database: sqlite3.Connection) -> None:
+    """Forget a removal that is done, in the caller's transaction."""
+    database.execute("DELETE FROM removing")
+    database.execute("DELETE FROM meta WHERE name = ?", (_STATE,))
+
+
+def request_mark(kind: str, text: str) -> str:
+    """Return what is kept of an `id` or a `where` that was asked to be removed."""
+    return digest(["removal", kind, text])[:32]
+
+
+def pair_mark(pair: str) -> str:
+    """Return what is kept of a pair's id while it is being removed."""
+    return digest(["removed pair", pair])[:32]
+
+
+def _set_state(database: sqlite3.Connection, beside: Iterable[str], *, is_done: bool) -> None:
+    state = json.dumps({"done": is_done, "beside": list(beside)})
+    database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_STATE, state))

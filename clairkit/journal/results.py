@@ -1,0 +1,307 @@
+"""The journal: every result of a run, on the disk before anything is made of it.
+
+A SQLite file beside the output, one row per (key, step, attempt). The exported files are made from
+it and can be made again at any time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from clairkit.display import excerpt
+from clairkit.errors import DataError, ResourceError, UsageError
+from clairkit.journal.group_commit import GroupCommit, OnDisk
+from clairkit.models.reasons import reason
+from clairkit.models.sampling import Failure, Outcome, Reply
+from clairkit.records.lock import FileLock
+
+SCHEMA_VERSION = 1
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS results (
+    key TEXT NOT NULL, step TEXT NOT NULL, attempt INTEGER NOT NULL,
+    reason TEXT, detail TEXT, text TEXT NOT NULL, rationale TEXT, finish_reason TEXT,
+    prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, tries INTEGER NOT NULL,
+    model TEXT NOT NULL, created TEXT NOT NULL,
+    PRIMARY KEY (key, step, attempt)
+);
+"""
+# Added to the table of a journal of before, and of a new one likewise: both have one definition.
+_THOUGHTS = "ALTER TABLE results ADD COLUMN thoughts TEXT"
+_INSERT = """
+INSERT INTO results (key, step, attempt, reason, detail, text, rationale, finish_reason,
+    prompt_tokens, completion_tokens, tries, model, created, thoughts)
+SELECT ?, ?, 1 + COALESCE(MAX(attempt), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+FROM results WHERE key = ? AND step = ?
+"""
+_LATEST = """
+SELECT attempt, reason, detail, text, rationale, finish_reason,
+       prompt_tokens, completion_tokens, tries, thoughts
+FROM results WHERE key = ? AND step = ? ORDER BY attempt DESC LIMIT 1
+"""
+_USAGE = """
+SELECT model, SUM(tries), SUM(prompt_tokens), SUM(completion_tokens), COUNT(*),
+       SUM(reason IS NULL OR prompt_tokens + completion_tokens > 0)
+FROM (SELECT model, reason, tries, prompt_tokens, completion_tokens FROM results
+      ORDER BY rowid LIMIT -1 OFFSET ?)
+GROUP BY model ORDER BY model
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One result to be recorded."""
+
+    key: str
+    step: str
+    model: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A result as the journal has it."""
+
+    attempt: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What all recorded results took."""
+
+    calls: int = 0
+    """Requests, those that were made again included."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    results: int = 0
+    costing: int = 0
+    """Of the results: replies, and failures that took tokens; what a call costs is their mean."""
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.calls + other.calls,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.results + other.results,
+            self.costing + other.costing,
+        )
+
+
+class Journal:
+    """Opens, or makes, the journal of an output and holds its lock until `close`.
+
+    Args:
+        output: the exported file that the journal belongs to.
+
+    Raises:
+        UsageError: another process works on this output, or a later version made the journal.
+        DataError: the file is no journal.
+        ResourceError: the disk is full, read-only, or not ours to write.
+    """
+
+    def __init__(self, output: Path) -> None:
+        self.path = journal_path(output)
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ResourceError(f"{output.parent}: can't be made ({error.strerror})") from None
+        self._held = ExitStack()  # in the order of their opening: lock, connections
+        self._held.enter_context(FileLock(output.with_name(f"{output.name}.journal.lock")))
+        self._commits: GroupCommit[Entry] = GroupCommit(
+            lambda entries: self._insert(entries), lambda: self._commit()
+        )
+        try:
+            with self._faults():
+                self._database = self._connect()
+                self._open()
+                self._reader = self._connect()  # does not wait for a commit that is under way
+        except BaseException:
+            self._held.close()
+            raise
+
+    def _connect(self) -> sqlite3.Connection:
+        # Used by one thread after another, never by two at once.
+        made = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        self._held.callback(made.close)
+        return made
+
+    def _open(self) -> None:
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=FULL")
+        self._database.execute("PRAGMA secure_delete=ON")  # what is replaced is overwritten
+        create_tables(self._database)
+        found = self.meta("schema_version")
+        if found is None:
+            self.set_meta("schema_version", SCHEMA_VERSION)
+        elif found > SCHEMA_VERSION:
+            raise UsageError(f"{self.path} was made by a later version of clairkit",
+                             received=found, remedy="update clairkit")  # fmt: skip
+
+    def close(self) -> None:
+        """Close the file and let go of the lock."""
+        self._commits.close()
+        self._held.close()
+
+    def meta(self, name: str) -> Any:
+        """Return a setting of the journal; None when it has none of that name."""
+        with self._faults():
+            found = self._database.execute("SELECT value FROM meta WHERE name = ?", (name,))
+            row = found.fetchone()
+            return None if row is None else json.loads(row[0])
+
+    def set_meta(self, name: str, value: Any) -> None:
+        """Set a setting of the journal."""
+        with self._faults():
+            text = json.dumps(value, sort_keys=True)
+            self._database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, text))
+
+    def settle(self, settings: Mapping[str, Any], *, force: bool) -> None:
+        """Check that the run's settings are those of the journal, or make them so.
+
+        Raises:
+            UsageError: they differ and `force` is not given; the message has each difference.
+        """
+        earlier = self.meta("settings")
+        if earlier is not None and not force:
+            changes = differences(earlier, settings)
+            if changes:
+                raise UsageError(
+                    "this output was begun with other settings: " + "; ".join(changes),
+                    remedy="give the earlier ones or another output; --force goes on with the "
+                    "new ones, and asks again only for what they change",
+                )
+        self.set_meta("settings", settings)
+
+    def finished(self, step: str) -> set[str]:
+        """Return the keys of the step that need no further call."""
+        with self._faults():
+            rows = self._database.execute(
+                "SELECT key, reason, MAX(attempt) FROM results WHERE step = ? GROUP BY key", (step,)
+            ).fetchall()
+        return {key for key, code, _ in rows if code is None or not reason(code).again}
+
+    def latest(self, key: str, step: str) -> Recorded | None:
+        """Return the newest result of a row's step."""
+        with self._faults():
+            row = self._reader.execute(_LATEST, (key, step)).fetchone()
+        if row is None:
+            return None
+        attempt, code, detail, text, rationale, finish, prompt, completion, tries, thoughts = row
+        if code is not None:
+            failure = Failure(code, detail or "", text, prompt, completion, tries)
+            return Recorded(attempt, failure)
+        reply = Reply(text, finish, prompt, completion, rationale=rationale, tries=tries,
+                      thoughts=thoughts)  # fmt: skip
+        return Recorded(attempt, reply)
+
+    def usage(self) -> Usage:
+        """Return what all results so far took."""
+        return sum(self.usage_by_model().values(), Usage())
+
+    def usage_by_model(self) -> dict[str, Usage]:
+        """Return what all results so far took, by the model's spec; a fork's first ones are not
+        its own.
+        """
+        with self._faults():
+            rows = self._database.execute(_USAGE, (self.meta("inherited") or 0,)).fetchall()
+        return {model: Usage(*spent) for model, *spent in rows}
+
+    def submit(self, entry: Entry, on_disk: OnDisk) -> asyncio.Future[None]:
+        """Have a result brought to the disk, in a thread; see `GroupCommit.submit`."""
+        return self._commits.submit(entry, on_disk)
+
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Bring results to the disk at once, all or none."""
+        self._insert(entries)
+        self._commit()
+
+    def _insert(self, entries: Sequence[Entry]) -> None:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        with self._faults():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                self._database.executemany(_INSERT, [_values(entry, now) for entry in entries])
+            except BaseException:
+                self._database.rollback()
+                raise
+
+    def _commit(self) -> None:
+        with self._faults():
+            try:
+                self._database.execute("COMMIT")
+            except BaseException:
+                self._database.rollback()
+                raise
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if "decode" in str(error):  # a text that is no UTF-8: a bit of it was flipped
+                raise DataError("the journal is damaged: a text is no UTF-8", path=self.path,
+                                remedy="put back the file as it was") from None  # fmt: skip
+            raise ResourceError(
+                f"{self.path}: the journal can't be used ({error})",
+                remedy="free or choose another place; what was recorded is kept",
+            ) from None
+        except json.JSONDecodeError:
+            raise DataError("the journal is damaged: a setting is no JSON", path=self.path,
+                            remedy="put back the file as it was") from None  # fmt: skip
+        except sqlite3.DatabaseError as error:
+            if type(error) is not sqlite3.DatabaseError:  # a bug of ours, not the file's fault
+                raise
+            raise DataError(f"is no journal of clairkit, or damaged ({error})", path=self.path,
+                            remedy="put it back as it was, or choose another output",
+            ) from None  # fmt: skip
+
+
+def create_tables(database: sqlite3.Connection) -> None:
+    """Make the tables and columns of a journal that are not there."""
+    database.executescript(_TABLES)
+    columns = database.execute("SELECT name FROM pragma_table_info('results')").fetchall()
+    if ("thoughts",) not in columns:
+        database.execute(_THOUGHTS)
+
+
+def journal_path(output: Path) -> Path:
+    """Return where the journal of an output stands."""
+    return output.with_name(f"{output.name}.journal.sqlite")
+
+
+def differences(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> list[str]:
+    """Return each field in which two settings differ, as `field: earlier -> later`."""
+    return [
+        f"{name}: {_shown(earlier.get(name))} -> {_shown(later.get(name))}"
+        for name in sorted({*earlier, *later})
+        if earlier.get(name) != later.get(name)
+    ]
+
+
+def _shown(value: Any) -> str:
+    return excerpt(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def _values(entry: Entry, now: str) -> tuple[Any, ...]:
+    outcome = entry.outcome
+    spent = (outcome.prompt_tokens, outcome.completion_tokens, outcome.tries)
+    if isinstance(outcome, Reply):
+        said: tuple[str | None, ...] = (
+            None, None, outcome.text, outcome.rationale, outcome.finish_reason,
+        )  # fmt: skip
+        thoughts = outcome.thoughts
+    else:
+        said = (outcome.reason, outcome.detail, outcome.text, None, None)
+        thoughts = None
+    named = (entry.key, entry.step)
+    return (*named, *said, *spent, entry.model, now, thoughts, *named)

@@ -1,0 +1,221 @@
+"""Which row asked for which results: tables of the journal, beside the results themselves.
+
+Results are found by the digest of what was asked; these tables lead from a row to its digests, so
+that a row can be explained, removed and merged without the models and settings of the run.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from clairkit.errors import DataError, ResourceError
+from clairkit.journal.shards import placed
+from clairkit.records import PromptRow, digest
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS rows (
+    id TEXT PRIMARY KEY, position INTEGER NOT NULL, columns TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS asked (
+    row TEXT NOT NULL, step TEXT NOT NULL, key TEXT NOT NULL,
+    PRIMARY KEY (row, step, key)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS asked_by_key ON asked (key, step);
+CREATE TABLE IF NOT EXISTS removed (row TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS removing (
+    kind TEXT NOT NULL, mark TEXT NOT NULL, PRIMARY KEY (kind, mark)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sealed (place INTEGER PRIMARY KEY, digest BLOB NOT NULL);
+"""
+_ROWS_A_WRITE = 1000
+
+
+class RowBook:
+    """Notes the rows of a run in its journal; several may read while one writes.
+
+    Args:
+        journal: the journal's file, which is there.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        self.path = journal
+        self._waiting: list[tuple[str, int, str, tuple[tuple[str, str], ...]]] = []
+        with faults(journal):
+            self.database = sqlite3.connect(journal, isolation_level=None)
+            # What is deleted or replaced, as a row's columns, is overwritten and not only let go.
+            self.database.execute("PRAGMA secure_delete = ON")
+            create_row_tables(self.database)
+
+    def note(self, position: int, row: PromptRow, steps: Iterable[tuple[str, str]]) -> None:
+        """Note a row, where it stands among the prompts, and the (step, key) that it asked.
+
+        What it asked under earlier settings stays noted.
+        """
+        self._waiting.append((row.id, position, _columns(row), tuple(steps)))
+        if len(self._waiting) >= _ROWS_A_WRITE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Bring all notes to the disk."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        with faults(self.path), transaction(self.database):
+            self.database.executemany(
+                "INSERT OR REPLACE INTO rows VALUES (?, ?, ?)",
+                [noted for *noted, _ in waiting],
+            )
+            self.database.executemany(
+                "INSERT OR IGNORE INTO asked VALUES (?, ?, ?)",
+                [(row, *step) for row, *_, steps in waiting for step in steps],
+            )
+
+    def removed(self) -> frozenset[str]:
+        """Return the marks (see `row_mark`) of the rows that were removed for good."""
+        with faults(self.path):
+            return frozenset(mark for (mark,) in self.database.execute("SELECT row FROM removed"))
+
+    def kept(self, rows: Iterable[PromptRow]) -> Iterator[tuple[int, PromptRow]]:
+        """Return the rows that were not removed for good, each with its place among all."""
+        gone = self.removed()
+        return ((at, row) for at, row in placed(rows) if not gone or row_mark(row.id) not in gone)
+
+    def mark_removed(self, rows: Iterable[str]) -> None:
+        """Remember that these rows are to be left out of everything from now on."""
+        with faults(self.path):
+            self.database.executemany(
+                "INSERT OR IGNORE INTO removed VALUES (?)", [(row_mark(row),) for row in rows]
+            )
+
+    def close(self) -> None:
+        """Bring all notes to the disk and close."""
+        try:
+            self.flush()
+        finally:
+            self.database.close()
+
+    def __enter__(self) -> RowBook:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def create_row_tables(database: sqlite3.Connection) -> None:
+    """Make these tables where they are not there."""
+    database.executescript(_TABLES)
+
+
+def kept_rows(rows: Iterable[PromptRow], journal: Path) -> Iterator[PromptRow]:
+    """Return the rows that were not removed for good from the output of a journal."""
+    with RowBook(journal) as book:
+        return (row for _, row in book.kept(rows))
+
+
+def row_mark(row_id: str) -> str:
+    """Return what is kept of a removed row: a digest of its id, and nothing of its content."""
+    return digest(["removed row", row_id])[:32]
+
+
+@contextmanager
+def reading(journal: Path) -> Iterator[sqlite3.Connection]:
+    """Open a journal for reading only; a run may be writing to it meanwhile.
+
+    Raises:
+        DataError: it is missing, no journal, or was never brought to its end.
+    """
+    if not journal.is_file():
+        raise DataError("there is no journal", path=journal,
+                        remedy="name a pair file that build-pairs wrote")  # fmt: skip
+    with faults(journal), closing(_opened(journal)) as database:
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+        if "results" not in tables:
+            raise DataError("is no journal of clairkit", path=journal)
+        if not {"rows", "asked", "removed"} <= tables:
+            raise DataError("the journal does not say which row asked what", path=journal,
+                            remedy="run build-pairs on it once more")  # fmt: skip
+        yield database
+
+
+def _opened(journal: Path) -> sqlite3.Connection:
+    """A connection that only reads; where the folder is read-only, it expects no writer."""
+    address = journal.resolve().as_uri()
+    # One that may write tidies up behind itself.
+    for mode in ("mode=rw", "mode=ro", "immutable=1"):
+        database = sqlite3.connect(f"{address}?{mode}", uri=True, isolation_level=None)
+        try:
+            database.execute("PRAGMA query_only = ON")
+            database.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError:
+            database.close()
+            if mode == "immutable=1":
+                raise
+        else:
+            return database
+    raise AssertionError("unreachable")
+
+
+@contextmanager
+def transaction(database: sqlite3.Connection) -> Iterator[None]:
+    """Write all that the block writes, or none of it."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        database.rollback()
+        raise
+    database.execute("COMMIT")
+
+
+@contextmanager
+def faults(journal: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ours."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if "decode" in str(error):  # a text that is no UTF-8: a bit of it was flipped
+            raise DataError("the journal is damaged: a text is no UTF-8", path=journal,
+                            remedy="put back the file as it was") from None  # fmt: skip
+        remedy = "free the disk, or check its permissions"
+        if "locked" in str(error):
+            remedy = "let the process end that reads or writes it (a backup, sqlite3)"
+        raise ResourceError(
+            f"{journal}: the journal can't be used ({error})", remedy=remedy
+        ) from None
+    except json.JSONDecodeError:
+        raise DataError("the journal is damaged: a value is no JSON", path=journal,
+                        remedy="put back the file as it was") from None  # fmt: skip
+    except sqlite3.DatabaseError as error:
+        if type(error) is not sqlite3.DatabaseError:  # a bug of ours, not the file's fault
+            raise
+        remedy = "put back the file as it was"
+        raise DataError(f"is no journal of clairkit, or damaged ({error})", path=journal,
+                        remedy=remedy) from None  # fmt: skip
+
+
+def find_rows(database: sqlite3.Connection, start: str) -> Sequence[str]:
+    """Return the ids of the noted rows that begin with `start`, at most three."""
+    escaped = start.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    found = database.execute(
+        "SELECT id FROM rows WHERE id = ? OR id LIKE ? ESCAPE '\\' ORDER BY id != ?, id LIMIT 3",
+        (start, f"{escaped}%", start),
+    ).fetchall()
+    return [row_id for (row_id,) in found]
+
+
+def columns_of(text: str) -> dict[str, Any]:
+    """Return the noted columns of a row."""
+    columns: dict[str, Any] = json.loads(text)
+    return columns
+
+
+def _columns(row: PromptRow) -> str:
+    return json.dumps(dict(row.extra), default=str)

@@ -1,0 +1,1 @@
+"""Ask a judge which of two answers is better, in both orders, and read its verdicts."""

@@ -1,0 +1,59 @@
+"""Rubrics: what counts in an answer, by name or from a file such as a house style."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from clairkit.errors import DataError, UsageError
+from clairkit.judging.languages import WORDINGS, wording
+from clairkit.records.formats.text_files import read_text_file
+
+DEFAULT = "general"
+NAMES = tuple(WORDINGS["en"].rubrics)
+"""The built-in rubrics."""
+
+
+@dataclass(frozen=True)
+class Rubric:
+    """What counts in an answer: its name, and the lines that a model is shown."""
+
+    name: str
+    text: str
+
+
+def load_rubric(given: str | None, language: str = "en") -> Rubric:
+    """Return the rubric that `given` names.
+
+    Args:
+        given: built-in names or files, joined by commas; None is the `general` one. Files are
+            shown to the model as they are, in whatever form and language they have.
+        language: of the built-in ones.
+
+    Raises:
+        UsageError: there is no such rubric or language.
+        DataError: a file can't be read as UTF-8 text, or is blank.
+    """
+    built_in = wording(language).rubrics
+    whole = given is not None and given not in built_in and Path(given).is_file()
+    names = [given] if given is not None and whole else (given or DEFAULT).split(",")
+    parts = [_one(name.strip(), language) for name in names]
+    return Rubric(",".join(part.name for part in parts), "\n".join(part.text for part in parts))
+
+
+def _one(name: str, language: str) -> Rubric:
+    built_in = wording(language).rubrics
+    if name in built_in:
+        return Rubric(name, built_in[name])
+    path = Path(name)
+    if not name or not path.is_file():
+        close = get_close_matches(name, NAMES, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise UsageError("no such rubric", received=name,
+                         remedy=f"{hint}Use {', '.join(NAMES)}, or a file")  # fmt: skip
+    text = read_text_file(path, "rubric").strip()
+    if not text:
+        raise DataError("the rubric is blank", path=path, remedy="write down what counts")
+    return Rubric(os.fspath(path.name), text)

@@ -1,0 +1,139 @@
+"""The body of a request to a server: a user's own fields, and what a server does not take."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from clairkit.display import excerpt
+from clairkit.errors import UsageError
+from clairkit.models.server.error_objects import ServerError
+
+_OURS = ("model", "messages", "stream", "n")
+_SECRET = re.compile(r"(?i)(.*[-_])?(api[-_]?key|authorization|secret|password|credentials?)")
+LIMITS = ("max_tokens", "max_completion_tokens")
+"""What servers call the most tokens of a reply."""
+
+_REFUSED = re.compile(
+    r"(?i)unsupported|not supported|no longer supported|does not support|doesn't support|"
+    r"unrecogni[sz]ed|unknown|unexpected|not permitted|not allowed|extra_forbidden|cannot both"
+)
+# In the order in which they are given up: first what changes least.
+_GIVEN_UP = {
+    "top_p": "replies are sampled with its own top_p, not {value}",
+    "top_k": "replies are sampled with its own top_k, not {value}",
+    "seed": "what it says can't be sampled again the same",
+    "temperature": "replies are sampled at its own temperature, not at {value}",
+}
+
+
+def parse_body(fields: Iterable[str]) -> dict[str, Any]:
+    """Return the fields of `FIELD=JSON` texts; what is not JSON is text.
+
+    Raises:
+        UsageError: one has no name, or a name that is not the user's to set.
+    """
+    found: dict[str, Any] = {}
+    for field in fields:
+        name, equals, value = field.partition("=")
+        if not equals or not name.strip():
+            raise UsageError("a field of the request needs its value", received=excerpt(field),
+                             remedy='write FIELD=JSON, such as reasoning_effort="low"')  # fmt: skip
+        found[name.strip()] = _value(value)
+    check_body(found)
+    return found
+
+
+def check_body(fields: Mapping[str, Any]) -> None:
+    """Check the user's own fields of a request.
+
+    Raises:
+        UsageError: one is not the user's to set, or not JSON.
+    """
+    for name in fields:
+        if name in _OURS:
+            raise UsageError(f"the field {name} of a request is set by clairkit",
+                             remedy="leave it out")  # fmt: skip
+        if _SECRET.fullmatch(name) or _holds_secret(fields[name]):
+            raise UsageError(f"the field {excerpt(name)} looks like a secret, and fields are kept",
+                             remedy="put the key into OPENAI_API_KEY")  # fmt: skip
+    try:
+        json.dumps(fields, allow_nan=False)
+    except (TypeError, ValueError):
+        raise UsageError("a field of the request is not JSON", received=excerpt(repr(fields)),
+                         remedy="give numbers, texts, lists and mappings") from None  # fmt: skip
+
+
+def _holds_secret(value: Any) -> bool:
+    """Whether a text within a field is named as a secret; a schema may have such names for none."""
+    if isinstance(value, Mapping):
+        return any(
+            (isinstance(each, str) and bool(_SECRET.fullmatch(str(name)))) or _holds_secret(each)
+            for name, each in value.items()
+        )
+    return isinstance(value, list) and any(map(_holds_secret, value))
+
+
+def with_fields(body: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a body with the user's own fields in place of ours; null takes one out."""
+    replaced = {*fields, *(LIMITS if fields.keys() & set(LIMITS) else ())}
+    kept = {name: value for name, value in body.items() if name not in replaced}
+    return kept | {name: value for name, value in fields.items() if value is not None}
+
+
+class Adaptation:
+    """What a server turned out not to take, for the rest of a run.
+
+    Args:
+        fixed: the user's own fields, which are never changed.
+    """
+
+    def __init__(self, fixed: Iterable[str] = ()) -> None:
+        self._fixed = frozenset(fixed)
+        self._renamed: dict[str, str | None] = {}
+
+    def apply(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a body as the server takes it."""
+        names = ((self._renamed.get(name, name), value) for name, value in body.items())
+        return {name: value for name, value in names if name is not None}
+
+    def learn(self, error: ServerError, sent: Mapping[str, Any]) -> str | None:
+        """Take in why a request was refused.
+
+        Returns:
+            What to tell the user; empty when it is known already; None when nothing can be
+            changed.
+        """
+        if not _REFUSED.search(" ".join((error.text, *error.codes))):
+            return None
+        for name in (*_GIVEN_UP, *LIMITS):
+            if name in self._fixed or name not in sent or not _names(error, name):
+                continue
+            if name in self._renamed:
+                return ""
+            return self._change(name, sent[name])
+        return None
+
+    def _change(self, name: str, value: Any) -> str | None:
+        if name not in LIMITS:
+            self._renamed[name] = None
+            why = _GIVEN_UP[name].format(value=value)
+            return f"takes no `{name}`: it is left out from now on, and {why}"
+        other = LIMITS[1 - LIMITS.index(name)]
+        if other in self._renamed or other in self._fixed:  # it takes neither
+            return None
+        self._renamed[name] = other
+        return f"takes `{other}` in place of `{name}`: it is renamed from now on"
+
+
+def _names(error: ServerError, name: str) -> bool:
+    return error.param == name or bool(re.search(rf"(?<!\w){name}(?!\w)", error.text))
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text

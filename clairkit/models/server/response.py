@@ -1,0 +1,92 @@
+"""From the body of a chat completion to what the model said, or why it said nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from clairkit.display import excerpt
+from clairkit.models.sampling import Failure, Outcome, Reply
+from clairkit.models.server.error_objects import find_error
+from clairkit.models.server.finish_reasons import read_ending
+from clairkit.models.server.message_thoughts import message_thoughts
+
+_ROW_STATUSES = (400, 413)  # the request's own fault: asking again would not help
+
+
+def read_completion(body: Any, tries: int = 1, *, longest: int = 0) -> Outcome:
+    """Return the reply in a decoded body, or a failure with its reason code.
+
+    Args:
+        body: of a response with status 200.
+        tries: the requests that it took.
+        longest: tokens that the reply may have, if known: one that takes them all was cut, even
+            if the server gives no `finish_reason`.
+    """
+    if not isinstance(body, Mapping):
+        return Failure("bad_response", "the body is no JSON object", tries=tries)
+    usage = body.get("usage")
+    given = usage if isinstance(usage, Mapping) else {}
+    outcome = replace(
+        _outcome(body),
+        prompt_tokens=_count(given.get("prompt_tokens")),
+        completion_tokens=_count(given.get("completion_tokens")),
+        tries=tries,
+    )
+    if isinstance(outcome, Reply) and 0 < longest <= outcome.completion_tokens:
+        return _cut_if_silent(outcome, body)
+    return outcome
+
+
+def _outcome(body: Mapping[str, Any]) -> Outcome:
+    error = find_error(body)
+    if error is not None:
+        reason = "bad_request" if error.status in _ROW_STATUSES else "request_failed"
+        return Failure(reason, f"error object: {error.text}")
+    choices = body.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    message = choice.get("message") if isinstance(choice, Mapping) else None
+    if not isinstance(choice, Mapping) or not isinstance(message, Mapping):
+        return Failure("bad_response", "no choices")
+    return _said(message, choice.get("finish_reason"))
+
+
+def _said(message: Mapping[str, Any], finish: Any) -> Outcome:
+    text, thoughts = _text(message.get("content")), message_thoughts(message)
+    ending = read_ending(finish)
+    if ending == "content_filter":
+        return Failure("content_filter", f"finish_reason {excerpt(str(finish))}", text)
+    refusal = message.get("refusal")
+    if isinstance(refusal, str) and refusal:
+        return Failure("refusal", excerpt(refusal, 300), text)
+    if ending == "length":
+        return Reply(text, "length", thoughts=thoughts)
+    if ending == "unknown":
+        return Failure("unfinished", f"finish_reason {excerpt(str(finish))}", text)
+    if ending == "tool_call" or message.get("tool_calls") or message.get("function_call"):
+        return Failure("tool_call", "a tool call instead of an answer", text)
+    if not text.strip() and thoughts is None:
+        return Failure("empty_reply", "no text", text)
+    return Reply(text, thoughts=thoughts)
+
+
+def _cut_if_silent(reply: Reply, body: Mapping[str, Any]) -> Reply:
+    """A reply that took all its tokens: cut, unless the server says that it ended by itself."""
+    is_silent = body["choices"][0].get("finish_reason") is None
+    return replace(reply, finish_reason="length") if is_silent else reply
+
+
+def _text(content: Any) -> str:
+    """The text of a message: a string, or the text parts of a list; never the word None."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    parts = [part.get("text") for part in content if isinstance(part, Mapping)]
+    return "".join(part for part in parts if isinstance(part, str))
+
+
+def _count(value: Any) -> int:
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
+    return value if is_count else 0  # sums of what no model says would not fit the journal

@@ -1,0 +1,145 @@
+"""What a probe asks: which answers are revised, and which of them are known to be good."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Literal
+
+from clairkit.generation.gates.language import find_language
+from clairkit.probe import good_en, good_ja
+from clairkit.probe.fault_injection import PLANTERS, Fault, is_code, items_in, plant
+from clairkit.probe.settings import ProbeSettings
+from clairkit.records import Message, PromptRow, digest
+
+GOOD, SLICE = "good", "slice"
+"""Columns of a prompt file: the row's answer is known to be good; the group that it counts in."""
+
+_BUILT_IN = {"en": good_en.GOOD, "ja": good_ja.GOOD}
+_PLACES = 12  # places for a fault that are tried in one answer, by kind
+_EXAMINED = 400  # characters of a row that tell its language
+_YES = frozenset(("true", "yes", "1"))
+
+Probe = Literal["untouched", "fault", "repeat"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One revision that a probe asks for.
+
+    Attributes:
+        probe: `untouched`: the answer is good, and should come back as it is; `fault`: a good
+            answer with one planted fault; `repeat`: an answer as any other, revised several times.
+        row: the prompt, with the answer that the reviser is given.
+        slice: the group that the case counts in.
+        fault: of a `fault`.
+        repeat: which revision of the same answer this is, from 0.
+    """
+
+    probe: Probe
+    row: PromptRow
+    slice: str
+    fault: Fault | None = None
+    repeat: int = 0
+
+
+def make_cases(rows: Iterable[PromptRow], settings: ProbeSettings) -> list[Case]:
+    """Return the cases of a probe; the same for the same rows, in whatever order they stand.
+
+    Rows whose column `good` is true are answers known to be good. Without any, answers that come
+    with clairkit are used: 12 in Japanese where the rows are in Japanese, else 24 in English.
+
+    Args:
+        rows: of the prompt file; read once, only what is drawn is kept.
+        settings: how much to ask.
+    """
+    good, others = _drawn(rows, settings)
+    good = good or heapq.nsmallest(
+        settings.good, built_in(_language_of(others)), key=lambda row: _place(row, settings)
+    )
+    return [
+        *(Case("untouched", row, slice_of(row)) for row in good),
+        *_planted(good, settings),
+        *_repeated(others, settings),
+    ]
+
+
+def built_in(language: str) -> list[PromptRow]:
+    """Return the good answers that come with clairkit, in `en` or `ja`."""
+    return [
+        PromptRow(
+            (Message(role="user", content=prompt),),
+            answer,
+            id=f"built-in-{language}-{number}",
+            extra={SLICE: name},
+        )
+        for number, (name, prompt, answer) in enumerate(_BUILT_IN[language], start=1)
+    ]
+
+
+def is_good(row: PromptRow) -> bool:
+    """Whether a row's answer is marked as good."""
+    return row.answer is not None and str(row.extra.get(GOOD, "")).strip().lower() in _YES
+
+
+def slice_of(row: PromptRow) -> str:
+    """Return the group of a row: its column `slice`, else what its answer holds."""
+    given = row.extra.get(SLICE)
+    if isinstance(given, str | int) and str(given).strip():
+        return str(given)
+    answer = row.answer or ""
+    if is_code(answer):
+        return "code"
+    return "steps" if items_in(answer) > 1 else "text"
+
+
+def _language_of(rows: Sequence[PromptRow]) -> str:
+    """The language of the built-in answers for these rows."""
+    texts = (row.answer or row.prompt[-1]["content"] for row in rows)
+    found = find_language("\n".join(text[:_EXAMINED] for text in texts))
+    return found if found in _BUILT_IN else "en"
+
+
+def _drawn(
+    rows: Iterable[PromptRow], settings: ProbeSettings
+) -> tuple[list[PromptRow], list[PromptRow]]:
+    """The good rows and the others that are drawn: those with the least digests of their ids."""
+    good: list[tuple[str, int, PromptRow]] = []
+    others: list[tuple[str, int, PromptRow]] = []
+    for number, row in enumerate(rows):
+        kept, most = (good, settings.good) if is_good(row) else (others, settings.rows)
+        kept.append((_place(row, settings), number, row))
+        if len(kept) > 2 * most:
+            kept[:] = heapq.nsmallest(most, kept)
+    return (
+        [row for _, _, row in heapq.nsmallest(settings.good, good)],
+        [row for _, _, row in heapq.nsmallest(settings.rows, others)],
+    )
+
+
+def _place(row: PromptRow, settings: ProbeSettings) -> str:
+    """Where a row stands in the drawing, whatever its place in the file."""
+    return digest([settings.seed, row.id, row.prompt, row.answer])
+
+
+def _planted(good: Sequence[PromptRow], settings: ProbeSettings) -> Iterator[Case]:
+    """Up to `settings.faults` cases of each kind, a row's second place after every row's first."""
+    for kind in PLANTERS:
+        seen: set[tuple[str, str]] = set()
+        for place, row in product(range(_PLACES), good):
+            if len(seen) >= settings.faults:
+                break
+            prompt = "\n".join(turn["content"] for turn in row.prompt)
+            seed = _PLACES * settings.seed + place
+            fault = plant(kind, row.answer or "", prompt=prompt, seed=seed)
+            if fault is not None and (row.id, fault.text) not in seen:
+                seen.add((row.id, fault.text))
+                yield Case("fault", replace(row, answer=fault.text), slice_of(row), fault)
+
+
+def _repeated(rows: Sequence[PromptRow], settings: ProbeSettings) -> Iterator[Case]:
+    for row in rows:
+        for repeat in range(settings.repeats):
+            yield Case("repeat", row, slice_of(row), repeat=repeat)

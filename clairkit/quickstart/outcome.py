@@ -1,0 +1,50 @@
+"""Hold what a quickstart did and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clairkit.evaluation import compare
+from clairkit.quickstart.stations import Plan, Skills, evaluation_facts
+
+if TYPE_CHECKING:
+    from clairkit.evaluation import Evaluation
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a quickstart did and measured."""
+
+    folder: Path
+    plan: Plan
+    pairs: int
+    before: Skills
+    after: Skills
+    training: Mapping[str, Any]
+    seconds: float
+    peak_memory_mb: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return every figure, as `summary.json` holds them."""
+        return {
+            "output": str(self.folder),
+            "plan": asdict(self.plan),
+            "pairs": self.pairs,
+            "kpi": _facts(self.before.bills, self.after.bills),
+            "guard": _facts(self.before.sums, self.after.sums),
+            "parts": {"before": self.before.parts(), "after": self.after.parts()},
+            "training": dict(self.training),
+            "seconds": round(self.seconds, 1),
+            "peak_memory_mb": self.peak_memory_mb,
+        }
+
+
+def _facts(before: Evaluation, after: Evaluation) -> dict[str, Any]:
+    return {
+        "before": evaluation_facts(before),
+        "after": evaluation_facts(after),
+        "change": asdict(compare(before, after)),
+    }

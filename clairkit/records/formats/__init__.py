@@ -1,0 +1,1 @@
+"""Read and write the file formats that rows come in, whatever their encoding."""

@@ -1,0 +1,176 @@
+"""Rows of Arrow tables: Parquet files and `datasets` folders, a small batch at a time."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from clairkit.display import excerpt
+from clairkit.errors import DataError
+from clairkit.records.faults import ROW_CAP, Located, RowFault
+from clairkit.records.formats.lines import too_large
+from clairkit.records.formats.strict_json import check_depth
+from clairkit.records.messages import kind_of
+from clairkit.records.source import Source, open_regular
+
+_BATCH = 64  # rows; the largest accepted rows then still take about 1 GiB at most
+_PRUNED = ("scores", "provenance")
+
+
+def parquet_rows(source: Source) -> Iterator[Located]:
+    """Yield the rows of a Parquet file with their numbers from 1.
+
+    Raises:
+        DataError: it is no Parquet file, or is damaged.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    with open_regular(source.path) as file:
+        if not file.read(1):
+            return
+        file.seek(0)
+        try:
+            batches = parquet.ParquetFile(file).iter_batches(batch_size=_BATCH)
+            yield from batch_rows(batches, source.ignore)
+        except (pyarrow.ArrowException, OSError) as error:
+            raise _damaged(source.path, error) from None
+
+
+def folder_rows(source: Source) -> Iterator[Located]:
+    """Yield the rows of a folder that `datasets` saved, with their numbers from 1.
+
+    Of several splits none is chosen: the caller names one as FOLDER/SPLIT.
+
+    Raises:
+        DataError: it has several splits, or is damaged.
+    """
+    import datasets
+    import pyarrow
+
+    try:
+        if _has_no_files(Path(source.path)):
+            return
+        data = datasets.load_from_disk(source.path)
+    except (OSError, ValueError, KeyError, TypeError, pyarrow.ArrowException) as error:
+        raise _damaged(source.path, error) from None
+    if isinstance(data, datasets.DatasetDict):
+        remedy = f"name one, as {source.path}/SPLIT"
+        data = data[only_split(list(data), source.path, remedy)]
+    tables = data.with_format("arrow").iter(batch_size=_BATCH)
+    yield from batch_rows(
+        (batch for table in tables for batch in table.to_batches()), source.ignore
+    )
+
+
+def only_split(splits: list[str], path: str, remedy: str) -> str:
+    """Return the one split there is.
+
+    Raises:
+        DataError: there are none or several.
+    """
+    if len(splits) == 1:
+        return splits[0]
+    raise DataError(f"has {len(splits)} splits", path=path,
+                    received=", ".join(splits) or None, remedy=remedy)  # fmt: skip
+
+
+def _has_no_files(folder: Path) -> bool:
+    """Whether it was saved without rows: `datasets` writes such a folder and can't open it."""
+    state = folder / "state.json"
+    found = json.loads(state.read_bytes()) if state.is_file() else None
+    return isinstance(found, dict) and found.get("_data_files") == []
+
+
+def batch_rows(batches: Iterable[Any], ignore: Sequence[str] = ()) -> Iterator[Located]:
+    """Yield the rows of Arrow record batches as JSON values, with their numbers from 1.
+
+    Args:
+        batches: the batches.
+        ignore: columns that are left out.
+    """
+    number = 0
+    for whole in batches:
+        batch = whole.drop_columns([name for name in ignore if name in whole.schema.names])
+        sizes_matter = batch.nbytes > ROW_CAP
+        rows = None if sizes_matter else _all_rows(batch)
+        for index in range(batch.num_rows):
+            number += 1
+            if rows is not None:
+                yield number, plain_row(rows[index])
+                continue
+            one = batch.slice(index, 1)
+            if one.nbytes > ROW_CAP:
+                yield number, too_large()
+            elif (single := _all_rows(one)) is None:
+                yield number, RowFault("bad_unicode", "a text of the row is not UTF-8")
+            else:
+                yield number, plain_row(single[0])
+
+
+def _all_rows(batch: Any) -> list[dict[str, Any]] | None:
+    try:
+        return list(batch.to_pylist())
+    except UnicodeDecodeError:
+        return None
+
+
+def plain_row(row: dict[str, Any]) -> dict[str, Any] | RowFault:
+    """Return `row` with values that JSON has a form for, or the fault that prevents it.
+
+    NaN, which pandas writes for a missing number, becomes null; dates and times become ISO 8601,
+    decimal numbers text. A struct has all its fields in every row: in `scores` and `provenance`
+    those that are null count as absent.
+    """
+    try:
+        check_depth(row)
+        plain = {name: _plain(value, name) for name, value in row.items()}
+    except RowFault as fault:
+        return fault
+    for name in _PRUNED:
+        if plain.get(name) is not None:
+            plain[name] = _without_nulls(plain[name])
+    return plain
+
+
+def _plain(value: Any, column: str) -> Any:
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, float):
+        return _plain_float(value, column)
+    if isinstance(value, dict):
+        return {name: _plain(member, column) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_plain(member, column) for member in value]
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, decimal.Decimal):
+        return str(value)
+    problem = f"column `{column}` is neither text, number, list nor object but {kind_of(value)}"
+    raise RowFault(
+        "not_text",
+        problem,
+        remedy=f"drop the column, or leave it out with --ignore-column {column}",
+    )
+
+
+def _plain_float(value: float, column: str) -> float | None:
+    if math.isinf(value):
+        raise RowFault("bad_number", f"column `{column}` holds an infinity", remedy="write null")
+    return None if math.isnan(value) else value
+
+
+def _without_nulls(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {name: _without_nulls(member) for name, member in value.items() if member is not None}
+
+
+def _damaged(path: str, error: Exception) -> DataError:
+    remedy = "write it again or copy it anew"
+    return DataError(f"cannot be read ({excerpt(str(error), 120)})", path=path, remedy=remedy)

@@ -1,0 +1,1 @@
+"""Read what a finished training run logged: curves and a diagnosis."""

@@ -1,0 +1,1 @@
+"""Check the arguments of a training run: types, ranges and defaults."""

@@ -1,0 +1,1 @@
+"""Save a run's checkpoints, check them, and resume from the newest good one."""

@@ -1,0 +1,1 @@
+"""Write the run directory: its files, its model card, its final model."""

@@ -1,0 +1,195 @@
+"""What a run directory tells of its run: written by its trainer, from a command as from Python."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from clairkit.records.leakage import forget_trained_prompts, write_trained_prompts
+from clairkit.records.output import atomic_write
+from clairkit.runs.curves import training_page
+from clairkit.runs.diagnosis import Diagnosis, Movement, RunFacts, diagnose
+from clairkit.training.best_metric import best_model
+from clairkit.training.checkpoint.checkpoints import PARTIAL, checkpoints
+from clairkit.training.checkpoint.identity import data_digest
+from clairkit.training.config import TrainConfig
+from clairkit.training.config_sources import Resolved
+from clairkit.training.memory import peak_memory_mb
+from clairkit.training.merge_adapter import remove_stale
+from clairkit.training.run_directory import files
+from clairkit.training.run_directory.card import model_card
+from clairkit.training.run_directory.portable import portable_spec
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run did. `metrics` are those of the last logged step.
+
+    `signal` is the number of the signal that ended it early, after a checkpoint; then there is no
+    final model yet.
+    """
+
+    output: Path
+    pairs: int
+    counts: Mapping[str, int]
+    steps: int
+    metrics: Mapping[str, Any]
+    kernel: str
+    form: str
+    reference: str
+    seconds: float
+    peak_memory_mb: float
+    """Of tensors on a GPU; without one, of the whole process."""
+    diagnosis: Diagnosis
+    movement: Movement | None = None
+    """How far the model moved; None of a run that a signal ended."""
+    best: Mapping[str, Any] | None = None
+    """The metric for the best model, its value, and the step of the checkpoint that has it."""
+    signal: int | None = None
+
+
+@dataclass
+class RunFolder:
+    """Writes what a run starts from, and at its end what came of it."""
+
+    resolved: Resolved
+    sources: Mapping[str, int] = field(default_factory=dict)
+    """Training pairs by their `source`."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Of `encode_pairs`."""
+    prompts: Collection[int] = ()
+    """Digests of the training prompts, none where they are not known."""
+    started: float = field(default_factory=time.monotonic)
+    signal: Callable[[], int | None] = lambda: None
+    """The number of the signal that ended the run early."""
+
+    @classmethod
+    def from_python(
+        cls, config: TrainConfig, sources: Mapping[str, int], prompts: Collection[int]
+    ) -> RunFolder:
+        """Return that of a trainer which is made in Python."""
+        own = {f.name: f.default for f in fields(TrainConfig)}
+        set_there = [name for name, value in own.items() if getattr(config, name) != value]
+        origins = dict.fromkeys((*set_there, *config.arguments), "Python")
+        derived = {key: origin for key, (_, origin) in config.derived.items()}
+        return cls(Resolved(config, {**derived, **origins}), sources, prompts=prompts)
+
+    @property
+    def path(self) -> Path:
+        """The run directory."""
+        return Path(self.resolved.config.output)
+
+    def begin(self, trainer: Any) -> None:
+        """Write what the run starts from; what an earlier run told must not pass for this one's."""
+        shutil.rmtree(self.path / PARTIAL, ignore_errors=True)
+        self.path.mkdir(parents=True, exist_ok=True)
+        for name in (files.METRICS, files.CARD, files.PAGE):
+            (self.path / name).unlink(missing_ok=True)
+        if self.prompts:
+            write_trained_prompts(self.path, self.prompts)
+        else:
+            forget_trained_prompts(self.path)
+        self._write_facts(inputs_of(trainer))
+        _write(self.path / files.CONFIG, files.portable_config(self.resolved))
+
+    def clear(self, say: Callable[[str], None]) -> None:
+        """Remove model and checkpoints of an earlier run, which must not be resumed."""
+        for adapter in (True, False):
+            remove_stale(self.path, adapter=adapter)
+        stale = checkpoints(self.path)
+        for folder in stale:
+            shutil.rmtree(folder)
+        if stale:
+            say(f"Removed {len(stale)} checkpoints of the run that was in {self.path}")
+
+    def resume(self, trainer: Any, step: int) -> None:
+        """Go on with what a run told up to a step; where it told nothing, begin."""
+        if (self.path / files.RUN).exists() and (self.path / files.CONFIG).exists():
+            files.trim_metrics(self.path, step)
+        else:
+            self.begin(trainer)
+
+    def facts(self, trainer: Any) -> RunFacts:
+        """Return what the diagnosis reads beside the metrics."""
+        config = self.resolved.config
+        return RunFacts(
+            loss=config.loss,
+            beta=config.beta,
+            learning_rate=trainer.args.learning_rate,
+            sources=self.sources,
+            counts=self.counts,
+            reference=portable_spec(config.ref),
+            loss_mask=config.loss_mask,
+            movement=trainer.movement,
+        )
+
+    def result(self, trainer: Any) -> TrainResult:
+        """Return what the run did so far."""
+        return TrainResult(
+            output=self.path,
+            pairs=len(trainer.train_dataset),
+            counts={key: count for key, count in self.counts.items() if count},
+            steps=trainer.state.global_step,
+            metrics=_last_metrics(trainer.state.log_history),
+            kernel=trainer.path.kernel,
+            form=trainer.packing.form,
+            reference=trainer.references.summary,
+            seconds=round(time.monotonic() - self.started, 3),
+            peak_memory_mb=peak_memory_mb(),
+            diagnosis=diagnose(files.read_metrics(self.path), self.facts(trainer)),
+            movement=trainer.movement,
+            best=best_model(trainer),
+            signal=self.signal(),
+        )
+
+    def finish(self, trainer: Any) -> None:
+        """Write, beside the trained model, what says how it came about; run.json last."""
+        config, result = self.resolved.config, self.result(trainer)
+        facts = {
+            **inputs_of(trainer),
+            **asdict(result),
+            "learning_rate": trainer.args.learning_rate,
+        }
+        del facts["output"]  # a run directory may be moved
+        facts["diagnosis"] = result.diagnosis.to_dict()
+        if changes := files.changes_of(self.path):
+            facts["changes"] = changes
+        rows, name = files.read_metrics(self.path), self.path.absolute().name
+        page = training_page(rows, result.diagnosis, name, self.facts(trainer))
+        _write(self.path / files.PAGE, page)
+        _write(self.path / files.CARD, model_card(config, facts))
+        self._write_facts(facts)
+
+    def _write_facts(self, facts: Mapping[str, Any]) -> None:
+        text = json.dumps(files.run_facts(self.resolved.config, facts), indent=1)
+        _write(self.path / files.RUN, text + "\n")
+
+
+def inputs_of(trainer: Any) -> dict[str, Any]:
+    """Return what a run starts from, by content; its adapter as it was before the first step."""
+    return {
+        "data_sha256": data_digest(trainer.train_dataset.pairs),
+        "weights_sha256": trainer.weights_sha256,
+        "adapter_sha256": trainer.adapter_sha256,
+        "reference_sha256": trainer.references.source.digest,
+        "reference_file": getattr(trainer.references.file, "name", ""),
+        "processes": trainer.accelerator.num_processes,
+    }
+
+
+def _last_metrics(history: list[dict[str, Any]]) -> dict[str, Any]:
+    steps = [row for row in history if "loss" in row]
+    if steps:
+        return steps[-1]
+    # shorter than logging_steps: the closing row holds the means over all steps
+    return next(({**row, "loss": row["train_loss"]} for row in history if "train_loss" in row), {})
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_write(path) as file:
+        file.write(text.encode("utf-8"))

@@ -1,0 +1,299 @@
+"""`clairkit bench`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clairkit.cli.bench.output import find_device, wrapped
+from clairkit.cli.shared.console import Console
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clairkit.bench.results import CaseResult
+    from clairkit.bench.step.cases import StepCase
+    from clairkit.bench.step.suite import StepSuite
+
+_STDOUT = "-"
+
+
+@click.command("bench", short_help="Time and memory, against TRL and others.")
+@click.option("--suite", type=click.Choice(["step", "kernels"]), default="step", show_default=True)
+@click.option("--quick", is_flag=True, help="A few small cases, to see that it works.")
+@click.option(
+    "--case",
+    "names",
+    metavar="NAME",
+    multiple=True,
+    help="This case; repeatable. kernels: or a pattern.",
+)
+@click.option(
+    "--kernel",
+    "kernels",
+    metavar="NAME",
+    multiple=True,
+    help="step: another kernel of clairkit, beside the one it takes by itself; repeatable.",
+)
+@click.option(
+    "--peers",
+    metavar="NAMES",
+    help="What to compare with. step: trl, plain; the first is the base.  [default: step plain; "
+    "kernels trl,liger,cce,torch]",
+)
+@click.option(
+    "--variant",
+    "only",
+    metavar="NAME",
+    multiple=True,
+    help="step: measure these variants alone; repeatable.",
+)
+@click.option(
+    "--repeats",
+    "--rounds",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Rounds.  [default: step 5, or 3 if quick; kernels 3]",
+)
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
+)
+@click.option(
+    "--budget-minutes", metavar="N", type=click.FloatRange(0), help="kernels: begin no point later."
+)
+@click.option("--resume", is_flag=True, help="kernels: keep the points that the JSON FILE holds.")
+@click.option("--plot", metavar="FILE", help="kernels: time and memory over length, an SVG.")
+@click.option("--markdown", is_flag=True, help="Markdown in place of tables.")
+@click.option(
+    "--json",
+    "as_json",
+    metavar="[FILE]",
+    is_flag=False,
+    flag_value=_STDOUT,
+    help="One JSON object: into FILE, or without one on stdout, all else on stderr.",
+)
+@click.option("--quiet", is_flag=True, help="Print no progress.")
+def command(suite: str, as_json: str | None, quiet: bool, markdown: bool, **choices: Any) -> None:
+    """Measure training steps, or the head and loss alone (--suite kernels).
+
+    step: a whole step of clairkit's trainer (forward, loss, backward, clipping, optimizer), also
+    with prompts not shared and with padding, against TRL's DPOTrainer (--peers trl) or a plain
+    trainer in torch and transformers alone. All see the same random model and the same pairs, each
+    in a process of its own. kernels: head and preference loss against bare matrix products and
+    other libraries, accuracy against float64 beside every time.
+
+    A variant's figures count once its loss, log-probs and gradients are right; otherwise PARITY
+    FAILED stands in their place. Exits with 7 then, and with 4 where something failed or clairkit
+    ran out of memory (step: where any variant did).
+    """
+    console = Console(as_json=as_json == _STDOUT, quiet=quiet)
+    target = _check_target(as_json)
+    _check_suite(suite, target, **choices)
+    if suite == "kernels":
+        from clairkit.cli.bench.kernels import measure_kernels
+
+        measure_kernels(console, target, markdown, **choices)
+    else:
+        _measure_step(console, target, markdown, choices)
+
+
+# What one suite alone reads.
+_ONLY = {
+    "kernels": "step",
+    "only": "step",
+    "budget_minutes": "kernels",
+    "resume": "kernels",
+    "plot": "kernels",
+}
+
+
+def _check_suite(suite: str, target: Path | None, **choices: Any) -> None:
+    from clairkit.errors import UsageError
+
+    for name, owner in _ONLY.items():
+        if choices[name] and owner != suite:
+            flags = {"kernels": "kernel", "only": "variant"}
+            option = f"--{flags.get(name, name).replace('_', '-')}"
+            raise UsageError(f"{option} is an option of --suite {owner}", remedy="leave it out")
+    if choices["resume"] and target is None:
+        raise UsageError("--resume needs the file of the run before", remedy="add --json FILE")
+
+
+def _measure_step(
+    console: Console, target: Path | None, markdown: bool, choices: dict[str, Any]
+) -> None:
+    import time
+
+    from clairkit.bench.measure.machine import describe_machine, load
+    from clairkit.bench.report import document
+
+    suite = _suite(**choices)
+    settings = suite.settings
+    before, start = load(), time.perf_counter()
+    found = []
+    for case in suite.run(console.note):
+        found.append(case)
+        if not markdown:
+            _show(console, case)
+    told = {"quick": choices["quick"], "rounds": settings.rounds, "warmup": settings.warmup,
+            "peers": _peer_versions(suite.peers), "kernels": list(suite.kernels),
+            "load_before": before, "load_after": load(),
+            "wall_seconds": round(time.perf_counter() - start, 1)}  # fmt: skip
+    machine = describe_machine(settings.device, settings.threads)
+    result = document("step", found, machine, told)
+    _finish(console, result, found, markdown)
+    if target is not None:
+        _write(target, result)
+    console.result(result)
+    _judge(found)
+
+
+def _peer_versions(peers: Sequence[str]) -> dict[str, str | None]:
+    from importlib.metadata import version
+
+    return {name: version("trl") if name == "trl" else None for name in peers}
+
+
+def _check_target(value: str | None) -> Path | None:
+    """Return the file that the JSON goes to, found out before minutes are spent."""
+    if value is None or value == _STDOUT:
+        return None
+    from clairkit.records import check_output
+
+    return check_output(value, force=True)
+
+
+def _suite(
+    quick: bool,
+    names: tuple[str, ...],
+    kernels: tuple[str, ...],
+    peers: str | None,
+    repeats: int | None,
+    device: str,
+    only: tuple[str, ...],
+    **_: Any,
+) -> StepSuite:
+    import torch
+
+    from clairkit.bench.step.suite import StepSuite
+    from clairkit.bench.step.worker import Settings
+
+    cases = _cases(quick, names)
+    rounds = repeats or (3 if quick else 5)
+    settings = Settings(find_device(device), torch.get_num_threads(), rounds)
+    suite = StepSuite(cases, settings, _step_peers(peers or "plain"), _known(kernels))
+    return _restricted(suite, only)
+
+
+def _restricted(suite: StepSuite, only: tuple[str, ...]) -> StepSuite:
+    from dataclasses import replace
+
+    from clairkit.errors import UsageError
+
+    for name in only:
+        if name not in suite.variants:
+            raise UsageError(
+                "no such variant", received=name, remedy=f"there are {', '.join(suite.variants)}"
+            )
+    return replace(suite, only=only)
+
+
+def _step_peers(text: str) -> tuple[str, ...]:
+    from importlib.util import find_spec
+
+    from clairkit.bench.step.suite import PEERS
+    from clairkit.errors import UsageError
+    from clairkit.extras import install_command
+
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    for name in names:
+        if name not in PEERS:
+            raise UsageError(
+                "no such peer of a training step",
+                received=name,
+                remedy=f"there are {', '.join(PEERS)}",
+            )
+    if "trl" in names and find_spec("trl") is None:
+        raise UsageError("trl is not installed", remedy=f"run {install_command('trl')}")
+    return names
+
+
+def _known(kernels: tuple[str, ...]) -> tuple[str, ...]:
+    from clairkit.errors import UsageError
+    from clairkit.kernels import available_backends
+
+    names = ("auto", *available_backends())
+    for name in kernels:
+        if name not in names:
+            raise UsageError(
+                "no such kernel", received=name, remedy=f"there are {', '.join(names)}"
+            )
+    return kernels
+
+
+def _cases(quick: bool, names: tuple[str, ...]) -> Sequence[StepCase]:
+    from clairkit.bench.step.cases import QUICK, SUITE
+    from clairkit.errors import UsageError
+
+    known = {case.name: case for case in (*QUICK, *SUITE)}
+    for name in names:
+        if name not in known:
+            raise UsageError("no such case", received=name, remedy=f"there are {', '.join(known)}")
+    if names:
+        return [known[name] for name in dict.fromkeys(names)]
+    return QUICK if quick else SUITE
+
+
+def _show(console: Console, case: CaseResult) -> None:
+    from clairkit.bench.report import COLUMNS, rows, speed_ups
+
+    console.table(case.case.name, COLUMNS, rows(case))
+    for line in speed_ups(case):
+        wrapped(console, line)
+    for result in case.results:
+        if result.problem:
+            wrapped(console, f"{result.variant}: {result.status}, {result.problem}")
+
+
+def _finish(
+    console: Console, result: dict[str, Any], cases: Sequence[CaseResult], as_markdown: bool
+) -> None:
+    from clairkit.bench.report import NOTE, describe, markdown
+
+    if as_markdown:
+        console.show(markdown(result, cases))
+        return
+    wrapped(console, NOTE)
+    wrapped(console, describe(result["machine"], result["settings"]))
+
+
+def _write(target: Path, result: dict[str, Any]) -> None:
+    from clairkit.records import atomic_write
+
+    with atomic_write(target) as file:
+        text = json.dumps(result, ensure_ascii=False, allow_nan=False, indent=1)
+        file.write(f"{text}\n".encode())
+
+
+def _judge(cases: Sequence[CaseResult]) -> None:
+    """Raise what the exit code shall tell: a failed check before all else."""
+    from clairkit.errors import GateError, PartialError, ResourceError
+
+    found = [(f"{case.case.name}: {result.variant}", result.status)
+             for case in cases for result in case.results]  # fmt: skip
+    wrong = [name for name, status in found if status == "PARITY FAILED"]
+    if wrong:
+        raise GateError(
+            f"parity failed, {len(wrong)} in all: {wrong[0]}",
+            remedy="read their lines above; no ratio of theirs means anything",
+        )
+    lost = [name for name, status in found if status in ("OOM", "ERROR")]
+    if lost and len(lost) == len(found):
+        raise ResourceError(f"nothing could be measured ({lost[0]})",
+                            remedy="read the lines above; `clairkit doctor`")  # fmt: skip
+    if lost:
+        raise PartialError(f"not measured, {len(lost)} in all: {lost[0]}",
+                           remedy="read their lines above")  # fmt: skip

@@ -1,0 +1,100 @@
+"""`clairkit bench --suite kernels`: options and output around `clairkit.bench.kernels.run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clairkit.cli.bench.output import find_device, wrapped
+from clairkit.cli.shared.console import Console
+
+if TYPE_CHECKING:
+    from clairkit.bench.kernels.run import Choices, Document, Point
+
+
+def measure_kernels(
+    console: Console, target: Path | None, markdown: bool, plot: str | None, **choices: Any
+) -> None:
+    """Measure, show, write, and raise what the exit code shall tell.
+
+    Args:
+        console: where all is shown.
+        target: file of the JSON, written after each point.
+        markdown: Markdown in place of tables.
+        plot: file of the SVG.
+        **choices: the options of the command.
+    """
+    from clairkit.bench.kernels.run import measure
+    from clairkit.errors import UsageError
+    from clairkit.records import check_output
+
+    image = None if plot is None else check_output(plot, force=True)
+
+    def show(point: Point) -> None:
+        if not markdown:
+            _show(console, point)
+
+    try:
+        document = measure(_choices(target, **choices), console.note, show)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    _finish(console, document, markdown)
+    if image is not None:
+        _write_plot(image, document)
+    console.result(document)
+    _judge(document)
+
+
+def _choices(
+    target: Path | None,
+    quick: bool,
+    names: tuple[str, ...],
+    peers: str | None,
+    repeats: int | None,
+    device: str,
+    budget_minutes: float | None,
+    resume: bool,
+    **_: Any,
+) -> Choices:
+    from clairkit.bench.kernels.run import DEFAULT_PEERS, Choices
+
+    wanted = DEFAULT_PEERS if peers is None else [name for name in peers.split(",") if name]
+    return Choices(names, quick, wanted, find_device(device), repeats or 3, budget_minutes, target,
+                   resume)  # fmt: skip
+
+
+def _show(console: Console, point: Point) -> None:
+    from clairkit.bench.kernels.report import columns, problems, remark, rows
+
+    console.table(point["case"]["name"], columns(point), rows(point))
+    for line in (remark(point), *problems(point)):
+        wrapped(console, line)
+
+
+def _finish(console: Console, document: Document, as_markdown: bool) -> None:
+    from clairkit.bench.kernels.report import NOTES, absences, describe, markdown
+
+    if as_markdown:
+        console.show(markdown(document))
+        return
+    for text in (*absences(document), NOTES, describe(document)):
+        wrapped(console, text)
+
+
+def _write_plot(target: Path, document: Document) -> None:
+    from clairkit.bench.kernels.plot import draw
+    from clairkit.records import atomic_write
+
+    with atomic_write(target) as file:
+        file.write(draw(document).encode())
+
+
+def _judge(document: Document) -> None:
+    from clairkit.bench.kernels.run import verdict
+    from clairkit.errors import GateError, PartialError, ResourceError
+
+    code, said = verdict(document)
+    remedy = "read the lines above"
+    for kind in (GateError, PartialError, ResourceError):
+        if kind.exit_code == code:
+            raise kind(said, remedy=remedy)

@@ -1,0 +1,212 @@
+"""`clairkit score --target`: what models make of the pairs, as columns and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from clairkit.cli.shared.console import Console
+from clairkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from clairkit.evaluation.pair_logps import PairColumns
+    from clairkit.records import Pair
+    from clairkit.training.config import TrainConfig
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+# Columns of the tables, in words; the others are in the pairs' scores.
+_LOGPS = {
+    "logp_chosen": "log-prob of chosen",
+    "logp_rejected": "log-prob of rejected",
+    "logp_margin": "chosen - rejected",
+    "logp_per_token_chosen": "per token, chosen",
+    "logp_per_token_rejected": "per token, rejected",
+    "gain_chosen": "gain of chosen",
+    "gain_edits_chosen": "  in edits",
+    "gain_shared_chosen": "  outside of edits",
+    "gain_rejected": "gain of rejected",
+    "gain_edits_rejected": "  in edits",
+    "gain_shared_rejected": "  outside of edits",
+    "gain_margin": "gain, chosen - rejected",
+}
+_REWARDS = {
+    "reward_chosen": "reward of chosen",
+    "reward_rejected": "reward of rejected",
+    "reward_margin": "chosen - rejected",
+}
+_REASONS = {
+    "too_long": "longer than max_length {}",
+    "identical": "with identical sides",
+    "identical_after_truncation": "with sides identical up to max_length {}",
+}
+_STATISTICS = ("mean", "median", "p10", "p90")
+
+
+def model_options(function: Command) -> Command:
+    """Add the options of models that read the pairs, and of how they do."""
+    for option in (
+        click.option(
+            "--set", "settings", metavar="KEY=VALUE", multiple=True,
+            help="One key of it, for instance max_length=2048; repeatable.",
+        ),
+        click.option(
+            "--config", metavar="FILE",
+            help="Of a training run: read the pairs as it does (--target, --loss-mask).",
+        ),
+        click.option(
+            "--reward", metavar="MODEL", help="A reward model: its scores of both sides."
+        ),
+        click.option(
+            "--reference", metavar="MODEL", help="With --target: the gain over this model, too."
+        ),
+        click.option(
+            "--target", metavar="MODEL",
+            help="A model or adapter: its log-probs of both sides become scores.",
+        ),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def run_config(
+    model: str | None, pairs: str, file: str | None, settings: Sequence[str], **flags: Any
+) -> TrainConfig:
+    """Return the configuration of a training run that would read these pairs.
+
+    Args:
+        model: folder or Hub id; None takes the file's.
+        pairs: the source of the pairs.
+        file: a YAML file of configuration keys.
+        settings: `key=value` texts.
+        flags: other keys.
+
+    Raises:
+        UsageError: no model, or a key or value that no run takes.
+    """
+    from clairkit.training.config_sources import resolve
+
+    if model is None and file is None:
+        raise UsageError("no tokenizer is named", remedy="pass --tokenizer, the model's id")
+    name = None if model is None else model.removeprefix("hf:")
+    given = {"model": name, "pairs": pairs, "output": "-", **flags}
+    return resolve(given, settings, file).config
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models that shall read the pairs, and how."""
+
+    target: str | None
+    reference: str | None
+    reward: str | None
+    config: str | None
+    settings: tuple[str, ...]
+
+
+def requested_models(flags: Mapping[str, Any], *, is_comparison: bool) -> Models | None:
+    """Return the models that shall read the pairs, None where none is named.
+
+    Raises:
+        UsageError: options that do not go together.
+    """
+    target, reward = flags["target"], flags["reward"]
+    idle = [] if target else ["reference"]
+    if not (target or reward):
+        idle += ["config", "settings"]
+    for name in idle:
+        if flags[name]:
+            option = "--set" if name == "settings" else f"--{name}"
+            remedy = "add --target MODEL, or leave it out"
+            raise UsageError(f"{option} is for models that read the pairs", remedy=remedy)
+    if not (target or reward):
+        return None
+    if is_comparison:
+        raise UsageError("--compare runs no model", received=target or reward,
+                         remedy="score each set with -o first")  # fmt: skip
+    return Models(target, flags["reference"], reward, flags["config"], flags["settings"])
+
+
+def add_columns(
+    console: Console, pairs: Sequence[Pair], source: str, models: Models
+) -> tuple[list[Pair], dict[str, Any]]:
+    """Let the models read the pairs and show a table for each kind.
+
+    Returns:
+        The pairs with columns added to their `scores`, and what `--json` shows of them.
+    """
+    from transformers.utils import logging
+
+    from clairkit.evaluation.pair_logps import model_columns
+    from clairkit.evaluation.pair_rewards import reward_columns
+
+    logging.disable_progress_bar()
+    kept, facts = list(pairs), {}
+    if models.target is not None:
+        config = run_config(models.target, source, models.config, models.settings)
+        found = model_columns(pairs, config, models.reference, say=console.note)
+        gain = f" and its gain over {models.reference}" if models.reference else ""
+        title = f"Log-probs of the pairs under {models.target}{gain}, in nats."
+        rows = _show(console, title, _LOGPS, found, config)
+        kept = _filled(kept, found)
+        facts["models"] = {"target": models.target, "reference": models.reference, **rows}
+    if models.reward is not None:
+        config = run_config(models.reward, source, models.config, models.settings)
+        found = reward_columns(pairs, config, say=console.note)
+        rows = _show(console, f"Rewards of {models.reward}.", _REWARDS, found, config)
+        margins = [row["reward_margin"] for row in found.columns.values()]
+        higher = sum(margin > 0 for margin in margins)
+        console.show(f"Chosen has the higher reward in {higher} of {len(margins)} pairs.")
+        kept = _filled(kept, found)
+        facts["rewards"] = {"model": models.reward, "chosen_higher": higher, **rows}
+    return kept, facts
+
+
+def _filled(pairs: Sequence[Pair], found: PairColumns) -> list[Pair]:
+    return [
+        replace(pair, scores={**pair.scores, **found.columns.get(place, {})})
+        for place, pair in enumerate(pairs)
+    ]
+
+
+def _show(
+    console: Console,
+    title: str,
+    names: Mapping[str, str],
+    found: PairColumns,
+    config: TrainConfig,
+) -> dict[str, Any]:
+    """Show the table and who is not in it; return both for `--json`."""
+    rows = _summaries(names, list(found.columns.values()))
+    console.table(
+        title,
+        ["score", "n", *_STATISTICS],
+        [
+            [names[name], str(row["n"]), *(f"{row[each]:z.3f}" for each in _STATISTICS)]
+            for name, row in rows.items()
+        ],
+    )
+    for reason, count in found.left_out.items():
+        words = _REASONS[reason].format(config.max_length)
+        console.show(f"Not read by the model: {count} {words}")
+    return {"metrics": rows, "left_out": found.left_out}
+
+
+def _summaries(
+    names: Mapping[str, str], columns: Sequence[Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Return mean and percentiles of the named columns; none where no pair was read."""
+    from clairkit.scoring.summary import percentile
+
+    rows = {}
+    for name in names:
+        values = sorted(each[name] for each in columns if name in each)
+        if values:
+            rows[name] = {"n": len(values), "mean": sum(values) / len(values)} | {
+                label: percentile(values, percent)
+                for label, percent in (("median", 50), ("p10", 10), ("p90", 90))
+            }
+    return rows

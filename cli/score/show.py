@@ -1,0 +1,255 @@
+"""`clairkit score --show`: one pair, what changed in it, and what a loss mask would train on."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from clairkit.cli.score.checks import set_asked
+from clairkit.cli.shared.console import Console
+from clairkit.display import redact
+from clairkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from clairkit.evaluation.mask_preview import MaskPreview, TokenPiece
+    from clairkit.records import Message, Pair
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Pieces = Sequence[tuple[str, str]]  # same, removed or added, and the text
+Parts = Iterator[tuple[str, str]]  # texts, each with a style
+
+_KEPT = 160  # characters that are shown of equal text, on either side of a change
+_MARKS = {"removed": ("[-", "-]", "red"), "added": ("{+", "+}", "green"), "same": ("", "", "")}
+_SPACES = str.maketrans({"\n": "\\n\n", "\r": "\\r", "\t": "\\t"})
+_BLANKED = "Secrets are shown as [redacted]; tokens and changes are those of the text shown."
+
+
+def show_options(function: Command) -> Command:
+    """Add the options of the view of one pair."""
+    for option in (
+        click.option(
+            "--loss-mask",
+            type=click.Choice(["all", "edits", "weighted"]),
+            help="With --show: the tokens that train --loss-mask would train on.",
+        ),
+        click.option("--show", metavar="ID", help="One pair; the beginning of its id is enough."),
+    ):
+        function = option(function)
+    return function
+
+
+@dataclass(frozen=True)
+class View:
+    """What is to be shown: a pair of a source, perhaps under a loss mask."""
+
+    source: str
+    given: str
+    """The pair's id, or how it begins."""
+    tokenizer: str | None
+    loss_mask: str | None
+    config: str | None
+    """A YAML file of a training run."""
+    settings: tuple[str, ...]
+    """Keys of its configuration, as `key=value`."""
+    reading: Mapping[str, Any]
+    """Options of `read_pairs`."""
+
+
+def requested_view(
+    pairs: Sequence[str],
+    output: str | None,
+    tokenizer: str | None,
+    drop: str | None,
+    flags: Mapping[str, Any],
+) -> View | None:
+    """Return what --show asks for, None without it.
+
+    Raises:
+        UsageError: --show with options that have no say in it, or --loss-mask without it.
+    """
+    given, mask = flags["show"], flags["loss_mask"]
+    if given is None:
+        if mask is not None:
+            raise UsageError("--loss-mask shows one pair", received=mask, remedy="add --show ID")
+        return None
+    if output is not None:
+        raise UsageError("--show writes no pairs", received=output, remedy="leave out -o")
+    if drop is not None or set_asked(flags):
+        raise UsageError("--show takes one pair, --drop, --by and checks a whole set",
+                         remedy="leave them out, or leave out --show")  # fmt: skip
+    if model := flags["target"] or flags["reward"]:
+        raise UsageError("--show runs no model", received=model, remedy="score with -o first")
+    if mask is None and (flags["config"] or flags["settings"]):
+        raise UsageError("--config and --set are for the loss mask", remedy="add --loss-mask edits")
+    if len(pairs) > 1:
+        raise UsageError("--show takes one set of pairs", received=" ".join(pairs),
+                         remedy="name the one that holds the pair")  # fmt: skip
+    return View(
+        source=pairs[0],
+        given=given,
+        tokenizer=tokenizer,
+        loss_mask=mask,
+        config=flags["config"],
+        settings=flags["settings"],
+        reading={"skip_bad": flags["skip_bad"], "columns": flags["columns"]},
+    )
+
+
+def show(console: Console, view: View) -> None:
+    """Show one pair: prompt, changes, rationale, scores, and the mask where one is named.
+
+    Raises:
+        UsageError: a loss mask without a tokenizer.
+        DataError: no pair has this id, or training would drop it.
+    """
+    from clairkit.records import read_pairs
+    from clairkit.scoring import load_tokenizer, score_pair
+    from clairkit.scoring.show import find_pair
+
+    found = find_pair(read_pairs(view.source, **view.reading), view.given)
+    pair = _without_secrets(found)
+    preview = None
+    if view.loss_mask is not None:
+        preview, tokenizer = _preview(pair, view)
+    else:
+        tokenizer = load_tokenizer(view.tokenizer) if view.tokenizer is not None else None
+    scores = score_pair(found.prompt, found.chosen, found.rejected, tokenizer).to_json()
+    pieces = _pieces(pair)
+    parts = [*_pair_parts(pair, pieces), *_score_parts(pair, scores)]
+    if preview is not None:
+        parts += _mask_parts(preview)
+    if pair != found:
+        parts += [("\n\n" + _BLANKED, "")]
+    console.styled(parts)
+    console.result(
+        {
+            "id": pair.id,
+            "source": pair.source,
+            "scores": {**pair.scores, **scores},
+            "changes": [{"kind": kind, "text": text} for kind, text in pieces],
+            "loss_mask": None if preview is None else asdict(preview),
+        }
+    )
+
+
+def _without_secrets(pair: Pair) -> Pair:
+    """Blank secrets before anything is cut to pieces, in which they could not be told."""
+
+    def blank(side: Sequence[Message]) -> tuple[Message, ...]:
+        return tuple({**message, "content": redact(message["content"])} for message in side)
+
+    rationale = None if pair.rationale is None else redact(pair.rationale)
+    return replace(pair, prompt=blank(pair.prompt), chosen=blank(pair.chosen),
+                   rejected=blank(pair.rejected), rationale=rationale)  # fmt: skip
+
+
+def _pieces(pair: Pair) -> Pieces:
+    """What changed, as the report shows it, too."""
+    from clairkit.report.diff import diff
+    from clairkit.scoring.show import side_text
+
+    parts = diff(side_text(pair.rejected), side_text(pair.chosen)).parts
+    kinds = itertools.cycle(("same", "removed", "added"))
+    return [(kind, text) for kind, text in zip(kinds, parts, strict=False) if text]
+
+
+def _preview(pair: Pair, view: View) -> tuple[MaskPreview, Any]:
+    from clairkit.cli.score.models import run_config
+    from clairkit.evaluation.mask_preview import preview_mask
+    from clairkit.training.models import load_tokenizer
+
+    config = run_config(view.tokenizer, view.source, view.config, view.settings,
+                        loss_mask=view.loss_mask)  # fmt: skip
+    tokenizer = load_tokenizer(config)
+    return preview_mask(pair, tokenizer, config), tokenizer
+
+
+def _pair_parts(pair: Pair, pieces: Pieces) -> Parts:
+    yield f"Pair {pair.id}, {pair.source}", "bold"
+    for message in pair.prompt:
+        yield from _section(f"Prompt, {message['role']}", message["content"])
+    kinds = ["same", *(kind for kind, _ in pieces)]
+    count = sum(before == "same" != kind for before, kind in itertools.pairwise(kinds))
+    places = f"{count} place{'s' * (count != 1)}" if count else "none: both sides are the same"
+    yield f"\n\n== Changes from rejected to chosen, {places}\n", "bold"
+    yield from _changes(pieces)
+    if pair.rationale:
+        yield from _section("Rationale", pair.rationale)
+
+
+def _section(title: str, text: str) -> Parts:
+    from clairkit.scoring.show import fold
+
+    yield f"\n\n== {title}\n", "bold"
+    yield fold(text, 4 * _KEPT), ""
+
+
+def _changes(pieces: Pieces) -> Parts:
+    from clairkit.scoring.show import fold
+
+    for place, (kind, text) in enumerate(pieces):
+        before, after, style = _MARKS[kind]
+        if kind == "same":
+            text = fold(text, _KEPT, first=place == 0, last=place == len(pieces) - 1)
+        elif text.isspace():  # what came or went would not be seen
+            text = text.translate(_SPACES)
+        yield f"{before}{text}{after}", style
+
+
+def _score_parts(pair: Pair, scores: Mapping[str, Any]) -> Parts:
+    unit = f"tokens of {scores['tokenizer']}" if scores["tokenizer"] else "grapheme clusters"
+    yield f"\n\n== Scores, unit: {unit}", "bold"
+    for name, value in {**pair.scores, **scores}.items():
+        if name not in ("unit", "tokenizer"):
+            yield f"\n{name}: {_value(value)}", ""
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)
+
+
+def _mask_parts(preview: MaskPreview) -> Parts:
+    sides = {"chosen": preview.chosen, "rejected": preview.rejected}
+    for name, pieces in sides.items():
+        weights = [weight for piece in pieces for weight in piece.weights]
+        full = weights.count(1.0)
+        share = f"{full / len(weights):.0%}" if weights else "none"
+        yield f"\n\n== Loss mask {preview.loss_mask}, {name}: ", "bold"
+        yield f"{{trained}} {full} of {len(weights)} tokens ({share})", "bold"
+        if preview.loss_mask == "weighted":
+            yield f", the others at weight {preview.shared_weight:g}", "bold"
+        yield "\n", ""
+        yield from _masked(pieces)
+    facts = [f"Prompt: {preview.prompt_tokens} tokens, never trained on", *preview.notes]
+    yield f"\n\n{'; '.join(facts)}.", ""
+
+
+def _masked(pieces: Sequence[TokenPiece]) -> Parts:
+    """Trained tokens between braces, divided by bars; the others as text."""
+    from clairkit.scoring.show import fold
+
+    runs = [(trained, list(run)) for trained, run in itertools.groupby(pieces, _is_trained)]
+    for place, (trained, run) in enumerate(runs):
+        if trained:
+            yield "{" + "|".join(map(_trained_text, run)) + "}", "green"
+        else:
+            text = "".join(piece.text for piece in run)
+            yield fold(text, _KEPT, first=place == 0, last=place == len(runs) - 1), "dim"
+
+
+def _is_trained(piece: TokenPiece) -> bool:
+    return 1.0 in piece.weights
+
+
+def _trained_text(piece: TokenPiece) -> str:
+    text = piece.text.translate(_SPACES)
+    full = piece.weights.count(1.0)
+    return text if full == len(piece.weights) else f"{text}: {full} of its {len(piece.weights)}"

@@ -1,0 +1,1 @@
+"""Share the console, streams and options between commands."""

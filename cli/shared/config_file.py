@@ -1,0 +1,82 @@
+"""Options of a command out of a YAML file; what stands on the command line wins."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clairkit.cli.shared.option_sections import SectionOption
+
+_SIZE_CAP = 2**20
+
+
+def read_config(sections: Collection[str]) -> Any:
+    """Return the callback of `--config FILE`, for the options that stand in these sections."""
+
+    def callback(context: click.Context, _: click.Parameter, file: str | None) -> str | None:
+        if file is not None:
+            known = {
+                option.name: option for option in context.command.params
+                if isinstance(option, SectionOption) and option.section in sections
+            }  # fmt: skip
+            context.default_map = _defaults(file, known)
+        return file
+
+    return callback
+
+
+def _defaults(file: str, known: dict[str, SectionOption]) -> dict[str, Any]:
+    """The file's values by the names of the options' parameters.
+
+    Raises:
+        DataError: the file is no YAML mapping.
+        UsageError: a key is no option, or is there twice under two spellings.
+    """
+    from clairkit.errors import UsageError
+
+    by_flag = {flag.lstrip("-"): name for name, option in known.items() for flag in option.opts}
+    found: dict[str, Any] = {}
+    for key, value in _mapping(file).items():
+        name = by_flag.get(str(key).replace("_", "-"))
+        if name is None:
+            close = get_close_matches(str(key).replace("_", "-"), by_flag, n=1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            raise UsageError(f"{file} has an unknown key", received=str(key),
+                             remedy=f"{hint}Known are {', '.join(sorted(by_flag))}")  # fmt: skip
+        if name in found:
+            raise UsageError(f"{file} sets one option twice", received=str(key),
+                             remedy="keep one spelling")  # fmt: skip
+        found[name] = _repeated(value, known[name]) if known[name].multiple else value
+    return found
+
+
+def _repeated(value: Any, option: SectionOption) -> list[Any]:
+    """The texts of an option that may be given several times; JSON is what spells a mapping."""
+    if isinstance(value, dict) and option.metavar == "FIELD=JSON":
+        return [f"{field}={json.dumps(given)}" for field, given in value.items()]
+    given = value if isinstance(value, list) else [value]
+    return [json.dumps(each) if isinstance(each, dict) else each for each in given]
+
+
+def _mapping(file: str) -> dict[Any, Any]:
+    from clairkit.errors import DataError
+    from clairkit.records.formats.encodings import decoded
+    from clairkit.records.formats.yaml_file import YamlProblem, json_values, load_yaml
+
+    try:
+        with Path(file).open("rb") as opened:
+            text = decoded(file, opened.read(_SIZE_CAP + 1))
+        found = json_values(load_yaml(text)) if len(text) <= _SIZE_CAP else None
+    except OSError as error:
+        raise DataError(f"can't be read ({error.strerror})", path=file) from None
+    except YamlProblem as problem:
+        raise DataError(f"is no YAML ({problem})", path=file) from None
+    if not isinstance(found, dict):
+        raise DataError("is no YAML mapping of options", path=file,
+                        remedy="write lines such as `reviser: openai:gpt-4o`")  # fmt: skip
+    return found

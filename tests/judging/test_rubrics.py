@@ -1,0 +1,45 @@
+"""Rubrics: built-in ones by name, a user's from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clairkit.errors import DataError, UsageError
+from clairkit.judging.rubrics import NAMES, Rubric, load_rubric
+
+
+def test_several_are_joined_in_order(tmp_path: Path) -> None:
+    file = tmp_path / "house, style.md"
+    file.write_text("- Say 'sign in'.\n\n", encoding="utf-8")
+    assert load_rubric(str(file)) == Rubric("house, style.md", "- Say 'sign in'.")
+    other = tmp_path / "other"
+    other.write_text("- No jokes.")
+    both = load_rubric(f"safe, {other}")
+    assert both == Rubric("safe,other", f"{load_rubric('safe').text}\n- No jokes.")
+
+
+def test_each_language_has_each_rubric_in_its_own_words() -> None:
+    texts = {load_rubric(name, language).text for name in NAMES for language in ("en", "ja")}
+    assert len(texts) == 2 * len(NAMES)
+    assert load_rubric(None) == load_rubric("general")
+
+
+def test_a_wrong_name_gets_a_hint() -> None:
+    with pytest.raises(UsageError, match=r"'corectness'.*Did you mean correctness"):
+        load_rubric("safe,corectness")
+    with pytest.raises(UsageError, match="no such rubric"):
+        load_rubric("safe,")
+    with pytest.raises(UsageError, match="Use one of en, ja"):
+        load_rubric("safe", "fr")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b" \n", "blank"), (b"\xff\xfe", "UTF-8"), (b"x" * (2**20 + 1), "1 MiB")],
+)
+def test_a_file_that_is_no_rubric(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "r").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        load_rubric(str(tmp_path / "r"))
