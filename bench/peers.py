@@ -76,8 +76,11 @@ def _trl(case: KernelCase, device: torch.device) -> list[Variant]:
 
 def _liger(case: KernelCase, device: torch.device) -> list[Variant]:
     pairs = case.sequences // 2
-    found = [Variant("liger dpo", "liger", _load_liger_dpo,
-                     lambda case: 6 * float32_logits(case) / pairs)]  # fmt: skip
+    found = [
+        Variant(
+            "liger dpo", "liger", _load_liger_dpo, lambda case: 6 * float32_logits(case) / pairs
+        )
+    ]
     if device.type == "cuda":
         found.append(Variant("liger ce", "liger", _load_liger_ce))
         hopper = torch.cuda.get_device_capability(device) == (9, 0)
@@ -99,13 +102,28 @@ def _load_liger_dpo() -> Step:
 
     class Pair(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, reference: Tensor,
-                    beta: float) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        def forward(
+            ctx: Any,
+            hidden: Tensor,
+            weight: Tensor,
+            targets: Tensor,
+            reference: Tensor,
+            beta: float,
+        ) -> tuple[Tensor, Tensor, Tensor]:
             loss, (chosen, rejected, *_) = Base.forward(
-                Dpo, ctx, hidden, weight, targets, beta=beta, loss_type="apo_zero",
-                compute_nll_loss=False, average_log_prob=False, compiled=True,
-                ref_chosen_logps=reference[:1], ref_rejected_logps=reference[1:],
-            )  # fmt: skip
+                Dpo,
+                ctx,
+                hidden,
+                weight,
+                targets,
+                beta=beta,
+                loss_type="apo_zero",
+                compute_nll_loss=False,
+                average_log_prob=False,
+                compiled=True,
+                ref_chosen_logps=reference[:1],
+                ref_rejected_logps=reference[1:],
+            )
             ctx.mark_non_differentiable(chosen, rejected)
             return loss, chosen, rejected
 
@@ -135,10 +153,14 @@ def per_sequence(negative_sum: Callable[[Tensor, Tensor, Tensor], Tensor]) -> St
     """Return the step of a function that gives one sequence's negative log-prob, summed []."""
 
     def step(problem: Problem) -> tuple[Tensor, Tensor]:
-        parts = zip(problem.hidden.chunk(problem.sequences),
-                    problem.targets.chunk(problem.sequences), strict=True)  # fmt: skip
-        sums = torch.stack([-negative_sum(hidden, problem.weight, targets).float()
-                            for hidden, targets in parts])  # fmt: skip
+        parts = zip(
+            problem.hidden.chunk(problem.sequences),
+            problem.targets.chunk(problem.sequences),
+            strict=True,
+        )
+        sums = torch.stack(
+            [-negative_sum(hidden, problem.weight, targets).float() for hidden, targets in parts]
+        )
         loss = problem.loss(sums)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach(), sums.detach()

@@ -37,12 +37,27 @@ class Cell:
 @click.command()
 @click.option("-o", "--output", required=True, help="Folder for everything that is made.")
 @click.option("--seed", "seeds", type=int, multiple=True, default=(0,), show_default=True)
-@click.option("--learning-rate", "rates", type=float, multiple=True, default=LEARNING_RATES,
-              show_default=True, help="Repeatable.")  # fmt: skip
-@click.option("--loss", "losses", multiple=True, default=OBJECTIVES, show_default=True,
-              help="Repeatable.")  # fmt: skip
-@click.option("--beta", "betas", type=float, multiple=True, default=(1.0,), show_default=True,
-              help="Repeatable; sft has none.")  # fmt: skip
+@click.option(
+    "--learning-rate",
+    "rates",
+    type=float,
+    multiple=True,
+    default=LEARNING_RATES,
+    show_default=True,
+    help="Repeatable.",
+)
+@click.option(
+    "--loss", "losses", multiple=True, default=OBJECTIVES, show_default=True, help="Repeatable."
+)
+@click.option(
+    "--beta",
+    "betas",
+    type=float,
+    multiple=True,
+    default=(1.0,),
+    show_default=True,
+    help="Repeatable; sft has none.",
+)
 @click.option("--force", is_flag=True, help="Write over earlier results.")
 def command(
     output: str,
@@ -92,8 +107,14 @@ def _row(first: tuple[str, ...], skills: Skills, changes: tuple[str, str]) -> st
     from clairkit.quickstart.report import interval_text
 
     sums_right = percent(skills.parts()["sums_right"])
-    cells = (*first, interval_text(skills.bills), changes[0], sums_right,
-             interval_text(skills.sums), changes[1])  # fmt: skip
+    cells = (
+        *first,
+        interval_text(skills.bills),
+        changes[0],
+        sums_right,
+        interval_text(skills.sums),
+        changes[1],
+    )
     return f"| {' | '.join(cells)} |"
 
 

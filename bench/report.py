@@ -54,8 +54,10 @@ def _line(entry: SpeedUp) -> str:
     line = f"{entry.variant} over {entry.over}: {entry.time.median:.2f}x in time ({times})"
     if entry.memory is None or entry.memory_without_gradients is None:
         return line
-    return (f"{line}, {entry.memory:.2f}x in memory "
-            f"({entry.memory_without_gradients:.2f}x without gradients)")  # fmt: skip
+    return (
+        f"{line}, {entry.memory:.2f}x in memory "
+        f"({entry.memory_without_gradients:.2f}x without gradients)"
+    )
 
 
 def number(value: float) -> str:
@@ -81,9 +83,11 @@ def document(
         "cases": [case.to_json() for case in found],
         "parity_failed": [
             f"{case.case.name}: {result.variant}"
-            for case in found for result in case.results if result.status == "PARITY FAILED"
+            for case in found
+            for result in case.results
+            if result.status == "PARITY FAILED"
         ],
-    }  # fmt: skip
+    }
 
 
 def markdown(document: Mapping[str, Any], cases: Sequence[CaseResult]) -> str:
@@ -104,10 +108,12 @@ def markdown(document: Mapping[str, Any], cases: Sequence[CaseResult]) -> str:
 
 def describe(machine: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     """Return in a few sentences where and how it was measured."""
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items()
-                         if version)  # fmt: skip
-    peers = ", ".join(f"{name} {version}" if version else name
-                      for name, version in settings["peers"].items())  # fmt: skip
+    versions = ", ".join(
+        f"{name} {version}" for name, version in machine["versions"].items() if version
+    )
+    peers = ", ".join(
+        f"{name} {version}" if version else name for name, version in settings["peers"].items()
+    )
     return (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, "
         f"{machine['simd']}, device {machine['device']}; {versions}; peers {peers}; commit "

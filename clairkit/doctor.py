@@ -20,8 +20,21 @@ Status = Literal["ok", "warning", "missing"]
 
 _GIB = 2**30
 _MODULES = {"pyyaml": "yaml"}  # distribution -> module, where the names differ
-_FLAGS = ("avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16",
-          "amx_tile", "asimd", "asimdhp", "bf16", "sve")  # fmt: skip
+_FLAGS = (
+    "avx2",
+    "fma",
+    "f16c",
+    "avx_vnni",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "amx_bf16",
+    "amx_tile",
+    "asimd",
+    "asimdhp",
+    "bf16",
+    "sve",
+)
 _REINSTALL = "install clairkit again, with its dependencies"
 _LEAST_DISK = 10  # GiB: a small model, its optimizer and two checkpoints
 _LEAST_MEMORY = 3  # GiB: the quickstart
@@ -178,8 +191,12 @@ def _devices() -> Iterator[_Found]:
         yield "mps", "ok", f"Apple GPU, bf16 {'yes' if _mps_bf16(torch) else 'no'}"
     elif Path("/proc/driver/nvidia").exists() or shutil.which("nvidia-smi"):
         remedy = "install a CUDA build of torch that the driver supports"
-        yield "gpu", "missing", f"an NVIDIA driver is there, torch {torch.__version__} sees none", \
-            remedy  # fmt: skip
+        yield (
+            "gpu",
+            "missing",
+            f"an NVIDIA driver is there, torch {torch.__version__} sees none",
+            remedy,
+        )
     else:
         yield (
             "gpu",
@@ -206,8 +223,12 @@ def _kernels() -> Iterator[_Found]:
     try:
         importlib.import_module("clairkit.kernels._native")
     except ImportError as error:
-        yield "native module", "missing", f"not built ({_reason(error)})", \
-            _BACKEND_REMEDIES["native"]  # fmt: skip
+        yield (
+            "native module",
+            "missing",
+            f"not built ({_reason(error)})",
+            _BACKEND_REMEDIES["native"],
+        )
     else:
         yield "native module", "ok", "built"
 

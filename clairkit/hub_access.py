@@ -30,8 +30,9 @@ def check_model_there(name: str) -> None:
     if path.is_dir():
         return
     if path.is_file():
-        raise UsageError("the model is a file", received=name,
-                         remedy=f"give its folder, as {path.parent}")  # fmt: skip
+        raise UsageError(
+            "the model is a file", received=name, remedy=f"give its folder, as {path.parent}"
+        )
     if _is_path(name) or not _ID.fullmatch(name):
         raise UsageError("there is no such folder", received=name, remedy=_similar(path))
     if _asks_nobody():

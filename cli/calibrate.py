@@ -29,17 +29,34 @@ _NOT_SEPARABLE = 8
 )
 @click.argument("labels")
 @click.option("-o", "--output", metavar="REPORT", required=True, help="The JSON file to write.")
-@click.option("--rubric", "rubrics", metavar="NAME|FILE", multiple=True,
-              help="To be compared; give it several times.")  # fmt: skip
-@click.option("--template", "templates", metavar="NAME|FILE", multiple=True,
-              help="To be compared; give it several times.")  # fmt: skip
+@click.option(
+    "--rubric",
+    "rubrics",
+    metavar="NAME|FILE",
+    multiple=True,
+    help="To be compared; give it several times.",
+)
+@click.option(
+    "--template",
+    "templates",
+    metavar="NAME|FILE",
+    multiple=True,
+    help="To be compared; give it several times.",
+)
 @click.option("--judge", metavar="SPEC", help="Model that tries the rubrics.")
-@click.option("--reviser", metavar="SPEC",
-              help="Model that tries the templates; rubrics, too, without a judge.")  # fmt: skip
+@click.option(
+    "--reviser",
+    metavar="SPEC",
+    help="Model that tries the templates; rubrics, too, without a judge.",
+)
 @click.option("--language", default="en", show_default=True, help="Of the requests: en or ja.")
 @click.option("--base-url", metavar="URL", help="Server of openai: (or OPENAI_BASE_URL).")
-@click.option("--body", metavar="FIELD=JSON", multiple=True,
-              help="A field of each request to openai:; null takes one out.")  # fmt: skip
+@click.option(
+    "--body",
+    metavar="FIELD=JSON",
+    multiple=True,
+    help="A field of each request to openai:; null takes one out.",
+)
 @click.option("--concurrency", type=int, default=8, show_default=True, help="Requests at once.")
 @click.option("--batch-size", type=int, default=16, show_default=True, help="Rows at once, hf:.")
 @click.option("--max-calls", type=int, help="Stop before the call after this many, resumably.")
@@ -85,9 +102,14 @@ def command(
     )
     try:
         found = calibrate(
-            list(stream), contenders, output, max_calls=flags["max_calls"],
-            force=flags["force"], progress=line.update, say=line.say,
-        )  # fmt: skip
+            list(stream),
+            contenders,
+            output,
+            max_calls=flags["max_calls"],
+            force=flags["force"],
+            progress=line.update,
+            say=line.say,
+        )
     finally:
         line.end()
     skipped = dict(sorted(stream.skipped.items()))
@@ -113,9 +135,11 @@ def _contenders(flags: Mapping[str, Any]) -> Iterator[Contender]:
     if not flags["rubrics"] and not flags["templates"]:
         raise UsageError("nothing is named to be compared", remedy="give --rubric or --template")
     options = ModelOptions(
-        base_url=flags["base_url"], concurrency=flags["concurrency"],
-        batch_size=flags["batch_size"], body=parse_body(flags["body"]),
-    )  # fmt: skip
+        base_url=flags["base_url"],
+        concurrency=flags["concurrency"],
+        batch_size=flags["batch_size"],
+        body=parse_body(flags["body"]),
+    )
     models = {
         role: make_model(flags[role], options, role=role)
         for role in ("judge", "reviser")
@@ -142,8 +166,9 @@ def _show(console: Console, found: Calibration, choice: Choice) -> None:
         )
     console.show(_sentence(choice))
     if found.prompts < found.labels:
-        console.warn("some labels share a prompt and are not independent: the intervals are too "
-                     "narrow")  # fmt: skip
+        console.warn(
+            "some labels share a prompt and are not independent: the intervals are too narrow"
+        )
 
 
 def _row(each: Agreement) -> list[str]:

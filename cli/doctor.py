@@ -49,9 +49,10 @@ def _line(finding: Finding, width: int) -> str:
     remedy = [f"-> {finding.remedy}"] if finding.remedy else []
     if width < _NARROW:
         head = f"{finding.status} {finding.name}"
-        return "\n".join(_wrapped(head, width, 2) + [
-            line for text in (finding.detail, *remedy) for line in _wrapped(text, width, 4, 4)
-        ])  # fmt: skip
+        return "\n".join(
+            _wrapped(head, width, 2)
+            + [line for text in (finding.detail, *remedy) for line in _wrapped(text, width, 4, 4)]
+        )
     indent = 2 + _STATUS + _NAME
     head = f"  {finding.status:<{_STATUS}}{finding.name:<{_NAME - 1}} {finding.detail}"
     below = [line for text in remedy for line in _wrapped(text, width, indent + 3, indent)]
@@ -60,6 +61,11 @@ def _line(finding: Finding, width: int) -> str:
 
 def _wrapped(text: str, width: int, later: int, first: int = 0) -> list[str]:
     return textwrap.wrap(
-        text, width, initial_indent=" " * first, subsequent_indent=" " * later,
-        drop_whitespace=True, break_on_hyphens=False, replace_whitespace=False,
-    ) or [text]  # fmt: skip
+        text,
+        width,
+        initial_indent=" " * first,
+        subsequent_indent=" " * later,
+        drop_whitespace=True,
+        break_on_hyphens=False,
+        replace_whitespace=False,
+    ) or [text]

@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 
 @click.command("evaluate", short_help="How often a model is right on held-out prompts.")
 @click.argument("prompts")
-@once("--model", required=True, metavar="SPEC",
-              help="The model to be measured.")  # fmt: skip
-@once("--baseline", metavar="SPEC",
-              help="Another model, asked the same prompts.")  # fmt: skip
+@once("--model", required=True, metavar="SPEC", help="The model to be measured.")
+@once("--baseline", metavar="SPEC", help="Another model, asked the same prompts.")
 @once(
     "--check",
     required=True,
@@ -30,29 +28,53 @@ if TYPE_CHECKING:
     help="Called with the prompt's messages, the answer and the row; returns whether it is right, "
     "or a score from 0 to 1.",
 )
-@click.option("--pass-at", type=float, default=1.0, show_default=True,
-              help="The lowest score that is right.")  # fmt: skip
+@click.option(
+    "--pass-at", type=float, default=1.0, show_default=True, help="The lowest score that is right."
+)
 @click.option("-o", "--output", help="Write the answers here, a row a prompt.")
-@click.option("--temperature", type=float, default=1.0, show_default=True,
-              help="As in production; 0 takes the likeliest token.")  # fmt: skip
+@click.option(
+    "--temperature",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="As in production; 0 takes the likeliest token.",
+)
 @click.option("--top-p", type=float, default=1.0, show_default=True, help="As in production.")
-@click.option("--max-new-tokens", type=int, default=512, show_default=True,
-              help="Longer answers are cut, and counted.")  # fmt: skip
+@click.option(
+    "--max-new-tokens",
+    type=int,
+    default=512,
+    show_default=True,
+    help="Longer answers are cut, and counted.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sampling.")
 @click.option("--limit", type=int, help="Ask only the first N prompts.")
 @column_options
 @click.option("--base-url", metavar="URL", help="Server of openai: (or OPENAI_BASE_URL).")
-@click.option("--body", metavar="FIELD=JSON", multiple=True,
-              help="A field of each request to openai:; null takes one out.")  # fmt: skip
+@click.option(
+    "--body",
+    metavar="FIELD=JSON",
+    multiple=True,
+    help="A field of each request to openai:; null takes one out.",
+)
 @click.option("--concurrency", type=int, default=8, show_default=True, help="Requests at once.")
 @click.option("--batch-size", type=int, default=16, show_default=True, help="Rows at once, hf:.")
-@click.option("--chat-template-kwargs", multiple=True, metavar="[ROLE=]YAML",
-              help="Arguments of chat templates, as {enable_thinking: false}; ROLE is model or "
-              "baseline. A run's own are used.")  # fmt: skip
-@click.option("--fold-system", is_flag=True,
-              help="System turns become a part of the first user turn.")  # fmt: skip
-@click.option("--thought-marks", multiple=True, metavar='"OPEN CLOSE"',
-              help="What delimits thoughts, which no check sees; none for no marks.")  # fmt: skip
+@click.option(
+    "--chat-template-kwargs",
+    multiple=True,
+    metavar="[ROLE=]YAML",
+    help="Arguments of chat templates, as {enable_thinking: false}; ROLE is model or "
+    "baseline. A run's own are used.",
+)
+@click.option(
+    "--fold-system", is_flag=True, help="System turns become a part of the first user turn."
+)
+@click.option(
+    "--thought-marks",
+    multiple=True,
+    metavar='"OPEN CLOSE"',
+    help="What delimits thoughts, which no check sees; none for no marks.",
+)
 @click.option("--require-gain", is_flag=True, help="Exit with 8 or 7 without a gain; see above.")
 @click.option(
     "--skip-bad", is_flag=True, help="Leave out unreadable rows, and those that a template refuses."

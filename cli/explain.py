@@ -42,8 +42,11 @@ def command(
 
     console = Console(as_json=as_json, quiet=quiet)
     if pairs is not None and Path(row_id).exists() and not Path(pairs).exists():
-        raise UsageError("the id comes first", received=f"{row_id} {pairs}",
-                         remedy=f"write clairkit explain {pairs} {row_id}")  # fmt: skip
+        raise UsageError(
+            "the id comes first",
+            received=f"{row_id} {pairs}",
+            remedy=f"write clairkit explain {pairs} {row_id}",
+        )
     known = Prices.load(prices, price)
     found = explain(find_output(pairs), row_id)
     usage = found.usage

@@ -37,9 +37,11 @@ def command(parts: tuple[str, ...], output: str, force: bool, as_json: bool, qui
     if done.unfinished:
         rows.append(["not done yet", f"{done.unfinished:,}"])
     console.table(
-        f"{counted(done.pairs, 'pair')} from {counted(done.rows, 'row')}", ["rows", "count"], rows,
+        f"{counted(done.pairs, 'pair')} from {counted(done.rows, 'row')}",
+        ["rows", "count"],
+        rows,
         note=f"Results in the journal: {done.results:,}",
-    )  # fmt: skip
+    )
     console.show(f"Pairs: {output}")
     if done.unfinished:
         console.note(

@@ -79,8 +79,11 @@ def command(
 def _show_memory(console: Console, plan: Plan, capacity: int | None, device: str) -> None:
     total = plan.memory.total
     rows = [[name, _size(part)] for name, part in plan.memory.parts.items() if part]
-    console.table(f"Peak memory, in the {plan.memory.phase}", ["part", "size"],
-                  [*rows, ["together", _size(total)]])  # fmt: skip
+    console.table(
+        f"Peak memory, in the {plan.memory.phase}",
+        ["part", "size"],
+        [*rows, ["together", _size(total)]],
+    )
     if capacity is None:
         console.show(f"What {device} holds is not known; pass --memory.")
     elif total <= capacity:

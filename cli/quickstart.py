@@ -13,10 +13,20 @@ if TYPE_CHECKING:
 
 
 @click.command("quickstart", short_help="The whole road on a small model that ships inside.")
-@click.option("-o", "--output", default="quickstart-run", show_default=True,
-              help="Folder for everything that is made.")  # fmt: skip
-@click.option("--seed", type=int, default=0, show_default=True,
-              help="Of the prompts, the sampling and the training.")  # fmt: skip
+@click.option(
+    "-o",
+    "--output",
+    default="quickstart-run",
+    show_default=True,
+    help="Folder for everything that is made.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Of the prompts, the sampling and the training.",
+)
 @click.option("--force", is_flag=True, help="Write into a folder that holds something.")
 @output_options
 def command(output: str, seed: int, force: bool, as_json: bool, quiet: bool) -> None:

@@ -15,13 +15,17 @@ _SHOWN = 10  # ids of a dry run
 @click.argument("pairs")
 @click.option("--id", "ids", metavar="ID", multiple=True, help="A pair's or prompt row's id.")
 @click.option(
-    "--where", metavar="COLUMN=VALUE", multiple=True,
+    "--where",
+    metavar="COLUMN=VALUE",
+    multiple=True,
     help="Rows with this value in a column of the prompt file.",
-)  # fmt: skip
+)
 @click.option(
-    "--also", metavar="FILE", multiple=True,
+    "--also",
+    metavar="FILE",
+    multiple=True,
     help="A pair file made from PAIRS (scored, split, converted).",
-)  # fmt: skip
+)
 @click.option("--unknown", is_flag=True, help="Delete replies of which no row is known, too.")
 @click.option("--dry-run", is_flag=True, help="Say which rows are meant; change nothing.")
 @output_options
@@ -58,9 +62,12 @@ def command(
         console.result({"rows": len(rows), "ids": rows, "dry_run": True})
         return
     done = remove(
-        output, rows, also=[Path(file) for file in also], unknown=unknown,
+        output,
+        rows,
+        also=[Path(file) for file in also],
+        unknown=unknown,
         requests=requests_of(ids=ids, where=where),
-    )  # fmt: skip
+    )
     console.table(
         f"{counted(done.rows, 'row')} removed",
         ["from", "removed"],

@@ -17,13 +17,20 @@ if TYPE_CHECKING:
 @click.argument("sources", metavar="PAIRS|RUN…", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="FILE.html", required=True, help="The page.")
 @click.option(
-    "--language", "code", type=click.Choice(["en", "ja"]), default="en", show_default=True,
+    "--language",
+    "code",
+    type=click.Choice(["en", "ja"]),
+    default="en",
+    show_default=True,
     help="Of the page's own words.",
-)  # fmt: skip
+)
 @click.option(
-    "--max-pairs", type=click.IntRange(min=1), default=10_000, show_default=True,
+    "--max-pairs",
+    type=click.IntRange(min=1),
+    default=10_000,
+    show_default=True,
     help="Pairs to browse; figures are of all.",
-)  # fmt: skip
+)
 @column_options
 @click.option("--skip-bad", is_flag=True, help="Leave out unreadable rows, and count them.")
 @click.option("--force", is_flag=True, help="Replace the page if it exists.")

@@ -13,9 +13,14 @@ from house import COMMON, ROOMS, ROOT, circles, imported, room_of, sources, upwa
 
 FOLDERS = {"clairkit", "kernels", "cli", "bench", "tests", "docs"}
 FILES = {
-    "pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile",
+    "pyproject.toml",
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "Makefile",
     "constraints.txt",
-}  # fmt: skip
+}
 
 MAX_LINES = 400
 MAX_FILES = 25
@@ -26,8 +31,11 @@ def tracked(*patterns: str) -> list[Path]:
     """Files that git tracks; the test runs on checkouts, where git is at hand."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     return [ROOT / line for line in listed.stdout.splitlines() if (ROOT / line).is_file()]
 
 

@@ -23,28 +23,43 @@ from clairkit.bench.kernels.worker import KernelSettings
 
 def parser() -> argparse.ArgumentParser:
     """Return the options of the bare entry."""
-    made = argparse.ArgumentParser(prog="python -m clairkit.bench.kernels",
-                                   description="Measure head and loss against peers.")  # fmt: skip
-    made.add_argument("--case", action="append", default=[], metavar="PATTERN",
-                      help="this point, or those that match; repeatable")  # fmt: skip
+    made = argparse.ArgumentParser(
+        prog="python -m clairkit.bench.kernels", description="Measure head and loss against peers."
+    )
+    made.add_argument(
+        "--case",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="this point, or those that match; repeatable",
+    )
     made.add_argument("--quick", action="store_true", help="tiny points, to see that it works")
     made.add_argument("--peers", default=",".join(DEFAULT_PEERS), help="default: %(default)s")
     made.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     made.add_argument("--rounds", type=int, default=3)
-    made.add_argument("--budget-seconds", type=float,
-                      help="begin no point later; apart: measure nothing later")  # fmt: skip
+    made.add_argument(
+        "--budget-seconds", type=float, help="begin no point later; apart: measure nothing later"
+    )
     made.add_argument(
         "--apart",
         action=argparse.BooleanOptionalAction,
         help="each variant stays in a process of its own, as by default on a GPU",
     )
-    made.add_argument("--ready-seconds", type=float, default=KernelSettings.ready_seconds,
-                      help="apart: leave out what is not compiled and tuned by then  "
-                      "[default: %(default)g]")  # fmt: skip
+    made.add_argument(
+        "--ready-seconds",
+        type=float,
+        default=KernelSettings.ready_seconds,
+        help="apart: leave out what is not compiled and tuned by then  [default: %(default)g]",
+    )
     made.add_argument("--json", type=Path, metavar="FILE", help="written after each measurement")
     made.add_argument("--resume", action="store_true", help="keep the points that FILE holds")
-    made.add_argument("--from", type=Path, metavar="FILE", dest="source",
-                      help="measure nothing, show what FILE holds")  # fmt: skip
+    made.add_argument(
+        "--from",
+        type=Path,
+        metavar="FILE",
+        dest="source",
+        help="measure nothing, show what FILE holds",
+    )
     made.add_argument("--plot", type=Path, metavar="FILE.svg")
     form = made.add_mutually_exclusive_group()
     form.add_argument("--markdown", action="store_true", help="Markdown in place of tables")
@@ -88,9 +103,18 @@ def _choices(options: argparse.Namespace) -> Choices:
     seconds = options.budget_seconds
     minutes = None if seconds is None else seconds / 60
     return Choices(
-        options.case, options.quick, peers, device, options.rounds, minutes,
-        options.json, options.resume, options.commit, options.apart, options.ready_seconds,
-    )  # fmt: skip
+        options.case,
+        options.quick,
+        peers,
+        device,
+        options.rounds,
+        minutes,
+        options.json,
+        options.resume,
+        options.commit,
+        options.apart,
+        options.ready_seconds,
+    )
 
 
 def _show(options: argparse.Namespace, point: dict[str, Any]) -> None:

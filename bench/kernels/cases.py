@@ -88,18 +88,28 @@ def _thousands(count: int) -> str:
 
 
 def _grid(
-    shapes: Iterable[tuple[int, int]], tokens: Sequence[int], dtypes: Iterable[Dtype],
-    heads: Iterable[HeadMode], label: str = "",
-) -> list[KernelCase]:  # fmt: skip
+    shapes: Iterable[tuple[int, int]],
+    tokens: Sequence[int],
+    dtypes: Iterable[Dtype],
+    heads: Iterable[HeadMode],
+    label: str = "",
+) -> list[KernelCase]:
     """Return a case of every combination, fewest tokens first."""
     return [
-        KernelCase(vocabulary, hidden, count, dtype, head, 2 if count <= 2048 else 4,
-                   label=label.format(v=_thousands(vocabulary), d=hidden))
+        KernelCase(
+            vocabulary,
+            hidden,
+            count,
+            dtype,
+            head,
+            2 if count <= 2048 else 4,
+            label=label.format(v=_thousands(vocabulary), d=hidden),
+        )
         for vocabulary, hidden in shapes
         for count in tokens
         for dtype in dtypes
         for head in heads
-    ]  # fmt: skip
+    ]
 
 
 _BOTH: tuple[Dtype, ...] = ("float32", "bfloat16")

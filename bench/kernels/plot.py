@@ -86,9 +86,11 @@ class Scale:
 def draw(document: Mapping[str, Any]) -> str:
     """Return the SVG of a kernel suite's document."""
     groups = groups_of(document)
-    names = list(dict.fromkeys(
-        name for group in groups for panel in (group.time, group.memory) for name in panel.lines
-    ))  # fmt: skip
+    names = list(
+        dict.fromkeys(
+            name for group in groups for panel in (group.time, group.memory) for name in panel.lines
+        )
+    )
     cell = _LEFT + PANEL_WIDTH + LABELS + _GAP_X
     per_row = min(_COLUMNS, max(len(groups), 1))
     width = max(per_row * cell + 2 * _GAP_X, 560)
@@ -215,8 +217,10 @@ def _footer(document: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {found}" for name, found in machine["versions"].items() if found)
     lost = [
         f"{result['variant']} ({point['case']['name']}: {result['status']})"
-        for point in document["points"] for result in point["results"] if result["status"] != "ok"
-    ]  # fmt: skip
+        for point in document["points"]
+        for result in point["results"]
+        if result["status"] != "ok"
+    ]
     absent = [f"{name} absent" for name in document["absent"]]
     device = machine["cpu"] if machine["device"] == "cpu" else machine["device"]
     text = f"{device}, {machine['threads']} threads; {versions}; commit {machine['commit']}."
@@ -239,14 +243,23 @@ def _frame(width: float, height: float, parts: Sequence[str], document: Mapping[
         f'<rect width="100%" height="100%" fill="#ffffff"/>'
         + _text(24, 32, title, 17, INK, bold=True)
         + _text(24, 50, "lower is better; both axes logarithmic", 11.5, FAINT)
-        + "".join(parts) + "</svg>\n"
-    )  # fmt: skip
+        + "".join(parts)
+        + "</svg>\n"
+    )
 
 
 def _text(
-    x: float, y: float, text: str, size: float, colour: str, *, anchor: str = "start",
+    x: float,
+    y: float,
+    text: str,
+    size: float,
+    colour: str,
+    *,
+    anchor: str = "start",
     bold: bool = False,
-) -> str:  # fmt: skip
+) -> str:
     weight = ' font-weight="600"' if bold else ""
-    return (f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" '
-            f'text-anchor="{anchor}"{weight}>{escape(text)}</text>')  # fmt: skip
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" '
+        f'text-anchor="{anchor}"{weight}>{escape(text)}</text>'
+    )

@@ -63,8 +63,10 @@ def style_of(name: str) -> Style:
 def mark(style: Style, x: float, y: float) -> str:
     """Return a marker at (x, y)."""
     fill = "#ffffff" if style.hollow else style.colour
-    return (f'<path transform="translate({x:.1f},{y:.1f})" d="{_SHAPES[style.shape]}" '
-            f'fill="{fill}" stroke="{style.colour}" stroke-width="1.5"/>')  # fmt: skip
+    return (
+        f'<path transform="translate({x:.1f},{y:.1f})" d="{_SHAPES[style.shape]}" '
+        f'fill="{fill}" stroke="{style.colour}" stroke-width="1.5"/>'
+    )
 
 
 def legend(names: Sequence[str], x: float, y: float, width: float) -> tuple[str, float]:

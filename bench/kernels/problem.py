@@ -76,8 +76,12 @@ class Problem:
         for length in _FEW:
             rows = self.response[: self.sequences * length]
             hidden = self.hidden.detach()[rows].requires_grad_()
-            few = replace(self, hidden=hidden, targets=self.targets[rows],
-                          response=torch.arange(len(rows), device=rows.device))  # fmt: skip
+            few = replace(
+                self,
+                hidden=hidden,
+                targets=self.targets[rows],
+                response=torch.arange(len(rows), device=rows.device),
+            )
             found.append(few)
         return found
 

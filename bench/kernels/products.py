@@ -105,8 +105,9 @@ def tilings(tokens: int, vocabulary: int, item_bytes: int, device: str) -> list[
 def fastest(problem: Problem, count: int) -> Products:
     """Return the products in the tiles that are fastest on a part of the vocabulary."""
     device = problem.hidden.device
-    sizes = tilings(len(problem.response), len(problem.weight), problem.hidden.element_size(),
-                    device.type)  # fmt: skip
+    sizes = tilings(
+        len(problem.response), len(problem.weight), problem.hidden.element_size(), device.type
+    )
     columns = min(_PROBE, len(problem.weight))
     seconds = {size: _probe(problem, count, size, columns) for size in sizes}
     return Products(problem, count, min(seconds, key=lambda size: seconds[size]))

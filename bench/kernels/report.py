@@ -42,8 +42,9 @@ def rows(point: Mapping[str, Any]) -> list[list[str]]:
 
 def remark(point: Mapping[str, Any]) -> str:
     """Return what `auto` took and why, and the tiles of the bare products."""
-    tiles = ", ".join(f"bare {count} in tiles of {bare['tiling']}"
-                      for count, bare in point["bare"].items())  # fmt: skip
+    tiles = ", ".join(
+        f"bare {count} in tiles of {bare['tiling']}" for count, bare in point["bare"].items()
+    )
     return f"auto is {point['auto']}; {tiles or 'no bare products'}"
 
 
@@ -51,8 +52,9 @@ def problems(point: Mapping[str, Any]) -> list[str]:
     """Return a line for each variant that has no figures, or not all of them."""
     return [
         f"{result['variant']}: {result['status']}, {result['problem']}"
-        for result in point["results"] if result["problem"]
-    ]  # fmt: skip
+        for result in point["results"]
+        if result["problem"]
+    ]
 
 
 def absences(document: Mapping[str, Any]) -> list[str]:
@@ -66,8 +68,9 @@ def absences(document: Mapping[str, Any]) -> list[str]:
 def describe(document: Mapping[str, Any]) -> str:
     """Return in a few sentences where and how it was measured."""
     machine, settings = document["machine"], document["settings"]
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items()
-                         if version)  # fmt: skip
+    versions = ", ".join(
+        f"{name} {version}" for name, version in machine["versions"].items() if version
+    )
     apart = "; each variant in a process of its own" if settings.get("apart") else ""
     simd = f", {machine['simd']}" if machine["device"] == "cpu" else ""
     return (
@@ -108,21 +111,33 @@ def summary(document: Mapping[str, Any]) -> str:
             table.append([point["case"]["name"], status, *[_NOTHING] * 6])
             continue
         base = _counts(point)[0]
-        table.append([point["case"]["name"], _digits(ours["time"]["median"]),
-                      _ratio(ours["against_bare"].get(base)),
-                      number(ours["memory"]["extra_bytes"] / _MB),
-                      f"{max(ours['accuracy']['nats']):.1e}", *_best_other(point)])  # fmt: skip
+        table.append(
+            [
+                point["case"]["name"],
+                _digits(ours["time"]["median"]),
+                _ratio(ours["against_bare"].get(base)),
+                number(ours["memory"]["extra_bytes"] / _MB),
+                f"{max(ours['accuracy']['nats']):.1e}",
+                *_best_other(point),
+            ]
+        )
     lines = _aligned(table)
     wrong = [f"PARITY FAILED: {name}" for name in document["parity_failed"]]
-    lacking = [f"{point['case']['name']}: {line}"
-               for point in document["points"] for line in problems(point)]  # fmt: skip
+    lacking = [
+        f"{point['case']['name']}: {line}"
+        for point in document["points"]
+        for line in problems(point)
+    ]
     return "\n".join([*lines, *wrong, *lacking])
 
 
 def _best_other(point: Mapping[str, Any]) -> list[str]:
     """Return (the fastest other variant, its time over ours, the least memory over ours)."""
-    others = [result for result in point["results"]
-              if result["group"] != "clairkit" and result["against_ours"]]  # fmt: skip
+    others = [
+        result
+        for result in point["results"]
+        if result["group"] != "clairkit" and result["against_ours"]
+    ]
     if not others:
         return [_NOTHING] * 3
     best = min(others, key=lambda result: float(result["against_ours"]["median"]))
@@ -150,15 +165,21 @@ def _row(point: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
     memory, share = result["memory"], result["memory_against_ours"]
     errors = [_NOTHING] * (2 + (point["case"]["head"] == "full"))
     if accuracy is not None:
-        values = [max(accuracy["nats"], key=lambda nats: float("inf") if nats is None else nats),
-                  accuracy["hidden"]]  # fmt: skip
+        values = [
+            max(accuracy["nats"], key=lambda nats: float("inf") if nats is None else nats),
+            accuracy["hidden"],
+        ]
         values += [accuracy["weight"]] * (point["case"]["head"] == "full")
         errors = ["NaN" if value is None else f"{value:.1e}" for value in values]
     return [
-        result["variant"], *_seconds(result), *bare, ours,
+        result["variant"],
+        *_seconds(result),
+        *bare,
+        ours,
         _NOTHING if memory is None else number(memory["extra_bytes"] / _MB),
-        _NOTHING if share is None else f"{share:.2f}x", *errors,
-    ]  # fmt: skip
+        _NOTHING if share is None else f"{share:.2f}x",
+        *errors,
+    ]
 
 
 def _seconds(result: Mapping[str, Any]) -> list[str]:
@@ -167,8 +188,10 @@ def _seconds(result: Mapping[str, Any]) -> list[str]:
         return [_NOTHING, _NOTHING]
     low, high = min(result["seconds"]), max(result["seconds"])
     once = len(result["seconds"]) == 1
-    return [_digits(result["time"]["median"]),
-            "1 round" if once else f"{_digits(low)}-{_digits(high)}"]  # fmt: skip
+    return [
+        _digits(result["time"]["median"]),
+        "1 round" if once else f"{_digits(low)}-{_digits(high)}",
+    ]
 
 
 def _digits(seconds: float) -> str:

@@ -73,10 +73,14 @@ def point_json(
     case: KernelCase, backend: str, entries: Sequence[Entry], timed: Timed | None
 ) -> dict[str, Any]:
     """Return a point with every raw number."""
-    bare = {} if timed is None else {
-        str(count): {"seconds": timed.times.seconds.get(bare_name(count), []), "tiling": tiling}
-        for count, tiling in timed.tilings.items()
-    }  # fmt: skip
+    bare = (
+        {}
+        if timed is None
+        else {
+            str(count): {"seconds": timed.times.seconds.get(bare_name(count), []), "tiling": tiling}
+            for count, tiling in timed.tilings.items()
+        }
+    )
     ours = next((one for one in entries if one.planned.name == OURS and one.sound), None)
     return {
         "case": case.to_json(),

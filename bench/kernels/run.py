@@ -59,8 +59,13 @@ class Choices:
         """Return how to measure."""
         on_gpu = torch.device(self.device).type == "cuda"
         apart = on_gpu if self.apart is None else self.apart
-        return KernelSettings(self.device, torch.get_num_threads(), self.rounds, apart=apart,
-                              ready_seconds=self.ready_seconds)  # fmt: skip
+        return KernelSettings(
+            self.device,
+            torch.get_num_threads(),
+            self.rounds,
+            apart=apart,
+            ready_seconds=self.ready_seconds,
+        )
 
 
 def measure(choices: Choices, say: Say, show: Callable[[Point], None]) -> Document:
@@ -113,14 +118,18 @@ def _document(suite: KernelSuite, machine: Mapping[str, Any], points: list[Point
         "schema": SCHEMA,
         "suite": "kernels",
         "machine": dict(machine),
-        "settings": {"rounds": suite.settings.rounds, "patience": suite.settings.patience,
-                     "apart": suite.settings.apart, "ready_seconds": suite.settings.ready_seconds,
-                     "peers": list(suite.peers)},
+        "settings": {
+            "rounds": suite.settings.rounds,
+            "patience": suite.settings.patience,
+            "apart": suite.settings.apart,
+            "ready_seconds": suite.settings.ready_seconds,
+            "peers": list(suite.peers),
+        },
         "absent": suite.absent(),
         "not_measured": [case.name for case in suite.cases if case.name not in there],
         "points": points,
         "parity_failed": _named(points, "PARITY FAILED"),
-    }  # fmt: skip
+    }
 
 
 def _in_order(points: Iterable[Point], cases: Sequence[KernelCase]) -> list[Point]:
@@ -131,9 +140,10 @@ def _in_order(points: Iterable[Point], cases: Sequence[KernelCase]) -> list[Poin
 def _named(points: Iterable[Point], status: str, group: str | None = None) -> list[str]:
     return [
         f"{point['case']['name']}: {result['variant']}"
-        for point in points for result in point["results"]
+        for point in points
+        for result in point["results"]
         if result["status"] == status and group in (None, result["group"])
-    ]  # fmt: skip
+    ]
 
 
 def _kept(choices: Choices, machine: Mapping[str, Any], suite: KernelSuite) -> dict[str, Point]:
@@ -145,13 +155,16 @@ def _kept(choices: Choices, machine: Mapping[str, Any], suite: KernelSuite) -> d
     for name in same:
         before, now = found.get("machine", {}).get(name), json.loads(json.dumps(machine[name]))
         if before != now:
-            raise ValueError(f"can't resume {choices.output}: its {name} is {before!r}, here it is "
-                             f"{now!r}; give another file or leave --resume out")  # fmt: skip
+            raise ValueError(
+                f"can't resume {choices.output}: its {name} is {before!r}, here it is "
+                f"{now!r}; give another file or leave --resume out"
+            )
     cases = {case.name: case.to_json() for case in suite.cases}
     return {
-        name: point for point in found["points"]
+        name: point
+        for point in found["points"]
         if (name := point["case"]["name"]) not in cases or point["case"] == cases[name]
-    }  # fmt: skip
+    }
 
 
 def _finished(point: Point, suite: KernelSuite) -> bool:

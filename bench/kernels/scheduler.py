@@ -104,8 +104,9 @@ class Crew:
                 self._start(name)
                 started[name] = time.monotonic()
             until = min(min(started.values()) + self._limit, self._point.deadline)
-            wait([self._there[name].connection for name in started],
-                 max(until - time.monotonic(), 0))  # fmt: skip
+            wait(
+                [self._there[name].connection for name in started], max(until - time.monotonic(), 0)
+            )
             for name, start in list(started.items()):
                 outcome = self._there[name].answer(0)
                 took = time.monotonic() - start
@@ -177,8 +178,9 @@ class Crew:
 
     def _hand_on(self, times: Times) -> None:
         seconds = {run: list(found) for run, found in times.seconds.items() if found}
-        tilings = {count: tiling for count, tiling in self._tilings.items()
-                   if bare_name(count) in seconds}  # fmt: skip
+        tilings = {
+            count: tiling for count, tiling in self._tilings.items() if bare_name(count) in seconds
+        }
         self._timed = Timed(Times(seconds), tilings)
         self._keep(self._found, self._timed)
 
@@ -190,13 +192,19 @@ class Crew:
         return self._there[name].answer(min(self._limit, left))
 
     def _late(self) -> str:
-        return "no step done when the time was over" if self._over() else (
-            f"no step done in {self._limit:.0f} s")  # fmt: skip
+        return (
+            "no step done when the time was over"
+            if self._over()
+            else (f"no step done in {self._limit:.0f} s")
+        )
 
     def _lose(self, name: str, outcome: Outcome | None, late: str) -> None:
         """End a process that failed or, without an outcome, took too long."""
-        lost = (Measured(problem=late, status="NOT READY") if outcome is None
-                else Measured.failed(outcome))  # fmt: skip
+        lost = (
+            Measured(problem=late, status="NOT READY")
+            if outcome is None
+            else Measured.failed(outcome)
+        )
         self._say(f"{name}: left out, {lost.problem}")
         if name in self._there:
             self._there.pop(name).end()

@@ -120,14 +120,19 @@ class KernelSuite:
                 lost = Measured.failed(replace(made, problem=f"float64 reference: {made.problem}"))
                 return work.point(dict.fromkeys((one.name for one in work.variants), lost), None)
             work.say(f"float64 reference: {time.monotonic() - start:.1f} s")
-        found = {one.name: too_large for one in work.variants
-                 if (too_large := self._too_large(case, one)) is not None}  # fmt: skip
+        found = {
+            one.name: too_large
+            for one in work.variants
+            if (too_large := self._too_large(case, one)) is not None
+        }
         fitting = [one for one in work.variants if one.name not in found]
         if self.settings.apart:
             crew = Crew(
-                CrewPoint(case, fitting, self.settings, truth, work.deadline), work.say,
-                lambda some, timed: work.keep(work.point(found | some, timed)), self._preload(),
-            )  # fmt: skip
+                CrewPoint(case, fitting, self.settings, truth, work.deadline),
+                work.say,
+                lambda some, timed: work.keep(work.point(found | some, timed)),
+                self._preload(),
+            )
             measured, timed = crew.run()
             return work.point(found | measured, timed)
         return self._in_one_process(work, [one.name for one in fitting], found, truth)

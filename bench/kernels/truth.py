@@ -101,8 +101,9 @@ def compute_reference(case: KernelCase, device: torch.device) -> Reference:
     error -= torch.exp(hidden @ weight[columns].double().T - lse[:, None])
     d_weight = (factors[:, None] * error).T @ hidden
     places = problem.response[rows]
-    return Reference(reference, sums.cpu(), loss, places.cpu(), d_hidden.cpu(), columns.cpu(),
-                     d_weight.cpu())  # fmt: skip
+    return Reference(
+        reference, sums.cpu(), loss, places.cpu(), d_hidden.cpu(), columns.cpu(), d_weight.cpu()
+    )
 
 
 def _blocks(rows: int, vocabulary: int) -> list[slice]:
@@ -169,12 +170,16 @@ def _problem(case: KernelCase, found: Accuracy) -> str:
     limit = TOLERANCES[case.dtype]
     errors = {
         "log-probs differ by {:.1e} nats a token": (
-            max(found.nats, key=_nan_first) / case.length, limit.nats_per_token),
+            max(found.nats, key=_nan_first) / case.length,
+            limit.nats_per_token,
+        ),
         "the loss differs by {:.1e}": (found.loss, limit.loss),
         "the gradient of hidden differs by a share of {:.1e}": (found.hidden, limit.gradient),
         "the gradient of the weight differs by a share of {:.1e}": (
-            0.0 if found.weight is None else found.weight, limit.gradient),
-    }  # fmt: skip
+            0.0 if found.weight is None else found.weight,
+            limit.gradient,
+        ),
+    }
     for text, (value, most) in errors.items():
         if not value <= most:  # NaN fails, too
             return f"{text.format(value)} (tolerance {most:.0e})"

@@ -27,10 +27,14 @@ _SLACK = 256 << 20  # beside what is predicted; tiles, scratch
 def our_variants(case: KernelCase, device: torch.device) -> list[Variant]:
     """Return `clairkit auto`, the other backends that run here, and the one that keeps products."""
     chosen, _ = choose_backend(device, getattr(torch, case.dtype))
-    return _our_variants(case, [
-        name for name, state in available_backends().items()
-        if state.available and name not in (chosen, "eager") and _runs_on(name, device)
-    ])  # fmt: skip
+    return _our_variants(
+        case,
+        [
+            name
+            for name, state in available_backends().items()
+            if state.available and name not in (chosen, "eager") and _runs_on(name, device)
+        ],
+    )
 
 
 def _our_variants(case: KernelCase, backends: Sequence[str]) -> list[Variant]:
@@ -38,8 +42,14 @@ def _our_variants(case: KernelCase, backends: Sequence[str]) -> list[Variant]:
     if case.head == "full":
         budget = case.tokens * case.vocabulary * ITEM_BYTES[case.dtype] + _SLACK
         found.append(Variant(RECOMPUTED, "clairkit", partial(_load_ours, "auto", 0)))
-        found.append(Variant(KEPT, "clairkit", partial(_load_ours, "auto", budget),
-                             lambda case: float(case.logit_bytes)))  # fmt: skip
+        found.append(
+            Variant(
+                KEPT,
+                "clairkit",
+                partial(_load_ours, "auto", budget),
+                lambda case: float(case.logit_bytes),
+            )
+        )
     return found
 
 

@@ -114,8 +114,10 @@ def plan(
     found = {}
     for case in cases:
         backend, reason = choose_backend(device, getattr(torch, case.dtype))
-        planned = [Planned(variant.name, variant.group, variant.extra_bytes(case))
-                   for variant in variants(case, device, peers)]  # fmt: skip
+        planned = [
+            Planned(variant.name, variant.group, variant.extra_bytes(case))
+            for variant in variants(case, device, peers)
+        ]
         found[case.name] = (f"{backend}: {reason}", planned)
     return found
 
@@ -166,19 +168,25 @@ def warm(step: Step, problem: Problem) -> Step:
 
 
 def _time(
-    case: KernelCase, problem: Problem, steps: dict[str, Step], failed: dict[str, str],
+    case: KernelCase,
+    problem: Problem,
+    steps: dict[str, Step],
+    failed: dict[str, str],
     settings: KernelSettings,
-) -> Timed:  # fmt: skip
+) -> Timed:
     bare = {count: fastest(problem, count) for count in case.products}
     runs: dict[str, Callable[[], object]] = {
         bare_name(count): products.run for count, products in bare.items()
     }
     runs |= {name: partial(step, problem) for name, step in steps.items()}
     times = interleave(
-        runs, rounds=settings.rounds, warmup=int(is_small(case)), device=problem.hidden.device,
+        runs,
+        rounds=settings.rounds,
+        warmup=int(is_small(case)),
+        device=problem.hidden.device,
         between=problem.drop_gradients,
         patience={name: settings.patience for name in steps if name not in (OURS, KEPT)},
-    )  # fmt: skip
+    )
     times.failed.update(failed)
     return Timed(times, {count: str(products.tiling) for count, products in bare.items()})
 

@@ -78,8 +78,9 @@ def run_apart(
 def ended(code: int | None) -> Outcome:
     """Return what the exit code of a process says that sent no outcome."""
     if code == -signal.SIGKILL:
-        return Outcome(problem="killed by the system, most likely out of memory",
-                       out_of_memory=True)  # fmt: skip
+        return Outcome(
+            problem="killed by the system, most likely out of memory", out_of_memory=True
+        )
     return Outcome(problem=f"the process ended with code {code}")
 
 

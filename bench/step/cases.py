@@ -91,9 +91,15 @@ _LARGE = _pairs((48, 96, 88))
 _TINY = _pairs((12, 20, 16), (6, 24, 18))
 # Long prompts, and responses of 64 to 512 tokens whose two sides are of like length.
 _MIXED = _pairs(
-    (512, 64, 128), (512, 128, 64), (512, 192, 256), (512, 256, 192),
-    (512, 320, 384), (512, 384, 320), (512, 448, 512), (512, 512, 448),
-)  # fmt: skip
+    (512, 64, 128),
+    (512, 128, 64),
+    (512, 192, 256),
+    (512, 256, 192),
+    (512, 320, 384),
+    (512, 384, 320),
+    (512, 448, 512),
+    (512, 512, 448),
+)
 # Half of a pair's tokens are prompt: all three texts counted once.
 _HALF = _pairs((512, 256, 256), (512, 192, 320), (512, 288, 224), (512, 240, 272))
 # Half of each row's tokens are prompt.

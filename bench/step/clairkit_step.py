@@ -41,9 +41,15 @@ def clairkit_trainer(
     keys = FORMS.get(variant) or {"kernel": kernel_of(variant)}
     rest = dict(arguments)
     config = TrainConfig(
-        model="", pairs="", output=rest.pop("output_dir"), loss=loss, beta=beta, max_length=None,
-        arguments=rest, **keys,
-    )  # fmt: skip
+        model="",
+        pairs="",
+        output=rest.pop("output_dir"),
+        loss=loss,
+        beta=beta,
+        max_length=None,
+        arguments=rest,
+        **keys,
+    )
     encoded = [EncodedPair(str(index), *pair) for index, pair in enumerate(pairs)]
     return PreferenceTrainer(model, tokenizer, config, encoded)
 

@@ -70,8 +70,14 @@ def compare(result: StepResult, plain: StepResult, tokens: Tensor, tolerance: To
     loss = abs(result.loss - plain.loss)
     if result.gradients.keys() != plain.gradients.keys():
         names = ", ".join(sorted(result.gradients.keys() ^ plain.gradients.keys())[:3])
-        return Parity(nats, loss, float("inf"), float("inf"), names,
-                      f"only one of both has a gradient of {names}")  # fmt: skip
+        return Parity(
+            nats,
+            loss,
+            float("inf"),
+            float("inf"),
+            names,
+            f"only one of both has a gradient of {names}",
+        )
     norms = {name: _norm(gradient) for name, gradient in plain.gradients.items()}
     whole = sum(norm**2 for norm in norms.values()) ** 0.5
     ours = sum(_norm(gradient) ** 2 for gradient in result.gradients.values()) ** 0.5

@@ -77,9 +77,11 @@ class PlainTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
             labels = labels[:, -keep:]
         with torch.set_grad_enabled(grad):
             output = model(
-                input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"],
-                use_cache=False, logits_to_keep=keep,
-            )  # fmt: skip
+                input_ids=inputs["input_ids"],
+                attention_mask=inputs["attention_mask"],
+                use_cache=False,
+                logits_to_keep=keep,
+            )
             logits = output.logits
             del output  # else the logits live as long as their log-softmax
             mask, index = labels >= 0, labels.clamp(min=0)[..., None]

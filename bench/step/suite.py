@@ -154,9 +154,9 @@ def parity_of(case: StepCase, reports: Sequence[StepReport], base: Sequence[Step
     first step `apo_zero` is 1.0 whatever a variant computes.
     """
     pairs = case.lengths
-    tokens = torch.tensor([
-        sum(getattr(pair, side) for pair in pairs) / len(pairs) for side in ("chosen", "rejected")
-    ])  # fmt: skip
+    tokens = torch.tensor(
+        [sum(getattr(pair, side) for pair in pairs) / len(pairs) for side in ("chosen", "rejected")]
+    )
     found = compare(_result(reports[-1]), _result(base[-1]), tokens, TOLERANCES[case.dtype])
     moved = abs(base[-1].logs["loss"] - base[0].logs["loss"])
     if found.passed and not moved > _MOVED:

@@ -78,8 +78,9 @@ def make_trainer(variant: str, case: StepCase, settings: Settings, output: str) 
 
         if TRL[variant]:
             arguments |= {
-                "per_device_train_batch_size": 1, "gradient_accumulation_steps": len(pairs),
-            }  # fmt: skip
+                "per_device_train_batch_size": 1,
+                "gradient_accumulation_steps": len(pairs),
+            }
         return trl_trainer(model, tokenizer, pairs, arguments=arguments, **shared)
     from clairkit.bench.step.clairkit_step import clairkit_trainer
 

@@ -58,8 +58,12 @@ def choose_rows(output: Path, *, ids: Iterable[str] = (), where: Iterable[str] =
         met = {row_id for row_id, columns in noted.items() if _value(columns, column) == value}
         if not met and not _was_asked(intent, "where", f"{column}={value}"):
             received = excerpt(f"{column}={value}")
-            raise DataError("no row meets the condition", path=output, received=received,
-                            remedy=f"columns are {_names(noted.values())}")  # fmt: skip
+            raise DataError(
+                "no row meets the condition",
+                path=output,
+                received=received,
+                remedy=f"columns are {_names(noted.values())}",
+            )
         chosen |= met
     return sorted(chosen)
 

@@ -114,8 +114,12 @@ def _find(output: Path, given: str, database: sqlite3.Connection) -> tuple[str, 
         return _open_row(output, given, database), "open", None
     ids = {row_id for row_id, _, _ in found}
     if len(ids) > 1:
-        raise DataError("several rows begin so", path=output, received=excerpt(given),
-                        remedy=f"give more of it: {', '.join(sorted(ids)[:3])}")  # fmt: skip
+        raise DataError(
+            "several rows begin so",
+            path=output,
+            received=excerpt(given),
+            remedy=f"give more of it: {', '.join(sorted(ids)[:3])}",
+        )
     return found[0]
 
 
@@ -134,13 +138,21 @@ def _open_row(output: Path, given: str, database: sqlite3.Connection) -> str:
     if len(ids) == 1 or (ids and ids[0] == given):
         return ids[0]
     if ids:
-        raise DataError("several rows begin so", path=output, received=excerpt(given),
-                        remedy=f"give more of it: {', '.join(ids)}")  # fmt: skip
+        raise DataError(
+            "several rows begin so",
+            path=output,
+            received=excerpt(given),
+            remedy=f"give more of it: {', '.join(ids)}",
+        )
     gone = database.execute("SELECT 1 FROM removed WHERE row = ?", (row_mark(given),)).fetchone()
     if gone:
         raise DataError("the row was removed for good", path=output, received=excerpt(given))
-    raise DataError("no pair and no row has this id", path=output, received=excerpt(given),
-                    remedy="take it from the pair, quarantine or prompt file")  # fmt: skip
+    raise DataError(
+        "no pair and no row has this id",
+        path=output,
+        received=excerpt(given),
+        remedy="take it from the pair, quarantine or prompt file",
+    )
 
 
 def _edits(pair: Row) -> Iterator[Edit]:

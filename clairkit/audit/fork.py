@@ -35,15 +35,24 @@ def fork_journal(old: Path, new: Path) -> bool:
     source = journal_path(old)
     final = journal_path(output_path(new))  # pairs without a journal are not ours to replace
     if source.resolve() == final.resolve():
-        raise UsageError("an output can't be forked from itself", received=str(old),
-                         remedy="name another one with -o")  # fmt: skip
+        raise UsageError(
+            "an output can't be forked from itself",
+            received=str(old),
+            remedy="name another one with -o",
+        )
     if not source.is_file():
-        raise DataError("there is no journal to fork", path=source,
-                        remedy="name a pair file that build-pairs wrote")  # fmt: skip
+        raise DataError(
+            "there is no journal to fork",
+            path=source,
+            remedy="name a pair file that build-pairs wrote",
+        )
     if final.exists():
         if _forked_from(final) != _name(source):
-            raise UsageError("the output was not begun as this fork", received=str(new),
-                             remedy="choose another output")  # fmt: skip
+            raise UsageError(
+                "the output was not begun as this fork",
+                received=str(new),
+                remedy="choose another output",
+            )
         return False
     _check(old)
     with atomic_path(final) as fresh, faults(source):
@@ -56,8 +65,11 @@ def _check(old: Path) -> None:
     with reading(journal_path(old)) as database, faults(journal_path(old)):
         pending = read_intent(database).pending
     if pending:
-        raise DataError(f"a removal of {counted(pending, 'row')} was cut short", path=old,
-                        remedy="give the same `clairkit remove` again first")  # fmt: skip
+        raise DataError(
+            f"a removal of {counted(pending, 'row')} was cut short",
+            path=old,
+            remedy="give the same `clairkit remove` again first",
+        )
     check_sealed(old)
 
 

@@ -74,17 +74,22 @@ def merge(parts: Sequence[Path], output: Path, *, force: bool = False) -> Merge:
     if len({part.resolve() for part in (*parts, final)}) <= len(parts):
         raise UsageError("a file is named twice", remedy="name each part once, and another output")
     if journal_path(final).exists() and not force and not is_ours:
-        raise UsageError("the output has a journal", received=str(final),
-                         remedy="choose another name, or replace it with --force")  # fmt: skip
+        raise UsageError(
+            "the output has a journal",
+            received=str(final),
+            remedy="choose another name, or replace it with --force",
+        )
     final.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         for place in (*parts, final):
             stack.enter_context(FileLock(place.with_name(f"{place.name}.journal.lock")))
         entries = [_checked(part) for part in parts]
         journal = merge_journals(
-            [journal_path(part) for part in parts], journal_path(final),
-            head=head_of(manifest_entries(final)), request=_request(entries),
-        )  # fmt: skip
+            [journal_path(part) for part in parts],
+            journal_path(final),
+            head=head_of(manifest_entries(final)),
+            request=_request(entries),
+        )
         return _write(parts, final, journal, entries)
 
 
@@ -97,8 +102,11 @@ def _checked(part: Path) -> Entry:
             problem = f"{path.name} is not what the last run wrote"
     pending = removing(journal_path(part))
     if pending:
-        raise DataError(f"a removal of {counted(pending, 'row')} was cut short", path=part,
-                        remedy="give the same `clairkit remove` again first")  # fmt: skip
+        raise DataError(
+            f"a removal of {counted(pending, 'row')} was cut short",
+            path=part,
+            remedy="give the same `clairkit remove` again first",
+        )
     if problem:
         raise DataError(problem, path=part, remedy="run build-pairs on it once more")
     check_sealed(part)

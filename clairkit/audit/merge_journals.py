@@ -144,9 +144,10 @@ def _close(journal: Path) -> None:
         with closing(sqlite3.connect(journal, isolation_level=None)) as database:
             database.execute("PRAGMA journal_mode = DELETE")
     except sqlite3.OperationalError as error:
-        raise ResourceError(f"{journal}: the journal can't be replaced ({error})",
-                            remedy="let the process end that reads it",
-        ) from None  # fmt: skip
+        raise ResourceError(
+            f"{journal}: the journal can't be replaced ({error})",
+            remedy="let the process end that reads it",
+        ) from None
     except sqlite3.DatabaseError:  # whatever it is, it is no journal, and neither is its log
         for end in ("-wal", "-shm", "-journal"):
             journal.with_name(f"{journal.name}{end}").unlink(missing_ok=True)
@@ -162,8 +163,11 @@ def _create(database: sqlite3.Connection, parts: Sequence[Path]) -> None:
         with reading(part) as theirs:
             unknown = sorted(set(_columns(theirs, "main")) - ours)
         if unknown:
-            raise UsageError(f"{part.name} was made by a later version of clairkit",
-                             received=", ".join(unknown), remedy="update clairkit")  # fmt: skip
+            raise UsageError(
+                f"{part.name} was made by a later version of clairkit",
+                received=", ".join(unknown),
+                remedy="update clairkit",
+            )
     with reading(parts[0]) as first:
         kept = first.execute("SELECT * FROM meta WHERE name IN ('schema_version', 'settings')")
         database.executemany("INSERT INTO meta VALUES (?, ?)", kept.fetchall())
@@ -182,10 +186,12 @@ def _add(database: sqlite3.Connection, part: Path, shift: int) -> tuple[set[str]
     try:
         with transaction(database):
             if clash := database.execute(_CLASH).fetchone():
-                raise DataError("two parts have different rows of the same id", path=part,
-                                received=excerpt(clash[0]),
-                                remedy="give rows ids of their own, and build one part anew",
-                )  # fmt: skip
+                raise DataError(
+                    "two parts have different rows of the same id",
+                    path=part,
+                    received=excerpt(clash[0]),
+                    remedy="give rows ids of their own, and build one part anew",
+                )
             for key, step in database.execute(_SHARED).fetchall():
                 loser = _settle(database, key, step)
                 if loser:
@@ -234,6 +240,9 @@ def _check_removed(database: sqlite3.Connection, parts: Sequence[Path]) -> None:
     marks = {mark for (mark,) in database.execute("SELECT row FROM removed")}
     for (row,) in database.execute("SELECT id FROM rows") if marks else ():
         if row_mark(row) in marks:
-            raise DataError("a row was removed from one part and is still in another",
-                            path=parts[0], received=row,
-                            remedy="remove it from every part first")  # fmt: skip
+            raise DataError(
+                "a row was removed from one part and is still in another",
+                path=parts[0],
+                received=row,
+                remedy="remove it from every part first",
+            )

@@ -76,8 +76,12 @@ class MergedRows:
     def _position(self, row: str, part: Path) -> int:
         found = self._database.execute("SELECT position FROM rows WHERE id = ?", (row,)).fetchone()
         if found is None:
-            raise DataError("the journal does not know a row of the file", path=part, received=row,
-                            remedy="run build-pairs on it once more")  # fmt: skip
+            raise DataError(
+                "the journal does not know a row of the file",
+                path=part,
+                received=row,
+                remedy="run build-pairs on it once more",
+            )
         return int(found[0])
 
     def close(self) -> None:

@@ -78,8 +78,14 @@ def beside(output: Path, files: Iterable[str]) -> tuple[str, ...]:
     """Return files beside the output that are no part of it, as those of a reviser's probe."""
     folder, name = output.parent, glob.escape(output.name)
     lock = output.with_name(f"{output.name}.journal.lock")
-    ours = {*map(Path, files), manifest_path(output), card_path(output), quarantine_path(output),
-            *_journal_files(journal_path(output)), lock}  # fmt: skip
+    ours = {
+        *map(Path, files),
+        manifest_path(output),
+        card_path(output),
+        quarantine_path(output),
+        *_journal_files(journal_path(output)),
+        lock,
+    }
     end = ".journal.sqlite"
     others = [path.name.removesuffix(end) for path in folder.glob(f"{name}.*{end}")]
     others = [other for other in others if not other.endswith(".health")]
@@ -105,8 +111,14 @@ def delete_leftovers(output: Path, files: Sequence[Path], is_gone: Callable[[Row
         PartialError: an older version left a folder of which nobody can tell whose it is.
     """
     journal = journal_path(output)
-    finals = {output, *files, quarantine_path(output), manifest_path(output), card_path(output),
-              journal}  # fmt: skip
+    finals = {
+        output,
+        *files,
+        quarantine_path(output),
+        manifest_path(output),
+        card_path(output),
+        journal,
+    }
     left = [path for final in sorted(finals) for path in sweep(final.resolve())]
     for end in (".fork", ".merge"):  # the names of an earlier version
         left += _deleted(_journal_files(journal.with_name(f".{journal.name}{end}")))
@@ -120,12 +132,15 @@ def delete_leftovers(output: Path, files: Sequence[Path], is_gone: Callable[[Row
             elif holds:
                 left += _deleted([path])
     if left:
-        raise ResourceError(f"{_names(left)}: left by a process that was killed, and can't be "
-                            "deleted", remedy=f"delete it; {_AGAIN}")  # fmt: skip
+        raise ResourceError(
+            f"{_names(left)}: left by a process that was killed, and can't be deleted",
+            remedy=f"delete it; {_AGAIN}",
+        )
     if unknown:
-        raise PartialError(f"{_names(unknown)}: may hold texts of the removed rows",
-                           remedy="look into it and delete it, then give the same call again",
-        )  # fmt: skip
+        raise PartialError(
+            f"{_names(unknown)}: may hold texts of the removed rows",
+            remedy="look into it and delete it, then give the same call again",
+        )
 
 
 def overwrite_deleted(book: RowBook) -> None:
@@ -169,8 +184,10 @@ def check_gone(output: Path, files: Sequence[Path], marks: Collection[str]) -> i
         if any(rows):
             left.append(path)
     if left:
-        raise PartialError(f"{_names(left)}: written by another process meanwhile, and holds a "
-                           "removed row again", remedy="give the same call again")  # fmt: skip
+        raise PartialError(
+            f"{_names(left)}: written by another process meanwhile, and holds a removed row again",
+            remedy="give the same call again",
+        )
     return count
 
 

@@ -160,16 +160,21 @@ def _check_pairs(output: Path) -> None:
         return
     problem = check_pairs(output).problem
     if problem:
-        raise DataError(f"a pair is not what build-pairs wrote: {problem}", path=output,
-                        remedy="put back the file as it was, or run build-pairs once more",
-        )  # fmt: skip
+        raise DataError(
+            f"a pair is not what build-pairs wrote: {problem}",
+            path=output,
+            remedy="put back the file as it was, or run build-pairs once more",
+        )
 
 
 def _check_told(path: Path) -> None:
     for number, row in enumerate(rows_of(path), 1):
         if not isinstance(row.get("id"), str):
-            raise DataError(f"row {number} has no id, so that nobody can tell whose it is",
-                            path=path, remedy="make the file anew from the pairs")  # fmt: skip
+            raise DataError(
+                f"row {number} has no id, so that nobody can tell whose it is",
+                path=path,
+                remedy="make the file anew from the pairs",
+            )
 
 
 _UNKNOWN = (

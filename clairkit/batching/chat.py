@@ -92,9 +92,11 @@ class ChatEncoder:
     def of(cls, tokenizer: Any, settings: ChatSettings) -> ChatEncoder:
         """Return the encoder of settings; what they don't give has its default."""
         return cls(
-            tokenizer, settings.chat_template_kwargs, settings.special_tokens or "tokens",
+            tokenizer,
+            settings.chat_template_kwargs,
+            settings.special_tokens or "tokens",
             fold=bool(settings.fold_system),
-        )  # fmt: skip
+        )
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """Return the ids that a model continues: the messages and the generation prompt."""
@@ -174,8 +176,9 @@ class ChatEncoder:
 
     def _shows(self, turn: Mapping[str, Any]) -> bool:
         try:
-            text = self.tokenizer.apply_chat_template([turn], tokenize=False,
-                                                      **self._template_kwargs)  # fmt: skip
+            text = self.tokenizer.apply_chat_template(
+                [turn], tokenize=False, **self._template_kwargs
+            )
         except Exception:  # of any kind: a template refuses as it likes
             return False
         return PROBE in text
@@ -187,12 +190,16 @@ class ChatEncoder:
         if all(turn["role"] == "assistant" for turn in guarded.messages[size:]):
             return ()
         spans = Rendering(
-            messages=guarded.messages, size=size, prompt=skip, text=text, ids=ids,
+            messages=guarded.messages,
+            size=size,
+            prompt=skip,
+            text=text,
+            ids=ids,
             render=lambda messages, generation: self._render(messages, generation=generation),
             begin=_begin_of,
             encode=lambda part: self._encoder.encode(part, guarded.hidden),
             ends_turn=self.turn_ids.__contains__,
-        ).foreign()  # fmt: skip
+        ).foreign()
         return spans and tuple((start - skip, end - skip) for start, end in spans)
 
     def _texts(self, guarded: Guarded, size: int) -> tuple[str, str]:
@@ -235,9 +242,11 @@ class ChatEncoder:
 
     def _render_raw(self, messages: Sequence[Any], *, generation: bool, **more: Any) -> str:
         text: str = self.tokenizer.apply_chat_template(
-            list(messages), tokenize=False, add_generation_prompt=generation,
+            list(messages),
+            tokenize=False,
+            add_generation_prompt=generation,
             **{**more, **self._template_kwargs},
-        )  # fmt: skip
+        )
         return text
 
     def _end_of_turn(self, ids: list[int]) -> list[int]:
@@ -256,11 +265,14 @@ class ChatEncoder:
 
 
 _END_OF_PROMPT = re.compile(
-    "(?:" + "|".join(
+    "(?:"
+    + "|".join(
         rf"{re.escape(mark.opening)}\s*(?:{re.escape(mark.closing)}\s*)?"
-        for mark in THOUGHT_MARKS if not mark.paired
-    ) + r")\Z"
-)  # fmt: skip
+        for mark in THOUGHT_MARKS
+        if not mark.paired
+    )
+    + r")\Z"
+)
 
 
 def _begin(prompt_text: str, text: str) -> str:

@@ -114,9 +114,14 @@ def encode_pairs(
             continue
         try:
             encoded = encode_pair(
-                pair, encoder, result.counts, max_length=max_length, truncation=truncation,
-                thoughts=thoughts, assistant_only=assistant_only,
-            )  # fmt: skip
+                pair,
+                encoder,
+                result.counts,
+                max_length=max_length,
+                truncation=truncation,
+                thoughts=thoughts,
+                assistant_only=assistant_only,
+            )
         except Unrenderable as error:
             result.counts["refused"] += 1
             first_refused = first_refused or error
@@ -184,8 +189,10 @@ def _absent_side(pair: Pair) -> str:
 def _encode(pair: Pair, encoder: ChatEncoder, counts: Counter[str]) -> list[Encoded]:
     """Return both sides; an absent one has no response."""
     try:
-        sides = [encoder.response(pair.prompt, side) if side else _NOTHING
-                 for side in (pair.chosen, pair.rejected)]  # fmt: skip
+        sides = [
+            encoder.response(pair.prompt, side) if side else _NOTHING
+            for side in (pair.chosen, pair.rejected)
+        ]
     except DataError as error:
         raise Unrenderable(f"pair {pair.id}: {error.problem}", remedy=error.remedy) from error
     for name in ("realigned", "special_text"):
@@ -251,8 +258,10 @@ def _with_one_prompt(pair_id: str, sides: list[Encoded]) -> tuple[list[int], lis
     first, second = (side.prompt_ids for side in sides)
     prompt = min((ids for ids in (first, second) if ids), key=len)
     if any(ids and ids[: len(prompt)] != prompt for ids in (first, second)):
-        raise Unrenderable(f"pair {pair_id}: the chat template renders a prompt for each side",
-                           remedy="set thoughts to drop")  # fmt: skip
+        raise Unrenderable(
+            f"pair {pair_id}: the chat template renders a prompt for each side",
+            remedy="set thoughts to drop",
+        )
     chosen, rejected = (side.prompt_ids[len(prompt) :] + side.response_ids for side in sides)
     return prompt, chosen, rejected
 
@@ -285,8 +294,10 @@ def _one_sided(refused: Counter[str], rows: int) -> DataError:
 def _none_left(counts: Counter[str], max_length: int | None) -> DataError:
     if not counts["rows"]:
         return DataError("0 pairs to train on")
-    reasons = [f"{counts['too_long']} longer than max_length {max_length} tokens",
-               f"{counts['identical']} with identical sides"]  # fmt: skip
+    reasons = [
+        f"{counts['too_long']} longer than max_length {max_length} tokens",
+        f"{counts['identical']} with identical sides",
+    ]
     if counts["identical_after_truncation"]:
         reasons.append(f"{counts['identical_after_truncation']} identical up to max_length")
     if counts["only_thoughts"]:

@@ -78,8 +78,10 @@ class Guard:
         found = Guarded()
         for message in messages:
             wanted = self._assistant if message["role"] == "assistant" else self._others
-            guarded = {name: value if name == "role" else self._hidden(value, wanted, found)
-                       for name, value in message.items()}  # fmt: skip
+            guarded = {
+                name: value if name == "role" else self._hidden(value, wanted, found)
+                for name, value in message.items()
+            }
             found.messages.append(cast("Message", guarded))
         return found
 
@@ -99,8 +101,9 @@ class Guard:
         return "".join((*parts, value[done:]))
 
     def _matches(self, content: str) -> list[Match]:
-        matches = [(match.start(), match.end(), match[0])
-                   for match in self._pattern.finditer(content)]  # fmt: skip
+        matches = [
+            (match.start(), match.end(), match[0]) for match in self._pattern.finditer(content)
+        ]
         if self._disguised is None:
             return matches
         taken = {place for start, end, _ in matches for place in range(start, end)}

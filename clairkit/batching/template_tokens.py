@@ -20,19 +20,26 @@ _ANSWER: Turn = {"role": "assistant", "content": PROBE}
 _THINKING: Turn = {**_ANSWER, "reasoning_content": PROBE, "thinking": PROBE}
 _FUNCTION = {"name": "probe", "arguments": {"probe": PROBE}}
 _CALL: Turn = {
-    "role": "assistant", "content": "",
+    "role": "assistant",
+    "content": "",
     "tool_calls": [{"type": "function", "id": "probe0000", "function": _FUNCTION}],
-}  # fmt: skip
+}
 _RESULT: Turn = {"role": "tool", "name": "probe", "tool_call_id": "probe0000", "content": PROBE}
 _PARAMETERS = {"type": "object", "properties": {"probe": {"type": "string"}}}
 _TOOL = {"name": "probe", "description": PROBE, "parameters": _PARAMETERS}
 _TOOLS = [{"type": "function", "function": _TOOL}]
 _PLAIN: tuple[Sequence[Turn], ...] = (
-    (_USER,), (_USER, _ANSWER), (_SYSTEM, _USER), (_SYSTEM, _USER, _ANSWER, _USER, _ANSWER),
-)  # fmt: skip
+    (_USER,),
+    (_USER, _ANSWER),
+    (_SYSTEM, _USER),
+    (_SYSTEM, _USER, _ANSWER, _USER, _ANSWER),
+)
 _VARIANTS: tuple[Mapping[str, Any], ...] = (
-    {}, {"enable_thinking": True}, {"enable_thinking": False}, {"thinking": True},
-)  # fmt: skip
+    {},
+    {"enable_thinking": True},
+    {"enable_thinking": False},
+    {"thinking": True},
+)
 _MARKS = frozenset(text for mark in THOUGHT_MARKS for text in (mark.opening, mark.closing))
 _DELIMITER = re.compile(r"[^\w\s]")
 

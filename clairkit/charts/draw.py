@@ -67,8 +67,10 @@ def area_chart(chart: Chart) -> str:
         return ""
     # a layer is there only where all are
     whole = [y for _, y in tops[-1]]
-    tops = [[(x, y if w is not None else None) for (x, y), w in zip(top, whole, strict=True)]
-            for top in tops]  # fmt: skip
+    tops = [
+        [(x, y if w is not None else None) for (x, y), w in zip(top, whole, strict=True)]
+        for top in tops
+    ]
     across, up = _scales(chart.series, 0.0, 1.0)
     shares = [0.0, 0.25, 0.5, 0.75, 1.0]
     parts = _axes(across, up, shares, ["0 %", "25 %", "50 %", "75 %", "100 %"], chart.x_label)

@@ -48,8 +48,10 @@ class Cases:
 
         ordered = sorted(places, key=share)
         count = min(_FOLDS, len(ordered))
-        return [[place for group in ordered[fold::count] for place in places[group]]
-                for fold in range(count)]  # fmt: skip
+        return [
+            [place for group in ordered[fold::count] for place in places[group]]
+            for fold in range(count)
+        ]
 
 
 Scores = Sequence[float | None]
@@ -139,8 +141,9 @@ def _threshold(scores: Scores, cases: Cases, places: Sequence[int]) -> float | N
     """
     if not cases.has_threshold:
         return None
-    scored = [(score, cases.positives[place]) for place in places
-              if (score := scores[place]) is not None]  # fmt: skip
+    scored = [
+        (score, cases.positives[place]) for place in places if (score := scores[place]) is not None
+    ]
     values = sorted({score for score, _ in scored})
     cuts = [-math.inf, *((low + high) / 2 for low, high in pairwise(values)), math.inf]
     met = [sum((score > cut) == positive for score, positive in scored) for cut in cuts]

@@ -103,8 +103,11 @@ def calibrate(
     path = check_output(output, force=force or known)
     with closing(Journal(path)) as journal:
         if journal.meta("settings") not in (None, _SETTINGS):
-            raise UsageError("the journal beside the output belongs to another command",
-                             received=str(output), remedy="choose another output")  # fmt: skip
+            raise UsageError(
+                "the journal beside the output belongs to another command",
+                received=str(output),
+                remedy="choose another output",
+            )
         journal.settle(_SETTINGS, force=False)
         control = Control(max_calls, journal.usage().calls)
         works = [partial(each.score, label) for each in contenders for label in labels]
@@ -150,14 +153,20 @@ def _cases(labels: Sequence[Label], contenders: Sequence[Contender]) -> Cases:
     if not names or len(set(names)) < len(names):
         raise UsageError("contenders need names of their own", received=", ".join(names))
     if len({label.form for label in labels}) > 1:
-        raise DataError("labels on one revision and on two are mixed",
-                        remedy="calibrate with one kind at a time")  # fmt: skip
+        raise DataError(
+            "labels on one revision and on two are mixed",
+            remedy="calibrate with one kind at a time",
+        )
     if len(labels) < FEWEST:
-        raise EvidenceError(f"at least {FEWEST} labels are needed", received=len(labels),
-                            remedy="label more revisions")  # fmt: skip
+        raise EvidenceError(
+            f"at least {FEWEST} labels are needed",
+            received=len(labels),
+            remedy="label more revisions",
+        )
     positives = [label.is_positive for label in labels]
     if len(set(positives)) < 2:
-        raise EvidenceError("all labels say the same, so that nothing can be told apart",
-                            remedy="label some of the other kind, too; of A and B, draw which is "
-                            "shown first")  # fmt: skip
+        raise EvidenceError(
+            "all labels say the same, so that nothing can be told apart",
+            remedy="label some of the other kind, too; of A and B, draw which is shown first",
+        )
     return Cases(positives, [label.prompt for label in labels], labels[0].form == "accepted")

@@ -74,9 +74,13 @@ class TriedTemplate:
 
     def _changed(self, label: Label, text: str) -> Scoring:
         revised = yield from revise(
-            label.row, text, reviser=self.reviser, settings=self.settings,
-            sampling=self.sampling, stage=0,
-        )  # fmt: skip
+            label.row,
+            text,
+            reviser=self.reviser,
+            settings=self.settings,
+            sampling=self.sampling,
+            stage=0,
+        )
         found = revised.revision
         if isinstance(found, Failure):
             return 0.0 if found.reason == "no_op" else None  # a function that returned None
@@ -108,8 +112,11 @@ class Trial:
     def __post_init__(self) -> None:
         for model in (self.judge, self.reviser):
             if model is not None and model.is_function:
-                raise UsageError("a function is told neither rubric nor template",
-                                 received=model.name, remedy="give a model")  # fmt: skip
+                raise UsageError(
+                    "a function is told neither rubric nor template",
+                    received=model.name,
+                    remedy="give a model",
+                )
 
     def contenders(self, rubrics: Sequence[str], templates: Sequence[str]) -> Iterator[Contender]:
         """Yield a contender for each rubric and template, by name or file.
@@ -136,7 +143,9 @@ class Trial:
 
     def _tried(self, name: str, settings: ReviseSettings) -> Contender:
         if self.reviser is None:
-            raise UsageError(f"there is no model to try the {name}",
-                             remedy="give --reviser, or for rubrics --judge")  # fmt: skip
+            raise UsageError(
+                f"there is no model to try the {name}",
+                remedy="give --reviser, or for rubrics --judge",
+            )
         sampling = Sampling(temperature=0.0, max_new_tokens=4096, seed=self.seed)
         return TriedTemplate(name, self.reviser, settings, sampling)

@@ -88,8 +88,10 @@ class Evaluation:
         """
         rows = [row for row in self.rows if row.prompt.id not in ids]
         if not rows:
-            raise DataError("no prompt is left to evaluate on",
-                            remedy="name prompts that the model's chat template takes")  # fmt: skip
+            raise DataError(
+                "no prompt is left to evaluate on",
+                remedy="name prompts that the model's chat template takes",
+            )
         return _counted(rows, confidence)
 
     @property
@@ -208,11 +210,13 @@ def _answered(row: PromptRow, outcome: Outcome, check: Check, pass_at: float) ->
     if isinstance(outcome, Failure):
         return AnswerRow(row, "", outcome.reason, 0.0, False, failed=True)
     if outcome.is_only_thoughts:
-        return AnswerRow(row, "", "answer_truncated", 0.0, False, failed=True,
-                         thoughts=outcome.thoughts)  # fmt: skip
+        return AnswerRow(
+            row, "", "answer_truncated", 0.0, False, failed=True, thoughts=outcome.thoughts
+        )
     score = score_answer(check, row, outcome.text)
-    return AnswerRow(row, outcome.text, outcome.finish_reason, score, score >= pass_at,
-                     thoughts=outcome.thoughts)  # fmt: skip
+    return AnswerRow(
+        row, outcome.text, outcome.finish_reason, score, score >= pass_at, thoughts=outcome.thoughts
+    )
 
 
 def _counted(rows: Sequence[AnswerRow], confidence: float) -> Evaluation:

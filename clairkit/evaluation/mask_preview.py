@@ -74,9 +74,14 @@ def preview_mask(pair: Pair, tokenizer: Any, config: TrainConfig) -> MaskPreview
     counts: Counter[str] = Counter(rows=1)
     encoder = ChatEncoder.of(tokenizer, config.chat)
     encoded = encode_pair(
-        pair, encoder, counts, max_length=config.max_length, truncation=config.truncation,
-        thoughts=config.thoughts, assistant_only=config.assistant_only_loss,
-    )  # fmt: skip
+        pair,
+        encoder,
+        counts,
+        max_length=config.max_length,
+        truncation=config.truncation,
+        thoughts=config.thoughts,
+        assistant_only=config.assistant_only_loss,
+    )
     if encoded is None:
         raise DataError(
             f"training would not see the pair: {described(0, counts)}",

@@ -170,9 +170,13 @@ def encode_by_place(
     for place, pair in enumerate(pairs):
         try:
             encoded = encode_pair(
-                pair, encoder, counts, max_length=config.max_length, truncation=config.truncation,
+                pair,
+                encoder,
+                counts,
+                max_length=config.max_length,
+                truncation=config.truncation,
                 thoughts=config.thoughts,
-            )  # fmt: skip
+            )
         except Unrenderable:
             counts["refused"] += 1
             continue
@@ -185,9 +189,14 @@ def _check_same_tokens(
     pairs: Sequence[EncodedPair], tokenizer: Any, other: Any, reference: str
 ) -> None:
     """Refuse a reference to which the ids of these pairs mean something else."""
-    used = sorted({token for pair in pairs
-                   for ids in (pair.prompt_ids, pair.chosen_ids, pair.rejected_ids)
-                   for token in ids})  # fmt: skip
+    used = sorted(
+        {
+            token
+            for pair in pairs
+            for ids in (pair.prompt_ids, pair.chosen_ids, pair.rejected_ids)
+            for token in ids
+        }
+    )
     ours, theirs = (each.convert_ids_to_tokens(used) for each in (tokenizer, other))
     for token, mine, its in zip(used, ours, theirs, strict=True):
         if mine != its:

@@ -74,6 +74,7 @@ def _reward(model: Any, ids: list[int], pair_id: str) -> float:
     logits = model(input_ids=torch.tensor([ids], device=model.device)).logits
     reward = float(logits[0, 0])
     if not torch.isfinite(logits).all():
-        raise ResourceError(f"a reward is not finite; pair {pair_id}",
-                            remedy="run it in float32 or bfloat16")  # fmt: skip
+        raise ResourceError(
+            f"a reward is not finite; pair {pair_id}", remedy="run it in float32 or bfloat16"
+        )
     return round(reward, 6)

@@ -32,8 +32,16 @@ from clairkit.models.specs import make_model
 from clairkit.records import PromptRow, read_prompts
 from clairkit.records.stream import RowStream
 
-__all__ = ["BuildResult", "BuildSettings", "build_pairs", "load_rows", "make_build", "make_control",
-           "make_models", "run_build"]  # fmt: skip
+__all__ = [
+    "BuildResult",
+    "BuildSettings",
+    "build_pairs",
+    "load_rows",
+    "make_build",
+    "make_control",
+    "make_models",
+    "run_build",
+]
 
 ModelOrSpec = str | Model
 Prompts = str | os.PathLike[str] | Iterable[PromptRow]
@@ -254,5 +262,8 @@ def _check_same_prompts(
         return
     works = (partial(method.program, row) for row in rows)
     if not any(trace(work, journal).steps for work in works):
-        raise UsageError("the output holds pairs of other prompts", received=str(path),
-                         remedy="choose another output, or replace it with --force")  # fmt: skip
+        raise UsageError(
+            "the output holds pairs of other prompts",
+            received=str(path),
+            remedy="choose another output, or replace it with --force",
+        )

@@ -62,8 +62,11 @@ class BuildSettings:
         if self.max_cost is not None and not self.max_cost > 0:
             raise UsageError("max_cost must be above 0", received=self.max_cost)
         if self.revise is not None and self.template is not None:
-            raise UsageError("a template is given twice", received="template, revise.template",
-                             remedy="give it in `revise`")  # fmt: skip
+            raise UsageError(
+                "a template is given twice",
+                received="template, revise.template",
+                remedy="give it in `revise`",
+            )
 
     def revise_settings(self) -> ReviseSettings:
         """Return how the reviser is asked."""

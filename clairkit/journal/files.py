@@ -70,9 +70,11 @@ def set_aside(output: Path) -> Iterator[Row]:
 def _checked(path: Path, is_ours: Callable[[Row], bool], problem: str) -> Iterator[Row]:
     for number, row in enumerate(rows_of(path), 1):
         if not is_ours(row):
-            raise DataError(f"row {number} {problem}", path=path,
-                            remedy="run build-pairs once more, or put back the file as it was",
-            )  # fmt: skip
+            raise DataError(
+                f"row {number} {problem}",
+                path=path,
+                remedy="run build-pairs once more, or put back the file as it was",
+            )
         yield row
 
 
@@ -92,9 +94,11 @@ def _is_set_aside(row: Row) -> bool:
 
 
 def _is_said(turns: Any) -> bool:
-    return isinstance(turns, list) and bool(turns) and all(
-        isinstance(turn, dict) and _has_texts(turn, "role", "content") for turn in turns
-    )  # fmt: skip
+    return (
+        isinstance(turns, list)
+        and bool(turns)
+        and all(isinstance(turn, dict) and _has_texts(turn, "role", "content") for turn in turns)
+    )
 
 
 def _has_texts(row: Row, *names: str) -> bool:
@@ -111,8 +115,11 @@ def find_output(given: str | None) -> Path:
         path = Path(given)
         restore(path.resolve())
         if not path.exists() and journal_path(path).exists():
-            raise DataError("there is a journal and no pairs: the run was cut short", path=given,
-                            remedy="run build-pairs once more")  # fmt: skip
+            raise DataError(
+                "there is a journal and no pairs: the run was cut short",
+                path=given,
+                remedy="run build-pairs once more",
+            )
         if not path.exists():
             raise DataError("no such file", path=given, remedy="name what build-pairs wrote")
         return path
@@ -120,8 +127,9 @@ def find_output(given: str | None) -> Path:
     here = sorted(path.name.removesuffix(end) for path in Path().glob(f"*{end}"))
     if len(here) != 1:
         found = f"{len(here)} outputs of build-pairs are in this folder"
-        raise DataError(found, received=excerpt(", ".join(here)) or None,
-                        remedy="name the pair file")  # fmt: skip
+        raise DataError(
+            found, received=excerpt(", ".join(here)) or None, remedy="name the pair file"
+        )
     restore(Path(here[0]).resolve())
     return Path(here[0])
 

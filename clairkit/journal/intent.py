@@ -47,9 +47,12 @@ def read_intent(database: sqlite3.Connection) -> Intent:
     found = database.execute("SELECT value FROM meta WHERE name = ?", (_STATE,)).fetchone()
     state: dict[str, Any] = json.loads(found[0]) if found else {"done": True, "beside": []}
     return Intent(
-        frozenset(marks["request"]), frozenset(marks["row"]), frozenset(marks["pair"]),
-        tuple(state["beside"]), is_done=state["done"],
-    )  # fmt: skip
+        frozenset(marks["request"]),
+        frozenset(marks["row"]),
+        frozenset(marks["pair"]),
+        tuple(state["beside"]),
+        is_done=state["done"],
+    )
 
 
 def record_intent(

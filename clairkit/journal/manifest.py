@@ -101,8 +101,11 @@ def read_manifest(output: Path) -> list[Entry]:
         with path.open(encoding="utf-8", newline="\n") as file:
             lines = list(file)
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the manifest can't be read ({type(error).__name__})", path=path,
-                        remedy="name a pair file that build-pairs wrote") from None  # fmt: skip
+        raise DataError(
+            f"the manifest can't be read ({type(error).__name__})",
+            path=path,
+            remedy="name a pair file that build-pairs wrote",
+        ) from None
     entries: list[Entry] = []
     for number, line in enumerate(lines, 1):
         try:
@@ -137,8 +140,11 @@ def _without_manifest(output: Path) -> DataError:
                 received=path.name,
                 remedy=f"rename {other.name}.* to {output.name}.*, manifest, journal and all",
             )
-    return DataError("there is no manifest", path=manifest_path(output),
-                     remedy="name a pair file that build-pairs wrote")  # fmt: skip
+    return DataError(
+        "there is no manifest",
+        path=manifest_path(output),
+        remedy="name a pair file that build-pairs wrote",
+    )
 
 
 def sealed_files(output: Path, entry: Entry) -> dict[Path, Any]:
@@ -149,10 +155,10 @@ def sealed_files(output: Path, entry: Entry) -> dict[Path, Any]:
     names: Mapping[str, Any] = entry["files"]
     earlier = sealed_name(entry)
     return {
-        output.parent / (output.name + name.removeprefix(earlier)
-                         if name.startswith(earlier) else name): found
+        output.parent
+        / (output.name + name.removeprefix(earlier) if name.startswith(earlier) else name): found
         for name, found in names.items()
-    }  # fmt: skip
+    }
 
 
 def sealed_name(entry: Entry) -> str:
@@ -186,8 +192,9 @@ def check_sealed(output: Path, *, but: Collection[str] = ()) -> None:
     entries = manifest_entries(output)
     problem = chain_problem(entries)
     if problem:
-        raise DataError(problem, path=manifest_path(output),
-                        remedy="put back the manifest as it was")  # fmt: skip
+        raise DataError(
+            problem, path=manifest_path(output), remedy="put back the manifest as it was"
+        )
     check_results(journal_path(output), entries, but=but)
 
 

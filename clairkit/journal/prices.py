@@ -178,8 +178,9 @@ def _read(file: str) -> dict[str, Price]:
             text = opened.read(_SIZE_CAP + 1)
         found = yaml.safe_load(text) if len(text) <= _SIZE_CAP else None
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise DataError(f"the prices can't be read ({type(error).__name__})", path=path,
-                        remedy=_FORM) from None  # fmt: skip
+        raise DataError(
+            f"the prices can't be read ({type(error).__name__})", path=path, remedy=_FORM
+        ) from None
     if not isinstance(found, dict):
         raise DataError("is no price file", path=path, remedy=_FORM)
     return {_bare(str(name)): _entry(path, str(name), value) for name, value in found.items()}
@@ -192,13 +193,21 @@ def _entry(path: Path, name: str, value: Any) -> Price:
     fields = value if isinstance(value, dict) else {}
     for key in fields:
         if key not in ("input", "output"):
-            raise DataError(f"{excerpt(name)} has an unknown field", path=path,
-                            received=excerpt(str(key)), remedy=_FORM)  # fmt: skip
+            raise DataError(
+                f"{excerpt(name)} has an unknown field",
+                path=path,
+                received=excerpt(str(key)),
+                remedy=_FORM,
+            )
     try:
         return Price(_number(fields.get("input")), _number(fields.get("output")))
     except ValueError as error:
-        raise DataError(f"the price of {excerpt(name)} is no pair of numbers", path=path,
-                        received=excerpt(str(error)), remedy=_FORM) from None  # fmt: skip
+        raise DataError(
+            f"the price of {excerpt(name)} is no pair of numbers",
+            path=path,
+            received=excerpt(str(error)),
+            remedy=_FORM,
+        ) from None
 
 
 def _number(value: Any) -> float:

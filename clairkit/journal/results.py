@@ -144,8 +144,11 @@ class Journal:
         if found is None:
             self.set_meta("schema_version", SCHEMA_VERSION)
         elif found > SCHEMA_VERSION:
-            raise UsageError(f"{self.path} was made by a later version of clairkit",
-                             received=found, remedy="update clairkit")  # fmt: skip
+            raise UsageError(
+                f"{self.path} was made by a later version of clairkit",
+                received=found,
+                remedy="update clairkit",
+            )
 
     def close(self) -> None:
         """Close the file and let go of the lock."""
@@ -200,8 +203,9 @@ class Journal:
         if code is not None:
             failure = Failure(code, detail or "", text, prompt, completion, tries)
             return Recorded(attempt, failure)
-        reply = Reply(text, finish, prompt, completion, rationale=rationale, tries=tries,
-                      thoughts=thoughts)  # fmt: skip
+        reply = Reply(
+            text, finish, prompt, completion, rationale=rationale, tries=tries, thoughts=thoughts
+        )
         return Recorded(attempt, reply)
 
     def usage(self) -> Usage:
@@ -249,21 +253,29 @@ class Journal:
             yield
         except sqlite3.OperationalError as error:
             if "decode" in str(error):  # a text that is no UTF-8: a bit of it was flipped
-                raise DataError("the journal is damaged: a text is no UTF-8", path=self.path,
-                                remedy="put back the file as it was") from None  # fmt: skip
+                raise DataError(
+                    "the journal is damaged: a text is no UTF-8",
+                    path=self.path,
+                    remedy="put back the file as it was",
+                ) from None
             raise ResourceError(
                 f"{self.path}: the journal can't be used ({error})",
                 remedy="free or choose another place; what was recorded is kept",
             ) from None
         except json.JSONDecodeError:
-            raise DataError("the journal is damaged: a setting is no JSON", path=self.path,
-                            remedy="put back the file as it was") from None  # fmt: skip
+            raise DataError(
+                "the journal is damaged: a setting is no JSON",
+                path=self.path,
+                remedy="put back the file as it was",
+            ) from None
         except sqlite3.DatabaseError as error:
             if type(error) is not sqlite3.DatabaseError:  # a bug of ours, not the file's fault
                 raise
-            raise DataError(f"is no journal of clairkit, or damaged ({error})", path=self.path,
-                            remedy="put it back as it was, or choose another output",
-            ) from None  # fmt: skip
+            raise DataError(
+                f"is no journal of clairkit, or damaged ({error})",
+                path=self.path,
+                remedy="put it back as it was, or choose another output",
+            ) from None
 
 
 def create_tables(database: sqlite3.Connection) -> None:
@@ -297,8 +309,12 @@ def _values(entry: Entry, now: str) -> tuple[Any, ...]:
     spent = (outcome.prompt_tokens, outcome.completion_tokens, outcome.tries)
     if isinstance(outcome, Reply):
         said: tuple[str | None, ...] = (
-            None, None, outcome.text, outcome.rationale, outcome.finish_reason,
-        )  # fmt: skip
+            None,
+            None,
+            outcome.text,
+            outcome.rationale,
+            outcome.finish_reason,
+        )
         thoughts = outcome.thoughts
     else:
         said = (outcome.reason, outcome.detail, outcome.text, None, None)

@@ -15,9 +15,20 @@ from clairkit.journal.row_index import faults, reading
 # The order in which they are hashed. A column of a later version follows with its name, where it
 # holds something: what was sealed before it came keeps its digest.
 _COLUMNS = (
-    "key", "step", "attempt", "reason", "detail", "text", "rationale", "finish_reason",
-    "prompt_tokens", "completion_tokens", "tries", "model", "created",
-)  # fmt: skip
+    "key",
+    "step",
+    "attempt",
+    "reason",
+    "detail",
+    "text",
+    "rationale",
+    "finish_reason",
+    "prompt_tokens",
+    "completion_tokens",
+    "tries",
+    "model",
+    "created",
+)
 _KEPT = 16  # bytes of the digest of one result
 _WRITE = "INSERT OR REPLACE INTO sealed VALUES (?, ?)"
 _ROWS_A_WRITE = 10_000
@@ -89,9 +100,10 @@ def changed_results(database: sqlite3.Connection, first: int) -> Iterator[tuple[
     noted = dict(database.execute("SELECT place, digest FROM sealed").fetchall())
     with closing(_packed(database)) as results:
         changed = [
-            place for place, packed in enumerate(islice(results, first))
+            place
+            for place, packed in enumerate(islice(results, first))
             if place in noted and noted[place] != _short(packed)
-        ]  # fmt: skip
+        ]
     yield from (_texts(database, place) for place in changed)
 
 

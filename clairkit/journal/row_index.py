@@ -133,15 +133,19 @@ def reading(journal: Path) -> Iterator[sqlite3.Connection]:
         DataError: it is missing, no journal, or was never brought to its end.
     """
     if not journal.is_file():
-        raise DataError("there is no journal", path=journal,
-                        remedy="name a pair file that build-pairs wrote")  # fmt: skip
+        raise DataError(
+            "there is no journal", path=journal, remedy="name a pair file that build-pairs wrote"
+        )
     with faults(journal), closing(_opened(journal)) as database:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
         if "results" not in tables:
             raise DataError("is no journal of clairkit", path=journal)
         if not {"rows", "asked", "removed"} <= tables:
-            raise DataError("the journal does not say which row asked what", path=journal,
-                            remedy="run build-pairs on it once more")  # fmt: skip
+            raise DataError(
+                "the journal does not say which row asked what",
+                path=journal,
+                remedy="run build-pairs on it once more",
+            )
         yield database
 
 
@@ -182,8 +186,11 @@ def faults(journal: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         if "decode" in str(error):  # a text that is no UTF-8: a bit of it was flipped
-            raise DataError("the journal is damaged: a text is no UTF-8", path=journal,
-                            remedy="put back the file as it was") from None  # fmt: skip
+            raise DataError(
+                "the journal is damaged: a text is no UTF-8",
+                path=journal,
+                remedy="put back the file as it was",
+            ) from None
         remedy = "free the disk, or check its permissions"
         if "locked" in str(error):
             remedy = "let the process end that reads or writes it (a backup, sqlite3)"
@@ -191,14 +198,18 @@ def faults(journal: Path) -> Iterator[None]:
             f"{journal}: the journal can't be used ({error})", remedy=remedy
         ) from None
     except json.JSONDecodeError:
-        raise DataError("the journal is damaged: a value is no JSON", path=journal,
-                        remedy="put back the file as it was") from None  # fmt: skip
+        raise DataError(
+            "the journal is damaged: a value is no JSON",
+            path=journal,
+            remedy="put back the file as it was",
+        ) from None
     except sqlite3.DatabaseError as error:
         if type(error) is not sqlite3.DatabaseError:  # a bug of ours, not the file's fault
             raise
         remedy = "put back the file as it was"
-        raise DataError(f"is no journal of clairkit, or damaged ({error})", path=journal,
-                        remedy=remedy) from None  # fmt: skip
+        raise DataError(
+            f"is no journal of clairkit, or damaged ({error})", path=journal, remedy=remedy
+        ) from None
 
 
 def find_rows(database: sqlite3.Connection, start: str) -> Sequence[str]:

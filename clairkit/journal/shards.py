@@ -28,8 +28,11 @@ class Shard:
 
     def __post_init__(self) -> None:
         if not 1 <= self.number <= self.count:
-            raise UsageError("there is no such shard", received=f"{self.number}/{self.count}",
-                             remedy="number shards from 1/N to N/N")  # fmt: skip
+            raise UsageError(
+                "there is no such shard",
+                received=f"{self.number}/{self.count}",
+                remedy="number shards from 1/N to N/N",
+            )
 
     def __iter__(self) -> Iterator[PromptRow]:
         return islice(iter(self.rows), self.number - 1, None, self.count)

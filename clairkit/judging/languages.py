@@ -17,6 +17,7 @@ def wording(language: str) -> Wording:
         UsageError: there are none.
     """
     if language not in WORDINGS:
-        raise UsageError("no such language", received=language,
-                         remedy=f"use one of {', '.join(WORDINGS)}")  # fmt: skip
+        raise UsageError(
+            "no such language", received=language, remedy=f"use one of {', '.join(WORDINGS)}"
+        )
     return WORDINGS[language]

@@ -51,8 +51,9 @@ def _one(name: str, language: str) -> Rubric:
     if not name or not path.is_file():
         close = get_close_matches(name, NAMES, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
-        raise UsageError("no such rubric", received=name,
-                         remedy=f"{hint}Use {', '.join(NAMES)}, or a file")  # fmt: skip
+        raise UsageError(
+            "no such rubric", received=name, remedy=f"{hint}Use {', '.join(NAMES)}, or a file"
+        )
     text = read_text_file(path, "rubric").strip()
     if not text:
         raise DataError("the rubric is blank", path=path, remedy="write down what counts")

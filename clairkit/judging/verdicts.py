@@ -74,8 +74,11 @@ def _text(language: str) -> str:
     found = REQUESTS.get(language)
     if found is None:
         known = ", ".join(REQUESTS)
-        raise UsageError("the judge has no request in that language", received=language,
-                         remedy=f"use one of {known}")  # fmt: skip
+        raise UsageError(
+            "the judge has no request in that language",
+            received=language,
+            remedy=f"use one of {known}",
+        )
     return found
 
 

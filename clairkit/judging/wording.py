@@ -48,11 +48,13 @@ class Wording:
         rules = self.rewrite if is_rewrite else self.edits
         if not worsen:
             rules += "\n" + (self.rewrite_no_change if is_rewrite else self.edits_no_change)
-        return "\n\n".join([
-            self.worsen if worsen else self.improve,
-            self.measure,
-            self.think_worse if worsen else self.think,
-            rules,
-            self.material,
-            self.rewrite_form if is_rewrite else self.edits_form,
-        ])  # fmt: skip
+        return "\n\n".join(
+            [
+                self.worsen if worsen else self.improve,
+                self.measure,
+                self.think_worse if worsen else self.think,
+                rules,
+                self.material,
+                self.rewrite_form if is_rewrite else self.edits_form,
+            ]
+        )

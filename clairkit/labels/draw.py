@@ -98,8 +98,11 @@ def draw(items: Iterable[Item], plan: Plan, gold: Sequence[Item] = (), *, secret
     population, left_out = _population(items)
     if not population:
         counts = [f"{len(ids)} {_LEFT_OUT[reason]}" for reason, ids in left_out.items() if ids]
-        raise DataError("no item can be shown to people", received="; ".join(counts) or "0 rows",
-                        remedy="give two different answers that name no model")  # fmt: skip
+        raise DataError(
+            "no item can be shown to people",
+            received="; ".join(counts) or "0 rows",
+            remedy="give two different answers that name no model",
+        )
     size = len(population) if plan.n is None else plan.n
     if not 0 < size <= len(population):
         raise DataError(

@@ -94,8 +94,12 @@ def to_label(row: Mapping[str, Any]) -> Label:
         return _compared(row, is_positive=_COMPARED[word])
     if word in _ACCEPTED:
         return _accepted(row, is_positive=_ACCEPTED[word])
-    raise RowFault("bad_label", "the label says nothing that is known", received=said,
-                   remedy=f"a row has {_ACCEPTS}; leave out rows without a preference")  # fmt: skip
+    raise RowFault(
+        "bad_label",
+        "the label says nothing that is known",
+        received=said,
+        remedy=f"a row has {_ACCEPTS}; leave out rows without a preference",
+    )
 
 
 def _accepted(row: Mapping[str, Any], *, is_positive: bool) -> Label:
@@ -117,6 +121,10 @@ def _compared(row: Mapping[str, Any], *, is_positive: bool) -> Label:
 def _text(row: Mapping[str, Any], column: str) -> str:
     text = row.get(column)
     if not isinstance(text, str) or not text.strip():
-        raise RowFault("missing_column", f"`{column}` holds no text", received=text,
-                       remedy=f"a row has {_ACCEPTS}")  # fmt: skip
+        raise RowFault(
+            "missing_column",
+            f"`{column}` holds no text",
+            received=text,
+            remedy=f"a row has {_ACCEPTS}",
+        )
     return text

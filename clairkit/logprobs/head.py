@@ -41,9 +41,16 @@ _DIVISORS = ("logits_scaling",)  # Granite
 
 # Operations whose backward does not read their result, which may thus be overwritten by then.
 _FREE_OF_THEIR_RESULT = (
-    "AddmmBackward0", "AddBackward0", "DivBackward0", "IndexBackward0", "MmBackward0",
-    "MulBackward0", "ToCopyBackward0", "UnsafeViewBackward0", "ViewBackward0",
-)  # fmt: skip
+    "AddmmBackward0",
+    "AddBackward0",
+    "DivBackward0",
+    "IndexBackward0",
+    "MmBackward0",
+    "MulBackward0",
+    "ToCopyBackward0",
+    "UnsafeViewBackward0",
+    "ViewBackward0",
+)
 
 # Largest difference between the model's logits and ours, relative to the largest logit.
 _PROBE_TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-8}

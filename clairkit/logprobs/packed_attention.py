@@ -215,9 +215,15 @@ def _without_its_mask(
     if not torch.is_grad_enabled():
         return _masked(query, key, value, window, scores)
     piece: Tensor = checkpoint(
-        _masked, query, key, value, window, scores,
-        use_reentrant=False, preserve_rng_state=scores.dropout > 0,
-    )  # fmt: skip
+        _masked,
+        query,
+        key,
+        value,
+        window,
+        scores,
+        use_reentrant=False,
+        preserve_rng_state=scores.dropout > 0,
+    )
     return piece
 
 
@@ -235,9 +241,15 @@ def _softmax(
     """Return [1, H, rows, d]; no mask means causal (a softcap has one)."""
     if scores.softcap is None or mask is None:
         return functional.scaled_dot_product_attention(
-            query, key, value, mask, scores.dropout, mask is None, scale=scores.scale,
+            query,
+            key,
+            value,
+            mask,
+            scores.dropout,
+            mask is None,
+            scale=scores.scale,
             enable_gqa=True,
-        )  # fmt: skip
+        )
     groups = query.shape[1] // key.shape[1]
     key, value = (states.repeat_interleave(groups, dim=1) for states in (key, value))
     products = query @ key.transpose(2, 3) * scores.scale

@@ -109,8 +109,10 @@ def _probe(base: Any) -> str | None:
 
 def _logits(base: Any, inputs: dict[str, Any]) -> Tensor:
     device = next(base.parameters()).device
-    inputs = {key: value.to(device) if isinstance(value, Tensor) else value
-              for key, value in inputs.items()}  # fmt: skip
+    inputs = {
+        key: value.to(device) if isinstance(value, Tensor) else value
+        for key, value in inputs.items()
+    }
     logits: Tensor = base(**inputs, use_cache=False).logits
     return logits.double().cpu()
 

@@ -18,8 +18,20 @@ from clairkit.losses.mix import LossMix, fusable, loss_options, parse_loss
 from clairkit.losses.pairwise import LossOptions, PairLogps
 from clairkit.losses.table import ALIASES, LOSSES, Loss, find_loss
 
-__all__ = ["ALIASES", "LOSSES", "Loss", "LossMix", "LossOptions", "PairLogps", "PreferenceLoss",
-           "find_loss", "fusable", "loss_options", "parse_loss", "preference_loss"]  # fmt: skip
+__all__ = [
+    "ALIASES",
+    "LOSSES",
+    "Loss",
+    "LossMix",
+    "LossOptions",
+    "PairLogps",
+    "PreferenceLoss",
+    "find_loss",
+    "fusable",
+    "loss_options",
+    "parse_loss",
+    "preference_loss",
+]
 
 _LENGTHS = ("chosen_lengths", "rejected_lengths")
 _MEANS = ("mean_chosen_length", "mean_sides")

@@ -125,8 +125,11 @@ def loss_options(
 def _check_divergence(mix: LossMix, given: Mapping[str, Any]) -> None:
     if "f_divergence_type" in given:
         LossOptions(f_divergence_type=given["f_divergence_type"])  # a misspelt one is told first
-        without = [name for (_, name), term in zip(mix.terms, mix.losses, strict=True)
-                   if term.reads_reference and "f_divergence_type" not in term.options]  # fmt: skip
+        without = [
+            name
+            for (_, name), term in zip(mix.terms, mix.losses, strict=True)
+            if term.reads_reference and "f_divergence_type" not in term.options
+        ]
         if without:
             defined = [name for name, term in LOSSES.items() if "f_divergence_type" in term.options]
             raise UsageError(

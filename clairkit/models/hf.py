@@ -140,7 +140,8 @@ def _revision(hub_id: str) -> str | None:
     except (OSError, ValueError) as error:
         first = excerpt(str(error).strip().partition("\n")[0], 200)
         remedy = "give a folder in transformers format, or a Hub id that can be reached"
-        raise UsageError(f"there is no such model ({first})", received=hub_id,
-                         remedy=remedy) from error  # fmt: skip
+        raise UsageError(
+            f"there is no such model ({first})", received=hub_id, remedy=remedy
+        ) from error
     commit: str | None = getattr(config, "_commit_hash", None)
     return commit

@@ -108,14 +108,16 @@ class LocalModel:
             model = AutoModelForCausalLM.from_pretrained(id_or_path, dtype=kind)
             model = model.to(place).eval()
         except (MemoryError, torch.OutOfMemoryError) as error:
-            raise ResourceError("the device's memory does not hold the model",
-                                remedy="take a smaller one") from error  # fmt: skip
+            raise ResourceError(
+                "the device's memory does not hold the model", remedy="take a smaller one"
+            ) from error
         except Exception as error:  # of every library that reads some file of a model
             kind = "" if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: "
             first = excerpt(str(error).strip().partition("\n")[0], 200)
             remedy = "give a folder in transformers format, or a Hub id that can be reached"
-            raise UsageError(f"the model can't be loaded ({kind}{first})", received=id_or_path,
-                             remedy=remedy) from error  # fmt: skip
+            raise UsageError(
+                f"the model can't be loaded ({kind}{first})", received=id_or_path, remedy=remedy
+            ) from error
         settings = (chat or ChatSettings()).over(run_chat_settings(id_or_path))
         return cls(model, tokenizer, batch_size=batch_size, marks=marks, chat=settings)
 
@@ -177,17 +179,23 @@ class LocalModel:
         ids = torch.tensor([[pad] * gap + row.ids for gap, row in zip(gaps, batch, strict=True)])
         mask = torch.tensor([[0] * gap + [1] * (width - gap) for gap in gaps])
         config = GenerationConfig(
-            do_sample=False, max_new_tokens=batch[0].budget, eos_token_id=self._end_ids,
-            pad_token_id=pad, use_cache=True, stop_strings=list(sampling.stop) or None,
-        )  # fmt: skip
+            do_sample=False,
+            max_new_tokens=batch[0].budget,
+            eos_token_id=self._end_ids,
+            pad_token_id=pad,
+            use_cache=True,
+            stop_strings=list(sampling.stop) or None,
+        )
         processors = sampling_processors(sampling, [row.key for row in batch], device)
         try:
             with torch.inference_mode(), _plain(self.model):
                 output = self.model.generate(
-                    input_ids=ids.to(device), attention_mask=mask.to(device),
-                    generation_config=config, logits_processor=processors,
+                    input_ids=ids.to(device),
+                    attention_mask=mask.to(device),
+                    generation_config=config,
+                    logits_processor=processors,
                     tokenizer=self.tokenizer,
-                )  # fmt: skip
+                )
         except torch.OutOfMemoryError as error:
             raise ResourceError(
                 f"the device's memory does not hold {len(batch)} rows of {width} tokens",

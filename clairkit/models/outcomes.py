@@ -34,8 +34,9 @@ def thoughts_apart(
     said = split_thoughts(outcome.text, marks, opened=opened)
     if said.thoughts is None:
         return outcome
-    return replace(outcome, text=said.answer,
-                   thoughts=join_thoughts(outcome.thoughts, said.thoughts))  # fmt: skip
+    return replace(
+        outcome, text=said.answer, thoughts=join_thoughts(outcome.thoughts, said.thoughts)
+    )
 
 
 def usable(outcome: Outcome, marks: Marks = THOUGHT_MARKS) -> Outcome:

@@ -102,8 +102,11 @@ def make_model(spec: str, options: ModelOptions | None = None, *, role: str | No
         raise UsageError("not a model spec", received=spec, remedy=remedy)
     options = options or ModelOptions()
     if kind != "openai" and getattr(options, f"{role}_body", None):
-        raise UsageError(f"{role}_body holds fields of requests to a server",
-                         received=f"{role} {spec}", remedy="leave it out")  # fmt: skip
+        raise UsageError(
+            f"{role}_body holds fields of requests to a server",
+            received=f"{role} {spec}",
+            remedy="leave it out",
+        )
     return _KINDS[kind](rest, options, role)
 
 

@@ -76,12 +76,13 @@ class MadePlan:
             "rate_source": None if plan.rate is None else plan.rate.source,
             "seconds": None if plan.seconds is None else [*plan.seconds],
             "step_seconds": None if plan.step_seconds is None else [*plan.step_seconds],
-            "reference_seconds": None if plan.reference_seconds is None
+            "reference_seconds": None
+            if plan.reference_seconds is None
             else [*plan.reference_seconds],
             "cost": cost,
             "remedies": [vars(remedy) for remedy in self.remedies],
             "warnings": self.warnings,
-        }  # fmt: skip
+        }
 
 
 def make_plan(request: Request, say: Callable[[str], None] = lambda text: None) -> MadePlan:
@@ -138,6 +139,8 @@ def make_plan(request: Request, say: Callable[[str], None] = lambda text: None) 
 
 def _warnings(device: Device) -> list[str]:
     if device.kind == "cuda":
-        return ["for a GPU, memory is planned from the tensors of a CPU's step and 0.6 GB of "
-                "libraries, which is assumed and not measured"]  # fmt: skip
+        return [
+            "for a GPU, memory is planned from the tensors of a CPU's step and 0.6 GB of "
+            "libraries, which is assumed and not measured"
+        ]
     return []

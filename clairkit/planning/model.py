@@ -77,9 +77,8 @@ def four_bit_saving(model: nn.Module) -> int:
     layers = {
         module.weight
         for module in model.modules()
-        if isinstance(module, nn.Linear) and module is not head
-        and not module.weight.requires_grad
-    }  # fmt: skip
+        if isinstance(module, nn.Linear) and module is not head and not module.weight.requires_grad
+    }
     return round(sum(w.numel() * (w.element_size() - _FOUR_BITS) for w in layers))
 
 

@@ -41,8 +41,15 @@ def probe_rate(settings: Any, config: TrainConfig, work: Work, device: torch.dev
     text.num_hidden_layers = min(_LAYERS, text.num_hidden_layers)
     if getattr(text, "layer_types", None):
         text.layer_types = text.layer_types[: text.num_hidden_layers]
-    plain = replace(config, use_peft=False, adapter=None, load_in_4bit=False, merge_adapter=False,
-                    freeze=(), arguments={})  # fmt: skip
+    plain = replace(
+        config,
+        use_peft=False,
+        adapter=None,
+        load_in_4bit=False,
+        merge_adapter=False,
+        freeze=(),
+        arguments={},
+    )
     length = max(min(work.part_tokens, _TOKENS) // 3, 1)
     tiny = work_of(pairs_of_lengths(f"{length},{length},{length}", 1), plain, "packed", device.type)
     step = simulate_step(small, plain, tiny)
@@ -50,8 +57,10 @@ def probe_rate(settings: Any, config: TrainConfig, work: Work, device: torch.dev
     prepare_model(model, plain)
     attach_logps(model, config.kernel, config.memory_budget, device)
     packing_of(base_causal_lm(model), config.padding_free)
-    inputs = {key: value.to(device) if isinstance(value, Tensor) else value
-              for key, value in tiny.part["model"].items()}  # fmt: skip
+    inputs = {
+        key: value.to(device) if isinstance(value, Tensor) else value
+        for key, value in tiny.part["model"].items()
+    }
     mixed = bool(config.arguments.get("bf16")) or config.dtype == "bfloat16"
     times = [_timed(model, inputs, device, mixed) for _ in range(_ROUNDS + 1)][1:]
     vocabulary, hidden = step.head

@@ -64,9 +64,11 @@ class FaultCount:
     def to_json(self) -> dict[str, Any]:
         """Return the counts."""
         return {
-            "fixed": self.fixed.to_json(), "changed": self.changed, "missed": self.missed,
+            "fixed": self.fixed.to_json(),
+            "changed": self.changed,
+            "missed": self.missed,
             "collateral": self.collateral.to_json(),
-        }  # fmt: skip
+        }
 
 
 def rate(hits: Iterable[bool]) -> Rate:

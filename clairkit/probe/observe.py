@@ -75,13 +75,23 @@ class Seen:
         fault: Mapping[str, Any] = {}
         if case.fault is not None:
             kind, right, wrong = case.fault.kind, case.fault.right, case.fault.wrong
-            fault = {"fault": {"kind": kind, "right": right, "wrong": wrong},
-                     "mending": self.mending, "collateral": self.collateral}  # fmt: skip
+            fault = {
+                "fault": {"kind": kind, "right": right, "wrong": wrong},
+                "mending": self.mending,
+                "collateral": self.collateral,
+            }
         return {
-            "probe": case.probe, "row": case.row.id, "slice": case.slice, "repeat": case.repeat,
-            **fault, "reason": self.reason, "judge": judged and judged.winner,
-            "prompt": list(case.row.prompt), "answer": self.answer, "revision": self.revision,
-        }  # fmt: skip
+            "probe": case.probe,
+            "row": case.row.id,
+            "slice": case.slice,
+            "repeat": case.repeat,
+            **fault,
+            "reason": self.reason,
+            "judge": judged and judged.winner,
+            "prompt": list(case.row.prompt),
+            "answer": self.answer,
+            "revision": self.revision,
+        }
 
 
 Observing = Generator[Sequence[Call], Sequence[Recorded], Seen]

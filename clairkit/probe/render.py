@@ -90,8 +90,16 @@ def _kinds(card: HealthCard) -> Table:
 
 
 def _slices(card: HealthCard) -> Table:
-    columns = ("group", "untouched", "95 % interval", "of", "mended", "95 % interval", "of",
-               "other change")  # fmt: skip
+    columns = (
+        "group",
+        "untouched",
+        "95 % interval",
+        "of",
+        "mended",
+        "95 % interval",
+        "of",
+        "other change",
+    )
     rows = tuple(
         (name, *_cells(each.untouched), *_cells(each.faults.fixed), _mean(each.faults.collateral))
         for name, each in card.slices.items()
@@ -209,10 +217,14 @@ def _grid(table: Table) -> list[str]:
     return [f"| {' | '.join(line)} |" for line in lines]
 
 
-_MARKUP = str.maketrans({
-    **{character: f"\\{character}" for character in "\\`*_{}[]#|~!"},
-    "<": "&lt;", ">": "&gt;", "&": "&amp;",
-})  # fmt: skip
+_MARKUP = str.maketrans(
+    {
+        **{character: f"\\{character}" for character in "\\`*_{}[]#|~!"},
+        "<": "&lt;",
+        ">": "&gt;",
+        "&": "&amp;",
+    }
+)
 
 
 def _plain(value: object) -> str:

@@ -119,19 +119,30 @@ def run_probe(
     if seen:
         _write(card, seen, paths)
     return ProbeResult(
-        card, paths["json"], paths["md"], paths["cases"], journal.path, is_written=bool(seen),
-        stop=control.error, signal=control.signal, over_budget=control.over_budget,
-    )  # fmt: skip
+        card,
+        paths["json"],
+        paths["md"],
+        paths["cases"],
+        journal.path,
+        is_written=bool(seen),
+        stop=control.error,
+        signal=control.signal,
+        over_budget=control.over_budget,
+    )
 
 
 def _method(settings: BuildSettings, models: Mapping[str, Model]) -> Clair:
     if settings.method != Clair.name:
-        raise UsageError("a probe is of a reviser", received=f"method {settings.method}",
-                         remedy="probe with --method clair")  # fmt: skip
+        raise UsageError(
+            "a probe is of a reviser",
+            received=f"method {settings.method}",
+            remedy="probe with --method clair",
+        )
     method = make_clair(settings, models)
     if method.revise.worsen:
-        raise UsageError("a probe is of revisions that improve", received="worsen",
-                         remedy="leave --worsen out")  # fmt: skip
+        raise UsageError(
+            "a probe is of revisions that improve", received="worsen", remedy="leave --worsen out"
+        )
     return method
 
 

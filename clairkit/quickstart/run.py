@@ -66,8 +66,10 @@ def _walk(plan: Plan, folder: Path, force: bool, started: float, say: Say) -> Ou
     from clairkit.training.memory import peak_memory_mb
 
     stations.write_prompts(plan, folder, force=force)
-    say(f"1/5 Prompts: {plan.prompts} bills to learn from; held out: {plan.held_out} bills and "
-        f"{plan.held_out} sums. Training and evaluation share none.")  # fmt: skip
+    say(
+        f"1/5 Prompts: {plan.prompts} bills to learn from; held out: {plan.held_out} bills and "
+        f"{plan.held_out} sums. Training and evaluation share none."
+    )
     before = stations.measure(plan, folder, plan.model)
     say(_said_before(before))
     built = stations.make_pairs(plan, folder, force=force)
@@ -78,8 +80,16 @@ def _walk(plan: Plan, folder: Path, force: bool, started: float, say: Say) -> Ou
     say(_said_of_training(plan, result))
     after = stations.measure(plan, folder, str(trained))
     say(f"5/5 After: {interval_text(after.bills)} of the same bills are exactly right.")
-    return Outcome(folder, plan, len(scored.pairs), before, after, dict(result.metrics),
-                      time.monotonic() - started, peak_memory_mb())  # fmt: skip
+    return Outcome(
+        folder,
+        plan,
+        len(scored.pairs),
+        before,
+        after,
+        dict(result.metrics),
+        time.monotonic() - started,
+        peak_memory_mb(),
+    )
 
 
 def _said_before(before: Skills) -> str:

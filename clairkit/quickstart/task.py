@@ -21,9 +21,23 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 GOODS = (
-    "pens", "mugs", "books", "lamps", "chairs", "plates", "bags", "caps",
-    "cards", "clocks", "forks", "jars", "keys", "maps", "rugs", "vases",
-)  # fmt: skip
+    "pens",
+    "mugs",
+    "books",
+    "lamps",
+    "chairs",
+    "plates",
+    "bags",
+    "caps",
+    "cards",
+    "clocks",
+    "forks",
+    "jars",
+    "keys",
+    "maps",
+    "rugs",
+    "vases",
+)
 QUANTITIES = range(2, 10)
 PRICES = range(2, 10)
 ADDENDS = range(1, 100)

@@ -64,8 +64,9 @@ def _put_in_front(row: dict[str, Any], column: str) -> None:
         raise RowFault("bad_type", problem)
     if row.get("prompt") is None:
         problem = f"there is no column `prompt` that `{name}` could stand before"
-        raise RowFault("missing_column", problem, received=listed(row),
-                       remedy="name it with --prompt-column")  # fmt: skip
+        raise RowFault(
+            "missing_column", problem, received=listed(row), remedy="name it with --prompt-column"
+        )
     turn = {"role": "system", "content": text_of(value, name)}
     row["prompt"] = [turn, *turns_of(row["prompt"], "prompt", role="user")]
 
@@ -73,5 +74,9 @@ def _put_in_front(row: dict[str, Any], column: str) -> None:
 def _there(row: Mapping[str, Any], name: str, option: str) -> str:
     if name in row:
         return name
-    raise RowFault("missing_column", f"the column `{name}` of {option} is missing",
-                   received=listed(row), remedy="name a column that is there")  # fmt: skip
+    raise RowFault(
+        "missing_column",
+        f"the column `{name}` of {option} is missing",
+        received=listed(row),
+        remedy="name a column that is there",
+    )

@@ -16,14 +16,35 @@ ONE_SIDED_FORMS = "prompt, chosen · prompt, rejected · prompt, completion, lab
 # What others call our columns. They are suggested, never guessed: a wrong guess trains a model.
 _OTHER_WORDS = {
     "prompt": (
-        "prompts", "instruction", "question", "query", "input", "messages", "conversations",
-        "conversation", "text", "task", "problem", "request", "user", "human", "user_input",
-        "inputs", "context", "history", "質問", "指示", "問題", "入力", "プロンプト", "お題",
+        "prompts",
+        "instruction",
+        "question",
+        "query",
+        "input",
+        "messages",
+        "conversations",
+        "conversation",
+        "text",
+        "task",
+        "problem",
+        "request",
+        "user",
+        "human",
+        "user_input",
+        "inputs",
+        "context",
+        "history",
+        "質問",
+        "指示",
+        "問題",
+        "入力",
+        "プロンプト",
+        "お題",
     ),
     "chosen": ("revision", "accepted", "preferred", "winner", "better", "positive", "response_w"),
     "rejected": ("student_solution", "dispreferred", "loser", "worse", "negative", "response_l"),
     "answer": ("response", "completion", "output", "generation"),
-}  # fmt: skip
+}
 
 # What changes what a model is asked and is read from no column: refused, unless it is empty.
 _UNREAD = {
@@ -82,8 +103,10 @@ def unnamed_prompt(row: Mapping[str, Any], known: Iterable[str]) -> RowFault | N
         return None
     name = next((word for word in _OTHER_WORDS["prompt"] if word in asked), asked[0])
     problem = f"column `prompt` is missing, and `{name}` could be the prompt"
-    remedy = f"{_naming(row, name)}; if the prompt is what both sides begin with, leave `{name}` " \
-             f"out with --ignore-column {name}"  # fmt: skip
+    remedy = (
+        f"{_naming(row, name)}; if the prompt is what both sides begin with, leave `{name}` "
+        f"out with --ignore-column {name}"
+    )
     return RowFault("missing_column", problem, received=listed(row), remedy=remedy)
 
 

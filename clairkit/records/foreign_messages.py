@@ -11,8 +11,14 @@ from clairkit.records.formats.strict_json import STRICT, check_depth, is_empty, 
 
 _MESSAGES = re.compile(r'\s*\[\s*\{\s*"(role|content|from|value)"\s*:')
 _REPR = re.compile(r"\s*\[\s*\{\s*'(?:role|content|from|value)'\s*:")
-_SHAREGPT = {"system": "system", "human": "user", "user": "user", "gpt": "assistant",
-             "assistant": "assistant", "chatgpt": "assistant"}  # fmt: skip
+_SHAREGPT = {
+    "system": "system",
+    "human": "user",
+    "user": "user",
+    "gpt": "assistant",
+    "assistant": "assistant",
+    "chatgpt": "assistant",
+}
 _TEXT_PARTS = ("text", "input_text", "output_text")
 _FIELDS = frozenset(("role", "content", "from", "value"))
 _REMEDIES = {
@@ -100,6 +106,7 @@ def text_of_parts(content: Any, place: str) -> Any:
         if part.get("type") not in _TEXT_PARTS or not isinstance(part.get("text"), str):
             kind = part.get("type")
             problem = f"the content of `{place}` has a part that is no text"
-            raise RowFault("not_text", problem, received=str(kind),
-                           remedy="take rows of text alone")  # fmt: skip
+            raise RowFault(
+                "not_text", problem, received=str(kind), remedy="take rows of text alone"
+            )
     return "".join(part["text"] for part in content)

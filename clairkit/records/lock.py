@@ -69,8 +69,10 @@ class FileLock:
             raise self._fault(error) from None
 
     def _fault(self, error: OSError) -> ResourceError:
-        return ResourceError(f"{self._path}: the lock can't be taken ({error.strerror})",
-                             remedy="choose another place for the output")  # fmt: skip
+        return ResourceError(
+            f"{self._path}: the lock can't be taken ({error.strerror})",
+            remedy="choose another place for the output",
+        )
 
     def _is_current(self, descriptor: int) -> bool:
         try:

@@ -11,8 +11,14 @@ from clairkit.records.foreign_messages import check_fields, named_as_ours, opene
 from clairkit.records.schema import ROLES, Message
 
 _FIELDS = {"role", "content"}
-_ROLE_WORDS = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant",
-               "ai": "assistant", "function": "tool"}  # fmt: skip
+_ROLE_WORDS = {
+    "human": "user",
+    "gpt": "assistant",
+    "bot": "assistant",
+    "model": "assistant",
+    "ai": "assistant",
+    "function": "tool",
+}
 
 Messages = tuple[Message, ...]
 
@@ -118,6 +124,13 @@ def kind_of(value: Any) -> str:
     """Return what `value` is, in JSON's words."""
     if value is None:
         return "null"
-    names = {bool: "a boolean", int: "a number", float: "a number", str: "text",
-             list: "a list", tuple: "a list", dict: "an object"}  # fmt: skip
+    names = {
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+        str: "text",
+        list: "a list",
+        tuple: "a list",
+        dict: "an object",
+    }
     return names.get(type(value), f"of type {type(value).__name__}")

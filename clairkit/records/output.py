@@ -63,8 +63,9 @@ def check_output(path: OutputPath, *, force: bool = False) -> Path:
         raise UsageError(problem, received=_shown(text))
     if Path(os.path.normpath(text)).parts[:1] == (os.pardir,):
         remedy = "give the absolute path if that is what you mean"
-        raise UsageError("the output path leads out of the current directory", received=text,
-                         remedy=remedy)  # fmt: skip
+        raise UsageError(
+            "the output path leads out of the current directory", received=text, remedy=remedy
+        )
     final = Path(os.path.realpath(text))
     restore(final)
     _check_existing(final, force=force)
@@ -168,8 +169,9 @@ def atomic_folder(path: OutputPath, *, marker: str) -> Iterator[Path]:
         final.parent.mkdir(parents=True, exist_ok=True)
         restore(final)
         if final.exists() and not (final / marker).is_file():
-            raise UsageError("the folder holds something else and is not replaced",
-                             received=str(final))  # fmt: skip
+            raise UsageError(
+                "the folder holds something else and is not replaced", received=str(final)
+            )
         sweep(final)
         fresh, held = temporary_folder(final)
         try:
@@ -258,17 +260,22 @@ def _check_existing(final: Path, *, force: bool) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise UsageError(f"the output path cannot be used ({error.strerror})",
-                         received=_shown(str(final))) from None  # fmt: skip
+        raise UsageError(
+            f"the output path cannot be used ({error.strerror})", received=_shown(str(final))
+        ) from None
     if stat.S_ISDIR(mode):
         if not (final / "dataset_info.json").is_file():
-            raise UsageError("the output path is a directory", received=str(final),
-                             remedy="name a file in it")  # fmt: skip
+            raise UsageError(
+                "the output path is a directory", received=str(final), remedy="name a file in it"
+            )
     elif not stat.S_ISREG(mode):
         raise UsageError("the output path is no regular file", received=str(final))
     if not force:
-        raise UsageError("the output exists", received=str(final),
-                         remedy="choose another name, or replace it with --force")  # fmt: skip
+        raise UsageError(
+            "the output exists",
+            received=str(final),
+            remedy="choose another name, or replace it with --force",
+        )
 
 
 def _check_parent(final: Path) -> None:
@@ -276,8 +283,9 @@ def _check_parent(final: Path) -> None:
     if not parent.is_dir():
         raise UsageError("the output path leads through a file", received=str(parent))
     if not os.access(parent, os.W_OK | os.X_OK):
-        raise ResourceError(f"{parent}: no permission to write there",
-                            remedy="choose another place")  # fmt: skip
+        raise ResourceError(
+            f"{parent}: no permission to write there", remedy="choose another place"
+        )
 
 
 def _shown(text: str) -> str:

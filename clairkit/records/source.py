@@ -122,8 +122,9 @@ def unreadable(path: str, error: OSError) -> ClairError:
     if error.errno in (errno.EACCES, errno.EPERM):
         return DataError("no permission to read it", path=path, remedy="run `ls -l` on it")
     if error.errno == errno.EIO:
-        return ResourceError(f"{path}: cannot be read: the disk failed",
-                             remedy="try again, or put back a copy")  # fmt: skip
+        return ResourceError(
+            f"{path}: cannot be read: the disk failed", remedy="try again, or put back a copy"
+        )
     return DataError(f"cannot be read ({error.strerror or error})", path=path)
 
 

@@ -92,15 +92,19 @@ class RowStream(Generic[Record]):
         if not self.skipped:
             return DataError(f"0 rows in {self.path}", remedy="check what wrote the file")
         counts = ", ".join(f"{count} {reason}" for reason, count in self.skipped.most_common())
-        return DataError(f"0 good rows in {self.path}", received=counts, remedy="read it without "
-                         "skipping bad rows to see the first one's fault")  # fmt: skip
+        return DataError(
+            f"0 good rows in {self.path}",
+            received=counts,
+            remedy="read it without skipping bad rows to see the first one's fault",
+        )
 
 
 def _duplicate(name: str, *, given: bool) -> RowFault:
     if given:
         remedy = "give each row its own id, or skip bad rows to keep the first"
-        return RowFault("duplicate_id", "an earlier row has the same id", received=name,
-                        remedy=remedy)  # fmt: skip
+        return RowFault(
+            "duplicate_id", "an earlier row has the same id", received=name, remedy=remedy
+        )
     remedy = "remove the repeated row, or skip bad rows to keep the first"
     return RowFault("duplicate_id", "the row repeats an earlier one word for word", remedy=remedy)
 

@@ -73,9 +73,11 @@ def check_rows_output(path: OutputPath, *, force: bool = False, room: int = 0) -
     final = check_output(path, force=force)
     _writer(final)
     if len(os.fsencode(final.name)) > NAME_BYTES - room:
-        raise UsageError("the output's name leaves no room for those of the files beside it",
-                         received=excerpt(final.name),
-                         remedy=f"use at most {NAME_BYTES - room} bytes")  # fmt: skip
+        raise UsageError(
+            "the output's name leaves no room for those of the files beside it",
+            received=excerpt(final.name),
+            remedy=f"use at most {NAME_BYTES - room} bytes",
+        )
     return final
 
 

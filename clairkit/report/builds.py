@@ -22,8 +22,9 @@ def _funnel(build: Build, words: Language) -> str:
     from clairkit.models.reasons import reason
 
     entry = build.entry
-    counts: Mapping[str, int] = entry.get("counts") or {each.code: each.count for each in
-                                                        build.reasons}  # fmt: skip
+    counts: Mapping[str, int] = entry.get("counts") or {
+        each.code: each.count for each in build.reasons
+    }
     pairs = entry.get("pairs")
     if not counts and pairs is None:
         return ""
@@ -95,8 +96,9 @@ def _health(card: Mapping[str, Any], words: Language) -> str:
         share = finding.get("share")
         shown = "" if share is None else f"{percent_text(share)} ({finding['hits']}/{finding['n']})"
         verdict = words.phrase(str(finding.get("verdict")))
-        rows.append([str(finding.get("label")), shown, ends, percent_text(finding["threshold"]),
-                     verdict])  # fmt: skip
+        rows.append(
+            [str(finding.get("label")), shown, ends, percent_text(finding["threshold"]), verdict]
+        )
     keys = ("finding", "share", "interval", "threshold", "verdict")
     state = words.phrase(str(card.get("state")))
     title = element("h2", words.say("health", state=state))

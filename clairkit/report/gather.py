@@ -103,8 +103,11 @@ def gather(
         skipped.update(stream.skipped)
         builds += _builds(Path(source).absolute())
     if not pairs:
-        raise UsageError("no pairs to show", received=" ".join(run.name for run in runs),
-                         remedy="name a file of pairs, too")  # fmt: skip
+        raise UsageError(
+            "no pairs to show",
+            received=" ".join(run.name for run in runs),
+            remedy="name a file of pairs, too",
+        )
     names = sorted({Path(source).absolute().name for source in sources})
     ordered = [pairs[key] for key in sorted(pairs)]
     return Gathered(ordered, files, builds, runs, dict(skipped), names)
@@ -128,8 +131,11 @@ def _run(path: Path) -> Run:
     # Not by `training.run_directory.files`, which brings transformers: seconds for two files.
     metrics, facts = path / _METRICS, path / _RUN
     if not metrics.exists():
-        raise DataError("the run has no metrics", path=metrics,
-                        remedy="name a run directory of `clairkit train`")  # fmt: skip
+        raise DataError(
+            "the run has no metrics",
+            path=metrics,
+            remedy="name a run directory of `clairkit train`",
+        )
     rows = []
     for line in metrics.read_text(encoding="utf-8", errors="replace").split("\n"):
         with suppress(ValueError, RecursionError):  # what a kill tore is left out
@@ -154,8 +160,11 @@ def _builds(path: Path) -> list[Build]:
         return []
     entries = read_manifest(path) if manifest.is_file() else []
     if problem := chain_problem(entries):
-        raise DataError(f"the manifest can't be trusted: {problem}", path=manifest,
-                        remedy=f"ask `clairkit verify {path}`, or move it away")  # fmt: skip
+        raise DataError(
+            f"the manifest can't be trusted: {problem}",
+            path=manifest,
+            remedy=f"ask `clairkit verify {path}`, or move it away",
+        )
     made = next((entry for entry in reversed(entries) if "settings" in entry), {})
     reasons = _reasons(rows_of(quarantine)) if quarantine.is_file() else []
     return [Build(path.name, made, reasons, _object(health) if health.is_file() else None)]
@@ -188,8 +197,11 @@ def _object(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"the file can't be read ({type(error).__name__})", path=path,
-                        remedy="make it anew, or move it away") from None  # fmt: skip
+        raise DataError(
+            f"the file can't be read ({type(error).__name__})",
+            path=path,
+            remedy="make it anew, or move it away",
+        ) from None
     if not isinstance(found, dict):
         raise DataError("the file holds no JSON object", path=path)
     return found

@@ -46,8 +46,10 @@ def histogram(chart: Histogram) -> str:
             parts.append(_bar(across, up, (low + index * width, width), bar))
     if low <= chart.median <= high:
         x = across(chart.median)
-        parts.append(f'<line class="median" x1="{x:.1f}" y1="{_TOP - 6}" x2="{x:.1f}" '
-                     f'y2="{HEIGHT - _BOTTOM}"/>')  # fmt: skip
+        parts.append(
+            f'<line class="median" x1="{x:.1f}" y1="{_TOP - 6}" x2="{x:.1f}" '
+            f'y2="{HEIGHT - _BOTTOM}"/>'
+        )
     name = text(chart.name)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" '
@@ -86,17 +88,24 @@ def _axes(across: Scale, up: Scale, *, open_ended: bool) -> list[str]:
     parts = []
     for value, label in zip(counts, labels(counts), strict=True):
         y = up(value)
-        parts.append(f'<line class="grid" x1="{across.start:.1f}" y1="{y:.1f}" '
-                     f'x2="{across.end:.1f}" y2="{y:.1f}"/>')  # fmt: skip
-        parts.append(f'<text x="{across.start - 6:.1f}" y="{y + 4:.1f}" '
-                     f'text-anchor="end">{label}</text>')  # fmt: skip
+        parts.append(
+            f'<line class="grid" x1="{across.start:.1f}" y1="{y:.1f}" '
+            f'x2="{across.end:.1f}" y2="{y:.1f}"/>'
+        )
+        parts.append(
+            f'<text x="{across.start - 6:.1f}" y="{y + 4:.1f}" text-anchor="end">{label}</text>'
+        )
     places = ticks(across.low, across.high, 5)
     for value, label in zip(places, labels(places), strict=True):
-        parts.append(f'<text x="{across(value):.1f}" y="{up.start + 17:.1f}" '
-                     f'text-anchor="middle">{label}</text>')  # fmt: skip
+        parts.append(
+            f'<text x="{across(value):.1f}" y="{up.start + 17:.1f}" '
+            f'text-anchor="middle">{label}</text>'
+        )
     if open_ended:
-        parts.append(f'<text x="{across.end:.1f}" y="{up.start + 33:.1f}" text-anchor="end">'
-                     f"≥ {labels([across.high])[0]}</text>")  # fmt: skip
+        parts.append(
+            f'<text x="{across.end:.1f}" y="{up.start + 33:.1f}" text-anchor="end">'
+            f"≥ {labels([across.high])[0]}</text>"
+        )
     return parts
 
 

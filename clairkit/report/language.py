@@ -12,10 +12,18 @@ from clairkit.scoring import METRICS
 LANGUAGES = ("en", "ja")
 
 COUNTED = (
-    "edit_share_chosen", "edit_share_rejected", "span_length_mean", "span_length_max",
-    "clean_edit_share_chosen", "clean_edit_share_rejected", "clean_span_length_mean",
-    "common_prefix_share", "chosen_length", "rejected_length", "prompt_length",
-)  # fmt: skip
+    "edit_share_chosen",
+    "edit_share_rejected",
+    "span_length_mean",
+    "span_length_max",
+    "clean_edit_share_chosen",
+    "clean_edit_share_rejected",
+    "clean_span_length_mean",
+    "common_prefix_share",
+    "chosen_length",
+    "rejected_length",
+    "prompt_length",
+)
 """Figures that count the units of `score`, or are shares of them; others are of characters."""
 
 
@@ -67,8 +75,11 @@ def language(code: str) -> Language:
         UsageError: there is none.
     """
     if code not in LANGUAGES:
-        raise UsageError("unknown language of the page", received=code,
-                         remedy=f"give one of {', '.join(LANGUAGES)}")  # fmt: skip
+        raise UsageError(
+            "unknown language of the page",
+            received=code,
+            remedy=f"give one of {', '.join(LANGUAGES)}",
+        )
     module = words_ja if code == "ja" else words_en
     metrics = {**METRICS, **module.METRICS}
     return Language(code, module.WORDS, metrics, module.PHRASES, module.REASONS)

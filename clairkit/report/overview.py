@@ -22,10 +22,20 @@ if TYPE_CHECKING:
 # Which figures are drawn, the most telling first; at most so many. Contrastiveness has its parts
 # beside it.
 _DRAWN = (
-    "contrastiveness", "length_balance", "overlap", "changed_share", "edit_share_chosen",
-    "edit_share_rejected", "edit_spans", "length_ratio", "chosen_length", "rejected_length",
-    "indel_similarity", "chosen_characters", "rejected_characters",
-)  # fmt: skip
+    "contrastiveness",
+    "length_balance",
+    "overlap",
+    "changed_share",
+    "edit_share_chosen",
+    "edit_share_rejected",
+    "edit_spans",
+    "length_ratio",
+    "chosen_length",
+    "rejected_length",
+    "indel_similarity",
+    "chosen_characters",
+    "rejected_characters",
+)
 _MOST = 9
 
 Values = Mapping[str, Sequence[float]]
@@ -80,8 +90,11 @@ def _summary(gathered: Gathered, values: Values, entries: Sequence[Entry], words
         rows, pairs = build.entry.get("rows"), build.entry.get("pairs")
         if isinstance(rows, int) and isinstance(pairs, int) and rows:
             share = percent_text(pairs / rows)
-            lines.append(words.say("from_prompts", pairs=count_text(pairs), rows=count_text(rows),
-                                   share=share))  # fmt: skip
+            lines.append(
+                words.say(
+                    "from_prompts", pairs=count_text(pairs), rows=count_text(rows), share=share
+                )
+            )
     if gathered.skipped:
         counts = ", ".join(f"{name} {count}" for name, count in sorted(gathered.skipped.items()))
         lines.append(words.say("skipped", counts=counts))
@@ -152,8 +165,10 @@ def _run(run: Run, index: int, words: Language) -> str:
     if {"pairs", "steps", "seconds"} <= run.facts.keys():
         keys = {key: count_text(round(run.facts[key])) for key in ("pairs", "steps", "seconds")}
         facts = element("p", words.say("run_facts", **keys), "facts")
-    return f"<section class='run'>{element('h2', words.say('figures_of', name=run.name))}{facts}" \
-           f"{section}</section>"  # fmt: skip
+    return (
+        f"<section class='run'>{element('h2', words.say('figures_of', name=run.name))}{facts}"
+        f"{section}</section>"
+    )
 
 
 def _finding(item: Mapping[str, Any]) -> Finding:

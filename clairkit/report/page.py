@@ -115,9 +115,13 @@ def _columns(entries: Sequence[Entry]) -> dict[str, dict[str, int]]:
 
 def _document(body: str, data: str, words: Language) -> str:
     return make_document(
-        title=words.say("title"), language=words.code, body=body, data=data,
-        style=STYLE + _asset("report.css"), script=_asset("report.js"),
-    )  # fmt: skip
+        title=words.say("title"),
+        language=words.code,
+        body=body,
+        data=data,
+        style=STYLE + _asset("report.css"),
+        script=_asset("report.js"),
+    )
 
 
 @cache

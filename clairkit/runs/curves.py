@@ -70,8 +70,11 @@ _FIGURES = (
         "Rewards",
         "Beta times the log-ratio to the reference, in nats. Above 0: likelier than under the "
         "reference. Margin: chosen minus rejected.",
-        [("chosen", "rewards/chosen"), ("rejected", "rewards/rejected"),
-         ("margin", "rewards/margins")],
+        [
+            ("chosen", "rewards/chosen"),
+            ("rejected", "rewards/rejected"),
+            ("margin", "rewards/margins"),
+        ],
         baseline=0.0,
     ),
     _Figure(
@@ -85,10 +88,12 @@ _FIGURES = (
         "Where pairs went",
         "Shares of training pairs. As wanted: chosen likelier and rejected less likely than under "
         "the reference; inverted: the opposite.",
-        [("as wanted", "quadrants/chosen_up_rejected_down"),
-         ("both up", "quadrants/chosen_up_rejected_up"),
-         ("both down", "quadrants/chosen_down_rejected_down"),
-         ("inverted", "quadrants/chosen_down_rejected_up")],
+        [
+            ("as wanted", "quadrants/chosen_up_rejected_down"),
+            ("both up", "quadrants/chosen_up_rejected_up"),
+            ("both down", "quadrants/chosen_down_rejected_down"),
+            ("inverted", "quadrants/chosen_down_rejected_up"),
+        ],
         styles=(2, 0, 1, 3),
         stacked=True,
     ),
@@ -97,8 +102,11 @@ _FIGURES = (
         "Chosen side, by token",
         "Log-ratio to the reference in nats a token: inside edit spans, in what both sides share, "
         "and at the end of the turn.",
-        [("edited", "logratio/chosen_edited"), ("shared", "logratio/chosen_shared"),
-         ("end", "logratio/chosen_end")],
+        [
+            ("edited", "logratio/chosen_edited"),
+            ("shared", "logratio/chosen_shared"),
+            ("end", "logratio/chosen_end"),
+        ],
         styles=(3, 4, 5),
         baseline=0.0,
     ),
@@ -106,8 +114,11 @@ _FIGURES = (
         "rejected-tokens",
         "Rejected side, by token",
         "The same for the rejected side.",
-        [("edited", "logratio/rejected_edited"), ("shared", "logratio/rejected_shared"),
-         ("end", "logratio/rejected_end")],
+        [
+            ("edited", "logratio/rejected_edited"),
+            ("shared", "logratio/rejected_shared"),
+            ("end", "logratio/rejected_end"),
+        ],
         styles=(3, 4, 5),
         baseline=0.0,
     ),
@@ -116,8 +127,11 @@ _FIGURES = (
         "Accuracy and saturation",
         "Accuracy: share of pairs whose chosen side gained more. Saturated: share of sides beyond "
         "a reward of ±3.64, where APO has next to no gradient.",
-        [("accuracy", "rewards/accuracies"), ("sat. chosen", "saturation/chosen"),
-         ("sat. rejected", "saturation/rejected")],
+        [
+            ("accuracy", "rewards/accuracies"),
+            ("sat. chosen", "saturation/chosen"),
+            ("sat. rejected", "saturation/rejected"),
+        ],
         styles=(2, 0, 1),
         baseline=0.5,
     ),
@@ -129,7 +143,7 @@ _FIGURES = (
         [("distance", "kl/rejected")],
         baseline=0.0,
     ),
-)  # fmt: skip
+)
 
 
 def training_page(rows: Sequence[Row], diagnosis: Diagnosis, title: str, facts: RunFacts) -> str:
@@ -185,8 +199,12 @@ def _shown(content: str) -> str:
 
 
 def _facts_line(facts: RunFacts) -> str:
-    parts = [f"loss {facts.loss}", f"beta {facts.beta:g}",
-             f"learning rate {facts.learning_rate:g}", f"reference {facts.reference}"]  # fmt: skip
+    parts = [
+        f"loss {facts.loss}",
+        f"beta {facts.beta:g}",
+        f"learning rate {facts.learning_rate:g}",
+        f"reference {facts.reference}",
+    ]
     pairs = sum(facts.sources.values())
     if pairs:
         sources = ", ".join(sorted(facts.sources, key=lambda name: -facts.sources[name]))
@@ -225,10 +243,14 @@ def _figure(figure: _Figure, view: Trajectory, name: str, phrase: Callable[[str]
             for style, (label, metric) in zip(figure.styles, figure.curves, strict=False)
         ]
     chart = Chart(
-        f"{name}{figure.name}", phrase(figure.title), _description(figure, view), curves,
+        f"{name}{figure.name}",
+        phrase(figure.title),
+        _description(figure, view),
+        curves,
         phrase("training step"),
-        figure.baseline, smooth=True,
-    )  # fmt: skip
+        figure.baseline,
+        smooth=True,
+    )
     drawn = area_chart(chart) if figure.stacked else line_chart(chart)
     if not drawn:
         return ""

@@ -79,9 +79,10 @@ def flagged(scores: Sequence[PairScores], found: Sequence[Findings]) -> list[Pai
             flags[place].add(name)
     return [
         replace(each, flags=tuple(flag for flag in FLAGS if flag in more.union(each.flags)))
-        if more else each
+        if more
+        else each
         for each, more in zip(scores, flags, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def _content(pair: Pair) -> int:

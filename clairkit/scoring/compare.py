@@ -109,8 +109,15 @@ def compare_sets(
     unit, name = unit_name(tokenizer)
     compared = {}
     for name, pairs in sets.items():
-        scored = score_pairs(pairs, tokenizer, drop=drop, keep_pairs=False, checks=checks,
-                             by="source", workers=workers)  # fmt: skip
+        scored = score_pairs(
+            pairs,
+            tokenizer,
+            drop=drop,
+            keep_pairs=False,
+            checks=checks,
+            by="source",
+            workers=workers,
+        )
         compared[name] = _compared(name, scored)
     unit, tokenizer_name = unit_name(tokenizer)
     return Comparison(unit, tokenizer_name, compared)
@@ -119,8 +126,12 @@ def compare_sets(
 def _compared(name: str, scored: ScoredPairs) -> ComparedSet:
     if not scored.scores:
         counts = ", ".join(f"{count} {reason}" for reason, count in scored.dropped.items()) or None
-        raise DataError("0 pairs are left", path=name, received=counts,
-                        remedy="leave this set out, or name fewer reasons to drop")  # fmt: skip
+        raise DataError(
+            "0 pairs are left",
+            path=name,
+            received=counts,
+            remedy="leave this set out, or name fewer reasons to drop",
+        )
     by_prompt: defaultdict[int, list[PairScores]] = defaultdict(list)
     for prompt, scores in zip(scored.prompts, scored.scores, strict=True):
         by_prompt[prompt].append(scores)

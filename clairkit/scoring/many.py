@@ -78,10 +78,15 @@ def score_pairs(
     if NEAR_REASON in drop:
         wanted = replace(wanted, near=True)
     rows = [
-        _Row(pair.id, scores, findings, label_of(pair, by) if by else "",
-             pair if keep_pairs else None)
+        _Row(
+            pair.id,
+            scores,
+            findings,
+            label_of(pair, by) if by else "",
+            pair if keep_pairs else None,
+        )
         for pair, scores, findings in scored(pairs, tokenizer, wanted, workers)
-    ]  # fmt: skip
+    ]
     rows.sort(key=lambda row: row.name)
     return _filtered(rows, drop, labelled=by is not None)
 

@@ -140,9 +140,13 @@ def score_pair(
     texts = [text_of(side) for side in (prompt, *answers)]
     prompts, ours, theirs = all_units(texts, tokenizer)
     return score_units(
-        *answers, ours, theirs, unit=unit_name(tokenizer), prompt_length=len(prompts),
+        *answers,
+        ours,
+        theirs,
+        unit=unit_name(tokenizer),
+        prompt_length=len(prompts),
         thoughts=answers != (chosen, rejected),
-    )  # fmt: skip
+    )
 
 
 def score_units(

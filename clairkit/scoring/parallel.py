@@ -72,8 +72,15 @@ def score_batch(pairs: list[Pair], tokenizer: Any | None, checks: Checks) -> lis
     results = []
     for (pair, thoughts), prompt, ours, theirs in zip(told, units, units, units, strict=True):
         try:
-            scores = score_units(pair.chosen, pair.rejected, ours, theirs, unit=unit,
-                                 prompt_length=len(prompt), thoughts=thoughts)  # fmt: skip
+            scores = score_units(
+                pair.chosen,
+                pair.rejected,
+                ours,
+                theirs,
+                unit=unit,
+                prompt_length=len(prompt),
+                thoughts=thoughts,
+            )
         except DataError as error:
             raise DataError(f"pair {excerpt(pair.id)}: {error}") from None
         results.append((scores, examine(pair, checks)))

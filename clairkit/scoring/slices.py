@@ -67,13 +67,20 @@ def check_column(pairs: Iterable[Pair], column: str) -> None:
         names.update(dict.fromkeys(_names(_row(pair))))
     close = get_close_matches(column, names, n=1, cutoff=0.6)
     hint = f"did you mean {close[0]}? " if close else ""
-    raise UsageError("no pair has this column", received=column,
-                     remedy=f"{hint}The columns are {excerpt(', '.join(names), 300)}")  # fmt: skip
+    raise UsageError(
+        "no pair has this column",
+        received=column,
+        remedy=f"{hint}The columns are {excerpt(', '.join(names), 300)}",
+    )
 
 
 def _row(pair: Pair) -> dict[str, Any]:
-    return {**pair.extra, "source": pair.source, "provenance": pair.provenance,
-            "scores": pair.scores}  # fmt: skip
+    return {
+        **pair.extra,
+        "source": pair.source,
+        "provenance": pair.provenance,
+        "scores": pair.scores,
+    }
 
 
 def _find(pair: Pair, column: str) -> tuple[Any, bool]:

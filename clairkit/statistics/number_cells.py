@@ -50,10 +50,16 @@ _EXCEL_DAY_ZERO = date(1899, 12, 30).toordinal()
 _FIRST_DAY, _LAST_DAY = 18_264, 109_574
 # What may stand beside a number for these units.
 _SYMBOLS = {
-    "円": ("円", "¥", "JPY"), "JPY": ("円", "¥", "JPY"), "¥": ("円", "¥", "JPY"),
-    "USD": ("USD", "US$", "$"), "$": ("USD", "US$", "$"),
-    "EUR": ("EUR", "€"), "€": ("EUR", "€"), "GBP": ("GBP", "£"), "£": ("GBP", "£"),
-}  # fmt: skip
+    "円": ("円", "¥", "JPY"),
+    "JPY": ("円", "¥", "JPY"),
+    "¥": ("円", "¥", "JPY"),
+    "USD": ("USD", "US$", "$"),
+    "$": ("USD", "US$", "$"),
+    "EUR": ("EUR", "€"),
+    "€": ("EUR", "€"),
+    "GBP": ("GBP", "£"),
+    "£": ("GBP", "£"),
+}
 
 
 @dataclass(frozen=True)

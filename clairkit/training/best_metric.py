@@ -22,9 +22,18 @@ from clairkit.training.metrics import MetricSums, TokenView, step_metrics
 _SPEED = ("runtime", "samples_per_second", "steps_per_second")
 _TRAIN_ALONE = ("grad_norm", "learning_rate", "epoch", "train_loss", "train_runtime")
 # The less of these, the better; of the rest, accuracies and margins among them, the more.
-_LESS = ("loss", "kl/", "saturation/", "runtime", "rewards/rejected", "logps/rejected",
-         "logratio/rejected", "below_reference/chosen", "quadrants/chosen_down",
-         "quadrants/chosen_up_rejected_up")  # fmt: skip
+_LESS = (
+    "loss",
+    "kl/",
+    "saturation/",
+    "runtime",
+    "rewards/rejected",
+    "logps/rejected",
+    "logratio/rejected",
+    "below_reference/chosen",
+    "quadrants/chosen_down",
+    "quadrants/chosen_up_rejected_up",
+)
 _PREFIX = "eval_"
 _AT_ONCE = 64  # pairs that are looked through together
 

@@ -263,8 +263,15 @@ def _check_early_stopping(patience: int | None, threshold: float) -> None:
         )
 
 
-_ADAPTER_KEYS = ("lora_r", "lora_alpha", "lora_dropout", "lora_target_modules",
-                 "lora_modules_to_save", "use_rslora", "use_dora")  # fmt: skip
+_ADAPTER_KEYS = (
+    "lora_r",
+    "lora_alpha",
+    "lora_dropout",
+    "lora_target_modules",
+    "lora_modules_to_save",
+    "use_rslora",
+    "use_dora",
+)
 
 
 def _check_adapter(config: TrainConfig) -> None:

@@ -98,10 +98,12 @@ class TrainingCollator:
         }
         sizes = torch.tensor([float(len(reference)) for reference in references])
         if self.mask != "all" or any(any(item.pair.foreign) for item in items):
-            weights = _by_side([
-                weights_of(self.mask, self.shared_weight, item.edited, item.pair.foreign)
-                for item in items
-            ])  # fmt: skip
+            weights = _by_side(
+                [
+                    weights_of(self.mask, self.shared_weight, item.edited, item.pair.foreign)
+                    for item in items
+                ]
+            )
             found["weights"] = torch.cat(weights)
             references = [w * reference for w, reference in zip(weights, references, strict=True)]
             sizes = _sums(weights)

@@ -15,9 +15,12 @@ from clairkit.training.models import is_4bit, is_quantised
 # What PEFT and transformers write.
 _ADAPTER_FILES = ("adapter_config.json", "adapter_model.*")
 _MODEL_FILES = (
-    "config.json", "generation_config.json", "model.safetensors", "model-*-of-*.safetensors",
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "model-*-of-*.safetensors",
     "model.safetensors.index.json",
-)  # fmt: skip
+)
 
 
 def remove_stale(folder: Path, *, adapter: bool) -> None:

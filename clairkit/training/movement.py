@@ -125,8 +125,9 @@ class WeightWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unt
     def on_pre_optimizer_step(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
         """Called by the Trainer before each step."""
         self._before = [item.values() for item in self._sample]
-        self._due = [None if (found := item.gradients()) is None else found != 0
-                     for item in self._sample]  # fmt: skip
+        self._due = [
+            None if (found := item.gradients()) is None else found != 0 for item in self._sample
+        ]
 
     def on_optimizer_step(
         self, _args: Any, _state: Any, _control: Any, optimizer: Any = None, **_: Any
@@ -139,9 +140,11 @@ class WeightWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unt
             if due is not None:
                 undone = due & (item.values() == before)
                 counts = torch.stack([due.sum(), undone.sum()]).double() * item.size / len(due)
-                self._totals = counts if self._totals is None else self._totals + counts.to(
-                    self._totals.device
-                )  # fmt: skip
+                self._totals = (
+                    counts
+                    if self._totals is None
+                    else self._totals + counts.to(self._totals.device)
+                )
 
     @property
     def lost(self) -> float | None:

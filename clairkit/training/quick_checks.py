@@ -14,9 +14,15 @@ from clairkit.records.source import find_source
 
 # What other trainers call our keys; those without another name are here for the command line.
 KEYS = {
-    "lr": "learning_rate", "learning_rate": "learning_rate", "rate": "learning_rate",
-    "epochs": "num_train_epochs", "num_epochs": "num_train_epochs", "epoch": "num_train_epochs",
-    "num_train_epochs": "num_train_epochs", "steps": "max_steps", "max_steps": "max_steps",
+    "lr": "learning_rate",
+    "learning_rate": "learning_rate",
+    "rate": "learning_rate",
+    "epochs": "num_train_epochs",
+    "num_epochs": "num_train_epochs",
+    "epoch": "num_train_epochs",
+    "num_train_epochs": "num_train_epochs",
+    "steps": "max_steps",
+    "max_steps": "max_steps",
     "batch_size": "per_device_train_batch_size",
     "train_batch_size": "per_device_train_batch_size",
     "per_device_train_batch_size": "per_device_train_batch_size",
@@ -24,30 +30,76 @@ KEYS = {
     "grad_accum": "gradient_accumulation_steps",
     "gradient_accumulation": "gradient_accumulation_steps",
     "gradient_accumulation_steps": "gradient_accumulation_steps",
-    "gradient_checkpointing": "gradient_checkpointing", "weight_decay": "weight_decay",
-    "warmup": "warmup_steps", "warmup_steps": "warmup_steps", "warmup_ratio": "warmup_steps",
-    "scheduler": "lr_scheduler_type", "lr_scheduler": "lr_scheduler_type",
-    "lr_scheduler_type": "lr_scheduler_type", "optimizer": "optim", "optim": "optim",
-    "seed": "seed", "save_steps": "save_steps", "logging_steps": "logging_steps",
-    "max_seq_length": "max_length", "max_seq_len": "max_length", "seq_len": "max_length",
-    "max_length": "max_length", "bf16": "bf16", "fp16": "fp16", "dtype": "dtype",
-    "torch_dtype": "dtype", "precision": "dtype", "rank": "lora_r", "lora_rank": "lora_r",
-    "lora_r": "lora_r", "lora_alpha": "lora_alpha", "lora": "use_peft", "peft": "use_peft",
-    "qlora": "load_in_4bit", "load_in_4bit": "load_in_4bit", "freeze": "freeze",
-    "label_smoothing": "label_smoothing", "report_to": "report_to",
-    "loss_type": "loss", "dataset": "pairs", "dataset_name": "pairs", "data": "pairs",
-    "train_file": "pairs", "train_data": "pairs", "train": "pairs", "eval_dataset": "eval_pairs",
-    "eval_file": "eval_pairs", "model_name_or_path": "model", "base_model": "model",
-    "output_dir": "output", "out": "output", "ref_model": "ref", "adapter_path": "adapter",
+    "gradient_checkpointing": "gradient_checkpointing",
+    "weight_decay": "weight_decay",
+    "warmup": "warmup_steps",
+    "warmup_steps": "warmup_steps",
+    "warmup_ratio": "warmup_steps",
+    "scheduler": "lr_scheduler_type",
+    "lr_scheduler": "lr_scheduler_type",
+    "lr_scheduler_type": "lr_scheduler_type",
+    "optimizer": "optim",
+    "optim": "optim",
+    "seed": "seed",
+    "save_steps": "save_steps",
+    "logging_steps": "logging_steps",
+    "max_seq_length": "max_length",
+    "max_seq_len": "max_length",
+    "seq_len": "max_length",
+    "max_length": "max_length",
+    "bf16": "bf16",
+    "fp16": "fp16",
+    "dtype": "dtype",
+    "torch_dtype": "dtype",
+    "precision": "dtype",
+    "rank": "lora_r",
+    "lora_rank": "lora_r",
+    "lora_r": "lora_r",
+    "lora_alpha": "lora_alpha",
+    "lora": "use_peft",
+    "peft": "use_peft",
+    "qlora": "load_in_4bit",
+    "load_in_4bit": "load_in_4bit",
+    "freeze": "freeze",
+    "label_smoothing": "label_smoothing",
+    "report_to": "report_to",
+    "loss_type": "loss",
+    "dataset": "pairs",
+    "dataset_name": "pairs",
+    "data": "pairs",
+    "train_file": "pairs",
+    "train_data": "pairs",
+    "train": "pairs",
+    "eval_dataset": "eval_pairs",
+    "eval_file": "eval_pairs",
+    "model_name_or_path": "model",
+    "base_model": "model",
+    "output_dir": "output",
+    "out": "output",
+    "ref_model": "ref",
+    "adapter_path": "adapter",
     "kl_coef": "beta",
-}  # fmt: skip
+}
 
 
 LOSS_NAMES = (
-    "apo_zero", "apo_down", "sigmoid", "hinge", "ipo", "robust", "exo_pair", "nca_pair",
-    "bco_pair", "sppo_hard", "aot", "aot_unpaired", "discopop", "sft", "sigmoid_norm",
+    "apo_zero",
+    "apo_down",
+    "sigmoid",
+    "hinge",
+    "ipo",
+    "robust",
+    "exo_pair",
+    "nca_pair",
+    "bco_pair",
+    "sppo_hard",
+    "aot",
+    "aot_unpaired",
+    "discopop",
+    "sft",
+    "sigmoid_norm",
     "apo_zero_unpaired",
-)  # fmt: skip
+)
 """The names of `clairkit.losses.LOSSES`, which brings torch."""
 _ALIASES = ("dpo", "bco")
 
@@ -73,8 +125,9 @@ def check_quickly(flags: Mapping[str, Any], settings: Sequence[str], file: str |
     values |= {key: value for key, value in flags.items() if value is not None}
     for key in values:
         if KEYS.get(key, key) != key and key != _TOLD_LATER:
-            raise UsageError("unknown configuration key", received=key,
-                             remedy=f"did you mean {KEYS[key]}?")  # fmt: skip
+            raise UsageError(
+                "unknown configuration key", received=key, remedy=f"did you mean {KEYS[key]}?"
+            )
     if isinstance(values.get("loss"), str):
         _check_loss(values["loss"])
     for key in ("pairs", "eval_pairs"):
@@ -91,8 +144,9 @@ def _check_loss(text: str) -> None:
         return
     near = get_close_matches(word, (*LOSS_NAMES, *_ALIASES), n=1)
     remedy = f"did you mean {near[0]!r}? Known" if near else "known"
-    raise UsageError("unknown loss", received=text,
-                     remedy=f"{remedy} losses: {', '.join(LOSS_NAMES)}")  # fmt: skip
+    raise UsageError(
+        "unknown loss", received=text, remedy=f"{remedy} losses: {', '.join(LOSS_NAMES)}"
+    )
 
 
 def _check_pairs(source: str, values: Mapping[str, Any]) -> None:

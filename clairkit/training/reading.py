@@ -111,8 +111,10 @@ def _check_edits(config: TrainConfig, encoded: EncodedPairs, say: Callable[[str]
             received=f"loss_mask {config.loss_mask}",
             remedy="set loss_mask to all, or add a loss that reads the rejected side",
         )
-    say(f"Warning: {idle} pairs train nothing: {config.loss} reads the chosen side alone, and "
-        "theirs has no edited token.")  # fmt: skip
+    say(
+        f"Warning: {idle} pairs train nothing: {config.loss} reads the chosen side alone, and "
+        "theirs has no edited token."
+    )
 
 
 _TOKENS_SHOWN = 8

@@ -371,6 +371,9 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
 
 
 def _loss_not_finite(result: PreferenceLoss, ids: list[str]) -> ResourceError:
-    bad = [pair for pair, loss in zip(ids, result.losses.tolist(), strict=True)
-           if not math.isfinite(loss)]  # fmt: skip
+    bad = [
+        pair
+        for pair, loss in zip(ids, result.losses.tolist(), strict=True)
+        if not math.isfinite(loss)
+    ]
     return not_finite(f"the loss is {result.loss.item()}", bad or ids)

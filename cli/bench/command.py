@@ -138,10 +138,16 @@ def _measure_step(
         found.append(case)
         if not markdown:
             _show(console, case)
-    told = {"quick": choices["quick"], "rounds": settings.rounds, "warmup": settings.warmup,
-            "peers": _peer_versions(suite.peers), "kernels": list(suite.kernels),
-            "load_before": before, "load_after": load(),
-            "wall_seconds": round(time.perf_counter() - start, 1)}  # fmt: skip
+    told = {
+        "quick": choices["quick"],
+        "rounds": settings.rounds,
+        "warmup": settings.warmup,
+        "peers": _peer_versions(suite.peers),
+        "kernels": list(suite.kernels),
+        "load_before": before,
+        "load_after": load(),
+        "wall_seconds": round(time.perf_counter() - start, 1),
+    }
     machine = describe_machine(settings.device, settings.threads)
     result = document("step", found, machine, told)
     _finish(console, result, found, markdown)
@@ -282,8 +288,11 @@ def _judge(cases: Sequence[CaseResult]) -> None:
     """Raise what the exit code shall tell: a failed check before all else."""
     from clairkit.errors import GateError, PartialError, ResourceError
 
-    found = [(f"{case.case.name}: {result.variant}", result.status)
-             for case in cases for result in case.results]  # fmt: skip
+    found = [
+        (f"{case.case.name}: {result.variant}", result.status)
+        for case in cases
+        for result in case.results
+    ]
     wrong = [name for name, status in found if status == "PARITY FAILED"]
     if wrong:
         raise GateError(
@@ -292,8 +301,11 @@ def _judge(cases: Sequence[CaseResult]) -> None:
         )
     lost = [name for name, status in found if status in ("OOM", "ERROR")]
     if lost and len(lost) == len(found):
-        raise ResourceError(f"nothing could be measured ({lost[0]})",
-                            remedy="read the lines above; `clairkit doctor`")  # fmt: skip
+        raise ResourceError(
+            f"nothing could be measured ({lost[0]})",
+            remedy="read the lines above; `clairkit doctor`",
+        )
     if lost:
-        raise PartialError(f"not measured, {len(lost)} in all: {lost[0]}",
-                           remedy="read their lines above")  # fmt: skip
+        raise PartialError(
+            f"not measured, {len(lost)} in all: {lost[0]}", remedy="read their lines above"
+        )

@@ -59,8 +59,9 @@ def _choices(
     from clairkit.bench.kernels.run import DEFAULT_PEERS, Choices
 
     wanted = DEFAULT_PEERS if peers is None else [name for name in peers.split(",") if name]
-    return Choices(names, quick, wanted, find_device(device), repeats or 3, budget_minutes, target,
-                   resume)  # fmt: skip
+    return Choices(
+        names, quick, wanted, find_device(device), repeats or 3, budget_minutes, target, resume
+    )
 
 
 def _show(console: Console, point: Point) -> None:

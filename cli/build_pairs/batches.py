@@ -14,21 +14,27 @@ if TYPE_CHECKING:
 
 def show_export(console: Console, exported: Exported) -> None:
     """Show which files are to be uploaded, and what to do then."""
-    rows = [[str(each.path), each.model, f"{each.requests:,}", f"{each.size / 1000:,.0f} kB"]
-            for each in exported.files]  # fmt: skip
+    rows = [
+        [str(each.path), each.model, f"{each.requests:,}", f"{each.size / 1000:,.0f} kB"]
+        for each in exported.files
+    ]
     if rows:
         console.table(
-            "To be uploaded", ["file", "model", "requests", "size"], rows,
+            "To be uploaded",
+            ["file", "model", "requests", "size"],
+            rows,
             note="Run each as a batch of /v1/chat/completions, then give what it leaves, output "
             "and errors, to --batch-import.",
-        )  # fmt: skip
+        )
     else:
         console.show("No request is open: no batch file is written.")
     from clairkit.display import counted
 
     if exported.earlier is not None:
-        console.warn(f"{exported.earlier} was exported before, and nothing was imported since: "
-                     "run both, and requests that are in both are paid twice.")  # fmt: skip
+        console.warn(
+            f"{exported.earlier} was exported before, and nothing was imported since: "
+            "run both, and requests that are in both are paid twice."
+        )
     for model, count in exported.waiting.items():
         console.warn(f"{counted(count, 'call')} of {model} not made: what follows is missing.")
     console.result(export_json(exported))
@@ -37,10 +43,9 @@ def show_export(console: Console, exported: Exported) -> None:
 def export_json(exported: Exported) -> dict[str, Any]:
     """Return an export as `--json` has it."""
     files = [
-        {"path": str(each.path), "model": each.model, "requests": each.requests,
-         "bytes": each.size}
+        {"path": str(each.path), "model": each.model, "requests": each.requests, "bytes": each.size}
         for each in exported.files
-    ]  # fmt: skip
+    ]
     return {
         "batch_files": files,
         "waiting": dict(exported.waiting),
@@ -67,8 +72,10 @@ def show_import(console: Console, imported: Imported, result: BuildResult) -> No
         console.warn(f"Results that belong to no request of this run: {imported.foreign:,}")
     again = sum(count for code, count in result.counts.items() if reason(code).again)
     if rows := result.unfinished + again:
-        console.note(f"Rows that ask more: {rows:,}. --batch-export writes it to the next file; "
-                     "without either, it is asked at once.")  # fmt: skip
+        console.note(
+            f"Rows that ask more: {rows:,}. --batch-export writes it to the next file; "
+            "without either, it is asked at once."
+        )
 
 
 def import_json(imported: Imported) -> dict[str, Any]:

@@ -129,14 +129,24 @@ def _mode(options: Mapping[str, Any]) -> Callable[[_Run], int]:
         flags = " and ".join(f"--{name.replace('_', '-')}" for name in given)
         raise UsageError("these exclude each other", received=flags, remedy="give one of them")
     if options["probes"] and not (options["dry_run"] or options["probe"]):
-        raise UsageError("--probes goes with --dry-run or --probe", received=options["probes"],
-                         remedy="add one of them")  # fmt: skip
+        raise UsageError(
+            "--probes goes with --dry-run or --probe",
+            received=options["probes"],
+            remedy="add one of them",
+        )
     for name in ("fork", "engine"):
         if given and options[name] not in (None, "local"):
-            raise UsageError(f"--{name} goes with a run only", received=f"--{given[0]}",
-                             remedy=f"leave --{name} out")  # fmt: skip
-    modes = {"dry_run": _dry_run, "probe": _probe, "batch_export": _batch_export,
-             "batch_import": _batch_import}  # fmt: skip
+            raise UsageError(
+                f"--{name} goes with a run only",
+                received=f"--{given[0]}",
+                remedy=f"leave --{name} out",
+            )
+    modes = {
+        "dry_run": _dry_run,
+        "probe": _probe,
+        "batch_export": _batch_export,
+        "batch_import": _batch_import,
+    }
     return modes[given[0]] if given else _build
 
 
@@ -152,9 +162,14 @@ def _build(run: _Run) -> int:
 
         engine = RayEngine(run.settings, run.models)
     result = run_build(
-        run.rows, method, run.output, settings=run.settings, force=run.options["force"],
-        engine=engine, **run.watched,
-    )  # fmt: skip
+        run.rows,
+        method,
+        run.output,
+        settings=run.settings,
+        force=run.options["force"],
+        engine=engine,
+        **run.watched,
+    )
     return _end(run, result, {})
 
 
@@ -183,9 +198,14 @@ def _dry_run(run: _Run) -> int:
 
     settings = run.settings if run.options["probes"] else run.unasked
     made = dry_run(
-        run.rows, make_build(settings, **run.models), run.output, settings=settings,
-        probes=run.options["probes"], force=run.options["force"], **run.watched,
-    )  # fmt: skip
+        run.rows,
+        make_build(settings, **run.models),
+        run.output,
+        settings=settings,
+        probes=run.options["probes"],
+        force=run.options["force"],
+        **run.watched,
+    )
     run.line.end()
     show_dry_run(run.console, made, run.skipped)
     control = made.control
@@ -200,10 +220,14 @@ def _probe(run: _Run) -> int:
     from clairkit.probe import ProbeSettings, run_probe
 
     result = run_probe(
-        run.rows, make_models(run.settings, **run.models), run.output, settings=run.settings,
+        run.rows,
+        make_models(run.settings, **run.models),
+        run.output,
+        settings=run.settings,
         probe=ProbeSettings.of_size(run.options["probes"] or 20, seed=run.options["seed"]),
-        force=run.options["force"], **run.watched,
-    )  # fmt: skip
+        force=run.options["force"],
+        **run.watched,
+    )
     run.line.end()
     show_card(run.console, result, run.skipped, run.resume)
     code = leave_early(run.console, result, result.stop, run.resume)
@@ -216,9 +240,14 @@ def _batch_export(run: _Run) -> int:
     from clairkit.generation.engine import make_build
 
     exported = export_batch(
-        run.rows, make_build(run.unasked, **run.models), run.output, run.options["batch_export"],
-        settings=run.settings, force=run.options["force"], **run.watched,
-    )  # fmt: skip
+        run.rows,
+        make_build(run.unasked, **run.models),
+        run.output,
+        run.options["batch_export"],
+        settings=run.settings,
+        force=run.options["force"],
+        **run.watched,
+    )
     run.line.end()
     show_export(run.console, exported)
     control = exported.control
@@ -233,9 +262,13 @@ def _batch_import(run: _Run) -> int:
     from clairkit.generation.engine import make_build
 
     imported, result = import_batch(
-        run.rows, make_build(run.unasked, **run.models), run.output, run.options["batch_import"],
-        settings=run.settings, force=run.options["force"],
-    )  # fmt: skip
+        run.rows,
+        make_build(run.unasked, **run.models),
+        run.output,
+        run.options["batch_import"],
+        settings=run.settings,
+        force=run.options["force"],
+    )
     run.line.end()
     show_import(run.console, imported, result)
     return _end(run, result, {"imported": import_json(imported)})

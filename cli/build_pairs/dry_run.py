@@ -111,8 +111,9 @@ def _note(estimate: Estimate) -> str:
         )
     for model in estimate.unpriced:
         bare = model.removeprefix("openai:")
-        lines.append(f"No price is known for {model}: give --price {bare}=IN,OUT in US$ per "
-                     "million tokens.")  # fmt: skip
+        lines.append(
+            f"No price is known for {model}: give --price {bare}=IN,OUT in US$ per million tokens."
+        )
     if estimate.cost is not None and estimate.cost.high:
         lines.append(f"US$, by --price and --prices, else by OpenAI's list of {LIST_DATE}.")
     return "\n".join(lines)

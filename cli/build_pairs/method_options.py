@@ -6,8 +6,17 @@ import click
 from click.core import ParameterSource
 
 _JUDGED = frozenset(("--rubric", "--language"))
-_REVISED = frozenset((*_JUDGED, "--revision", "--template", "--length-neutral", "--worsen",
-                      "--max-edit-share", "--gate"))  # fmt: skip
+_REVISED = frozenset(
+    (
+        *_JUDGED,
+        "--revision",
+        "--template",
+        "--length-neutral",
+        "--worsen",
+        "--max-edit-share",
+        "--gate",
+    )
+)
 _HEEDED = {
     "clair": _REVISED,
     "judge-on-policy": _JUDGED | {"--samples"},
@@ -29,10 +38,13 @@ def check_heeded(context: click.Context, method: str) -> None:
     from clairkit.errors import UsageError
 
     given = [
-        option.opts[0] for option in context.command.params
+        option.opts[0]
+        for option in context.command.params
         if context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
-    ]  # fmt: skip
+    ]
     dropped = [flag for flag in given if flag in _ANY - _HEEDED[method]]
     if dropped:
-        raise UsageError(f"{method} does not heed {', '.join(dropped)}",
-                         remedy="leave that out, or choose another --method")  # fmt: skip
+        raise UsageError(
+            f"{method} does not heed {', '.join(dropped)}",
+            remedy="leave that out, or choose another --method",
+        )

@@ -30,11 +30,14 @@ def show_card(
     files = {"card": result.path, "markdown": result.markdown, "cases": result.cases}
     console.result(
         {
-            "probe": True, **result.card.to_json(), "skipped": skipped,
+            "probe": True,
+            **result.card.to_json(),
+            "skipped": skipped,
             "files": {name: str(path) for name, path in files.items()},
-            "journal": str(result.journal), "resume": resume if result.unfinished else None,
+            "journal": str(result.journal),
+            "resume": resume if result.unfinished else None,
         }
-    )  # fmt: skip
+    )
     for table in tables(result.card):
         console.table(table.title, table.columns, table.rows, note=table.note)
         console.show("")

@@ -38,15 +38,24 @@ def show_result(
     is_whole = not result.unfinished
     console.result(
         {
-            "rows": result.rows, "pairs": result.pairs, "counts": result.counts,
-            "flags": result.flags, "failed": result.failed, "unfinished": result.unfinished,
-            "skipped": skipped, "calls": result.calls, "tokens": result.tokens,
-            "cost": result.cost, "output": str(result.path),
+            "rows": result.rows,
+            "pairs": result.pairs,
+            "counts": result.counts,
+            "flags": result.flags,
+            "failed": result.failed,
+            "unfinished": result.unfinished,
+            "skipped": skipped,
+            "calls": result.calls,
+            "tokens": result.tokens,
+            "cost": result.cost,
+            "output": str(result.path),
             "quarantine": None if result.quarantine is None else str(result.quarantine),
-            "journal": str(result.journal), "seconds": round(result.seconds, 3),
-            "resume": None if is_whole else resume, **more,
+            "journal": str(result.journal),
+            "seconds": round(result.seconds, 3),
+            "resume": None if is_whole else resume,
+            **more,
         }
-    )  # fmt: skip
+    )
     console.table(
         f"{counted(result.pairs, 'pair')} from {counted(result.rows, 'row')}",
         ["rows", "count"],

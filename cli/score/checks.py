@@ -80,8 +80,9 @@ def requested_checks(flags: Mapping[str, Any], reasons: Sequence[str]) -> Checks
         ("contaminated", "--benchmark", flags["benchmark"]),
     ):
         if reason in reasons and not given:
-            raise UsageError(f"--drop {reason} finds nothing without {option}",
-                             remedy=f"add {option} FILE")  # fmt: skip
+            raise UsageError(
+                f"--drop {reason} finds nothing without {option}", remedy=f"add {option} FILE"
+            )
     skip_bad = flags["skip_bad"]
     return Checks(
         near=flags["near_duplicates"] or "near_duplicate" in reasons,

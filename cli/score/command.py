@@ -23,9 +23,14 @@ if TYPE_CHECKING:
 
 _STATISTICS = ("mean", "median", "p10", "p90", "min", "max")
 _COUNTS = frozenset(
-    ("edit_spans", "span_length_mean", "span_length_max", "clean_edit_spans",
-     "clean_span_length_mean")
-)  # fmt: skip
+    (
+        "edit_spans",
+        "span_length_mean",
+        "span_length_max",
+        "clean_edit_spans",
+        "clean_span_length_mean",
+    )
+)
 
 
 @click.command("score", short_help="What really differs between the two sides of each pair.")
@@ -140,8 +145,11 @@ def _check_use(
     if is_comparison and output is not None:
         raise UsageError("--compare writes no pairs", received=output, remedy="leave out -o")
     if not is_comparison and len(pairs) > 1:
-        raise UsageError("one set of pairs is scored at a time", received=" ".join(pairs),
-                         remedy="name one, or set them side by side with --compare")  # fmt: skip
+        raise UsageError(
+            "one set of pairs is scored at a time",
+            received=" ".join(pairs),
+            remedy="name one, or set them side by side with --compare",
+        )
 
 
 def _check_left(scored: ScoredPairs, source: str) -> None:

@@ -58,8 +58,11 @@ def compare(
 
     streams = {path: read_pairs(path, **reading) for path in paths}
     if len(streams) < max(2, len(paths)):
-        raise UsageError("--compare takes two different sets of pairs, or more",
-                         received=" ".join(paths), remedy="name each file once")  # fmt: skip
+        raise UsageError(
+            "--compare takes two different sets of pairs, or more",
+            received=" ".join(paths),
+            remedy="name each file once",
+        )
     found = compare_sets(streams, tokenizer, drop=drop, checks=checks, workers=workers)
     names = _names(paths)
     rows = [
@@ -117,7 +120,10 @@ def _result(
                 "sources": each.sources,
                 "metrics": {
                     mean.metric: {
-                        "n": mean.n, "mean": mean.mean, "low": mean.low, "high": mean.high,
+                        "n": mean.n,
+                        "mean": mean.mean,
+                        "low": mean.low,
+                        "high": mean.high,
                     }
                     for mean in each.means
                 },
@@ -127,7 +133,7 @@ def _result(
             }
             for path, each in found.sets.items()
         ],
-    }  # fmt: skip
+    }
 
 
 def _names(paths: Sequence[str]) -> dict[str, str]:

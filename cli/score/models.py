@@ -50,24 +50,27 @@ def model_options(function: Command) -> Command:
     """Add the options of models that read the pairs, and of how they do."""
     for option in (
         click.option(
-            "--set", "settings", metavar="KEY=VALUE", multiple=True,
+            "--set",
+            "settings",
+            metavar="KEY=VALUE",
+            multiple=True,
             help="One key of it, for instance max_length=2048; repeatable.",
         ),
         click.option(
-            "--config", metavar="FILE",
+            "--config",
+            metavar="FILE",
             help="Of a training run: read the pairs as it does (--target, --loss-mask).",
         ),
-        click.option(
-            "--reward", metavar="MODEL", help="A reward model: its scores of both sides."
-        ),
+        click.option("--reward", metavar="MODEL", help="A reward model: its scores of both sides."),
         click.option(
             "--reference", metavar="MODEL", help="With --target: the gain over this model, too."
         ),
         click.option(
-            "--target", metavar="MODEL",
+            "--target",
+            metavar="MODEL",
             help="A model or adapter: its log-probs of both sides become scores.",
         ),
-    ):  # fmt: skip
+    ):
         function = option(function)
     return function
 
@@ -125,8 +128,11 @@ def requested_models(flags: Mapping[str, Any], *, is_comparison: bool) -> Models
     if not (target or reward):
         return None
     if is_comparison:
-        raise UsageError("--compare runs no model", received=target or reward,
-                         remedy="score each set with -o first")  # fmt: skip
+        raise UsageError(
+            "--compare runs no model",
+            received=target or reward,
+            remedy="score each set with -o first",
+        )
     return Models(target, flags["reference"], reward, flags["config"], flags["settings"])
 
 

@@ -79,15 +79,20 @@ def requested_view(
     if output is not None:
         raise UsageError("--show writes no pairs", received=output, remedy="leave out -o")
     if drop is not None or set_asked(flags):
-        raise UsageError("--show takes one pair, --drop, --by and checks a whole set",
-                         remedy="leave them out, or leave out --show")  # fmt: skip
+        raise UsageError(
+            "--show takes one pair, --drop, --by and checks a whole set",
+            remedy="leave them out, or leave out --show",
+        )
     if model := flags["target"] or flags["reward"]:
         raise UsageError("--show runs no model", received=model, remedy="score with -o first")
     if mask is None and (flags["config"] or flags["settings"]):
         raise UsageError("--config and --set are for the loss mask", remedy="add --loss-mask edits")
     if len(pairs) > 1:
-        raise UsageError("--show takes one set of pairs", received=" ".join(pairs),
-                         remedy="name the one that holds the pair")  # fmt: skip
+        raise UsageError(
+            "--show takes one set of pairs",
+            received=" ".join(pairs),
+            remedy="name the one that holds the pair",
+        )
     return View(
         source=pairs[0],
         given=given,
@@ -143,8 +148,13 @@ def _without_secrets(pair: Pair) -> Pair:
         return tuple({**message, "content": redact(message["content"])} for message in side)
 
     rationale = None if pair.rationale is None else redact(pair.rationale)
-    return replace(pair, prompt=blank(pair.prompt), chosen=blank(pair.chosen),
-                   rejected=blank(pair.rejected), rationale=rationale)  # fmt: skip
+    return replace(
+        pair,
+        prompt=blank(pair.prompt),
+        chosen=blank(pair.chosen),
+        rejected=blank(pair.rejected),
+        rationale=rationale,
+    )
 
 
 def _pieces(pair: Pair) -> Pieces:
@@ -162,8 +172,9 @@ def _preview(pair: Pair, view: View) -> tuple[MaskPreview, Any]:
     from clairkit.evaluation.mask_preview import preview_mask
     from clairkit.training.models import load_tokenizer
 
-    config = run_config(view.tokenizer, view.source, view.config, view.settings,
-                        loss_mask=view.loss_mask)  # fmt: skip
+    config = run_config(
+        view.tokenizer, view.source, view.config, view.settings, loss_mask=view.loss_mask
+    )
     tokenizer = load_tokenizer(config)
     return preview_mask(pair, tokenizer, config), tokenizer
 

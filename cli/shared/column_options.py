@@ -16,9 +16,11 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 COLUMN_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("--prompt-column", {"metavar": "NAME", "help": "The prompt's column, if not `prompt`."}),
     ("--system-column", {"metavar": "NAME", "help": "A column to put in front as system turn."}),
-    ("--ignore-column", {"metavar": "NAME", "multiple": True,
-                         "help": "A column to leave out; repeatable."}),
-)  # fmt: skip
+    (
+        "--ignore-column",
+        {"metavar": "NAME", "multiple": True, "help": "A column to leave out; repeatable."},
+    ),
+)
 
 
 def column_options(function: Command) -> Command:

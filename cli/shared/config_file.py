@@ -21,9 +21,10 @@ def read_config(sections: Collection[str]) -> Any:
     def callback(context: click.Context, _: click.Parameter, file: str | None) -> str | None:
         if file is not None:
             known = {
-                option.name: option for option in context.command.params
+                option.name: option
+                for option in context.command.params
                 if isinstance(option, SectionOption) and option.section in sections
-            }  # fmt: skip
+            }
             context.default_map = _defaults(file, known)
         return file
 
@@ -46,11 +47,15 @@ def _defaults(file: str, known: dict[str, SectionOption]) -> dict[str, Any]:
         if name is None:
             close = get_close_matches(str(key).replace("_", "-"), by_flag, n=1)
             hint = f"did you mean {close[0]}? " if close else ""
-            raise UsageError(f"{file} has an unknown key", received=str(key),
-                             remedy=f"{hint}Known are {', '.join(sorted(by_flag))}")  # fmt: skip
+            raise UsageError(
+                f"{file} has an unknown key",
+                received=str(key),
+                remedy=f"{hint}Known are {', '.join(sorted(by_flag))}",
+            )
         if name in found:
-            raise UsageError(f"{file} sets one option twice", received=str(key),
-                             remedy="keep one spelling")  # fmt: skip
+            raise UsageError(
+                f"{file} sets one option twice", received=str(key), remedy="keep one spelling"
+            )
         found[name] = _repeated(value, known[name]) if known[name].multiple else value
     return found
 
@@ -77,6 +82,9 @@ def _mapping(file: str) -> dict[Any, Any]:
     except YamlProblem as problem:
         raise DataError(f"is no YAML ({problem})", path=file) from None
     if not isinstance(found, dict):
-        raise DataError("is no YAML mapping of options", path=file,
-                        remedy="write lines such as `reviser: openai:gpt-4o`")  # fmt: skip
+        raise DataError(
+            "is no YAML mapping of options",
+            path=file,
+            remedy="write lines such as `reviser: openai:gpt-4o`",
+        )
     return found

@@ -25,9 +25,18 @@ from clairkit.kernels.options import IGNORED, HeadOptions, budget_bytes
 from clairkit.kernels.preference import FusedPreference, fused_preference
 from clairkit.kernels.reference import eager_logps
 
-__all__ = ["IGNORED", "Availability", "FusedPreference", "TokenStats", "available_backends",
-           "choose_backend", "fused_preference", "gather_logps", "linear_logps",
-           "linear_token_stats"]  # fmt: skip
+__all__ = [
+    "IGNORED",
+    "Availability",
+    "FusedPreference",
+    "TokenStats",
+    "available_backends",
+    "choose_backend",
+    "fused_preference",
+    "gather_logps",
+    "linear_logps",
+    "linear_token_stats",
+]
 
 
 def linear_logps(
@@ -99,9 +108,13 @@ def linear_token_stats(
 
 
 def _run(
-    hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None, options: HeadOptions,
+    hidden: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    bias: Tensor | None,
+    options: HeadOptions,
     backend: str,
-) -> tuple[Tensor, ...]:  # fmt: skip
+) -> tuple[Tensor, ...]:
     """Check, and run a backend; "auto" is resolved where the tensors' values are at hand."""
     check_head(hidden, weight, targets, bias)
     if backend not in ("auto", *BACKENDS):

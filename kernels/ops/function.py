@@ -30,9 +30,16 @@ class Call:
         """Return what the operator does."""
         options = self.options
         found: list[Tensor] = TOKEN_LOGPS(
-            inputs, options.softcap, options.logit_scale, self.backend, self.dtype,
-            options.memory_budget, options.statistics, self.wants, self.padded,
-        )  # fmt: skip
+            inputs,
+            options.softcap,
+            options.logit_scale,
+            self.backend,
+            self.dtype,
+            options.memory_budget,
+            options.statistics,
+            self.wants,
+            self.padded,
+        )
         return tuple(found)
 
 
@@ -94,10 +101,17 @@ class TokenLogps(torch.autograd.Function):
             return d_hidden, None, None, None, None
         found = iter(
             HEAD_GRADIENTS(
-                coefficients, _inputs(hidden, weight, bias, targets), state, options.softcap,
-                options.logit_scale, call.backend, call.dtype, list(wanted), call.padded,
+                coefficients,
+                _inputs(hidden, weight, bias, targets),
+                state,
+                options.softcap,
+                options.logit_scale,
+                call.backend,
+                call.dtype,
+                list(wanted),
+                call.padded,
             )
-        )  # fmt: skip
+        )
         return *(next(found) if want else None for want in wanted), None, None
 
 

@@ -89,9 +89,11 @@ class _GatherLogps(torch.autograd.Function):
         if torch.is_grad_enabled():  # to be differentiated again: the logits must stay
             return _differentiable(logits, flat, gradient), None, None
         ctx.spent = ctx.options.inplace
-        out = logits.detach() if ctx.options.inplace else torch.empty(
-            logits.shape, dtype=logits.dtype, device=logits.device
-        )  # fmt: skip
+        out = (
+            logits.detach()
+            if ctx.options.inplace
+            else torch.empty(logits.shape, dtype=logits.dtype, device=logits.device)
+        )
         coefficients = gradient.reshape(-1).to(vectors[0].dtype).contiguous()
         run = _triton_gradient if ctx.options.backend == "triton" else _torch_gradient
         run(_rows(logits), flat, coefficients, vectors, _rows(out))
@@ -120,10 +122,16 @@ def _triton_sums(rows: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
     with torch.cuda.device_of(rows):  # type: ignore[no-untyped-call]
         if len(targets):
             gather_kernel[(len(targets),)](
-                rows, targets, *vectors, rows.shape[2], rows.shape[1], *rows.stride()[:2],
-                BLOCK_V=launch.block_v, num_warps=launch.num_warps,
+                rows,
+                targets,
+                *vectors,
+                rows.shape[2],
+                rows.shape[1],
+                *rows.stride()[:2],
+                BLOCK_V=launch.block_v,
+                num_warps=launch.num_warps,
                 enable_fp_fusion=configs.FUSE_MULTIPLY_ADD,
-            )  # fmt: skip
+            )
     return vectors
 
 
@@ -137,10 +145,19 @@ def _triton_gradient(
     with torch.cuda.device_of(rows):  # type: ignore[no-untyped-call]
         if len(targets):
             scatter_kernel[(len(targets), -(-rows.shape[2] // launch.block_v))](
-                rows, targets, coefficients, *vectors, out, rows.shape[2], rows.shape[1],
-                *rows.stride()[:2], *out.stride()[:2], BLOCK_V=launch.block_v,
-                num_warps=launch.num_warps, enable_fp_fusion=configs.FUSE_MULTIPLY_ADD,
-            )  # fmt: skip
+                rows,
+                targets,
+                coefficients,
+                *vectors,
+                out,
+                rows.shape[2],
+                rows.shape[1],
+                *rows.stride()[:2],
+                *out.stride()[:2],
+                BLOCK_V=launch.block_v,
+                num_warps=launch.num_warps,
+                enable_fp_fusion=configs.FUSE_MULTIPLY_ADD,
+            )
 
 
 def _torch_sums(rows: Tensor, targets: Tensor) -> tuple[Tensor, ...]:

@@ -23,9 +23,16 @@ class NativeTiles(TorchTiles):
         self.variant = variant
 
     def exponentials(
-        self, tile: Tile, anchor: Tensor, *, sums: Sums | None = None, write: bool = True,
-        own: Tensor | None = None, totals: Tensor | None = None, out: Tensor | None = None,
-    ) -> Tensor | None:  # fmt: skip
+        self,
+        tile: Tile,
+        anchor: Tensor,
+        *,
+        sums: Sums | None = None,
+        write: bool = True,
+        own: Tensor | None = None,
+        totals: Tensor | None = None,
+        out: Tensor | None = None,
+    ) -> Tensor | None:
         """As `TorchTiles.exponentials`."""
         if not _takes(tile.hidden):
             return super().exponentials(
@@ -44,12 +51,29 @@ class NativeTiles(TorchTiles):
         # Kept alive until the pass is over; sums are contiguous as they are made.
         vectors = tuple(None if v is None else v.contiguous() for v in vectors)
         _native.tile_pass(
-            (_address(z), _address(out) if write else 0, _address(hidden) if half else 0,
-             _address(weight), _address(bias), _address(inside), *map(_address, vectors)),
-            (*z.shape, z.stride(0), out.stride(0), hidden.shape[1], hidden.stride(0),
-             weight.stride(0)),
-            head.options.softcap or 0.0, head.options.logit_scale, half, self.variant, _threads(z),
-        )  # fmt: skip
+            (
+                _address(z),
+                _address(out) if write else 0,
+                _address(hidden) if half else 0,
+                _address(weight),
+                _address(bias),
+                _address(inside),
+                *map(_address, vectors),
+            ),
+            (
+                *z.shape,
+                z.stride(0),
+                out.stride(0),
+                hidden.shape[1],
+                hidden.stride(0),
+                weight.stride(0),
+            ),
+            head.options.softcap or 0.0,
+            head.options.logit_scale,
+            half,
+            self.variant,
+            _threads(z),
+        )
         return out if write else None
 
     def target_products(self, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
@@ -62,14 +86,21 @@ class NativeTiles(TorchTiles):
         index = targets.contiguous()
         _native.row_dots(
             (weight.data_ptr(), index.data_ptr(), hidden.data_ptr(), 0, 0, products.data_ptr()),
-            (len(hidden), hidden.shape[1]), hidden.dtype == torch.bfloat16, _threads(hidden),
-        )  # fmt: skip
+            (len(hidden), hidden.shape[1]),
+            hidden.dtype == torch.bfloat16,
+            _threads(hidden),
+        )
         return products
 
     def combine(
-        self, result: Tensor, factors: Tensor, matrix: Tensor, index: Tensor | None = None,
-        shares: Tensor | None = None, other: Tensor | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        result: Tensor,
+        factors: Tensor,
+        matrix: Tensor,
+        index: Tensor | None = None,
+        shares: Tensor | None = None,
+        other: Tensor | None = None,
+    ) -> None:
         """Write factors[t] * matrix[index[t]] + shares[t] * other[t] into `result` [T, D]."""
         if not (_takes(result) and result.dtype == matrix.dtype and _plain(result, matrix)):
             return super().combine(result, factors, matrix, index, shares, other)
@@ -78,8 +109,10 @@ class NativeTiles(TorchTiles):
         vectors = [None if v is None else v.contiguous() for v in (index, other, factors, shares)]
         _native.row_combination(
             (matrix.data_ptr(), *map(_address, vectors), result.data_ptr()),
-            (len(result), result.shape[1]), result.dtype == torch.bfloat16, _threads(result),
-        )  # fmt: skip
+            (len(result), result.shape[1]),
+            result.dtype == torch.bfloat16,
+            _threads(result),
+        )
         return None
 
     def accumulate(self, total: Tensor, left: Tensor, right: Tensor) -> None:

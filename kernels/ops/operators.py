@@ -38,9 +38,16 @@ _MOST_SCALE = 1e4
 
 
 def token_logps(
-    inputs: list[Tensor], softcap: float | None, logit_scale: float, backend: str,
-    dtype: torch.dtype, memory_budget: int, statistics: bool, wants: str, padded: bool,
-) -> list[Tensor]:  # fmt: skip
+    inputs: list[Tensor],
+    softcap: float | None,
+    logit_scale: float,
+    backend: str,
+    dtype: torch.dtype,
+    memory_budget: int,
+    statistics: bool,
+    wants: str,
+    padded: bool,
+) -> list[Tensor]:
     """Return log-probs [N], the statistics [N] that are wanted, and what a gradient needs.
 
     That is, where `wants` is "hidden": the places of counted tokens [n] and G [n, D]; where it is
@@ -88,9 +95,13 @@ def token_logps(
 
 
 def hidden_gradient(
-    coefficients: Tensor, places: Tensor, gradient: Tensor, backend: str, dtype: torch.dtype,
+    coefficients: Tensor,
+    places: Tensor,
+    gradient: Tensor,
+    backend: str,
+    dtype: torch.dtype,
     padded: bool,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Return coefficients[t] * G[t] in hidden's dtype, [N, D], 0 where a token is ignored."""
     counted = Counted.again(places, len(coefficients), padded=padded)
     gradient = gradient[: len(counted.places)]
@@ -101,9 +112,16 @@ def hidden_gradient(
 
 
 def head_gradients(
-    coefficients: Tensor, inputs: list[Tensor], state: list[Tensor], softcap: float | None,
-    logit_scale: float, backend: str, dtype: torch.dtype, wanted: list[bool], padded: bool,
-) -> list[Tensor]:  # fmt: skip
+    coefficients: Tensor,
+    inputs: list[Tensor],
+    state: list[Tensor],
+    softcap: float | None,
+    logit_scale: float,
+    backend: str,
+    dtype: torch.dtype,
+    wanted: list[bool],
+    padded: bool,
+) -> list[Tensor]:
     """Return those of the gradients of hidden, weight and bias that are wanted, in their dtypes.
 
     Args:
@@ -182,9 +200,16 @@ def _anchors(anchor: Tensor, doubtful: Tensor, exact: Tensor | None) -> tuple[Te
 
 
 def _fake_token_logps(
-    inputs: list[Tensor], softcap: float | None, logit_scale: float, backend: str,
-    dtype: torch.dtype, memory_budget: int, statistics: bool, wants: str, padded: bool,
-) -> list[Tensor]:  # fmt: skip
+    inputs: list[Tensor],
+    softcap: float | None,
+    logit_scale: float,
+    backend: str,
+    dtype: torch.dtype,
+    memory_budget: int,
+    statistics: bool,
+    wants: str,
+    padded: bool,
+) -> list[Tensor]:
     """Return tensors of the shapes and dtypes that `token_logps` returns when it is padded."""
     del softcap, logit_scale, backend, memory_budget, padded
     hidden = inputs[0]
@@ -203,17 +228,28 @@ def _fake_token_logps(
 
 
 def _fake_hidden_gradient(
-    coefficients: Tensor, places: Tensor, gradient: Tensor, backend: str, dtype: torch.dtype,
+    coefficients: Tensor,
+    places: Tensor,
+    gradient: Tensor,
+    backend: str,
+    dtype: torch.dtype,
     padded: bool,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     del places, backend, padded
     return gradient.new_empty(coefficients.shape[0], gradient.shape[1], dtype=dtype)
 
 
 def _fake_head_gradients(
-    coefficients: Tensor, inputs: list[Tensor], state: list[Tensor], softcap: float | None,
-    logit_scale: float, backend: str, dtype: torch.dtype, wanted: list[bool], padded: bool,
-) -> list[Tensor]:  # fmt: skip
+    coefficients: Tensor,
+    inputs: list[Tensor],
+    state: list[Tensor],
+    softcap: float | None,
+    logit_scale: float,
+    backend: str,
+    dtype: torch.dtype,
+    wanted: list[bool],
+    padded: bool,
+) -> list[Tensor]:
     del coefficients, state, softcap, logit_scale, backend, dtype, padded
     hidden, weight, _, *bias = inputs
     pairs = zip((hidden, weight, *bias), wanted, strict=False)

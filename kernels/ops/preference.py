@@ -108,14 +108,25 @@ class _Preference(torch.autograd.Function):
         rewards, sums, coefficients = (torch.empty_like(reference) for _ in range(3))
         with torch.cuda.device_of(token_logps):  # type: ignore[no-untyped-call]
             kernels.preference_kernel[(1,)](
-                token_logps.contiguous(), offsets, reference,
+                token_logps.contiguous(),
+                offsets,
+                reference,
                 None if lengths is None else lengths.contiguous(),
-                mean, losses, rewards, sums, coefficients, len(token_logps), pairs,
-                options.beta, options.label_smoothing, options.discopop_tau,
+                mean,
+                losses,
+                rewards,
+                sums,
+                coefficients,
+                len(token_logps),
+                pairs,
+                options.beta,
+                options.label_smoothing,
+                options.discopop_tau,
                 **kernels.preference_constexprs(options.loss, pairs),
-                num_warps=kernels.NUM_WARPS, num_stages=kernels.NUM_STAGES,
+                num_warps=kernels.NUM_WARPS,
+                num_stages=kernels.NUM_STAGES,
                 enable_fp_fusion=configs.FUSE_MULTIPLY_ADD,
-            )  # fmt: skip
+            )
         ctx.save_for_backward(coefficients, offsets, token_logps)
         ctx.tokens = len(token_logps)
         ctx.mark_non_differentiable(losses, rewards, sums, coefficients)
@@ -151,11 +162,16 @@ def _spread(gradient: Tensor, coefficients: Tensor, offsets: Tensor, tokens: int
     token_gradients = coefficients.new_zeros(tokens)
     with torch.cuda.device_of(coefficients):  # type: ignore[no-untyped-call]
         kernels.spread_kernel[(len(coefficients),)](
-            coefficients, offsets, gradient.contiguous(), token_gradients, tokens,
+            coefficients,
+            offsets,
+            gradient.contiguous(),
+            token_gradients,
+            tokens,
             TOKENS=kernels.SPREAD_TOKENS,
-            num_warps=kernels.SPREAD_WARPS, num_stages=kernels.NUM_STAGES,
+            num_warps=kernels.SPREAD_WARPS,
+            num_stages=kernels.NUM_STAGES,
             enable_fp_fusion=configs.FUSE_MULTIPLY_ADD,
-        )  # fmt: skip
+        )
     return token_gradients
 
 

@@ -198,9 +198,14 @@ def _doubtful(rows: Rows, head: Head, found: Found) -> Tensor:
 
 
 def token_block(
-    rows: Rows, head: Head, anchor: Tensor, width: int, gradient: Tensor | None,
-    kept: Kept | None, place: slice | Tensor,
-) -> Found:  # fmt: skip
+    rows: Rows,
+    head: Head,
+    anchor: Tensor,
+    width: int,
+    gradient: Tensor | None,
+    kept: Kept | None,
+    place: slice | Tensor,
+) -> Found:
     """Return what some tokens have against `anchor` [T]: their target's logit, or the largest one.
 
     Writes G into `gradient` [T, D], and exponentials into the rows `place` of `kept`.

@@ -177,9 +177,14 @@ class TorchTiles:
         return products
 
     def combine(
-        self, result: Tensor, factors: Tensor, matrix: Tensor, index: Tensor | None = None,
-        shares: Tensor | None = None, other: Tensor | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        result: Tensor,
+        factors: Tensor,
+        matrix: Tensor,
+        index: Tensor | None = None,
+        shares: Tensor | None = None,
+        other: Tensor | None = None,
+    ) -> None:
         """Write factors[t] * matrix[index[t]] + shares[t] * other[t] into `result` [T, D].
 
         Args:
@@ -197,9 +202,16 @@ class TorchTiles:
             result.copy_(other.mul_(shares[:, None]).addcmul_(factors[:, None], rows))
 
     def exponentials(
-        self, tile: Tile, anchor: Tensor, *, sums: Sums | None = None, write: bool = True,
-        own: Tensor | None = None, totals: Tensor | None = None, out: Tensor | None = None,
-    ) -> Tensor | None:  # fmt: skip
+        self,
+        tile: Tile,
+        anchor: Tensor,
+        *,
+        sums: Sums | None = None,
+        write: bool = True,
+        own: Tensor | None = None,
+        totals: Tensor | None = None,
+        out: Tensor | None = None,
+    ) -> Tensor | None:
         """Add to the sums of a tile; return its exponentials, [T, C].
 
         That is exp(logit - anchor) * slope, slope = dlogit/dproduct, but own * slope in the
@@ -220,8 +232,9 @@ class TorchTiles:
         logits, slope = tile.head.logits(z, tile.columns)
         if sums is not None and sums.logits is not None and sums.largest is not None:
             sums.logits.add_(_without_targets(logits, tile, 0.0).sum(1))
-            torch.maximum(sums.largest, _without_targets(logits, tile, -torch.inf).amax(1),
-                          out=sums.largest)  # fmt: skip
+            torch.maximum(
+                sums.largest, _without_targets(logits, tile, -torch.inf).amax(1), out=sums.largest
+            )
         e = logits.sub_(anchor[:, None]).clamp_(max=MAX_EXPONENT).exp_()
         _set_targets(e, tile, 0.0)
         if z.dtype != tile.head.dtype:

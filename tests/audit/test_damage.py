@@ -59,8 +59,11 @@ def change(output: Path, sql: str) -> None:
 
 def everything(folder: Path) -> dict[str, bytes]:
     """All files but the lock's and what SQLite keeps beside its own."""
-    return {path.name: path.read_bytes() for path in folder.iterdir()
-            if not path.name.endswith((".lock", "-shm", "-wal", ".sqlite"))}  # fmt: skip
+    return {
+        path.name: path.read_bytes()
+        for path in folder.iterdir()
+        if not path.name.endswith((".lock", "-shm", "-wal", ".sqlite"))
+    }
 
 
 @pytest.mark.parametrize("bit", [0x20, 0x80], ids=["a letter", "no UTF-8"])

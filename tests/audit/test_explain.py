@@ -39,8 +39,10 @@ def test_a_pair_is_led_back_to_its_replies(output: Path) -> None:
     assert found.columns == {"user": "person-0"}
     answer, revision = found.attempts
     assert (answer.step, answer.text, answer.model) == (
-        "answer", "I say secret question 0", "test:target",
-    )  # fmt: skip
+        "answer",
+        "I say secret question 0",
+        "test:target",
+    )
     assert (revision.step, revision.model) == ("revise", "test:reviser")
     assert "]]\nI think secret question 0\n[[end:" in revision.text  # the reply as it came
     assert (found.attempts[0].prompt_tokens, found.attempts[0].completion_tokens) == (10, 5)
@@ -89,9 +91,14 @@ def test_the_beginning_of_an_id_is_enough(output: Path) -> None:
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [("row-", "several rows begin so"), ("zzz", "no pair and no row"), ("row_", "no pair and"),
-     ("%", "no pair and no row"), ("\x1b[31m", r"\\x1b\[31m")],
-)  # fmt: skip
+    [
+        ("row-", "several rows begin so"),
+        ("zzz", "no pair and no row"),
+        ("row_", "no pair and"),
+        ("%", "no pair and no row"),
+        ("\x1b[31m", r"\\x1b\[31m"),
+    ],
+)
 def test_an_id_that_names_no_row(output: Path, given: str, said: str) -> None:
     with pytest.raises(DataError, match=said):
         explain(output, given)

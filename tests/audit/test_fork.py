@@ -36,8 +36,9 @@ def test_a_fork_asks_only_for_what_changed(old: Path, tmp_path: Path) -> None:
     assert fork_journal(old, new)
     build(new, ROWS, revise=str.title, version=2, stop_after=0)  # no answer is asked for again
     assert [pair["chosen"][0]["content"] for pair in rows_of(new)][:2] == [
-        "I Say Secret Question 0", "I Say Secret Question 1",
-    ]  # fmt: skip
+        "I Say Secret Question 0",
+        "I Say Secret Question 1",
+    ]
     assert [pair["rejected"] for pair in rows_of(new)] == [p["rejected"] for p in rows_of(old)]
     assert [verify(output).problems for output in (old, new)] == [[], []]
 

@@ -27,10 +27,14 @@ def keeps_odd(text: str) -> str:
 def shards(folder: Path, rows: list[PromptRow], count: int, **options: Any) -> list[Path]:
     """Outputs of each `count`-th row, as `--shard` makes them."""
     return [
-        build(folder / f"part{at}.jsonl", rows, shard=(at + 1, count),
-              **{"revise": keeps_odd, **options})
+        build(
+            folder / f"part{at}.jsonl",
+            rows,
+            shard=(at + 1, count),
+            **{"revise": keeps_odd, **options},
+        )
         for at in range(count)
-    ]  # fmt: skip
+    ]
 
 
 # Twins in one shard (0 and 8), in two (2 and 3), and three of a kind over two shards (4, 5, 9).
@@ -120,14 +124,17 @@ def test_a_reply_counts_before_a_failure(tmp_path: Path, first: str) -> None:
     build(output, kept, revise=unasked)
     assert [pair["provenance"]["row"] for pair in rows_of(output)] == [kept[0].id]
     assert {row["id"]: row["reason"] for row in rows_of(quarantine_path(output))} == {
-        "row-2": "bad_request", {"row-0": "twin", "twin": "row-0"}[kept[0].id]: "duplicate",
-    }  # fmt: skip
+        "row-2": "bad_request",
+        {"row-0": "twin", "twin": "row-0"}[kept[0].id]: "duplicate",
+    }
 
 
 def test_of_two_replies_to_one_request_the_first_counts(tmp_path: Path) -> None:
     rows = [prompt(0), renamed(prompt(0), "twin"), prompt(2)]
-    parts = [build(tmp_path / "a.jsonl", rows[:1]),
-             build(tmp_path / "b.jsonl", rows[1:], revise=str.title)]  # fmt: skip
+    parts = [
+        build(tmp_path / "a.jsonl", rows[:1]),
+        build(tmp_path / "b.jsonl", rows[1:], revise=str.title),
+    ]
     output = tmp_path / "pairs.jsonl"
     done = merge(parts, output)
     assert (done.pairs, done.unfinished) == (2, 1)
@@ -139,8 +146,10 @@ def test_of_two_replies_to_one_request_the_first_counts(tmp_path: Path) -> None:
 
 def test_the_same_row_in_two_parts_is_one_row(tmp_path: Path) -> None:
     rows = [prompt(0), prompt(1), prompt(2)]
-    parts = [build(tmp_path / "a.jsonl", rows[:2], revise=keeps_odd),
-             build(tmp_path / "b.jsonl", rows, revise=keeps_odd)]  # fmt: skip
+    parts = [
+        build(tmp_path / "a.jsonl", rows[:2], revise=keeps_odd),
+        build(tmp_path / "b.jsonl", rows, revise=keeps_odd),
+    ]
     done = merge(parts, tmp_path / "pairs.jsonl")
     assert (done.rows, done.pairs, done.counts, done.unfinished) == (3, 2, {"no_op": 1}, 0)
 
@@ -155,8 +164,10 @@ def test_different_rows_of_the_same_id_are_refused(tmp_path: Path) -> None:
 
 
 def test_other_settings_are_refused(tmp_path: Path) -> None:
-    parts = [build(tmp_path / "a.jsonl", [prompt(0)]),
-             build(tmp_path / "b.jsonl", [prompt(1)], version=2)]  # fmt: skip
+    parts = [
+        build(tmp_path / "a.jsonl", [prompt(0)]),
+        build(tmp_path / "b.jsonl", [prompt(1)], version=2),
+    ]
     with pytest.raises(UsageError, match=r"b\.jsonl.*reviser\.version: 1 -> 2"):
         merge(parts, tmp_path / "pairs.jsonl")
     assert not list(tmp_path.glob("*pairs.jsonl*"))

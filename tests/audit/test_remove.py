@@ -180,9 +180,11 @@ def test_a_row_that_is_not_done_loses_its_replies(tmp_path: Path) -> None:
     journal.close()
     with sqlite3.connect(journal_path(output)) as database:  # answered, and then the run stopped
         database.execute("INSERT INTO asked VALUES ('row-1', 'answer', 'k')")
-        database.execute("INSERT INTO results SELECT 'k', step, 1, reason, detail, 'half done', "
-                         "rationale, finish_reason, 1, 1, 1, model, created, NULL FROM results "
-                         "WHERE step = 'answer'")  # fmt: skip
+        database.execute(
+            "INSERT INTO results SELECT 'k', step, 1, reason, detail, 'half done', "
+            "rationale, finish_reason, 1, 1, 1, model, created, NULL FROM results "
+            "WHERE step = 'answer'"
+        )
     assert remove(output, ["row-1"]).results == 1
     assert b"half done" not in content(tmp_path)
 
@@ -200,8 +202,11 @@ def test_how_rows_are_chosen(output: Path) -> None:
     (pair,) = [pair for pair in rows_of(output) if pair["provenance"]["row"] == "row-4"]
     assert choose_rows(output, ids=["row-3", pair["id"]]) == ["row-3", "row-4"]
     assert choose_rows(output, where=["group=2", "user.name=person-0"]) == [
-        "row-0", "row-1", "row-2", "row-5",
-    ]  # fmt: skip
+        "row-0",
+        "row-1",
+        "row-2",
+        "row-5",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -232,8 +237,9 @@ def test_a_file_that_holds_thoughts_of_the_person_is_named(output: Path) -> None
     with sqlite3.connect(journal_path(output)) as journal:  # as a fork or a probe was made
         journal.execute(
             "UPDATE results SET thoughts = ? WHERE (key, step) IN "
-            "(SELECT key, step FROM asked WHERE row = 'row-2')", (thoughts,)
-        )  # fmt: skip
+            "(SELECT key, step FROM asked WHERE row = 'row-2')",
+            (thoughts,),
+        )
     probe = output.with_name("pairs.jsonl.health.cases.jsonl")
     probe.write_text(json.dumps({"thoughts": thoughts}))
     with reading(journal_path(output)) as database:

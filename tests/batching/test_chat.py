@@ -56,8 +56,11 @@ def test_several_turns_and_a_response_of_several_messages() -> None:
 def test_special_tokens_spelt_in_a_text_stay_text(special: str, side: str) -> None:
     text = f"a {special} b"
     encoder = ChatEncoder(TOKENIZER)
-    prompt, response = ([turn("user", text)], [ANSWER]) if side == "prompt" else (
-        [USER], [turn("assistant", text)])  # fmt: skip
+    prompt, response = (
+        ([turn("user", text)], [ANSWER])
+        if side == "prompt"
+        else ([USER], [turn("assistant", text)])
+    )
     encoded = encoder.response(prompt, response)
     special_id = TOKENIZER.convert_tokens_to_ids(special)
     plain = encoder.response([turn("user", "a b")], [turn("assistant", "a b")])

@@ -36,8 +36,10 @@ def test_a_run_and_its_checkpoints_have_the_runs_settings(tmp_path: Path, below:
     found = run_chat_settings(str(tmp_path / below))
     assert found == ChatSettings({"enable_thinking": False}, None, True)
     assert ChatSettings({}).over(found) == ChatSettings({}, None, True)
-    assert found.changed() == {"chat_template_kwargs": {"enable_thinking": False},
-                               "fold_system": True}  # fmt: skip
+    assert found.changed() == {
+        "chat_template_kwargs": {"enable_thinking": False},
+        "fold_system": True,
+    }
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,9 @@ def pair(chosen: str, rejected: str = "a dog") -> Pair:
 
 
 def one_sided(chosen: str | None = None, rejected: str | None = None) -> Pair:
-    sides = [({"role": "assistant", "content": text},) if text else ()
-             for text in (chosen, rejected)]  # fmt: skip
+    sides = [
+        ({"role": "assistant", "content": text},) if text else () for text in (chosen, rejected)
+    ]
     return Pair(({"role": "user", "content": "say"},), *sides, source="clair")
 
 

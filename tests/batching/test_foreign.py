@@ -34,9 +34,13 @@ TOOLS = Pair((USER,), SIDE, (turn("assistant", "It is warm."),))
 
 @pytest.mark.parametrize(
     ("family", "template"),
-    [("qwen", "qwen3.jinja"), ("qwen", "qwen2_5.jinja"), ("qwen", "qwen3_5_think.jinja"),
-     ("qwen", None)],
-)  # fmt: skip
+    [
+        ("qwen", "qwen3.jinja"),
+        ("qwen", "qwen2_5.jinja"),
+        ("qwen", "qwen3_5_think.jinja"),
+        ("qwen", None),
+    ],
+)
 def test_only_the_assistants_turns_count(family: str, template: str | None) -> None:
     text = CHATML if template is None else (TEMPLATES / template).read_text(encoding="utf-8")
     tokenizer = make_family(family, text)

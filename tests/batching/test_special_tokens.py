@@ -31,7 +31,12 @@ USER = turn("user", "cite")
 def test_an_answers_own_special_tokens_are_tokens() -> None:
     encoded = ChatEncoder(TOKENIZER).response([USER], [turn("assistant", "a<|ref|>1<|end_ref|>")])
     assert tokens(TOKENIZER, encoded.response_ids) == [
-        "a", "<|ref|>", "1", "<|end_ref|>", "<|im_end|>"]  # fmt: skip
+        "a",
+        "<|ref|>",
+        "1",
+        "<|end_ref|>",
+        "<|im_end|>",
+    ]
     assert (encoded.as_tokens, encoded.as_text) == ({"<|ref|>", "<|end_ref|>"}, frozenset())
 
 
@@ -45,8 +50,11 @@ def test_as_text_by_option_and_an_ending_token_is_no_end_of_turn() -> None:
 
 def test_pairs_count_each_token_by_what_became_of_it() -> None:
     def pair(answer: str) -> Pair:
-        return Pair((turn("user", "cite <|im_end|>"),), (turn("assistant", answer),),
-                    (turn("assistant", "no"),))  # fmt: skip
+        return Pair(
+            (turn("user", "cite <|im_end|>"),),
+            (turn("assistant", answer),),
+            (turn("assistant", "no"),),
+        )
 
     found = encode_pairs([pair("<|ref|> <|ref|>"), pair("b")], ChatEncoder(TOKENIZER))
     spelt = {key: count for key, count in found.counts.items() if key.startswith(("as t",))}
@@ -133,12 +141,20 @@ def test_thoughts_are_left_out_of_training_unless_they_are_kept() -> None:
     def pair(chosen: str, rejected: str) -> Pair:
         return Pair((USER,), (turn("assistant", chosen),), (turn("assistant", rejected),))
 
-    pairs = [pair(THOUGHTS, "41"), pair("a", "b"), pair("a", "<think>\nnever"),
-             pair(THOUGHTS, "<think>\nother\n</think>\n\n42")]  # fmt: skip
+    pairs = [
+        pair(THOUGHTS, "41"),
+        pair("a", "b"),
+        pair("a", "<think>\nnever"),
+        pair(THOUGHTS, "<think>\nother\n</think>\n\n42"),
+    ]
     encoder = ChatEncoder(make_family("qwen", DROPS))
     found = encode_pairs(pairs, encoder)
-    assert [len(found.pairs), found.counts["thoughts"], found.counts["only_thoughts"],
-            found.counts["identical"]] == [2, 3, 1, 1]  # fmt: skip
+    assert [
+        len(found.pairs),
+        found.counts["thoughts"],
+        found.counts["only_thoughts"],
+        found.counts["identical"],
+    ] == [2, 3, 1, 1]
     assert encoder.tokenizer.decode(found.pairs[0].chosen_ids) == "42<|im_end|>"
     kept = encode_pairs(pairs[:1], encoder, thoughts="keep")
     (first,) = kept.pairs

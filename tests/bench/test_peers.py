@@ -15,8 +15,11 @@ from clairkit.bench.kernels.variants import our_variants, variants
 from clairkit.bench.peers import PEERS, absence, check_names, per_sequence
 
 CPU = torch.device("cpu")
-CASES = [KernelCase(517, 32, 44, dtype, head, 4)
-         for dtype in ("float32", "bfloat16") for head in ("frozen", "full")]  # fmt: skip
+CASES = [
+    KernelCase(517, 32, 44, dtype, head, 4)
+    for dtype in ("float32", "bfloat16")
+    for head in ("frozen", "full")
+]
 
 
 def check(variant: Any, case: KernelCase) -> None:

@@ -14,8 +14,14 @@ from clairkit.bench.step.parity import Parity
 
 FINE = Parity(1e-7, 1e-7, 1e-7, 1e-6, "a")
 BROKEN = Parity(1e-7, float("nan"), 1e-7, float("inf"), "a", "losses differ by nan")
-SETTINGS = {"rounds": 3, "warmup": 1, "load_before": 0.1, "load_after": 1.2, "wall_seconds": 9.4,
-            "peers": {"trl": "1.16.0"}}  # fmt: skip
+SETTINGS = {
+    "rounds": 3,
+    "warmup": 1,
+    "load_before": 0.1,
+    "load_after": 1.2,
+    "wall_seconds": 9.4,
+    "peers": {"trl": "1.16.0"},
+}
 
 
 def peak(megabytes: float) -> Peak:
@@ -28,8 +34,9 @@ def made(*results: VariantResult) -> CaseResult:
 
 PLAIN = VariantResult("plain", seconds=(2.0, 4.0, 2.0), memory=peak(800))
 OURS = VariantResult("clairkit torch", seconds=(1.0, 1.0, 1.5), memory=peak(80), parity=FINE)
-WRONG = VariantResult("clairkit native", "PARITY FAILED", memory=peak(1), parity=BROKEN,
-                      problem=BROKEN.problem)  # fmt: skip
+WRONG = VariantResult(
+    "clairkit native", "PARITY FAILED", memory=peak(1), parity=BROKEN, problem=BROKEN.problem
+)
 LOST = VariantResult("clairkit eager", "OOM", problem="killed")
 
 

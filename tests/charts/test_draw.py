@@ -35,11 +35,13 @@ def places(element: ET.Element) -> Places:
 def axis(root: ET.Element, anchor: str) -> tuple[float, float]:
     """Offset and slope of an axis, from its first and last tick label: value = a + b * place."""
     ticks = [
-        (float(item.text.replace(MINUS, "-").replace("k", "e3").rstrip(" %")),
-         float(item.attrib["x" if anchor == "middle" else "y"]))
+        (
+            float(item.text.replace(MINUS, "-").replace("k", "e3").rstrip(" %")),
+            float(item.attrib["x" if anchor == "middle" else "y"]),
+        )
         for item in root.findall("s:text", NAMESPACE)
         if item.attrib["text-anchor"] == anchor and item.text and item.text != "step"
-    ]  # fmt: skip
+    ]
     (first, start), (last, end) = ticks[0], ticks[-1]
     slope = (last - first) / (end - start)
     return first - slope * (start - (4 if anchor == "end" else 0)), slope
@@ -167,8 +169,13 @@ def test_hostile_text_is_shown_as_text(name: str) -> None:
     svg = line_chart(found)
     root = parse(svg)
     assert {item.tag.rpartition("}")[2] for item in root.iter()} <= {
-        "svg", "title", "desc", "line", "text", "polyline",
-    }  # fmt: skip
+        "svg",
+        "title",
+        "desc",
+        "line",
+        "text",
+        "polyline",
+    }
     svg.encode("utf-8")
 
 

@@ -33,9 +33,10 @@ ESCAPE = re.compile("[\x1b\x9b\u202e]")
 def present() -> list[str]:
     """Commands whose module is there."""
     return [
-        name for name, (module, _) in COMMANDS.items()
+        name
+        for name, (module, _) in COMMANDS.items()
         if importlib.util.find_spec(f"clairkit.cli.{module}")
-    ]  # fmt: skip
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +90,14 @@ def start(
 ) -> subprocess.Popen[str]:
     plain = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     return subprocess.Popen(
-        [*PROGRAM, *arguments], cwd=folder, env={**plain, **(env or {})}, text=True,
-        encoding="utf-8", errors="surrogateescape",
+        [*PROGRAM, *arguments],
+        cwd=folder,
+        env={**plain, **(env or {})},
+        text=True,
+        encoding="utf-8",
+        errors="surrogateescape",
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams},
-    )  # fmt: skip
+    )
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
@@ -272,8 +277,9 @@ def test_help_loads_nothing_heavy(arguments: list[str], folder: Path) -> None:
         f"code = run({arguments})\n"
         f"print(code, sorted(set({HEAVY}) & set(sys.modules)), file=sys.stderr)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True,
-                          text=True, timeout=60)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=60
+    )
     assert done.stderr.strip() == "0 []"
     assert "--help" in done.stdout
 
@@ -288,8 +294,9 @@ def test_help_is_instant(arguments: list[str], folder: Path) -> None:
 
 def cpu_seconds(arguments: list[str], folder: Path) -> float:
     before = os.times()
-    subprocess.run([sys.executable, *arguments], cwd=folder, stdout=subprocess.DEVNULL, check=True,
-                   timeout=60)  # fmt: skip
+    subprocess.run(
+        [sys.executable, *arguments], cwd=folder, stdout=subprocess.DEVNULL, check=True, timeout=60
+    )
     after = os.times()
     return (after.children_user - before.children_user) + (
         after.children_system - before.children_system

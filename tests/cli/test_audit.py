@@ -17,8 +17,15 @@ SHOUT = "python:reviser_functions:shout"
 def pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Pairs of three people, in the current folder."""
     monkeypatch.chdir(tmp_path)
-    rows = [{"id": f"row-{n}", "prompt": f"{HOSTILE} {n}", "answer": f"answer {n}. {HOSTILE}",
-             "user": f"u{n % 3}"} for n in range(6)]  # fmt: skip
+    rows = [
+        {
+            "id": f"row-{n}",
+            "prompt": f"{HOSTILE} {n}",
+            "answer": f"answer {n}. {HOSTILE}",
+            "user": f"u{n % 3}",
+        }
+        for n in range(6)
+    ]
     rows[5]["answer"] = "UNCHANGED"
     Path("prompts.jsonl").write_text("\n".join(map(json.dumps, rows)))
     assert run(["build-pairs", "prompts.jsonl", "-o", "pairs.jsonl", "--reviser", SHOUT]) == 0

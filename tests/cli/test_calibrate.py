@@ -82,8 +82,20 @@ def write(rows: list[dict[str, Any]]) -> None:
 
 def calibrate(server: FakeServer, *arguments: str, rubrics: str = "right.txt long.txt") -> int:
     named = [each for name in rubrics.split() for each in ("--rubric", name)]
-    return run(["calibrate", "labels.jsonl", "-o", "report.json", *named, "--judge", "openai:gpt",
-                "--base-url", server.url, *arguments])  # fmt: skip
+    return run(
+        [
+            "calibrate",
+            "labels.jsonl",
+            "-o",
+            "report.json",
+            *named,
+            "--judge",
+            "openai:gpt",
+            "--base-url",
+            server.url,
+            *arguments,
+        ]
+    )
 
 
 def test_the_rubric_that_people_go_by_is_chosen(

@@ -23,8 +23,10 @@ def test_a_sound_machine_is_usable(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "clairkit is usable here." in out
     for name in ("torch", "cpu", "simd", "memory", "disk", "native", "OPENAI_API_KEY", "Hub"):
-        assert any(name in line and line.split()[0] in ("ok", "warning", "missing")
-                   for line in out.splitlines())  # fmt: skip
+        assert any(
+            name in line and line.split()[0] in ("ok", "warning", "missing")
+            for line in out.splitlines()
+        )
 
 
 def test_json_holds_every_finding(capsys: pytest.CaptureFixture[str]) -> None:

@@ -130,8 +130,10 @@ def test_good_files_of_other_makes_are_read(tmp_path: Path, data: bytes, name: s
     assert run(["score", str(path)]) == 0
     assert run(["build-pairs", str(path), "-o", "out.jsonl", "--reviser", SHOUT]) == 0
     assert [pair.chosen[0]["content"] for pair in read_pairs("out.jsonl")] == [
-        "A0 B.", "A1 B.", "A2 B."
-    ]  # fmt: skip
+        "A0 B.",
+        "A1 B.",
+        "A2 B.",
+    ]
 
 
 def test_bad_rows_are_skipped_when_asked_and_counted(tmp_path: Path, capsys: Capture) -> None:
@@ -239,8 +241,11 @@ def test_a_disk_that_fills_up_costs_nothing_that_was_done(tmp_path: Path, room: 
     path = os.pathsep.join(sys.path)
     limited = subprocess.run(
         [sys.executable, "-c", LIMITED, str(room), *given],
-        capture_output=True, text=True, timeout=120, env={**os.environ, "PYTHONPATH": path},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": path},
+    )
     assert limited.returncode == 5, limited.stderr
     assert "Traceback" not in limited.stderr
     assert Path("out.jsonl").read_bytes() == before

@@ -13,10 +13,15 @@ from clairkit.cli.main import run
 from clairkit.labels import Key, read_key
 
 ROWS = [
-    {"id": f"p{at:02}", "prompt": f"Question {at}?", "answer": f"new {at}", "model": "hf:run",
-     "baseline": {"answer": f"old {at}" if at else "", "model": "hf:base/one"}}
+    {
+        "id": f"p{at:02}",
+        "prompt": f"Question {at}?",
+        "answer": f"new {at}",
+        "model": "hf:run",
+        "baseline": {"answer": f"old {at}" if at else "", "model": "hf:base/one"},
+    }
     for at in range(31)
-]  # fmt: skip
+]
 
 
 @pytest.fixture(autouse=True)
@@ -80,8 +85,10 @@ def test_status_says_when_it_is_enough(capsys: pytest.CaptureFixture[str]) -> No
 def test_revisions_are_accepted_in_the_form_of_calibrate(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    pairs = [{"prompt": f"Why {at}?", "chosen": f"revised {at}", "rejected": f"answer {at}"}
-             for at in range(24)]  # fmt: skip
+    pairs = [
+        {"prompt": f"Why {at}?", "chosen": f"revised {at}", "rejected": f"answer {at}"}
+        for at in range(24)
+    ]
     source = write("pairs.jsonl", pairs)
     more = ["--question", "accept", "--ask", "Ok?"]
     assert run(["label", "export", source, "-o", "p.html", *more]) == 0
@@ -115,8 +122,9 @@ def test_a_table_for_spreadsheets_holds_no_formula() -> None:
 
 def test_labels_leave_out_ties(capsys: pytest.CaptureFixture[str]) -> None:
     key = export()
-    rows = [row(key, shown, "bad" if at % 2 else "left")
-            for at, shown in enumerate(key.raters["rater"])]  # fmt: skip
+    rows = [
+        row(key, shown, "bad" if at % 2 else "left") for at, shown in enumerate(key.raters["rater"])
+    ]
     votes = str(write_votes(Path("votes.json"), key, rows))
     arguments = ["label", "import", votes, "--key", "label.key.json", "-o", "v.jsonl"]
     assert run([*arguments, "--labels", "l.jsonl"]) == 0

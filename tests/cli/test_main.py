@@ -104,8 +104,11 @@ def test_a_library_that_leaves_the_program_is_not_hidden(
 
 def test_every_command_has_its_help_in_both_places() -> None:
     context = click.Context(cli)
-    there = [name for name, (module, _) in COMMANDS.items()
-             if importlib.util.find_spec(f"clairkit.cli.{module}")]  # fmt: skip
+    there = [
+        name
+        for name, (module, _) in COMMANDS.items()
+        if importlib.util.find_spec(f"clairkit.cli.{module}")
+    ]
     for name in there:
         found = cli.get_command(context, name)
         assert found is not None

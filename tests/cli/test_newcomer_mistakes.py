@@ -37,8 +37,13 @@ def places(
             content = "".join(json.dumps(row) + "\n" for row in content)
         data = content if isinstance(content, bytes) else content.encode()
         (tmp_path / mistake.name).write_bytes(data)
-        return {"FILE": mistake.name, "MODELL": f"{model_folder}l", "MODEL": str(model_folder),
-                "OUT": "out", "TEMPLATE": "template.txt"}  # fmt: skip
+        return {
+            "FILE": mistake.name,
+            "MODELL": f"{model_folder}l",
+            "MODEL": str(model_folder),
+            "OUT": "out",
+            "TEMPLATE": "template.txt",
+        }
 
     return make
 

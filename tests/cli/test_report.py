@@ -12,8 +12,10 @@ from clairkit.cli.main import run
 
 @pytest.fixture
 def pairs(tmp_path: Path) -> str:
-    rows = [{"id": f"row{at}", "prompt": "Why?", "chosen": f"{at} EUR", "rejected": f"{at}"}
-            for at in range(5)]  # fmt: skip
+    rows = [
+        {"id": f"row{at}", "prompt": "Why?", "chosen": f"{at} EUR", "rejected": f"{at}"}
+        for at in range(5)
+    ]
     path = tmp_path / "pairs.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return str(path)
@@ -40,9 +42,14 @@ def test_json(pairs: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     captured = capsys.readouterr()
     assert captured.err == ""
     assert json.loads(captured.out) == {
-        "output": str(output), "pairs": 5, "browsed": 2, "runs": 0,
-        "bytes": output.stat().st_size, "language": "ja", "skipped": {},
-    }  # fmt: skip
+        "output": str(output),
+        "pairs": 5,
+        "browsed": 2,
+        "runs": 0,
+        "bytes": output.stat().st_size,
+        "language": "ja",
+        "skipped": {},
+    }
 
 
 def test_bad_rows(pairs: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,11 +34,28 @@ def pairs_file(tmp_path: Path) -> Path:
 
 
 def train(model: Path, pairs: Path, output: Path, *more: str) -> int:
-    return run([
-        "train", "--model", str(model), "--pairs", str(pairs), "-o", str(output),
-        "--set", "max_steps=2", "--set", "logging_steps=1", "--set", "save_strategy=no",
-        "--set", "use_cpu=true", "--set", "learning_rate=1e-3", *more,
-    ])  # fmt: skip
+    return run(
+        [
+            "train",
+            "--model",
+            str(model),
+            "--pairs",
+            str(pairs),
+            "-o",
+            str(output),
+            "--set",
+            "max_steps=2",
+            "--set",
+            "logging_steps=1",
+            "--set",
+            "save_strategy=no",
+            "--set",
+            "use_cpu=true",
+            "--set",
+            "learning_rate=1e-3",
+            *more,
+        ]
+    )
 
 
 def test_it_trains_and_says_what_happened(
@@ -89,8 +106,23 @@ def test_quiet_prints_the_result_alone(
 
 
 def test_print_config_shows_values_and_origins(capfd: pytest.CaptureFixture[str]) -> None:
-    assert run(["train", "--model", "m", "--pairs", "p", "-o", "r", "--set", "beta=0.2",
-                "--print-config"]) == 0  # fmt: skip
+    assert (
+        run(
+            [
+                "train",
+                "--model",
+                "m",
+                "--pairs",
+                "p",
+                "-o",
+                "r",
+                "--set",
+                "beta=0.2",
+                "--print-config",
+            ]
+        )
+        == 0
+    )
     out = capfd.readouterr().out
     assert "beta: 0.2  # --set" in out
     assert "model: m  # flag" in out
@@ -110,9 +142,14 @@ def test_print_config_shows_values_and_origins(capfd: pytest.CaptureFixture[str]
     ],
 )
 def test_errors_have_their_exit_code_and_no_traceback(
-    model_folder: Path, pairs_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str],
-    more: list[str], code: int, message: str,
-) -> None:  # fmt: skip
+    model_folder: Path,
+    pairs_file: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    more: list[str],
+    code: int,
+    message: str,
+) -> None:
     assert train(model_folder, pairs_file, tmp_path / "run", *more) == code
     err = capfd.readouterr().err
     assert message in err
@@ -127,9 +164,12 @@ def test_a_pairs_file_that_is_not_there(
 
 
 def test_out_of_memory_is_exit_5_with_remedies(
-    model_folder: Path, pairs_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str],
+    model_folder: Path,
+    pairs_file: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     def full(*_args: Any, **_kwargs: Any) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 1 TB")
 
@@ -143,10 +183,25 @@ def test_a_signal_ends_with_a_checkpoint_and_the_command_that_resumes(
     model_folder: Path, pairs_file: Path, tmp_path: Path, number: int, code: int
 ) -> None:
     command = [
-        sys.executable, "-m", "clairkit.cli", "train", "--model", str(model_folder), "--pairs",
-        str(pairs_file), "-o", str(tmp_path / "run"), "--set", "max_steps=100000", "--set",
-        "logging_steps=1", "--set", "save_strategy=no", "--set", "use_cpu=true",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "clairkit.cli",
+        "train",
+        "--model",
+        str(model_folder),
+        "--pairs",
+        str(pairs_file),
+        "-o",
+        str(tmp_path / "run"),
+        "--set",
+        "max_steps=100000",
+        "--set",
+        "logging_steps=1",
+        "--set",
+        "save_strategy=no",
+        "--set",
+        "use_cpu=true",
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:

@@ -58,8 +58,15 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def evaluate(folder: Path, check: str) -> subprocess.CompletedProcess[str]:
-    return run(folder, "evaluate", "prompts.jsonl", "--model", "python:user_functions:model",
-               "--check", f"python:user_functions:{check}")  # fmt: skip
+    return run(
+        folder,
+        "evaluate",
+        "prompts.jsonl",
+        "--model",
+        "python:user_functions:model",
+        "--check",
+        f"python:user_functions:{check}",
+    )
 
 
 @pytest.mark.parametrize("check", ["noisy", "closes"])
@@ -82,8 +89,15 @@ def test_a_check_can_not_end_the_program_with_success(tmp_path: Path, check: str
 
 @pytest.mark.parametrize("reviser", ["leaves", "ends", "in_task"])
 def test_a_reviser_can_not_end_the_program_with_success(tmp_path: Path, reviser: str) -> None:
-    done = run(tmp_path, "build-pairs", "prompts.jsonl", "-o", "pairs.jsonl",
-               "--reviser", f"python:user_functions:{reviser}")  # fmt: skip
+    done = run(
+        tmp_path,
+        "build-pairs",
+        "prompts.jsonl",
+        "-o",
+        "pairs.jsonl",
+        "--reviser",
+        f"python:user_functions:{reviser}",
+    )
     assert done.returncode == 2
     assert done.stdout.count("\n") <= 1
     assert f"user_functions:{reviser}`" in done.stderr
@@ -92,15 +106,32 @@ def test_a_reviser_can_not_end_the_program_with_success(tmp_path: Path, reviser:
 def test_an_exit_at_import_proves_no_gain(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text("import sys\ndef check(*_): return True\nsys.exit(0)\n")
     model = "python:user_functions:model"
-    done = run(tmp_path, "evaluate", "prompts.jsonl", "--model", model, "--baseline", model,
-               "--check", "python:script:check", "--require-gain")  # fmt: skip
+    done = run(
+        tmp_path,
+        "evaluate",
+        "prompts.jsonl",
+        "--model",
+        model,
+        "--baseline",
+        model,
+        "--check",
+        "python:script:check",
+        "--require-gain",
+    )
     assert (done.returncode, done.stdout) == (2, "")
     assert "`python:script:check` tried to end the program (SystemExit: 0)" in done.stderr
 
 
 def test_a_pool_that_ends_its_workers_does_not_end_the_run(tmp_path: Path) -> None:
     """Its SIGTERM woke the event loop of this process, through a descriptor that they share."""
-    done = run(tmp_path, "build-pairs", "prompts.jsonl", "-o", "pairs.jsonl",
-               "--reviser", "python:user_functions:pool")  # fmt: skip
+    done = run(
+        tmp_path,
+        "build-pairs",
+        "prompts.jsonl",
+        "-o",
+        "pairs.jsonl",
+        "--reviser",
+        "python:user_functions:pool",
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["pairs"] == 1

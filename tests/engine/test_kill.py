@@ -37,9 +37,11 @@ class Builds:
         script = Path(build_forks.__file__)
         arguments = [str(prompts), str(output), url, str(CONCURRENCY)]
         self._process = subprocess.Popen(
-            [sys.executable, str(script), *arguments], text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )  # fmt: skip
+            [sys.executable, str(script), *arguments],
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
 
     def _line(self) -> int:
         assert self._process.stdin is not None

@@ -102,8 +102,12 @@ def test_local_models_take_turns(journal: Journal) -> None:
     first, second = Fake("first", log, batch=4), Fake("second", log, batch=4)
     works = [two_steps(first, second, row) for row in range(10)]
     run_works(works, journal, Control())
-    assert log == [*["first 4", "first 4", "first 2"], "first closed",
-                   *["second 4", "second 4", "second 2"], "second closed"]  # fmt: skip
+    assert log == [
+        *["first 4", "first 4", "first 2"],
+        "first closed",
+        *["second 4", "second 4", "second 2"],
+        "second closed",
+    ]
     assert not any(isinstance(each, Open) for each in finished(works, journal))
 
 

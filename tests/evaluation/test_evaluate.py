@@ -176,8 +176,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         total = sum(map(int, body["messages"][-1]["content"].split("+")))
-        choice = {"index": 0, "finish_reason": "stop",
-                  "message": {"role": "assistant", "content": str(total)}}  # fmt: skip
+        choice = {
+            "index": 0,
+            "finish_reason": "stop",
+            "message": {"role": "assistant", "content": str(total)},
+        }
         text = json.dumps({"choices": [choice], "usage": {}}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")

@@ -180,9 +180,11 @@ def test_a_cut_or_empty_answer_is_quarantined(make_rows: Rows, tmp_path: Path) -
 
     with serving(script) as server:
         result = build_pairs(
-            make_rows(2, answers=False), target=OpenAIModel("t", base_url=server.url),
-            reviser=SHOUT, output=tmp_path / "pairs.jsonl",
-        )  # fmt: skip
+            make_rows(2, answers=False),
+            target=OpenAIModel("t", base_url=server.url),
+            reviser=SHOUT,
+            output=tmp_path / "pairs.jsonl",
+        )
         assert len(server.requests) == 2
     assert result.counts == {"answer_truncated": 1, "empty_reply": 1}
 

@@ -17,17 +17,28 @@ from datasets import Dataset
 from tiny import make_llama, make_tokenizer
 
 SIZES = {
-    "vocab_size": 521, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
-    "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
-    "max_position_embeddings": 256, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
-}  # fmt: skip
+    "vocab_size": 521,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 256,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "pad_token_id": 0,
+}
 # What stands beside SIZES; the head of each does something else to its logits.
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "Gemma2Config": {"final_logit_softcapping": 3.0, "sliding_window": 8},
     "CohereConfig": {"logit_scale": 0.25},
-    "MixtralConfig": {"num_local_experts": 4, "num_experts_per_tok": 2,
-                      "router_aux_loss_coef": 0.1},
-}  # fmt: skip
+    "MixtralConfig": {
+        "num_local_experts": 4,
+        "num_experts_per_tok": 2,
+        "router_aux_loss_coef": 0.1,
+    },
+}
 
 
 def make_rows(count: int, seed: int) -> list[dict[str, Any]]:
@@ -35,15 +46,21 @@ def make_rows(count: int, seed: int) -> list[dict[str, Any]]:
     words = random.Random(seed)
 
     def message(role: str, least: int) -> list[dict[str, str]]:
-        text = " ".join(words.choices(("the", "quick", "brown", "fox", "assistant", "user"),
-                                      k=words.randint(least, 8)))  # fmt: skip
+        text = " ".join(
+            words.choices(
+                ("the", "quick", "brown", "fox", "assistant", "user"), k=words.randint(least, 8)
+            )
+        )
         return [{"role": role, "content": text}]
 
     return [
-        {"prompt": message("user", 2), "chosen": message("assistant", 1),
-         "rejected": message("assistant", 1)}
+        {
+            "prompt": message("user", 2),
+            "chosen": message("assistant", 1),
+            "rejected": message("assistant", 1),
+        }
         for _ in range(count)
-    ]  # fmt: skip
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -79,15 +96,26 @@ def make_trainer(saved: Callable[[str], str], tmp_path: Path) -> Callable[..., A
     """Return a function that makes a trainer of the class: eleven pairs, five steps."""
     trl = pytest.importorskip("trl", reason="the [trl] extra is not installed")
 
-    def make(cls: type, model: Any = "llama", named: dict[str, Any] | None = None,
-             **config: Any) -> Any:  # fmt: skip
+    def make(
+        cls: type, model: Any = "llama", named: dict[str, Any] | None = None, **config: Any
+    ) -> Any:
         settings = {
-            "output_dir": str(tmp_path / cls.__name__), "max_steps": 5, "logging_steps": 1,
+            "output_dir": str(tmp_path / cls.__name__),
+            "max_steps": 5,
+            "logging_steps": 1,
             # Adam would make whole steps of the rounding of gradients that are all but 0
-            "optim": "sgd", "learning_rate": 3e-2, "lr_scheduler_type": "constant",
-            "per_device_train_batch_size": 3, "report_to": "none", "use_cpu": True, "bf16": False,
-            "save_strategy": "no", "disable_tqdm": True, "dataloader_pin_memory": False, **config,
-        }  # fmt: skip
+            "optim": "sgd",
+            "learning_rate": 3e-2,
+            "lr_scheduler_type": "constant",
+            "per_device_train_batch_size": 3,
+            "report_to": "none",
+            "use_cpu": True,
+            "bf16": False,
+            "save_strategy": "no",
+            "disable_tqdm": True,
+            "dataloader_pin_memory": False,
+            **config,
+        }
         if isinstance(model, str):
             model = saved(model)
         elif isinstance(model, FunctionType):  # a model of its own for each trainer

@@ -163,9 +163,14 @@ def test_what_shards_the_head_is_refused() -> None:
         ({"_is_vlm": True}, "vision-language"),
     ):
         trainer = SimpleNamespace(
-            **{"is_fsdp_enabled": False, "accelerator": plain, "_is_vlm": False,
-               "processing_class": None, **state}
-        )  # fmt: skip
+            **{
+                "is_fsdp_enabled": False,
+                "accelerator": plain,
+                "_is_vlm": False,
+                "processing_class": None,
+                **state,
+            }
+        )
         with pytest.raises(UsageError, match=message):
             refuse_set_up(trainer)
 

@@ -16,11 +16,17 @@ from clairkit.records import Message
 
 TEMPLATES = Path(trl.__file__).parent / "chat_templates"
 SHIPPED = {
-    "qwen3.jinja": "qwen", "qwen3_5_think.jinja": "qwen", "qwen3_instruct_2507.jinja": "qwen",
-    "qwen2_5.jinja": "chatml", "llama3.jinja": "llama", "llama3_1.jinja": "llama",
-    "gemma.jinja": "gemma", "gemma3.jinja": "gemma", "phi3.jinja": "phi",
+    "qwen3.jinja": "qwen",
+    "qwen3_5_think.jinja": "qwen",
+    "qwen3_instruct_2507.jinja": "qwen",
+    "qwen2_5.jinja": "chatml",
+    "llama3.jinja": "llama",
+    "llama3_1.jinja": "llama",
+    "gemma.jinja": "gemma",
+    "gemma3.jinja": "gemma",
+    "phi3.jinja": "phi",
     "deepseekv3.jinja": "deepseek",
-}  # fmt: skip
+}
 TOKENIZERS = {
     name: make_family(family, (TEMPLATES / name).read_text(encoding="utf-8"))
     for name, family in SHIPPED.items()
@@ -79,10 +85,27 @@ def test_the_template_writes_its_own_tokens_and_nobody_else(name: str) -> None:
 
 
 forged = st.lists(
-    st.sampled_from(["a", " ", "\n", "<", "|", "im_", "end", "|>", "<|im_end|>", "<|im_start|>",
-                     "<think>", "</think>", "\uf8f1", "0", "<|ref|>"]),
+    st.sampled_from(
+        [
+            "a",
+            " ",
+            "\n",
+            "<",
+            "|",
+            "im_",
+            "end",
+            "|>",
+            "<|im_end|>",
+            "<|im_start|>",
+            "<think>",
+            "</think>",
+            "\uf8f1",
+            "0",
+            "<|ref|>",
+        ]
+    ),
     max_size=10,
-).map("".join)  # fmt: skip
+).map("".join)
 
 
 @settings(max_examples=150, deadline=None)

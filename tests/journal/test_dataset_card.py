@@ -49,9 +49,11 @@ def test_in_a_folder_it_is_the_readme_that_the_hub_shows(tmp_path: Path) -> None
     text = (output / "README.md").read_text()
     (files,) = yaml.safe_load(text.split("---\n")[1])["configs"]
     data = datasets.load_dataset(
-        "arrow", data_files=str(output / files["data_files"]), split="train",
+        "arrow",
+        data_files=str(output / files["data_files"]),
+        split="train",
         cache_dir=str(tmp_path / "cache"),
-    )  # fmt: skip
+    )
     assert data["id"] == datasets.load_from_disk(str(output))["id"]
     before = (output / "README.md").read_bytes()
     build(output, ROWS, revise=keeps_odd)  # the folder is made anew, and its card with it

@@ -48,8 +48,12 @@ def test_an_output_is_what_its_manifest_says(output: Path) -> None:
     assert found.problems == []
     assert not list(output.parent.glob("*.sqlite-*"))  # nothing is left behind
     assert [check.name for check in found.checks] == [
-        "manifest", "pairs.jsonl", "pairs.jsonl.quarantine.jsonl", "journal", "pairs",
-    ]  # fmt: skip
+        "manifest",
+        "pairs.jsonl",
+        "pairs.jsonl.quarantine.jsonl",
+        "journal",
+        "pairs",
+    ]
     first, second = read_manifest(output)
     assert (second["previous"], found.head) == (first["hash"], second["hash"])
     assert second["journal"]["results"] == 12
@@ -194,9 +198,14 @@ def test_the_digest_tells_kinds_and_places_of_values_apart(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"", "empty"), (b"{}\n", "no line of a manifest"), (b'{"hash": "', "torn_line"),
-     (b"\xff\n", "can't be read"), (b"[]\n", "bad_json")],
-)  # fmt: skip
+    [
+        (b"", "empty"),
+        (b"{}\n", "no line of a manifest"),
+        (b'{"hash": "', "torn_line"),
+        (b"\xff\n", "can't be read"),
+        (b"[]\n", "bad_json"),
+    ],
+)
 def test_what_is_no_manifest_is_refused(output: Path, content: bytes, said: str) -> None:
     manifest_path(output).write_bytes(content)
     with pytest.raises(DataError, match=said):

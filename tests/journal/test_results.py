@@ -65,8 +65,14 @@ def test_the_newest_attempt_counts(journal: Journal) -> None:
 
 
 def test_what_may_pass_is_asked_again(journal: Journal) -> None:
-    journal.write([entry("a", REPLY), entry("b", FAILURE), entry("c", Failure("request_failed")),
-                   entry("d", REPLY, "answer")])  # fmt: skip
+    journal.write(
+        [
+            entry("a", REPLY),
+            entry("b", FAILURE),
+            entry("c", Failure("request_failed")),
+            entry("d", REPLY, "answer"),
+        ]
+    )
     assert journal.finished("revise") == {"a", "b"}
     assert journal.finished("answer") == {"d"}
 

@@ -41,8 +41,9 @@ def test_a_product_without_tensor_cores_is_a_fault() -> None:
 def test_the_table_names_every_kernel_once_a_row() -> None:
     plain = table([SOUND, changed(capability=100)], markdown=False).splitlines()
     assert [line.split()[-4:] for line in plain[1:]] == [
-        ["90", "224", "192.0", "0"], ["100", "224", "192.0", "0"]
-    ]  # fmt: skip
+        ["90", "224", "192.0", "0"],
+        ["100", "224", "192.0", "0"],
+    ]
     marked = table([SOUND], markdown=True).splitlines()
     assert marked[2] == "| head | 128 x 256 x 64 | 8 | 4 | 90 | 224 | 192.0 | 0 |"
     assert {line.count("|") for line in marked} == {9}
@@ -69,10 +70,19 @@ def test_the_largest_kernels_neither_spill_nor_take_too_much_shared_memory() -> 
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
     words = ("head, backward, all options", "head, forward, statistics", "gather")
     done = subprocess.run(
-        [sys.executable, "-m", "clairkit.kernels.triton.compile_check", "--markdown",
-         *(part for word in words for part in ("--only", word))],
-        env=environment, capture_output=True, text=True, timeout=600, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "clairkit.kernels.triton.compile_check",
+            "--markdown",
+            *(part for word in words for part in ("--only", word)),
+        ],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     rows = done.stdout.splitlines()[2:]
     assert len(rows) == 3 * 4 + 2  # on sm_90 two of them with pointers, too

@@ -184,9 +184,10 @@ def test_the_same_input_gives_the_same_bits(backend: str) -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_no_rows_and_ignored_rows_alone(backend: str) -> None:
     empty = gather_logps(
-        torch.zeros(0, 33, device=DEVICE), torch.zeros(0, dtype=torch.int64, device=DEVICE),
+        torch.zeros(0, 33, device=DEVICE),
+        torch.zeros(0, dtype=torch.int64, device=DEVICE),
         backend=backend,
-    )  # fmt: skip
+    )
     assert empty.shape == (0,)
     logits, targets, _ = problem(5, 33)
     logps = gather_logps(logits, torch.full_like(targets, -100), backend=backend)
@@ -232,10 +233,11 @@ def test_auto_takes_triton_on_a_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> No
         ({"logits": torch.zeros(5, 7, requires_grad=True)}, "leaf.*inplace=False"),
         ({"logits": torch.zeros(1, 7, requires_grad=True).expand(5, 7)}, "expanded"),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_fit_is_refused_in_words(change: dict[str, Any], message: str) -> None:
     given: dict[str, Any] = {
-        "logits": torch.zeros(5, 7), "targets": torch.zeros(5, dtype=torch.int64)
-    }  # fmt: skip
+        "logits": torch.zeros(5, 7),
+        "targets": torch.zeros(5, dtype=torch.int64),
+    }
     with pytest.raises(ValueError, match=message):
         gather_logps(**(given | change))

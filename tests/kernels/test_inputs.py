@@ -51,9 +51,11 @@ UNFIT: dict[str, tuple[Callable[[Tensor], Any], str]] = {
 def inputs() -> dict[str, Tensor]:
     torch.manual_seed(0)
     return {
-        "hidden": torch.randn(4, 8), "weight": torch.randn(11, 8),
-        "targets": torch.tensor([1, 2, 3, 4]), "bias": torch.randn(11),
-    }  # fmt: skip
+        "hidden": torch.randn(4, 8),
+        "weight": torch.randn(11, 8),
+        "targets": torch.tensor([1, 2, 3, 4]),
+        "bias": torch.randn(11),
+    }
 
 
 @pytest.mark.parametrize("call", [linear_logps, linear_token_stats])
@@ -82,8 +84,9 @@ def test_a_quantised_weight_is_refused() -> None:
 
 def test_a_distributed_weight_is_refused() -> None:
     distributed = pytest.importorskip("torch.distributed.tensor")
-    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(),
-                                         rank=0, world_size=1)  # fmt: skip
+    torch.distributed.init_process_group(
+        "gloo", store=torch.distributed.HashStore(), rank=0, world_size=1
+    )
     try:
         mesh = torch.distributed.init_device_mesh("cpu", (1,))
         for name in ("hidden", "weight", "bias"):

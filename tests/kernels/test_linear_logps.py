@@ -164,8 +164,10 @@ def test_a_target_far_below_the_maximum_takes_the_other_anchor(backend: str) -> 
 def test_a_target_that_is_ruled_out_has_no_log_prob_but_minus_infinity(backend: str) -> None:
     hidden, weight, bias, targets, _ = inputs(7, 90, torch.float32)
     bias[targets[1]] = -torch.inf
-    found, exact = (linear_logps(hidden, weight, targets, bias=bias, backend=name)
-                    for name in (backend, "eager"))  # fmt: skip
+    found, exact = (
+        linear_logps(hidden, weight, targets, bias=bias, backend=name)
+        for name in (backend, "eager")
+    )
     assert found[1] == -torch.inf
     torch.testing.assert_close(found, exact)
 
@@ -319,9 +321,11 @@ def test_the_frozen_pass_works_under_gradient_checkpointing(backend: str) -> Non
 )
 def test_what_does_not_fit_is_refused(change: dict[str, Any], message: str) -> None:
     call: dict[str, Any] = {
-        "hidden": torch.randn(4, 8), "weight": torch.randn(5, 8),
-        "targets": torch.tensor([0, 1, 2, 3]), **change,
-    }  # fmt: skip
+        "hidden": torch.randn(4, 8),
+        "weight": torch.randn(5, 8),
+        "targets": torch.tensor([0, 1, 2, 3]),
+        **change,
+    }
     with pytest.raises(ValueError, match=message):
         linear_logps(**call)
 

@@ -98,8 +98,10 @@ def test_rounded_products_that_hold_a_rows_mass_are_made_again(
     targets, columns = torch.randint(3000, (31,)), slice(100, 2600)
     exact = Tile(hidden.double(), weight.double(), targets, columns, wide)
     anchor = wide.logits(hidden.double() @ weight.double().T, columns)[0].amax(1)
-    right, ours, rounded = (Sums.zeros(anchor.to(t), statistics=True) for t in
-                            (torch.float64, torch.float32, torch.float32))  # fmt: skip
+    right, ours, rounded = (
+        Sums.zeros(anchor.to(t), statistics=True)
+        for t in (torch.float64, torch.float32, torch.float32)
+    )
     expected = TorchTiles().exponentials(exact, anchor, sums=right)
     tile = Tile(hidden, weight, targets, columns, head)
     result = NativeTiles(variant).exponentials(tile, anchor.float(), sums=ours)
@@ -124,16 +126,18 @@ def test_as_many_products_as_there_are_can_be_made_again(variant: int, depth: in
     wide = TileHead(None, HEAD.options, torch.float64)
     exact = Tile(hidden.double(), weight.double(), targets, columns, wide)
     anchor, own = torch.zeros(3), torch.rand(3)
-    right, ours = (Sums.zeros(anchor.to(t), statistics=True) for t in
-                   (torch.float64, torch.float32))  # fmt: skip
+    right, ours = (
+        Sums.zeros(anchor.to(t), statistics=True) for t in (torch.float64, torch.float32)
+    )
     expected = TorchTiles().exponentials(exact, anchor.double(), sums=right, own=own.double())
     tile = Tile(hidden, weight, targets, columns, HEAD)
     low = torch.full((3,), 1e-30)  # each column's share of it is large
     result = NativeTiles(variant).exponentials(tile, anchor, sums=ours, own=own, totals=low)
     torch.testing.assert_close(result.double(), expected, rtol=4e-3, atol=1e-30)
     for name in ("exponentials", "weighted", "logits"):
-        torch.testing.assert_close(getattr(ours, name).double(), getattr(right, name),
-                                   rtol=5e-5, atol=1e-2)  # fmt: skip
+        torch.testing.assert_close(
+            getattr(ours, name).double(), getattr(right, name), rtol=5e-5, atol=1e-2
+        )
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -68,9 +68,14 @@ def fused(batch: Batch, name: str, beta: float, **options: Any) -> tuple[FusedPr
     """The fused result, and the gradient of its loss with respect to every token."""
     tokens = batch.token_logps.clone().requires_grad_()
     result = fused_preference(
-        tokens, batch.offsets, batch.reference, loss=name, beta=beta, lengths=batch.lengths,
+        tokens,
+        batch.offsets,
+        batch.reference,
+        loss=name,
+        beta=beta,
+        lengths=batch.lengths,
         **options,
-    )  # fmt: skip
+    )
     (gradient,) = torch.autograd.grad(result.loss, tokens)
     return result, gradient
 
@@ -81,14 +86,15 @@ def expected(
     """The same by `clairkit.losses` and autograd, in float64."""
     tokens = batch.token_logps.double().requires_grad_()
     sums = batch.segments(tokens)
-    chosen, rejected, ref_chosen, ref_rejected = (
-        *sums.chunk(2), *batch.reference.double().chunk(2)
-    )  # fmt: skip
+    sides = (*sums.chunk(2), *batch.reference.double().chunk(2))
     counts = dict(zip(("chosen_lengths", "rejected_lengths"), batch.lengths.chunk(2), strict=True))
     result = preference_loss(
-        chosen, rejected, ref_chosen, ref_rejected, loss=name, beta=beta,
-        **(counts if name in NEEDS_LENGTHS else {}), **options,
-    )  # fmt: skip
+        *sides,
+        loss=name,
+        beta=beta,
+        **(counts if name in NEEDS_LENGTHS else {}),
+        **options,
+    )
     gradient, coefficients = torch.autograd.grad(result.loss, (tokens, sums))
     rewards = (result.chosen_rewards, result.rejected_rewards)
     detached = (tensor.detach() for tensor in (result.losses, *rewards, sums, coefficients))
@@ -106,9 +112,13 @@ def assert_same(
     for name, (ours, theirs) in zip(names, pairs, strict=True):
         assert ours.dtype == torch.float32
         torch.testing.assert_close(
-            ours.detach().double(), theirs.detach(), rtol=rtol, atol=atol, equal_nan=True,
+            ours.detach().double(),
+            theirs.detach(),
+            rtol=rtol,
+            atol=atol,
+            equal_nan=True,
             msg=lambda text, name=name: f"{name}: {text}",
-        )  # fmt: skip
+        )
 
 
 @pytest.fixture

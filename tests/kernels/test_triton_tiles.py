@@ -57,9 +57,12 @@ class Given:
         """The same in float64."""
         tile, head = self.tile, self.tile.head
         wide = Tile(
-            tile.hidden.double(), tile.weight.double(), tile.targets, tile.columns,
+            tile.hidden.double(),
+            tile.weight.double(),
+            tile.targets,
+            tile.columns,
             TileHead(head.bias, head.options, torch.float64),
-        )  # fmt: skip
+        )
         return Given(wide, self.anchor.double(), self.own.double())
 
 
@@ -83,18 +86,24 @@ def given(
     bias = torch.randn(1300, device=DEVICE) if head.pop("bias", False) else None
     targets = torch.randint(FIRST - 50, FIRST + columns + 50, (tokens,), device=DEVICE)
     tile = Tile(
-        amid_nan(hidden.to(dtype), aligned=aligned), amid_nan(weight.to(dtype), aligned=aligned),
+        amid_nan(hidden.to(dtype), aligned=aligned),
+        amid_nan(weight.to(dtype), aligned=aligned),
         targets,
-        slice(FIRST, FIRST + columns), TileHead(bias, HeadOptions(**head), torch.float32),
-    )  # fmt: skip
+        slice(FIRST, FIRST + columns),
+        TileHead(bias, HeadOptions(**head), torch.float32),
+    )
     anchor, own = torch.randn(2, tokens, device=DEVICE).unbind()
     return Given(tile, anchor + 2, own)
 
 
 def run(
-    tiles: TorchTiles, case: Given, *, statistics: bool = False, write: bool = True,
+    tiles: TorchTiles,
+    case: Given,
+    *,
+    statistics: bool = False,
+    write: bool = True,
     backward: bool = False,
-) -> tuple[Sums, Tensor | None]:  # fmt: skip
+) -> tuple[Sums, Tensor | None]:
     sums = Sums.zeros(case.anchor, statistics=statistics)
     rows = {"own": case.own} if backward else {}
     tile = tiles.exponentials(case.tile, case.anchor, sums=sums, write=write, **rows)
@@ -184,8 +193,9 @@ def test_products_of_targets_and_combined_rows_equal_those_of_torch(dtype: torch
         copies = (*more[:2], more[2].clone()) if len(more) == 3 else more
         TorchTiles().combine(torchs, factors, matrix, *copies)
         # the interpreter cuts bfloat16 off where a GPU rounds
-        torch.testing.assert_close(ours, torchs, rtol=2**-7 if dtype != torch.float32 else 1e-6,
-                                   atol=1e-6)  # fmt: skip
+        torch.testing.assert_close(
+            ours, torchs, rtol=2**-7 if dtype != torch.float32 else 1e-6, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -338,8 +348,15 @@ def test_tiles_are_of_bounded_size(dtype: torch.dtype, tokens: int) -> None:
 
 
 def test_every_family_of_gpus_has_its_launches() -> None:
-    known = {(8, 0): 80, (8, 6): 80, (8, 9): 80, (9, 0): 90, (10, 0): 100, (10, 3): 100,
-             (12, 0): 80}  # fmt: skip
+    known = {
+        (8, 0): 80,
+        (8, 6): 80,
+        (8, 9): 80,
+        (9, 0): 90,
+        (10, 0): 100,
+        (10, 3): 100,
+        (12, 0): 80,
+    }
     for capability, family in known.items():
         assert configs.family(capability) == family
     kinds = ("plain", "options", "statistics")

@@ -53,8 +53,13 @@ def test_votes_of_other_pages_are_refused(tmp_path: Path) -> None:
     votes = votes_of(tmp_path / "votes.json", other, all_rows(other, "A"))
     with pytest.raises(DataError, match="another key"):
         collect(KEY, votes)
-    turned = replace(KEY, raters={rater: tuple(replace(each, left="b") for each in shown)
-                                  for rater, shown in KEY.raters.items()})  # fmt: skip
+    turned = replace(
+        KEY,
+        raters={
+            rater: tuple(replace(each, left="b") for each in shown)
+            for rater, shown in KEY.raters.items()
+        },
+    )
     with pytest.raises(DataError, match="another key"):
         collect(turned, votes_of(tmp_path / "votes.json", KEY, all_rows(KEY, "A")))
 
@@ -100,8 +105,9 @@ def test_labels_go_into_calibrate(tmp_path: Path) -> None:
     for question in ("better", "accept"):
         key = draw(map(item, range(24)), Plan(question=question), secret="s")  # type: ignore[arg-type]
         yes, no = ("accept", "reject") if question == "accept" else ("left", "right")
-        rows = [row(key, each, yes if at % 3 else no)
-                for at, each in enumerate(key.raters["rater"])]  # fmt: skip
+        rows = [
+            row(key, each, yes if at % 3 else no) for at, each in enumerate(key.raters["rater"])
+        ]
         found = collect(key, votes_of(tmp_path / "votes.json", key, rows))
         path = tmp_path / f"{question}.jsonl"
         write_rows(path, found.rows({"rater": []}))

@@ -22,9 +22,12 @@ def lefts(shown: tuple[Shown, ...], *kinds: str) -> Counter[str]:
 
 
 @given(
-    count=st.integers(1, 90), drawn=st.integers(1, 90), gold=st.integers(0, 5),
-    repeats=st.sampled_from([0.0, 0.05, 0.2, 0.5]), secret=st.text(min_size=1, max_size=8),
-)  # fmt: skip
+    count=st.integers(1, 90),
+    drawn=st.integers(1, 90),
+    gold=st.integers(0, 5),
+    repeats=st.sampled_from([0.0, 0.05, 0.2, 0.5]),
+    secret=st.text(min_size=1, max_size=8),
+)
 @settings(max_examples=30, deadline=None)
 def test_each_rater_sees_every_item_once_and_sides_are_balanced(
     count: int, drawn: int, gold: int, repeats: float, secret: str
@@ -54,8 +57,10 @@ def test_each_rater_sees_every_item_once_and_sides_are_balanced(
 def test_raters_get_orders_and_sides_of_their_own() -> None:
     key = made_key(40, raters=("A", "B"))
     orders = [[each.item for each in shown] for shown in key.raters.values()]
-    sides = [{each.item: each.left for each in shown if each.kind == "vote"}
-             for shown in key.raters.values()]  # fmt: skip
+    sides = [
+        {each.item: each.left for each in shown if each.kind == "vote"}
+        for shown in key.raters.values()
+    ]
     assert orders[0] != orders[1]
     assert sides[0] != sides[1]
 
@@ -119,8 +124,10 @@ def test_what_cannot_be_compared_is_left_out_and_counted() -> None:
     items = [item(1), item(2, a="same", b=" same\n"), item(3, b="  ")]
     sample = draw(items, Plan(), secret=SECRET).sample
     assert sample["left_out"] == {
-        "no_answer": ["row0003"], "same_answers": ["row0002"], "names_a_model": [],
-    }  # fmt: skip
+        "no_answer": ["row0003"],
+        "same_answers": ["row0002"],
+        "names_a_model": [],
+    }
     with pytest.raises(DataError, match=r"no item can be shown.*1 with an empty .*; 1 with two"):
         draw(items[1:], Plan(), secret=SECRET)
     with pytest.raises(DataError, match="2 items cannot be drawn of 1"):

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from chromium import CHROMIUM, DRIVER, Browser, browsing
 from hostile_texts import HOSTILE
-from label_cases import SECRET, item, made_key, toward, write_page
+from label_cases import ENTER, SECRET, click, item, made_key, save, toward, write_page
 
 from clairkit.labels import Key, Plan, collect, draw, read_votes
 from clairkit.report.text import clean
 
-ESCAPE, ENTER, LEFT, RIGHT = "\ue00c", "\ue007", "\ue012", "\ue014"
+ESCAPE, LEFT, RIGHT = "\ue00c", "\ue012", "\ue014"
 STATUS = "return document.querySelector('[role=status]').textContent"
 FACTS = "return document.querySelector('.progress .facts').textContent"
 WARNED = "return !document.querySelector('.warning').hidden"
@@ -38,27 +38,6 @@ def press(browser: Browser, keys: str) -> None:
         time.sleep(0.27)
         browser.keys(key)
     time.sleep(0.05)
-
-
-def click(browser: Browser, label: str) -> None:
-    """Press a button as a person does: browsers ask before a page saves without that."""
-    browser.run(
-        "[...document.querySelectorAll('button')]"
-        ".find((each) => each.textContent.endsWith(arguments[0])).focus()",
-        label,
-    )
-    browser.keys(ENTER)
-
-
-def save(browser: Browser, label: str, path: Path) -> Path:
-    """Save, and return the file when it is there."""
-    path.unlink(missing_ok=True)
-    click(browser, label)
-    for _ in range(100):
-        if path.exists():
-            break
-        time.sleep(0.05)
-    return path
 
 
 @pytest.fixture
@@ -149,8 +128,12 @@ def test_a_reload_loses_nothing_and_undo_takes_back(browser: Browser, page: Path
 
 def test_a_double_press_is_one_vote(browser: Browser, page: Path) -> None:
     time.sleep(0.3)
-    browser.run(PRESS + "document.body.dispatchEvent(new KeyboardEvent('keydown',"
-                "{ key: '1', bubbles: true }));", "1", {})  # fmt: skip
+    browser.run(
+        PRESS + "document.body.dispatchEvent(new KeyboardEvent('keydown',"
+        "{ key: '1', bubbles: true }));",
+        "1",
+        {},
+    )
     assert browser.run(VOTES)[:2] == ["left", None]
     time.sleep(0.3)
     browser.run(PRESS, "2", {"repeat": True})  # held down
@@ -169,8 +152,9 @@ def test_keys_are_dead_while_typing_and_composing(
     assert browser.run(VOTES)[0] is None
     press(browser, "n")
     browser.keys("1 better? 2, 3 s u ")
-    browser.devtools("Input.imeSetComposition",
-                     {"text": "にほん", "selectionStart": 3, "selectionEnd": 3})  # fmt: skip
+    browser.devtools(
+        "Input.imeSetComposition", {"text": "にほん", "selectionStart": 3, "selectionEnd": 3}
+    )
     browser.run(
         "document.activeElement.dispatchEvent(new KeyboardEvent('keydown',"
         "{ key: 'Enter', keyCode: 229, isComposing: true, bubbles: true }))"
@@ -289,8 +273,10 @@ def test_storage_that_is_full_is_said_and_saving_works(
         assert "4 of 20" in browser.run(FACTS)
         votes = read_votes(save(browser, "Save answers", downloads / "votes-rater.json"))
         assert [vote.vote for vote in votes] == ["left", "right", "tie", "bad"]
-        browser.run("Object.keys(localStorage).filter((name) => name.startsWith('filler'))"
-                    ".forEach((name) => localStorage.removeItem(name))")  # fmt: skip
+        browser.run(
+            "Object.keys(localStorage).filter((name) => name.startsWith('filler'))"
+            ".forEach((name) => localStorage.removeItem(name))"
+        )
         press(browser, "1")  # there is room again: all that was not kept is kept now
         assert browser.run(WARNED) is False
         assert browser.run(VOTES)[:6] == ["left", "right", "tie", "bad", "left", None]
@@ -365,13 +351,21 @@ LAYOUTS = [(360, 740, False), (1280, 900, False), (1280, 900, True), (640, 450, 
 @pytest.mark.parametrize("language", ["en", "ja"])
 @pytest.mark.parametrize(("width", "height", "dark"), LAYOUTS)
 def test_it_fits_and_can_be_read(
-    browser: Browser, tmp_path: Path, language: str, question: Any, width: int, height: int,
+    browser: Browser,
+    tmp_path: Path,
+    language: str,
+    question: Any,
+    width: int,
+    height: int,
     dark: bool,
-) -> None:  # fmt: skip
+) -> None:
     """640 by 450 is 1280 by 900 at a zoom of 200 %."""
     texts = "長い回答です。" * 60, "word " * 150 + "x" * 300
-    key = draw([item(at, *texts) for at in range(12)],
-               Plan(language=language, question=question), secret=SECRET)  # fmt: skip
+    key = draw(
+        [item(at, *texts) for at in range(12)],
+        Plan(language=language, question=question),
+        secret=SECRET,
+    )
     browser.resize(width, height, dark=dark)
     browser.open(write_page(tmp_path / "label.html", key))
     press(browser, "12")

@@ -136,8 +136,7 @@ def standing_of(path: Path, wins: int, losses: int, ties: int) -> str:
     key = made_key(60)
     votes = [shown for shown in key.raters["rater"] if shown.kind == "vote"]
     sides = ["a"] * wins + ["b"] * losses
-    rows = [row(key, shown, toward(shown, side))
-            for shown, side in zip(votes, sides, strict=False)]  # fmt: skip
+    rows = [row(key, shown, toward(shown, side)) for shown, side in zip(votes, sides, strict=False)]
     rows += [row(key, shown, "tie") for shown in votes[len(sides) : len(sides) + ties]]
     return weigh(collect(key, votes_of(path, key, rows))).sentence()
 

@@ -24,8 +24,9 @@ def table(
     """What the page saves as CSV, or a spreadsheet with other habits."""
     rows = [{**each, "note": note} | ({"at": at} if at else {}) for each in all_rows(key)]
     lines = [separator.join([*NAMES, "key", "rater"])]
-    lines += [separator.join([*(str(each[name]) for name in NAMES), key.digest, "rater"])
-              for each in rows]  # fmt: skip
+    lines += [
+        separator.join([*(str(each[name]) for name in NAMES), key.digest, "rater"]) for each in rows
+    ]
     return end.join(lines) + end
 
 
@@ -50,12 +51,11 @@ def file(tmp_path: Path) -> Path:
         (table(separator="\t", note="正しい"), "utf-16", "ja", "正しい"),  # "Unicode text"
         (table(note="正解は左。"), "cp932", "ja", "正解は左。"),  # "CSV" of a Japanese Excel
         (table(note="ひらがなとカタカナ"), "cp932", "en", "ひらがなとカタカナ"),
-        (table(note="très bien, à gauche".replace(",", "")), "cp1252", "en",
-         "très bien à gauche"),
+        (table(note="très bien, à gauche".replace(",", "")), "cp1252", "en", "très bien à gauche"),
         (table().replace("item,vote", "Item , Vote"), "utf-8", "en", ""),
         (table() + ",,,,,,,,\r\n" * 3, "utf-8", "en", ""),
     ],
-)  # fmt: skip
+)
 def test_tables_saved_again_are_read_whole(
     file: Path, text: str, codec: str, language: str, note: str
 ) -> None:

@@ -192,9 +192,10 @@ def test_prompt_tuning_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", [{"target_modules": ["lm_head"]}, {"trainable_token_indices": {"lm_head": [1, 2]}}],
+    "target",
+    [{"target_modules": ["lm_head"]}, {"trainable_token_indices": {"lm_head": [1, 2]}}],
     ids=str,
-)  # fmt: skip
+)
 def test_an_adapter_on_the_head_is_honoured_through_the_models_logits(
     target: dict[str, Any],
 ) -> None:

@@ -23,8 +23,9 @@ def logps() -> list[torch.Tensor]:
 
 def test_losses_of_single_sides_are_named() -> None:
     assert {name for name, loss in LOSSES.items() if not loss.needs_both} == {
-        "sft", "apo_zero_unpaired",
-    }  # fmt: skip
+        "sft",
+        "apo_zero_unpaired",
+    }
 
 
 def test_apo_zero_unpaired_is_the_mean_over_the_sides_that_are_there() -> None:

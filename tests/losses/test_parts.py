@@ -57,9 +57,10 @@ def test_parts_sum_up_to_the_whole(loss: str, cut: list[list[int]]) -> None:
         expected, found = whole(loss, given, lengths), in_parts(loss, given, lengths, cut)
         # lengths are divided by in float32
         torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-12)
-        gradients = (torch.autograd.grad(each, given[:2], allow_unused=True,
-                                         materialize_grads=True)
-                     for each in (found, expected))  # fmt: skip
+        gradients = (
+            torch.autograd.grad(each, given[:2], allow_unused=True, materialize_grads=True)
+            for each in (found, expected)
+        )
         for ours, theirs in zip(*gradients, strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-12)
 
@@ -76,7 +77,8 @@ def test_without_the_steps_means_sft_would_differ() -> None:
     given, lengths = logps(CHOSEN, REJECTED), (CHOSEN, REJECTED)
     shares = [
         preference_loss(*(t[part] for t in given), loss="sft", chosen_lengths=CHOSEN[part]).loss
-        * len(part) / 6
+        * len(part)
+        / 6
         for part in CUTS[1]
-    ]  # fmt: skip
+    ]
     assert abs(float((sum(shares) - whole("sft", given, lengths)).detach())) > 1e-2

@@ -170,10 +170,16 @@ def test_broken_weights_are_named(model_folder: Any, tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"temperature": -1}, {"temperature": math.nan}, {"temperature": math.inf}, {"top_p": 0},
-        {"top_p": 1.1}, {"top_k": -1}, {"max_new_tokens": 0}, {"stop": ("",)},
+        {"temperature": -1},
+        {"temperature": math.nan},
+        {"temperature": math.inf},
+        {"top_p": 0},
+        {"top_p": 1.1},
+        {"top_k": -1},
+        {"max_new_tokens": 0},
+        {"stop": ("",)},
     ],
-)  # fmt: skip
+)
 def test_sampling_is_checked(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=f"{next(iter(wrong))} is out of range"):
         Sampling(**wrong)

@@ -48,9 +48,14 @@ def test_a_wrong_spec_is_explained(spec: str, message: str) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"concurrency": 0}, {"batch_size": 0}, {"timeout": 0}, {"requests_per_minute": 0},
-     {"tokens_per_minute": -1.0}],
-)  # fmt: skip
+    [
+        {"concurrency": 0},
+        {"batch_size": 0},
+        {"timeout": 0},
+        {"requests_per_minute": 0},
+        {"tokens_per_minute": -1.0},
+    ],
+)
 def test_options_are_checked(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
         ModelOptions(**wrong)
@@ -110,11 +115,15 @@ def test_endpoints(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_role_may_have_its_own_key_and_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REVISER_API_KEY", "planted-reviser-key")
     options = ModelOptions(base_url="http://common/v1", judge_base_url="http://judge/v1")
-    found = {role: find_endpoint(options.base_url_of(role), role)
-             for role in ("target", "reviser", "judge")}  # fmt: skip
+    found = {
+        role: find_endpoint(options.base_url_of(role), role)
+        for role in ("target", "reviser", "judge")
+    }
     assert {role: each.base_url for role, each in found.items()} == {
-        "target": "http://common/v1", "reviser": "http://common/v1", "judge": "http://judge/v1",
-    }  # fmt: skip
+        "target": "http://common/v1",
+        "reviser": "http://common/v1",
+        "judge": "http://judge/v1",
+    }
     assert found["reviser"].key == "planted-reviser-key"
     assert found["target"].key == found["judge"].key == "planted-secret-4711"
     assert found["reviser"].key_variable == "REVISER_API_KEY"
@@ -177,8 +186,12 @@ def test_requests_keep_to_the_pace(
     with serving(revise) as server:
         options = ModelOptions(base_url=server.url, concurrency=10, **pace)
         started = time.monotonic()
-        result = build_pairs(make_rows(10), reviser="openai:gpt", output=tmp_path / "pairs.jsonl",
-                             settings=BuildSettings(models=options))  # fmt: skip
+        result = build_pairs(
+            make_rows(10),
+            reviser="openai:gpt",
+            output=tmp_path / "pairs.jsonl",
+            settings=BuildSettings(models=options),
+        )
         assert seconds <= time.monotonic() - started < 6  # all at their most would take 9 s
         assert result.pairs == 10
 
@@ -189,12 +202,22 @@ NOW = datetime(2025, 1, 1, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [
-        (None, None), ("2", 2), ("0", 0), ("1.5", 1.5), ("3600", 3600), ("inf", None),
-        ("nan", None), ("-10", None), ("1e999", None), ("garbage", None), ("", None),
-        ("Wed, 01 Jan 2025 00:00:30 GMT", 30), ("Wed, 01 Jan 2020 00:00:00 GMT", 0),
+        (None, None),
+        ("2", 2),
+        ("0", 0),
+        ("1.5", 1.5),
+        ("3600", 3600),
+        ("inf", None),
+        ("nan", None),
+        ("-10", None),
+        ("1e999", None),
+        ("garbage", None),
+        ("", None),
+        ("Wed, 01 Jan 2025 00:00:30 GMT", 30),
+        ("Wed, 01 Jan 2020 00:00:00 GMT", 0),
         ("Wed, 99 Jan 2025 00:00:30 GMT", None),
     ],
-)  # fmt: skip
+)
 def test_retry_after(header: str | None, seconds: float | None) -> None:
     assert retry_after(header, NOW) == seconds
 
@@ -211,9 +234,11 @@ def test_waits_grow_and_stay_in_bounds() -> None:
 
 def test_a_function_answers_and_a_function_revises(make_rows: Rows, tmp_path: Path) -> None:
     result = build_pairs(
-        make_rows(2, answers=False), target="python:reviser_functions:answer",
-        reviser="python:reviser_functions:shout", output=tmp_path / "pairs.jsonl",
-    )  # fmt: skip
+        make_rows(2, answers=False),
+        target="python:reviser_functions:answer",
+        reviser="python:reviser_functions:shout",
+        output=tmp_path / "pairs.jsonl",
+    )
     pair = next(iter(read_pairs(result.path)))
     assert pair.rejected[0]["content"] == "you said question 0"
     assert pair.chosen[0]["content"] == "YOU SAID QUESTION 0"
@@ -274,12 +299,16 @@ def test_a_local_model_answers_the_same_after_a_stop(
     def run(name: str, max_calls: int | None = None) -> Any:
         settings = BuildSettings(
             answer_sampling=Sampling(max_new_tokens=400),
-            models=ModelOptions(batch_size=4), max_calls=max_calls,
-        )  # fmt: skip
+            models=ModelOptions(batch_size=4),
+            max_calls=max_calls,
+        )
         return build_pairs(
-            make_rows(10, answers=False), target=f"hf:{model_folder}",
-            reviser="python:reviser_functions:shout", output=tmp_path / name, settings=settings,
-        )  # fmt: skip
+            make_rows(10, answers=False),
+            target=f"hf:{model_folder}",
+            reviser="python:reviser_functions:shout",
+            output=tmp_path / name,
+            settings=settings,
+        )
 
     whole = run("whole.jsonl")
     stopped = run("parts.jsonl", max_calls=9)  # two batches of four; the third would be too much

@@ -66,9 +66,12 @@ def made(folder: Path, target: Callable[[], Response], **options: Any) -> Any:
     with serving(script(target)) as server:
         models = ModelOptions(base_url=server.url, **options)
         return build_pairs(
-            [PromptRow(QUESTION, id="row-0")], target="openai:t", reviser="openai:r",
-            output=folder / "pairs.jsonl", settings=BuildSettings(models=models),
-        )  # fmt: skip
+            [PromptRow(QUESTION, id="row-0")],
+            target="openai:t",
+            reviser="openai:r",
+            output=folder / "pairs.jsonl",
+            settings=BuildSettings(models=models),
+        )
 
 
 @pytest.mark.parametrize("content", BLOCKS)
@@ -100,8 +103,10 @@ def body(content: Any, finish: str = "stop", **message: Any) -> Mapping[str, Any
 
 
 def test_thoughts_in_parts_of_the_content() -> None:
-    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": THOUGHT}]},
-             {"type": "text", "text": ANSWER}]  # fmt: skip
+    parts = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": THOUGHT}]},
+        {"type": "text", "text": ANSWER},
+    ]
     assert read_completion(body(parts)) == Reply(ANSWER, thoughts=THOUGHT)
 
 
@@ -131,8 +136,12 @@ def test_given_answers_and_functions(tmp_path: Path) -> None:
     rows = [PromptRow(QUESTION, text, id=f"row-{n}") for n, text in enumerate(BLOCKS)]
     with serving(script(lambda: completion("unasked"))) as server:
         options = ModelOptions(base_url=server.url)
-        build_pairs(rows, reviser="openai:r", output=tmp_path / "pairs.jsonl",
-                    settings=BuildSettings(models=options))  # fmt: skip
+        build_pairs(
+            rows,
+            reviser="openai:r",
+            output=tmp_path / "pairs.jsonl",
+            settings=BuildSettings(models=options),
+        )
     pairs = list(read_pairs(tmp_path / "pairs.jsonl"))
     assert {pair.rejected[0]["content"] for pair in pairs} == {ANSWER}
     assert {pair.provenance["answer_thoughts"] for pair in pairs} == {THOUGHT}
@@ -167,8 +176,9 @@ def test_no_check_sees_thoughts(content: str) -> None:
 
 def test_marks_are_of_choice_and_part_of_keys_and_settings(tmp_path: Path) -> None:
     content = f"<plan>{THOUGHT}</plan>{ANSWER}"
-    made(tmp_path / "own", lambda: completion(content),
-         thought_marks=parse_marks(["<plan> </plan>"]))  # fmt: skip
+    made(
+        tmp_path / "own", lambda: completion(content), thought_marks=parse_marks(["<plan> </plan>"])
+    )
     (pair,) = read_pairs(tmp_path / "own" / "pairs.jsonl")
     assert pair.rejected[0]["content"] == ANSWER
     assert pair.provenance["target"]["thought_marks"] == [["<plan>", "</plan>"]]
@@ -292,8 +302,9 @@ def test_a_local_model_keeps_special_tokens_that_are_content(
     if special:
         tokenizer.add_special_tokens({"additional_special_tokens": ["<think>", "</think>"]})
     ids = tokenizer(text + "<|im_end|>", add_special_tokens=False)["input_ids"]
-    model = LocalModel(Scripted([*ids, tokenizer.pad_token_id], make_llama(len(tokenizer))),
-                       tokenizer)  # fmt: skip
+    model = LocalModel(
+        Scripted([*ids, tokenizer.pad_token_id], make_llama(len(tokenizer))), tokenizer
+    )
     (reply,) = model.generate([QUESTION], ["k"], Sampling(max_new_tokens=40))
     assert (reply.text, reply.thoughts) == (answer, thoughts)
     assert reply.token_ids == tuple(ids)

@@ -25,9 +25,14 @@ def write_model(folder: Path) -> str:
     """A model whose step takes about as much as the libraries, so that a wrong plan shows."""
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=16_384, hidden_size=256, intermediate_size=768, num_hidden_layers=4,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=4096,
-    )  # fmt: skip
+        vocab_size=16_384,
+        hidden_size=256,
+        intermediate_size=768,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=4096,
+    )
     LlamaForCausalLM(config).save_pretrained(folder)
     make_tokenizer().save_pretrained(folder)
     return str(folder)
@@ -66,8 +71,12 @@ def told(command: str, *options: str) -> dict[str, Any]:
     ids=["defaults", "large parts", "checkpointing"],
 )
 def test_a_plan_is_near_the_peak_of_the_run(more: tuple[str, ...], tmp_path: Path) -> None:
-    options = ["--model", write_model(tmp_path / "model"),
-               "--pairs", write_texts(tmp_path / "pairs.jsonl")]  # fmt: skip
+    options = [
+        "--model",
+        write_model(tmp_path / "model"),
+        "--pairs",
+        write_texts(tmp_path / "pairs.jsonl"),
+    ]
     for setting in (*SETTINGS, *more):
         options += ["--set", setting]
     plan = told("plan", *options)

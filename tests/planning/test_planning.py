@@ -23,9 +23,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("model")
     LlamaConfig(
-        vocab_size=V, hidden_size=D, intermediate_size=F, num_hidden_layers=LAYERS,
-        num_attention_heads=HEADS, num_key_value_heads=KEYS, max_position_embeddings=4096,
-    ).save_pretrained(folder)  # fmt: skip
+        vocab_size=V,
+        hidden_size=D,
+        intermediate_size=F,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        num_key_value_heads=KEYS,
+        max_position_embeddings=4096,
+    ).save_pretrained(folder)
     return folder
 
 

@@ -57,11 +57,17 @@ def rate_of(card: HealthCard, name: str) -> tuple[int, int]:
 
 def test_good_answers_that_come_back() -> None:
     card = card_of(
-        seen(GOOD), seen(GOOD.replace(" ", "  ")), seen(GOOD, reason="no_op"), seen(GOOD + "!"),
-        seen("I refuse.", reason="refusal"), seen(None, reason="parse_error"),
-        seen(None, reason="request_failed"), seen(None, answer=None, reason="answer_empty"),
-        seen(None, reason="function_error"), seen(None, "repeat", repeat=1, reason="parse_error"),
-    )  # fmt: skip
+        seen(GOOD),
+        seen(GOOD.replace(" ", "  ")),
+        seen(GOOD, reason="no_op"),
+        seen(GOOD + "!"),
+        seen("I refuse.", reason="refusal"),
+        seen(None, reason="parse_error"),
+        seen(None, reason="request_failed"),
+        seen(None, answer=None, reason="answer_empty"),
+        seen(None, reason="function_error"),
+        seen(None, "repeat", repeat=1, reason="parse_error"),
+    )
     assert rate_of(card, "untouched") == (3, 4)
     # What no model said anything to counts nowhere; nor does a repeat, which is no new evidence.
     assert rate_of(card, "usable") == (4, 7)
@@ -72,10 +78,12 @@ def test_good_answers_that_come_back() -> None:
 
 def test_planted_faults() -> None:
     card = card_of(
-        seen(GOOD, "fault"), seen(FAULT.text, "fault", reason="no_op"),
-        seen(GOOD.replace("30", "31"), "fault"), seen("It costs 30 euros.", "fault"),
+        seen(GOOD, "fault"),
+        seen(FAULT.text, "fault", reason="no_op"),
+        seen(GOOD.replace("30", "31"), "fault"),
+        seen("It costs 30 euros.", "fault"),
         seen(None, "fault", reason="edit_failed"),
-    )  # fmt: skip
+    )
     count = card.kinds["number"]
     assert (count.fixed.hits, count.fixed.n, count.changed, count.missed) == (2, 4, 1, 1)
     assert rate_of(card, "fixed") == (2, 4)
@@ -87,8 +95,10 @@ def test_planted_faults() -> None:
 
 def test_agreement_of_repeats() -> None:
     def row(name: str, *revisions: str | None) -> list[Seen]:
-        return [seen(text, "repeat", id=name, repeat=at, answer="abcdef")
-                for at, text in enumerate(revisions)]  # fmt: skip
+        return [
+            seen(text, "repeat", id=name, repeat=at, answer="abcdef")
+            for at, text in enumerate(revisions)
+        ]
 
     cases = [
         *row("same", "abcdeX", "abcdeY"),  # f is gone, something is new there
@@ -109,10 +119,13 @@ def test_agreement_of_repeats() -> None:
 def test_the_judge() -> None:
     card = card_of(
         *(seen(GOOD, "fault", won=won) for won in ("first", "first", "second", "tie")),
-        *(seen("b", "repeat", id=str(at), won=won)
-          for at, won in enumerate(("second", "second", "tie", "first"))),
-        seen("c", won="second"), seen("c", won="first"),
-    )  # fmt: skip
+        *(
+            seen("b", "repeat", id=str(at), won=won)
+            for at, won in enumerate(("second", "second", "tie", "first"))
+        ),
+        seen("c", won="second"),
+        seen("c", won="first"),
+    )
     silent = replace(seen("d", won="first"), judgement=Judgement(None, consistent=False))
     assert card_of(silent).changed_for_better.n == card_of(silent).judge_consistent.n == 0
     assert rate_of(card, "judge_right") == (2, 4)
@@ -123,9 +136,16 @@ def test_the_judge() -> None:
 
 @pytest.mark.parametrize(
     ("good", "bad", "verdict"),
-    [(24, 0, "pass"), (23, 1, "pass"), (22, 2, "undecided"), (12, 0, "pass"), (11, 1, "undecided"),
-     (2, 10, "fail"), (0, 0, "not probed")],
-)  # fmt: skip
+    [
+        (24, 0, "pass"),
+        (23, 1, "pass"),
+        (22, 2, "undecided"),
+        (12, 0, "pass"),
+        (11, 1, "undecided"),
+        (2, 10, "fail"),
+        (0, 0, "not probed"),
+    ],
+)
 def test_a_verdict_is_where_the_interval_lies(good: int, bad: int, verdict: str) -> None:
     card = card_of(*[seen(GOOD)] * good, *[seen(GOOD + "!")] * bad)
     assert card.finding("untouched").verdict == verdict
@@ -160,19 +180,24 @@ def test_a_bad_judge_has_no_say() -> None:
 
 def test_what_the_text_says() -> None:
     card = card_of(
-        *[seen(GOOD + "!", slice="a|b")] * 9, *[seen(FAULT.text, "fault", reason="no_op")] * 9,
-        seen(None, reason="request_failed"), unfinished=2,
+        *[seen(GOOD + "!", slice="a|b")] * 9,
+        *[seen(FAULT.text, "fault", reason="no_op")] * 9,
+        seen(None, reason="request_failed"),
+        unfinished=2,
         about={"reviser": "<script>[x](javascript:1)", "sampling": {"seed": 0}},
         spent={"calls": 1234, "tokens": {"prompt": 5, "completion": 6}, "cost": 1.5},
-    )  # fmt: skip
+    )
     text = to_markdown(card)
     for part in (
-        "# Reviser health: unhealthy", "1,234 calls, 5 + 6 tokens, $1.50",
-        "Good answers left untouched: too few", "2 cases are not done", "a\\|b",
+        "# Reviser health: unhealthy",
+        "1,234 calls, 5 + 6 tokens, $1.50",
+        "Good answers left untouched: too few",
+        "2 cases are not done",
+        "a\\|b",
         "the planted number was missed: `30` became `90`",
         "changed in a good answer: `lds two litres of water.` to `lds two litres of water.!`",
         "1 case is without a result (request\\_failed",
-    ):  # fmt: skip
+    ):
         assert part in text
     assert "<script" not in text
     assert "](" not in text.replace("\\](", "")

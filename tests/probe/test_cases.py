@@ -90,9 +90,13 @@ def test_sizes_in_proportion() -> None:
 
 @pytest.mark.parametrize(
     ("answer", "language"),
-    [("返品は三十日以内に受け付けています。", "ja"), ("Das geht nicht, aber wir helfen.", "en"),
-     ("You can return it.", "en"), ("", "en")],
-)  # fmt: skip
+    [
+        ("返品は三十日以内に受け付けています。", "ja"),
+        ("Das geht nicht, aber wir helfen.", "en"),
+        ("You can return it.", "en"),
+        ("", "en"),
+    ],
+)
 def test_the_built_in_answers_are_in_the_language_of_the_rows(answer: str, language: str) -> None:
     cases = make_cases([row(n, answer) for n in range(3)], ProbeSettings())
     assert {case.row.id.rsplit("-", 1)[0] for case in cases if case.probe == "untouched"} == {
@@ -119,8 +123,9 @@ def code_of(number: int, language: str = "en") -> Callable[..., Any]:
     assert code
     names: dict[str, Any] = {}
     exec(code[1], names)
-    (function,) = (value for name, value in names.items()
-                   if callable(value) and not name.startswith("_"))  # fmt: skip
+    (function,) = (
+        value for name, value in names.items() if callable(value) and not name.startswith("_")
+    )
     return function  # type: ignore[no-any-return]
 
 
@@ -128,8 +133,24 @@ def test_the_built_in_code_does_what_it_says(tmp_path: Any) -> None:
     factorial, is_prime, total = code_of(12), code_of(15), code_of(16)
     assert [factorial(n) for n in range(6)] == [1, 1, 2, 6, 24, 120]
     assert [n for n in range(-1, 60) if is_prime(n)] == [
-        2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59,
-    ]  # fmt: skip
+        2,
+        3,
+        5,
+        7,
+        11,
+        13,
+        17,
+        19,
+        23,
+        29,
+        31,
+        37,
+        41,
+        43,
+        47,
+        53,
+        59,
+    ]
     table = tmp_path / "a.csv"
     table.write_text("name,amount\na,1.5\nb,2\n")
     assert total(str(table)) == 3.5

@@ -16,9 +16,31 @@ GOOD = [*built_in("en"), *built_in("ja")]
 STEPS = "Do this:\n1. Open it.\n2. Press the red button.\n3. Wait.\n4. Close it.\n\nDone in 90 s."
 
 
-WORDS = st.sampled_from(["is", "not", "5", "box", "open it", "40", "1,000", "can", "\n1. ", "\n2. ",
-                         "\n3. ", "\n4. ", ". ", "\n```\n", "f(x)", "a <= b", "箱", "ます。", " ",
-                         "https://a.org/b", "https://ab.net"])  # fmt: skip
+WORDS = st.sampled_from(
+    [
+        "is",
+        "not",
+        "5",
+        "box",
+        "open it",
+        "40",
+        "1,000",
+        "can",
+        "\n1. ",
+        "\n2. ",
+        "\n3. ",
+        "\n4. ",
+        ". ",
+        "\n```\n",
+        "f(x)",
+        "a <= b",
+        "箱",
+        "ます。",
+        " ",
+        "https://a.org/b",
+        "https://ab.net",
+    ]
+)
 
 
 @given(st.lists(WORDS, max_size=40).map("".join), st.sampled_from(sorted(PLANTERS)))
@@ -133,8 +155,11 @@ def test_a_step_is_dropped_and_the_others_are_numbered_anew() -> None:
     fault = plant("step", STEPS)
     assert fault is not None
     assert fault.right in ("Press the red button.", "Wait.")
-    rest = [step for step in ("Open it.", "Press the red button.", "Wait.", "Close it.")
-            if step != fault.right]  # fmt: skip
+    rest = [
+        step
+        for step in ("Open it.", "Press the red button.", "Wait.", "Close it.")
+        if step != fault.right
+    ]
     lines = [f"{number}. {step}" for number, step in enumerate(rest, 1)]
     assert fault.text == "Do this:\n" + "\n".join(lines) + "\n\nDone in 90 s."
 

@@ -9,20 +9,27 @@ from clairkit.probe.fault_repair import collateral, mending
 
 NUMBER = Fault("number", "It costs 1,250 euros.", "It costs 7,250 euros.", "1,250", "7,250")
 NEGATION = Fault(
-    "negation", "The shop is open today.", "The shop is not open today.",
-    "shop is open", "shop is not open",
-)  # fmt: skip
+    "negation",
+    "The shop is open today.",
+    "The shop is not open today.",
+    "shop is open",
+    "shop is not open",
+)
 CODE = Fault(
-    "code", "```\nif a <= b:\n    go()\n```", "```\nif a < b:\n    go()\n```",
-    "if a <= b:", "if a < b:",
-)  # fmt: skip
+    "code",
+    "```\nif a <= b:\n    go()\n```",
+    "```\nif a < b:\n    go()\n```",
+    "if a <= b:",
+    "if a < b:",
+)
 URL = Fault("url", "At https://a.org/x.", "At htps://a.org/x.", "https://a.org/x", "htps://a.org/x")
 STEP = Fault(
     "step",
     "1. Open the lid.\n2. Remove the used filter.\n3. Put the new filter in.\n4. Close it.",
     "1. Open the lid.\n2. Put the new filter in.\n3. Close it.",
-    "Remove the used filter.", "",
-)  # fmt: skip
+    "Remove the used filter.",
+    "",
+)
 
 
 @pytest.mark.parametrize(
@@ -42,14 +49,21 @@ STEP = Fault(
         (URL, "See https://a.org/x.", "fixed"),
         (URL, "See htps://a.org/x.", "missed"),
         (URL, "See our site.", "changed"),
-        (STEP, "1. Open the lid.\n2. Take the old, used filter out.\n3. Put the new filter in.\n"
-               "4. Close it.", "fixed"),
+        (
+            STEP,
+            "1. Open the lid.\n2. Take the old, used filter out.\n3. Put the new filter in.\n"
+            "4. Close it.",
+            "fixed",
+        ),
         (STEP, "1. Open the lid.\n2. Put the new filter in firmly.\n3. Close it.", "missed"),
-        (STEP, "1. Open the lid and remove the used filter.\n2. Put the new filter in.\n3. Close "
-               "it.", "changed"),
+        (
+            STEP,
+            "1. Open the lid and remove the used filter.\n2. Put the new filter in.\n3. Close it.",
+            "changed",
+        ),
         (STEP, "1. Open it.\n2. Sing.\n3. Put the new filter in.\n4. Close it.", "changed"),
     ],
-)  # fmt: skip
+)
 def test_mending(fault: Fault, revision: str, expected: str) -> None:
     assert mending(fault, revision) == expected
 
@@ -57,9 +71,10 @@ def test_mending(fault: Fault, revision: str, expected: str) -> None:
 def test_a_dropped_step_in_japanese() -> None:
     answer = "1. 鍋に水を入れます。\n2. 米を丁寧に研ぎます。\n3. 火にかけます。\n4. 蒸らします。"
     fault = next(
-        fault for seed in range(9)
+        fault
+        for seed in range(9)
         if (fault := plant("step", answer, seed=seed)) and "米" in fault.right
-    )  # fmt: skip
+    )
     again = "1. 鍋に水を入れます。\n2. 米をよく研ぎます。\n3. 火にかけます。\n4. 蒸らします。"
     assert mending(fault, again) == "fixed"
 

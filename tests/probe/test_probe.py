@@ -101,9 +101,12 @@ def probe(tmp_path: Path) -> Callable[..., ProbeResult]:
         settings = BuildSettings(**options.pop("settings", {}))
         options.setdefault("probe", ProbeSettings(rows=6, repeats=2, faults=4))
         return run_probe(
-            rows() if given is None else given, models, tmp_path / "pairs.jsonl",
-            settings=settings, **options,
-        )  # fmt: skip
+            rows() if given is None else given,
+            models,
+            tmp_path / "pairs.jsonl",
+            settings=settings,
+            **options,
+        )
 
     return run
 
@@ -223,10 +226,14 @@ def test_rows_without_answer_are_answered_by_the_target_or_left_out(
 def test_good_rows_of_the_user_are_probed_in_place_of_the_built_in_ones(probe: Probing) -> None:
     mark = {"good": True, "slice": "returns"}
     good = [
-        PromptRow((Message(role="user", content=f"q{n}"),), f"We take it back for {n}0 days.",
-                  f"g{n}", mark)
+        PromptRow(
+            (Message(role="user", content=f"q{n}"),),
+            f"We take it back for {n}0 days.",
+            f"g{n}",
+            mark,
+        )
         for n in range(1, 9)
-    ]  # fmt: skip
+    ]
     card = probe(lambda request, call: None, given=[*rows(), *good]).card
     assert list(card.slices) == ["returns"]
     assert card.slices["returns"].untouched.n == 8
@@ -260,8 +267,9 @@ def test_over_http_with_the_template_and_a_server_that_fails_at_first(probe: Pro
         broken = True
         result = probe(reviser)
         assert (result.card.lost, result.card.state) == (
-            {"request_failed": len(server.requests)}, "undecided",
-        )  # fmt: skip
+            {"request_failed": len(server.requests)},
+            "undecided",
+        )
         broken = False
         result = probe(reviser)
     assert (result.card.lost, result.card.state) == ({}, "healthy")
@@ -292,21 +300,27 @@ def test_repeats_of_a_chat_model_have_seeds_of_their_own(probe: Probing) -> None
     chat = Chat()
     sampling = Sampling(seed=7)
     result = probe(
-        chat, rows(2), probe=ProbeSettings(repeats=3, faults=0, good=1),
+        chat,
+        rows(2),
+        probe=ProbeSettings(repeats=3, faults=0, good=1),
         settings={"revise_sampling": sampling, "revise": ReviseSettings(asks=1)},
-    )  # fmt: skip
+    )
     assert sorted(chat.seeds) == [7, 7, 7, 8, 8, 9, 9]
     assert result.card.spent == {
-        "calls": 7, "tokens": {"prompt": 70, "completion": 14}, "cost": None,
-    }  # fmt: skip
+        "calls": 7,
+        "tokens": {"prompt": 70, "completion": 14},
+        "cost": None,
+    }
     assert result.card.about["sampling"]["seed"] == 7
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"method": "judge-on-policy"}, "probe is of a reviser"),
-     ({"revise": ReviseSettings(worsen=True)}, "Leave --worsen out")],
-)  # fmt: skip
+    [
+        ({"method": "judge-on-policy"}, "probe is of a reviser"),
+        ({"revise": ReviseSettings(worsen=True)}, "Leave --worsen out"),
+    ],
+)
 def test_what_can_t_be_probed(probe: Probing, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         probe(settings=settings, judge=right)

@@ -26,18 +26,27 @@ def write_parquet(path: Path, columns: dict[str, Any], **options: Any) -> Path:
 
 
 def test_parquet_values_become_json_values(tmp_path: Path) -> None:
-    path = write_parquet(tmp_path / "rows.parquet", {
-        "prompt": ["a", "b"],
-        "score": [float("nan"), 0.5],
-        "day": [datetime.date(2024, 1, 2), None],
-        "at": [datetime.datetime(2024, 1, 2, 3), None],
-        "price": [decimal.Decimal("1.10"), None],
-        "tags": [["x"], []],
-        "provenance": [{"a": 1, "b": None}, {"a": None, "b": 2}],
-    })  # fmt: skip
+    path = write_parquet(
+        tmp_path / "rows.parquet",
+        {
+            "prompt": ["a", "b"],
+            "score": [float("nan"), 0.5],
+            "day": [datetime.date(2024, 1, 2), None],
+            "at": [datetime.datetime(2024, 1, 2, 3), None],
+            "price": [decimal.Decimal("1.10"), None],
+            "tags": [["x"], []],
+            "provenance": [{"a": 1, "b": None}, {"a": None, "b": 2}],
+        },
+    )
     first, second = (row.extra for row in read_prompts(path))
-    assert first == {"score": None, "day": "2024-01-02", "at": "2024-01-02T03:00:00",
-                     "price": "1.10", "tags": ["x"], "provenance": {"a": 1}}  # fmt: skip
+    assert first == {
+        "score": None,
+        "day": "2024-01-02",
+        "at": "2024-01-02T03:00:00",
+        "price": "1.10",
+        "tags": ["x"],
+        "provenance": {"a": 1},
+    }
     assert second["provenance"] == {"b": 2}
 
 

@@ -137,9 +137,17 @@ def test_implicit_texts_lose_no_character(shared: str, chosen: str, rejected: st
 
 def test_optional_columns_are_read_and_others_carried_along() -> None:
     pair = to_pair(
-        {**EXPLICIT, "id": 7, "rational": "why", "source": "clair", "scores": {"a": 1},
-         "provenance": {"by": "x"}, "lang": "en", "tags": [1, {"b": None}]}
-    )  # fmt: skip
+        {
+            **EXPLICIT,
+            "id": 7,
+            "rational": "why",
+            "source": "clair",
+            "scores": {"a": 1},
+            "provenance": {"by": "x"},
+            "lang": "en",
+            "tags": [1, {"b": None}],
+        }
+    )
     assert (pair.id, pair.rationale, pair.source) == ("7", "why", "clair")
     assert (pair.scores, pair.provenance) == ({"a": 1}, {"by": "x"})
     assert pair.extra == {"lang": "en", "tags": [1, {"b": None}]}

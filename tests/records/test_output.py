@@ -89,9 +89,22 @@ def test_a_folder_that_is_not_ours_to_write_is_a_matter_of_resources(
 
 @pytest.mark.parametrize(
     "name",
-    ["../x", "../../x", "/etc/x", "a/../../x", "..", ".", "", "a//b", "a\\..\\..\\x", "a\0b",
-     "x" * 300, "line\nend", "link/x"],
-)  # fmt: skip
+    [
+        "../x",
+        "../../x",
+        "/etc/x",
+        "a/../../x",
+        "..",
+        ".",
+        "",
+        "a//b",
+        "a\\..\\..\\x",
+        "a\0b",
+        "x" * 300,
+        "line\nend",
+        "link/x",
+    ],
+)
 def test_a_name_from_data_cannot_leave_its_folder(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "here" / "out"
     folder.mkdir()
@@ -168,9 +181,14 @@ def test_an_error_in_the_block_leaves_the_earlier_file(error: BaseException) -> 
 
 @pytest.mark.parametrize(
     ("code", "problem"),
-    [(errno.ENOSPC, "disk is full"), (errno.EROFS, "read-only"), (errno.EACCES, "no permission"),
-     (errno.EDQUOT, "quota"), (errno.EIO, "disk failed")],
-)  # fmt: skip
+    [
+        (errno.ENOSPC, "disk is full"),
+        (errno.EROFS, "read-only"),
+        (errno.EACCES, "no permission"),
+        (errno.EDQUOT, "quota"),
+        (errno.EIO, "disk failed"),
+    ],
+)
 @pytest.mark.parametrize("step", ["open", "fsync", "replace"])
 def test_a_failing_disk_at_any_step_leaves_the_earlier_file(
     monkeypatch: pytest.MonkeyPatch, code: int, problem: str, step: str

@@ -90,8 +90,10 @@ def test_leakage_counts_evaluation_rows_with_a_training_prompt(
     jsonl: Maker, good_row: Maker
 ) -> None:
     train = read_pairs(jsonl([good_row(number) for number in range(5)], "train.jsonl"))
-    rows = [{"prompt": f"What is {n}?{end}", "id": f"{n}{end}"} for n, end in
-            [(3, ""), (4, " \n"), (5, ""), (3, "!"), (0, "")]]  # fmt: skip
+    rows = [
+        {"prompt": f"What is {n}?{end}", "id": f"{n}{end}"}
+        for n, end in [(3, ""), (4, " \n"), (5, ""), (3, "!"), (0, "")]
+    ]
     found = leakage(train, read_prompts(jsonl(rows, "eval.jsonl")))
     assert (found.shared, found.total) == (3, 5)
     assert found.examples == ("3", "4 \n", "0")

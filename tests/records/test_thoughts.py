@@ -49,12 +49,16 @@ def test_a_block_of_any_family_is_split_off(mark: ThoughtMark, form: str) -> Non
         ("<think>\n```\n</think>\n```\n</think>\n\n42.", "42.", "```\n</think>\n```"),
         ("\ufeff<think>a</think>\r\n\r\nb\r\n", "b\r\n", "a"),
         ("<think>a</think>\n\n    code()", "    code()", "a"),
-        ("<|channel|>analysis<|message|>hm<|end|><|start|>assistant"
-         "<|channel|>final<|message|>42.<|return|>", "42.", "hm"),
+        (
+            "<|channel|>analysis<|message|>hm<|end|><|start|>assistant"
+            "<|channel|>final<|message|>42.<|return|>",
+            "42.",
+            "hm",
+        ),
         ("analysisWe add.assistantfinal42.", "42.", "We add."),
         ("<|START_THINKING|>hm<|END_THINKING|><|START_RESPONSE|>42.<|END_RESPONSE|>", "42.", "hm"),
     ],
-)  # fmt: skip
+)
 def test_what_models_write(text: str, answer: str, thoughts: str) -> None:
     assert split_thoughts(text) == Said(answer, thoughts)
 
@@ -161,7 +165,12 @@ def test_a_pair_keeps_its_file_and_loses_its_thoughts() -> None:
     )
     bare, had = pair_without_thoughts(pair)
     assert (had, bare.chosen, bare.rejected, bare.prompt, bare.id) == (
-        True, side("b"), side("c"), pair.prompt, pair.id)  # fmt: skip
+        True,
+        side("b"),
+        side("c"),
+        pair.prompt,
+        pair.id,
+    )
     assert pair_without_thoughts(bare) == (bare, False)
 
 

@@ -20,11 +20,14 @@ from clairkit.records.formats.strict_json import dump_line, parse_object
 # Surrogates only alone: JSON joins a high one with a low one that follows.
 TEXT = st.text() | st.text(st.characters(categories=["Cs"]), max_size=1)
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**300), 10**300) | TEXT
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**300), 10**300)
+    | TEXT
     | st.floats(allow_nan=False, allow_infinity=False),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=10,
-)  # fmt: skip
+)
 CLEAN = st.text(st.characters(exclude_categories=["Cs"]))
 
 

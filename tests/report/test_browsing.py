@@ -15,15 +15,32 @@ SLASH, ESCAPE = "/", "\ue00c"
 
 ROWS = [
     row(1, "It costs 14 EUR.", "It costs 14.", source="clair", rationale="The unit was missing."),
-    row(2, "東京タワーです。", "京都タワーです。", source="clair",
-        provenance={"flags": [{"reason": "new_claims"}]}),
+    row(
+        2,
+        "東京タワーです。",
+        "京都タワーです。",
+        source="clair",
+        provenance={"flags": [{"reason": "new_claims"}]},
+    ),
     row(3, "completely other words", "nothing in common here", source="judge_on_policy"),
-    row(4, "a\n" * 45 + "H", "a\n" * 45 + "h", source="judge_on_policy", task="tables",
-        scores={"chosen_length": 91, "unit": "token"}),
-    row(5, "x" * 2000 + " end", "x" * 2000 + " fin", source="judge_on_policy", task="sums",
-        note="for the Kyoto office"),
+    row(
+        4,
+        "a\n" * 45 + "H",
+        "a\n" * 45 + "h",
+        source="judge_on_policy",
+        task="tables",
+        scores={"chosen_length": 91, "unit": "token"},
+    ),
+    row(
+        5,
+        "x" * 2000 + " end",
+        "x" * 2000 + " fin",
+        source="judge_on_policy",
+        task="sums",
+        note="for the Kyoto office",
+    ),
     row(6, "a\nb\nc\nd\ne\nf\ng\nH", "a\nb\nc\nd\ne\nf\ng\nh", source="clair"),
-]  # fmt: skip
+]
 
 
 @pytest.fixture
@@ -65,8 +82,9 @@ def choose(browser: Browser, label: str, value: str) -> None:
         "control.value = option ? option.value : arguments[1];"
         "control.dispatchEvent(new Event('change', { bubbles: true }));"
         "control.dispatchEvent(new Event('input', { bubbles: true }));",
-        label, value,
-    )  # fmt: skip
+        label,
+        value,
+    )
     time.sleep(0.3)  # fields wait for the next key
 
 
@@ -161,14 +179,17 @@ def test_own_columns_can_be_chosen_and_searched(browser: Browser, page: Path) ->
     browser.keys(SLASH)
     browser.keys("KYOTO off")
     eventually(browser, OPEN, "row00005")
-    labels = browser.run("return [...document.querySelectorAll('.filters label')]"
-                         ".map((each) => each.firstChild.textContent)")  # fmt: skip
+    labels = browser.run(
+        "return [...document.querySelectorAll('.filters label')]"
+        ".map((each) => each.firstChild.textContent)"
+    )
     assert "column note" not in labels  # one value is no choice
 
 
 def test_what_a_figure_counts_is_said(browser: Browser, page: Path) -> None:
-    names = browser.run("return [...document.querySelectorAll('.filters option')]"
-                        ".map((each) => each.textContent)")  # fmt: skip
+    names = browser.run(
+        "return [...document.querySelectorAll('.filters option')].map((each) => each.textContent)"
+    )
     assert {"length, chosen (tokens)", "characters, chosen"} <= set(names)
 
 

@@ -49,8 +49,13 @@ def test_units_are_words_or_clusters(text: str, expected: list[str]) -> None:
 
 def test_an_edit_is_a_word_not_a_letter() -> None:
     assert diff("It cost 140 EUR.", "It cost 14 EUR.").parts == (
-        "It cost ", "140", "14", " EUR.", "", "",
-    )  # fmt: skip
+        "It cost ",
+        "140",
+        "14",
+        " EUR.",
+        "",
+        "",
+    )
 
 
 def test_what_is_equal_by_chance_between_edits_is_merged() -> None:
@@ -87,8 +92,14 @@ def test_edits_are_joined_once_however_many_they_are() -> None:
     assert copied(2000) <= 2 * copied(1000) + 8
 
 
-WORDS = st.lists(st.tuples(st.sampled_from(["", "a", "bb ", "c\n"]), st.text("xy", max_size=3),
-                           st.text("zw", max_size=3)), max_size=12)  # fmt: skip
+WORDS = st.lists(
+    st.tuples(
+        st.sampled_from(["", "a", "bb ", "c\n"]),
+        st.text("xy", max_size=3),
+        st.text("zw", max_size=3),
+    ),
+    max_size=12,
+)
 
 
 @given(WORDS)

@@ -26,24 +26,32 @@ def test_a_pair_in_two_files_is_one_with_the_scores_of_both(tmp_path: Path) -> N
     assert found.pairs[0].scores == {"edit_share_chosen": 0.5}
     assert found.pairs[0].rationale == "why"
     assert found.files == {
-        "row00001": "pairs.jsonl", "row00002": "pairs.jsonl", "row00003": "scored.jsonl",
-    }  # fmt: skip
+        "row00001": "pairs.jsonl",
+        "row00002": "pairs.jsonl",
+        "row00003": "scored.jsonl",
+    }
     assert found.names == ["pairs.jsonl", "scored.jsonl"]
 
 
 def test_what_build_pairs_left_is_found_by_its_name(tmp_path: Path) -> None:
     pairs = write(tmp_path / "pairs.jsonl", ROWS)
     bad = [
-        {"id": str(at), "reason": "no_op" if at else "refusal", "detail": "d" * 500,
-         "prompt": [{"role": "user", "content": f"question {at}"}], "answer": "a"}
+        {
+            "id": str(at),
+            "reason": "no_op" if at else "refusal",
+            "detail": "d" * 500,
+            "prompt": [{"role": "user", "content": f"question {at}"}],
+            "answer": "a",
+        }
         for at in range(6)
-    ]  # fmt: skip
+    ]
     write(tmp_path / "pairs.jsonl.quarantine.jsonl", bad)
     (tmp_path / "pairs.jsonl.health.json").write_text('{"state": "healthy"}')
     (build,) = gather([pairs]).builds
     assert [(each.code, each.count, len(each.examples)) for each in build.reasons] == [
-        ("no_op", 5, 3), ("refusal", 1, 1),
-    ]  # fmt: skip
+        ("no_op", 5, 3),
+        ("refusal", 1, 1),
+    ]
     assert build.reasons[1].examples[0][:2] == ("0", "question 0")
     assert len(build.reasons[1].examples[0][2]) == 240
     assert build.health == {"state": "healthy"}
@@ -60,8 +68,10 @@ def test_a_run_is_known_by_its_files(tmp_path: Path) -> None:
     (run / "metrics.jsonl").write_text('{"step": 1, "loss": 1.0}\n{"step": 2, "lo')
     (found,) = gather([str(run), pairs]).runs
     assert (found.name, found.facts, found.rows) == (
-        "run", {"steps": 3}, [{"step": 1, "loss": 1.0}],
-    )  # fmt: skip
+        "run",
+        {"steps": 3},
+        [{"step": 1, "loss": 1.0}],
+    )
 
 
 def test_pairs_are_needed(tmp_path: Path) -> None:

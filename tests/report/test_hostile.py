@@ -66,10 +66,13 @@ def hostile_row(at: int, text: str) -> dict[str, Any]:
         "source": "clair",
         "scores": {"flags": [text], "unit": text, text: 0.5, "edit_share_chosen": 0.1},
         "provenance": {
-            text: text, "flags": [{"reason": text}], "target": {text: [text]}, "steps": text,
+            text: text,
+            "flags": [{"reason": text}],
+            "target": {text: [text]},
+            "steps": text,
         },
         f"column {text}": text,
-    }  # fmt: skip
+    }
 
 
 def write_all(folder: Path) -> list[str]:
@@ -77,17 +80,31 @@ def write_all(folder: Path) -> list[str]:
     pairs = folder / "pairs.jsonl"
     write(pairs, [hostile_row(at, text) for at, text in enumerate(HOSTILE)])
     bad = [
-        {"id": text, "reason": text, "detail": text, "step": text, "answer": text,
-         "prompt": [{"role": "user", "content": text}]}
+        {
+            "id": text,
+            "reason": text,
+            "detail": text,
+            "step": text,
+            "answer": text,
+            "prompt": [{"role": "user", "content": text}],
+        }
         for text in HOSTILE
-    ]  # fmt: skip
+    ]
     write(folder / "pairs.jsonl.quarantine.jsonl", bad)
     entry = {
-        "settings": {text: text for text in HOSTILE}, "rows": 400, "pairs": 100, "calls": 9,
-        "counts": dict.fromkeys(HOSTILE, 3), "flags": dict.fromkeys(HOSTILE, 1),
-        "tokens": {"prompt": 1}, "cost": 1.5, "unfinished": 2, "clairkit": "0.1.0",
-        "previous": "0" * 64, "files": {},
-    }  # fmt: skip
+        "settings": {text: text for text in HOSTILE},
+        "rows": 400,
+        "pairs": 100,
+        "calls": 9,
+        "counts": dict.fromkeys(HOSTILE, 3),
+        "flags": dict.fromkeys(HOSTILE, 1),
+        "tokens": {"prompt": 1},
+        "cost": 1.5,
+        "unfinished": 2,
+        "clairkit": "0.1.0",
+        "previous": "0" * 64,
+        "files": {},
+    }
     write(folder / "pairs.jsonl.manifest.jsonl", [{**entry, "hash": digest(entry)}])
     finding = {"hits": 1, "n": 2, "share": 0.5, "interval": [0.1, 0.9], "threshold": 0.9}
     findings = {text: {"label": text, "verdict": text, **finding} for text in HOSTILE}

@@ -20,11 +20,17 @@ from clairkit.runs.curves import _ACROSS, _FIGURES, _HELD_OUT, _LEVELS
 from clairkit.scoring import METRICS
 
 ROWS = [
-    row(at, f"The answer is {at} EUR.", f"The answer is {at}.", source="clair",
+    row(
+        at,
+        f"The answer is {at} EUR.",
+        f"The answer is {at}.",
+        source="clair",
         scores={"edit_share_chosen": at / 40, "unit": "token", "flags": ["one_unit"] * (at % 2)},
-        provenance={"method": "clair", "row": str(at)}, note=at)
+        provenance={"method": "clair", "row": str(at)},
+        note=at,
+    )
     for at in range(40)
-]  # fmt: skip
+]
 
 
 def html(folder: Path, rows: list[dict[str, Any]], code: str = "en", most: int = 10_000) -> str:
@@ -71,8 +77,11 @@ def test_a_sample_does_not_depend_on_the_order_and_is_owned_up_to(tmp_path: Path
 
 
 def test_messages_keep_their_roles(tmp_path: Path) -> None:
-    turns = [{"role": "assistant", "content": "a"}, {"role": "user", "content": "b"},
-             {"role": "assistant", "content": "c"}]  # fmt: skip
+    turns = [
+        {"role": "assistant", "content": "a"},
+        {"role": "user", "content": "b"},
+        {"role": "assistant", "content": "c"},
+    ]
     data = data_of(html(tmp_path, [{**row(1, "x", "y"), "chosen": turns}]))
     assert data["pairs"][0]["diff"][2] == "assistant:\na\n\nuser:\nb\n\nassistant:\nc"
 

@@ -32,5 +32,8 @@ def test_secrets_are_taken_out_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_API_KEY", "hunter2-hunter2")
     texts = ["before", "the key is hunter2-hunter2", "Bearer abcdefghij", "after \x1e"]
     assert clean(texts) == [
-        "before", f"the key is {REDACTED}", f"Bearer {REDACTED}", "after \\x1e",
-    ]  # fmt: skip
+        "before",
+        f"the key is {REDACTED}",
+        f"Bearer {REDACTED}",
+        "after \\x1e",
+    ]

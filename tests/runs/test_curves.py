@@ -23,13 +23,22 @@ def run(count: int) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for step in range(1, count + 1):
         chosen, rejected = math.log(step), -math.sqrt(step)
-        found.append({
-            "step": step, "loss": 1 / step, "rewards/chosen": chosen, "rewards/rejected": rejected,
-            "rewards/margins": chosen - rejected, "rewards/accuracies": 0.9,
-            "logps/chosen": -50.0 + chosen, "logps/rejected": -50.0 + rejected,
-            "quadrants/chosen_up_rejected_down": 0.7, "quadrants/chosen_up_rejected_up": 0.1,
-            "quadrants/chosen_down_rejected_down": 0.1, "quadrants/chosen_down_rejected_up": 0.1,
-        })  # fmt: skip
+        found.append(
+            {
+                "step": step,
+                "loss": 1 / step,
+                "rewards/chosen": chosen,
+                "rewards/rejected": rejected,
+                "rewards/margins": chosen - rejected,
+                "rewards/accuracies": 0.9,
+                "logps/chosen": -50.0 + chosen,
+                "logps/rejected": -50.0 + rejected,
+                "quadrants/chosen_up_rejected_down": 0.7,
+                "quadrants/chosen_up_rejected_up": 0.1,
+                "quadrants/chosen_down_rejected_down": 0.1,
+                "quadrants/chosen_down_rejected_up": 0.1,
+            }
+        )
         if step % 10 == 0:
             found.append({"step": step, "eval_loss": 2 / step, "eval_rewards/chosen": chosen / 2})
     return [*found, {"step": count, "train_loss": 0.1, "train_runtime": 3.0}]
@@ -46,8 +55,13 @@ def parse(html: str) -> ET.Element:
 def test_it_holds_diagnosis_curves_and_values() -> None:
     root = parse(page(run(40)))
     heads = [item.text for item in root.iter("h3")]
-    assert heads == ["Loss", "Rewards", "Log-likelihood", "Where pairs went",
-                     "Accuracy and saturation"]  # fmt: skip
+    assert heads == [
+        "Loss",
+        "Rewards",
+        "Log-likelihood",
+        "Where pairs went",
+        "Accuracy and saturation",
+    ]
     assert len(list(root.iter(f"{SVG}svg"))) == len(heads)
     ids = [item.attrib["id"] for item in root.iter() if "id" in item.attrib]
     assert len(set(ids)) == len(ids)
@@ -115,9 +129,14 @@ class _Seen(HTMLParser):
 
 
 HOSTILE = [
-    "<script>alert(1)</script>", "'\"><img src=x onerror=alert(1)>", "</title></style><b>",
-    "&lt;&#60;",    "a\x00\x1b[31m\u202e\ud800\uffff", "]]><!--", "javascript:alert(1)",
-]  # fmt: skip
+    "<script>alert(1)</script>",
+    "'\"><img src=x onerror=alert(1)>",
+    "</title></style><b>",
+    "&lt;&#60;",
+    "a\x00\x1b[31m\u202e\ud800\uffff",
+    "]]><!--",
+    "javascript:alert(1)",
+]
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)

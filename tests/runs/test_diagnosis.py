@@ -46,8 +46,10 @@ def moving(chosen: float, rejected: float, **more: Shape) -> list[dict[str, Any]
 
 def held_out(margins: list[float]) -> list[dict[str, Any]]:
     step = 10 * ROWS // len(margins)
-    return [{"step": step * (i + 1), "eval_loss": 0.5, "eval_rewards/margins": m}
-            for i, m in enumerate(margins)]  # fmt: skip
+    return [
+        {"step": step * (i + 1), "eval_loss": 0.5, "eval_rewards/margins": m}
+        for i, m in enumerate(margins)
+    ]
 
 
 def read(found: list[dict[str, Any]], loss: str = "apo_zero", **changes: Any) -> Diagnosis:
@@ -81,9 +83,11 @@ def test_the_direction(loss: str, chosen: float, rejected: float, kind: str, lev
 
 def test_a_fall_is_put_down_to_the_shared_tokens_that_made_it() -> None:
     spans: dict[str, Shape] = {
-        "logratio__chosen_edited": 0.5, "lengths__chosen_edited": 4.0,
-        "logratio__chosen_shared": -0.2, "lengths__chosen_shared": 100.0,
-    }  # fmt: skip
+        "logratio__chosen_edited": 0.5,
+        "lengths__chosen_edited": 4.0,
+        "logratio__chosen_shared": -0.2,
+        "lengths__chosen_shared": 100.0,
+    }
     (found,) = read(moving(-1.8, -4.0, **spans), "sigmoid").findings
     assert "sigmoid sees only the difference" in found.text
     assert "pulled along" in found.text
@@ -120,19 +124,35 @@ ZERO = {"sources": {"clair": 90, "imported": 10}}
     [
         ("loss_rose", {"loss": lambda t: 0.5 + 0.2 * t}, {"loss": lambda t: 0.5 + 0.005 * t}, {}),
         ("loss_rose", {"loss": lambda t: 0.5 + 0.2 * t}, {"loss": lambda t: 0.5 - 0.2 * t}, {}),
-        ("saturated", {"saturation__chosen": lambda t: t, "saturation__rejected": lambda t: t},
-         {"saturation__chosen": lambda t: t, "saturation__rejected": 0.0}, {}),
+        (
+            "saturated",
+            {"saturation__chosen": lambda t: t, "saturation__rejected": lambda t: t},
+            {"saturation__chosen": lambda t: t, "saturation__rejected": 0.0},
+            {},
+        ),
         ("undecided", {"rewards__accuracies": 0.5}, {"rewards__accuracies": 0.7}, {}),
-        ("unstable", {"grad_norm": lambda t: 50.0 if 0.5 < t < 0.52 else 1.0},
-         {"grad_norm": lambda t: math.exp(-6 * t)}, {}),
+        (
+            "unstable",
+            {"grad_norm": lambda t: 50.0 if 0.5 < t < 0.52 else 1.0},
+            {"grad_norm": lambda t: math.exp(-6 * t)},
+            {},
+        ),
         ("large_kl", {"kl__rejected": lambda t: t}, {"kl__rejected": lambda t: 0.1 * t}, {}),
         ("length_drift", {"logratio__chosen_end": -1.0}, {"logratio__chosen_end": -0.3}, {}),
-        ("lengths_differ", {"lengths__chosen": 160.0, "lengths__rejected": 100.0},
-         {"lengths__chosen": 140.0, "lengths__rejected": 100.0}, {}),
-        ("easy_pairs", {"rewards__accuracies": 1.0},
-         {"rewards__accuracies": lambda t: 0.5 + 0.5 * t}, {}),
+        (
+            "lengths_differ",
+            {"lengths__chosen": 160.0, "lengths__rejected": 100.0},
+            {"lengths__chosen": 140.0, "lengths__rejected": 100.0},
+            {},
+        ),
+        (
+            "easy_pairs",
+            {"rewards__accuracies": 1.0},
+            {"rewards__accuracies": lambda t: 0.5 + 0.5 * t},
+            {},
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_symptom_and_its_neighbour(
     kind: str, with_it: dict[str, Shape], without: dict[str, Shape], facts: dict[str, Any]
 ) -> None:
@@ -168,8 +188,9 @@ def test_held_out_pairs_far_behind() -> None:
 def test_the_margin_of_shared_tokens() -> None:
     lengths: dict[str, Shape] = {
         f"lengths__{side}_{span}": 10.0
-        for side in ("chosen", "rejected") for span in ("edited", "shared")
-    }  # fmt: skip
+        for side in ("chosen", "rejected")
+        for span in ("edited", "shared")
+    }
 
     def found(edited: float, shared: float, **changes: Any) -> bool:
         ratios = {
@@ -209,8 +230,9 @@ def test_a_distance_is_called_kl_only_on_the_models_own_answers() -> None:
 
 def test_lost_rows_and_another_reference_are_told_without_any_step() -> None:
     assert kinds([], counts={"rows": 100, "truncated": 8, "identical": 4}) == {
-        "few_rows", "lost_rows"
-    }  # fmt: skip
+        "few_rows",
+        "lost_rows",
+    }
     assert kinds([], counts={"rows": 100, "truncated": 5}) == {"few_rows"}
     assert kinds([], reference="model:other") == {"few_rows", "other_reference"}
 
@@ -224,8 +246,12 @@ def test_few_rows_are_no_trend() -> None:
 
 def after(chosen: float, rejected: float, loss: float = 0.5, **changes: Any) -> Movement:
     """What was measured after the last step."""
-    end = {"rewards/chosen": chosen, "rewards/rejected": rejected,
-           "rewards/margins": chosen - rejected, "loss": loss}  # fmt: skip
+    end = {
+        "rewards/chosen": chosen,
+        "rewards/rejected": rejected,
+        "rewards/margins": chosen - rejected,
+        "loss": loss,
+    }
     return Movement(pairs=16, end=end, **{"start": {}, **changes})
 
 

@@ -107,8 +107,9 @@ def test_prompts_that_are_evaluated_on(tmp_path: Path) -> None:
     checks = Checks(evaluation=read_evaluation(path))
     pairs = [pair("a", "b", "c"), pair("b", "b", "c", prompt="Why not?")]
     assert {name: "in_eval" in flags for name, flags in flags_of(pairs, checks).items()} == {
-        "a": True, "b": False,
-    }  # fmt: skip
+        "a": True,
+        "b": False,
+    }
     path.write_text('{"query": "Why?"}\n')
     with pytest.raises(DataError, match="missing"):
         read_evaluation(path)

@@ -19,10 +19,34 @@ _SENTENCE = (
 )
 ENGLISH = _SENTENCE.split(" ")
 JAPANESE = [
-    "東京は", "日本の", "首都で", "多くの", "人々が", "電車に", "乗って", "仕事へ", "向かい",
-    "夕方に", "なると", "静かな", "住宅街", "へ帰る", "生活を", "続けて", "いますが", "最近は",
-    "自宅で", "働く人", "も増え", "ました", "料理や", "読書を", "楽しむ", "時間が", "できた",
-]  # fmt: skip
+    "東京は",
+    "日本の",
+    "首都で",
+    "多くの",
+    "人々が",
+    "電車に",
+    "乗って",
+    "仕事へ",
+    "向かい",
+    "夕方に",
+    "なると",
+    "静かな",
+    "住宅街",
+    "へ帰る",
+    "生活を",
+    "続けて",
+    "いますが",
+    "最近は",
+    "自宅で",
+    "働く人",
+    "も増え",
+    "ました",
+    "料理や",
+    "読書を",
+    "楽しむ",
+    "時間が",
+    "できた",
+]
 LANGUAGES = {"en": (ENGLISH, " "), "ja": (JAPANESE, "")}
 
 
@@ -108,8 +132,9 @@ def test_another_edit_never_raises_it(places: list[int], edits: int) -> None:
     units = [chr(0x4E00 + at) for at in range(60)]
 
     def after(count: int) -> float:
-        changed = [chr(0xAC00 + at) if at in places[:count] else unit
-                   for at, unit in enumerate(units)]  # fmt: skip
+        changed = [
+            chr(0xAC00 + at) if at in places[:count] else unit for at, unit in enumerate(units)
+        ]
         return figure(("".join(units), "".join(changed)))
 
     assert after(edits + 1) <= after(edits)

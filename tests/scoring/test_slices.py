@@ -63,9 +63,11 @@ def test_labels_follow_the_pairs_that_are_kept() -> None:
     rows = [
         Pair(PAIR.prompt, PAIR.chosen, side, id=name, extra={"lang": lang})
         for name, lang, side in (
-            ("c", "en", PAIR.rejected), ("a", "ja", PAIR.rejected), ("b", "de", PAIR.chosen),
+            ("c", "en", PAIR.rejected),
+            ("a", "ja", PAIR.rejected),
+            ("b", "de", PAIR.chosen),
         )
-    ]  # fmt: skip
+    ]
     assert score_pairs(rows, by="lang", drop=("dead",)).labels == ["ja", "en"]
     assert score_pairs(rows).labels == []
 

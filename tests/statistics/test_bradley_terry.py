@@ -66,9 +66,11 @@ def test_standard_errors_are_those_of_statsmodels_clustered_glm() -> None:
         [row.score for row in rows], design.astype(float), family=sm.families.Binomial()
     ).fit(
         cov_type="cluster",
-        cov_kwds={"groups": np.array([clusters[row.prompt] for row in rows]),
-                  "use_correction": False},
-    )  # fmt: skip
+        cov_kwds={
+            "groups": np.array([clusters[row.prompt] for row in rows]),
+            "use_correction": False,
+        },
+    )
     found = by_model(bradley_terry(rows, "a", clusters))
     for at, model in enumerate(MODELS[1:]):
         elo = found[model].elo

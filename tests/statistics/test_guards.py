@@ -65,11 +65,17 @@ def test_guards_of_all_kinds_stand_together() -> None:
     found = check_guards(
         [
             Guard("math", paired_binary_change(right.tolist(), right.tolist()), 0.04),
-            Guard("minutes", mean_change(
-                np.concatenate([values, values + 5]), [False] * 400 + [True] * 400,
-                [*range(400), *range(400)]), 0.5),
+            Guard(
+                "minutes",
+                mean_change(
+                    np.concatenate([values, values + 5]),
+                    [False] * 400 + [True] * 400,
+                    [*range(400), *range(400)],
+                ),
+                0.5,
+            ),
         ]
-    )  # fmt: skip
+    )
     assert [each.status for each in found] == [HOLDS, UNDECIDED]  # five more, without any spread
     worse = paired_binary_change(right.tolist(), (right & (generator.random(400) < 0.7)).tolist())
     assert check_guards([Guard("math", worse, 0.04)])[0].status is VIOLATED
@@ -84,8 +90,9 @@ def test_a_guard_that_should_not_pass_passes_as_seldom_as_it_says(n: int) -> Non
         uniform, flip = generator.random(n), generator.random(n)
         before = uniform < 0.8
         after = np.where(before, flip > 0.1, flip < 0.15)  # 0.8 * 0.1 lost, 0.2 * 0.15 gained
-        (found,) = check_guards([Guard("g", paired_binary_change(before.tolist(), after.tolist()),
-                                       margin=0.05)])  # fmt: skip
+        (found,) = check_guards(
+            [Guard("g", paired_binary_change(before.tolist(), after.tolist()), margin=0.05)]
+        )
         passed += found.status is HOLDS
     assert 0.02 < passed / 400 < 0.07  # Newcombe's interval is a little wide at 100
 

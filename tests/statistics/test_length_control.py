@@ -78,12 +78,17 @@ def test_draws_fitted_together_are_those_fitted_alone() -> None:
         assert alone.theta[0] == pytest.approx(together.theta[at], abs=1e-9)
         assert alone.errors[0] == pytest.approx(together.errors[at], abs=1e-9)
         # And what repeats each drawn cluster's rows by hand.
-        repeated = [(s, d) for s, d, c in zip(seen, differences, groups.codes, strict=True)
-                    for _ in range(int(row[c]))]  # fmt: skip
+        repeated = [
+            (s, d)
+            for s, d, c in zip(seen, differences, groups.codes, strict=True)
+            for _ in range(int(row[c]))
+        ]
         by_hand = LengthModel(
-            np.array([s for s, _ in repeated]), np.array([d for _, d in repeated]),
-            cluster(None, len(repeated)), 0.16,
-        ).fit()  # fmt: skip
+            np.array([s for s, _ in repeated]),
+            np.array([d for _, d in repeated]),
+            cluster(None, len(repeated)),
+            0.16,
+        ).fit()
         assert by_hand.theta[0] == pytest.approx(together.theta[at], abs=1e-8)
 
 

@@ -139,9 +139,18 @@ def test_what_could_mean_something_else_is_refused(value: object, unit: str, say
 
 @pytest.mark.parametrize(
     "value",
-    ["2024-03-01", "2024/3/1", "２０２４年３月１日", "45352", 45352, 45352.0, date(2024, 3, 1),
-     datetime(2024, 3, 1), "2024-03-01 00:00:00"],
-)  # fmt: skip
+    [
+        "2024-03-01",
+        "2024/3/1",
+        "２０２４年３月１日",
+        "45352",
+        45352,
+        45352.0,
+        date(2024, 3, 1),
+        datetime(2024, 3, 1),
+        "2024-03-01 00:00:00",
+    ],
+)
 def test_dates_are_days(value: object) -> None:
     assert read_number(value, DATE, CELL) == date(2024, 3, 1).toordinal()
 

@@ -27,8 +27,7 @@ def units(*raters: str) -> list[list[int | None]]:
 # Krippendorff, "Computing Krippendorff's Alpha-Reliability" (2011): its examples A, B and C.
 BINARY = units("0100000000", "1110010010")
 LETTERS = [list(pair) for pair in zip("aabbdcccedda", "babbbccceddd", strict=True)]
-FOUR_RATERS = units("123321412...", "1233224125.3", ".3332342251.",
-                    "12332441251.")  # fmt: skip
+FOUR_RATERS = units("123321412...", "1233224125.3", ".3332342251.", "12332441251.")
 
 
 @pytest.mark.parametrize(
@@ -110,8 +109,10 @@ def test_intervals_hold_the_truth() -> None:
         second = np.where(generator.random(60) < 0.7, first, generator.integers(0, 3, size=60))
         draws = Resampling(draws=300, seed=seed)
         pairs = np.column_stack([first, second]).tolist()
-        both = (cohen_kappa(first.tolist(), second.tolist(), draws),
-                krippendorff_alpha(pairs, resampling=draws))  # fmt: skip
+        both = (
+            cohen_kappa(first.tolist(), second.tolist(), draws),
+            krippendorff_alpha(pairs, resampling=draws),
+        )
         for at, found in enumerate(both):
             held[at] += found.interval is not None and 0.7 in found.interval
     assert all(0.92 <= each / 200 <= 0.98 for each in held)

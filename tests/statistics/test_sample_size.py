@@ -63,9 +63,13 @@ def test_clusters_and_ties_count_as_they_were_seen() -> None:
 
 @pytest.mark.parametrize(
     "found",
-    [seen(0.5, 0.05, 100), seen(0.6, 0.0, 100), seen(float("nan"), 0.05, 100),
-     seen(float("inf"), float("nan"), 100)],
-)  # fmt: skip
+    [
+        seen(0.5, 0.05, 100),
+        seen(0.6, 0.0, 100),
+        seen(float("nan"), 0.05, 100),
+        seen(float("inf"), float("nan"), 100),
+    ],
+)
 def test_no_effect_or_no_spread_is_no_number(found: Estimate) -> None:
     assert needed(found, 0.5).total is None
     assert needed(found, 0.5).more is None

@@ -108,8 +108,9 @@ def test_utility_intervals_hold_the_truth() -> None:
         generator = np.random.default_rng(seed)
         baseline = generator.gamma(2, 1, size=40)
         values = np.concatenate([baseline, baseline + generator.gamma(2, 1, size=40) - 1.5])
-        kpi = Kpi("k", "u", True, 1.0, 1.0, values, [False] * 40 + [True] * 40,
-                  [*range(40), *range(40)])  # fmt: skip
+        kpi = Kpi(
+            "k", "u", True, 1.0, 1.0, values, [False] * 40 + [True] * 40, [*range(40), *range(40)]
+        )
         interval = utility([kpi], Resampling(draws=400, seed=seed)).estimate.interval
         held += interval is not None and 0.5 in interval
     assert 0.92 < held / 300 < 0.98

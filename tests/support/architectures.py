@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 SIZES = {
-    "vocab_size": 97, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
-    "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
-    "max_position_embeddings": 64, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
-}  # fmt: skip
+    "vocab_size": 97,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 64,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "pad_token_id": 0,
+}
 
 # Name of the configuration class -> what it needs beside or instead of SIZES.
 ARCHITECTURES: dict[str, dict[str, Any]] = {
@@ -24,15 +32,23 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "GraniteConfig": {"logits_scaling": 4.0},
     "Olmo2Config": {},
     "Mamba2Config": {
-        "num_heads": 8, "head_dim": 8, "state_size": 8, "n_groups": 1, "chunk_size": 8,
+        "num_heads": 8,
+        "head_dim": 8,
+        "state_size": 8,
+        "n_groups": 1,
+        "chunk_size": 8,
         "tie_word_embeddings": False,
     },
     "FalconH1Config": {
-        "mamba_d_ssm": 32, "mamba_n_heads": 4, "mamba_d_head": 8, "mamba_d_state": 8,
-        "mamba_chunk_size": 8, "lm_head_multiplier": 0.5,
+        "mamba_d_ssm": 32,
+        "mamba_n_heads": 4,
+        "mamba_d_head": 8,
+        "mamba_d_state": 8,
+        "mamba_chunk_size": 8,
+        "lm_head_multiplier": 0.5,
     },
     "MixtralConfig": {"num_local_experts": 4, "num_experts_per_tok": 2},
-}  # fmt: skip
+}
 
 
 def make(name: str, **changes: Any) -> Any:

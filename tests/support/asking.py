@@ -46,11 +46,14 @@ def build(tmp_path: Path, make_rows: Callable[..., list[PromptRow]]) -> Callable
         policy = options.pop("policy", QUICK)
         concurrency = options.pop("concurrency", 2)
         timeout = options.pop("timeout", 5.0)
-        reviser = OpenAIModel("gpt", base_url=url, concurrency=concurrency, timeout=timeout,
-                              policy=policy)  # fmt: skip
+        reviser = OpenAIModel(
+            "gpt", base_url=url, concurrency=concurrency, timeout=timeout, policy=policy
+        )
         return build_pairs(
             make_rows(rows) if isinstance(rows, int) else rows,
-            reviser=reviser, output=options.pop("output", tmp_path / "pairs.jsonl"), **options,
-        )  # fmt: skip
+            reviser=reviser,
+            output=options.pop("output", tmp_path / "pairs.jsonl"),
+            **options,
+        )
 
     return run

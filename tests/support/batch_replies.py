@@ -23,8 +23,11 @@ def write(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
 
 def said(key: str, text: str) -> dict[str, Any]:
     """A line of a batch's output."""
-    choice = {"index": 0, "message": {"role": "assistant", "content": text},
-              "finish_reason": "stop"}  # fmt: skip
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": text},
+        "finish_reason": "stop",
+    }
     usage = {"prompt_tokens": 1000, "completion_tokens": 100}
     body = {"object": "chat.completion", "choices": [choice], "usage": usage}
     response = {"status_code": 200, "request_id": "r", "body": body}

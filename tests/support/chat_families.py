@@ -10,30 +10,52 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "chatml": {"special": ["<|pad|>", "<|im_start|>", "<|im_end|>"], "eos": "<|im_end|>"},
     "qwen": {
         "special": ["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
-        "plain": ["<think>", "</think>", "<tool_call>", "</tool_call>",
-                  "<tool_response>", "</tool_response>"],
-        "eos": "<|im_end|>", "pad": "<|endoftext|>",
+        "plain": [
+            "<think>",
+            "</think>",
+            "<tool_call>",
+            "</tool_call>",
+            "<tool_response>",
+            "</tool_response>",
+        ],
+        "eos": "<|im_end|>",
+        "pad": "<|endoftext|>",
     },
     "llama": {
-        "special": ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>",
-                    "<|end_header_id|>", "<|eot_id|>"],
-        "bos": "<|begin_of_text|>", "eos": "<|eot_id|>", "pad": "<|eot_id|>",
+        "special": [
+            "<|begin_of_text|>",
+            "<|end_of_text|>",
+            "<|start_header_id|>",
+            "<|end_header_id|>",
+            "<|eot_id|>",
+        ],
+        "bos": "<|begin_of_text|>",
+        "eos": "<|eot_id|>",
+        "pad": "<|eot_id|>",
     },
     "gemma": {
         "special": ["<pad>", "<eos>", "<bos>", "<start_of_turn>", "<end_of_turn>"],
-        "bos": "<bos>", "eos": "<eos>", "pad": "<pad>",
+        "bos": "<bos>",
+        "eos": "<eos>",
+        "pad": "<pad>",
     },
     "phi": {
         "special": ["<|endoftext|>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>"],
-        "eos": "<|endoftext|>", "pad": "<|endoftext|>",
+        "eos": "<|endoftext|>",
+        "pad": "<|endoftext|>",
     },
     "deepseek": {
-        "special": [f"<{_BAR}begin\u2581of\u2581sentence{_BAR}>", _DEEPSEEK_END,
-                    f"<{_BAR}User{_BAR}>", f"<{_BAR}Assistant{_BAR}>"],
+        "special": [
+            f"<{_BAR}begin\u2581of\u2581sentence{_BAR}>",
+            _DEEPSEEK_END,
+            f"<{_BAR}User{_BAR}>",
+            f"<{_BAR}Assistant{_BAR}>",
+        ],
         "plain": ["<think>", "</think>"],
-        "bos": f"<{_BAR}begin\u2581of\u2581sentence{_BAR}>", "eos": _DEEPSEEK_END,
+        "bos": f"<{_BAR}begin\u2581of\u2581sentence{_BAR}>",
+        "eos": _DEEPSEEK_END,
     },
-}  # fmt: skip
+}
 """By name: `special` and `plain` added tokens, and which of them are bos, eos and pad."""
 
 MORE = ["<|ref|>", "<|end_ref|>"]
@@ -50,9 +72,11 @@ def make_family(name: str, template: str) -> Any:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=600, special_tokens=family["special"] + MORE,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False,
-    )  # fmt: skip
+        vocab_size=600,
+        special_tokens=family["special"] + MORE,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
     tokenizer.train_from_iterator(["the quick brown fox", "user assistant system\n"] * 4, trainer)
     named = {f"{key}_token": family[key] for key in ("bos", "eos", "pad") if key in family}
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **named)
@@ -74,8 +98,13 @@ def make_metaspace(scheme: str, *, unigram: bool = False) -> Any:
     tokenizer.decoder = decoders.Metaspace(prepend_scheme=scheme, split=False)
     kinds = trainers.UnigramTrainer if unigram else trainers.BpeTrainer
     more = {"unk_token": "<unk>"} if unigram else {}
-    trainer = kinds(vocab_size=150, special_tokens=special, initial_alphabet=alphabet,
-                    show_progress=False, **more)  # fmt: skip
+    trainer = kinds(
+        vocab_size=150,
+        special_tokens=special,
+        initial_alphabet=alphabet,
+        show_progress=False,
+        **more,
+    )
     tokenizer.train_from_iterator(["hello world this is a test"] * 3, trainer)
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>"

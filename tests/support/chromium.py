@@ -19,10 +19,17 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 
 _FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--disable-dev-shm-usage", "--hide-scrollbars",
-)  # fmt: skip
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
+)
 
 
 class Browser:
@@ -31,9 +38,10 @@ class Browser:
     def __init__(self, driver: str, profile: Path, preferences: dict[str, Any]) -> None:
         self._driver = driver
         options = {
-            "binary": CHROMIUM, "args": [*_FLAGS, f"--user-data-dir={profile}"],
+            "binary": CHROMIUM,
+            "args": [*_FLAGS, f"--user-data-dir={profile}"],
             "prefs": preferences,
-        }  # fmt: skip
+        }
         wanted = {
             "goog:chromeOptions": options,
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
@@ -128,9 +136,12 @@ def browsing(folder: Path, preferences: dict[str, Any] | None = None) -> Iterato
     assert DRIVER is not None
     environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
     process = subprocess.Popen(
-        [DRIVER, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        [DRIVER, "--port=0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
         env=environment,
-    )  # fmt: skip
+    )
     try:
         assert process.stdout is not None
         found = None

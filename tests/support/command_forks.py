@@ -15,14 +15,24 @@ from types import TracebackType
 from moments import Clock, Moment, watch_disk
 
 _PRELOADED = (
-    "datasets", "pyarrow.parquet", "clairkit.cli.build_pairs.command",
+    "datasets",
+    "pyarrow.parquet",
+    "clairkit.cli.build_pairs.command",
     "clairkit.cli.build_pairs.batches",
-    "clairkit.cli.merge", "clairkit.cli.remove", "clairkit.cli.verify", "clairkit.cli.explain",
-    "clairkit.cli.score.command", "clairkit.generation.engine", "clairkit.engine.scheduler",
-    "clairkit.generation.batch.run", "clairkit.audit.remove",
-    "clairkit.audit.merge", "clairkit.models.function",
-    "clairkit.models.server.model", "reviser_functions",
-)  # fmt: skip
+    "clairkit.cli.merge",
+    "clairkit.cli.remove",
+    "clairkit.cli.verify",
+    "clairkit.cli.explain",
+    "clairkit.cli.score.command",
+    "clairkit.generation.engine",
+    "clairkit.engine.scheduler",
+    "clairkit.generation.batch.run",
+    "clairkit.audit.remove",
+    "clairkit.audit.merge",
+    "clairkit.models.function",
+    "clairkit.models.server.model",
+    "reviser_functions",
+)
 
 
 @dataclass(frozen=True)
@@ -49,15 +59,26 @@ class CommandForks:
         self._log = folder
         paths = [str(Path(__file__).parent), *filter(None, sys.path)]
         self._process = subprocess.Popen(
-            [sys.executable, __file__], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENAI_API_KEY": "of-tests",
-                 "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
+            [sys.executable, __file__],
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(paths),
+                "OPENAI_API_KEY": "of-tests",
+                "OMP_NUM_THREADS": "1",
+            },
+        )
 
     def run(
-        self, folder: Path, arguments: Sequence[str], moment: Moment | None = None, *,
+        self,
+        folder: Path,
+        arguments: Sequence[str],
+        moment: Moment | None = None,
+        *,
         can_exchange: bool = True,
-    ) -> Ended:  # fmt: skip
+    ) -> Ended:
         """Run `clairkit ARGUMENTS` in a folder; at the moment it fails, or is killed."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None

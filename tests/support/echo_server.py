@@ -32,8 +32,10 @@ def say(body: dict[str, Any]) -> str:
     text = "\n".join(turn["content"] for turn in body["messages"])
     if found := _REVISED.search(text):
         nonce, answer = found.groups()
-        return (f"[[reasoning:{nonce}]]\nx\n[[revision:{nonce}]]\n{answer} Indeed, it is.\n"
-                f"[[end:{nonce}]]")  # fmt: skip
+        return (
+            f"[[reasoning:{nonce}]]\nx\n[[revision:{nonce}]]\n{answer} Indeed, it is.\n"
+            f"[[end:{nonce}]]"
+        )
     if found := _JUDGED.search(text):
         nonce, *answers = found.groups()
         return f"So:\n[[{'A' if answers[0] > answers[1] else 'B'}:{nonce}]]"
@@ -47,8 +49,11 @@ def _with_length(body: bytes, difference: int = 0) -> bytes:
 def _chunked(body: bytes, more: bytes = b"") -> bytes:
     middle = len(body) // 2
     chunks = b"%x;a=b\r\n%s\r\n%X\r\n%s\r\n0\r\nX-T: 1\r\n\r\n" % (
-        middle, body[:middle], len(body) - middle, body[middle:],
-    )  # fmt: skip
+        middle,
+        body[:middle],
+        len(body) - middle,
+        body[middle:],
+    )
     return b"%s%sTransfer-Encoding: chunked\r\n\r\n%s" % (_HEAD, more, chunks)
 
 
@@ -84,9 +89,15 @@ _BYTES: dict[str, Callable[[bytes], bytes]] = {
 }
 _CLOSING = ("no length", "length too long", "HTTP/1.0")
 FAULTS = (
-    *_BYTES, "late copy", "reset", "reset within", "closed", "piece by piece",
-    "kept, then closed", "too late",
-)  # fmt: skip
+    *_BYTES,
+    "late copy",
+    "reset",
+    "reset within",
+    "closed",
+    "piece by piece",
+    "kept, then closed",
+    "too late",
+)
 _TOO_LATE = 0.5  # seconds
 
 

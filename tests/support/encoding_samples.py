@@ -112,8 +112,14 @@ WORDS = {
         "París forêt œuvre"
     ),
 }
-NAMES = {"cp932": "CP932", "euc_jp": "EUC-JP", "gb18030": "GB18030", "cp950": "CP950",
-         "cp949": "CP949", "cp1252": "CP1252"}  # fmt: skip
+NAMES = {
+    "cp932": "CP932",
+    "euc_jp": "EUC-JP",
+    "gb18030": "GB18030",
+    "cp950": "CP950",
+    "cp949": "CP949",
+    "cp1252": "CP1252",
+}
 
 
 @dataclass(frozen=True)
@@ -149,7 +155,7 @@ _ENCODINGS = (
     ("utf-16", ("UTF-16LE",), {"ja": JAPANESE, "kanji": KANJI_ONLY, "west": WESTERN}),
     ("utf-16-le", ("UTF-16LE",), {"ja": JAPANESE, "kanji": KANJI_ONLY, "zh": SIMPLIFIED}),
     ("utf-16-be", ("UTF-16BE",), {"ja": JAPANESE, "half": HALF_WIDTH, "ko": KOREAN}),
-)  # fmt: skip
+)
 
 
 def samples(rows: int) -> Iterator[Sample]:

@@ -26,9 +26,9 @@ class _Handle:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        return SimpleNamespace(remote=lambda *values: _sent(
-            getattr(self._actor, name)(*_sent(values))
-        ))  # fmt: skip
+        return SimpleNamespace(
+            remote=lambda *values: _sent(getattr(self._actor, name)(*_sent(values)))
+        )
 
 
 @dataclass

@@ -31,8 +31,11 @@ class Response:
 
 def completion(text: str | None, finish: str = "stop", **message: Any) -> Response:
     """A chat completion that says `text`."""
-    choice = {"index": 0, "message": {"role": "assistant", "content": text, **message},
-              "finish_reason": finish}  # fmt: skip
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": text, **message},
+        "finish_reason": finish,
+    }
     usage = {"prompt_tokens": 7, "completion_tokens": 5}
     return as_json({"object": "chat.completion", "choices": [choice], "usage": usage})
 

@@ -102,10 +102,11 @@ def _revision(nonce: str, answer: str) -> bytes:
 
 
 def _response(body: bytes, status: bytes = b"200 OK") -> bytes:
-    return (
-        b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
-        % (status, len(body), body)
-    )  # fmt: skip
+    return b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
+        status,
+        len(body),
+        body,
+    )
 
 
 async def main(latency: float, faults: float) -> None:

@@ -56,8 +56,15 @@ def write_prompts(folder: Path, count: int, *, name: str = "prompts.jsonl") -> N
         word = SECRET if number % 3 == 1 else "horse"
         text = f"{word} {number} is what this row is about"
         answer = text.upper() if number == 4 else f"the answer to {text}."
-        rows.append({"id": f"{word}-row-{number}", "prompt": text, "answer": answer,
-                     "user": f"{word}-{number % 3}", "n": number % 3})  # fmt: skip
+        rows.append(
+            {
+                "id": f"{word}-row-{number}",
+                "prompt": text,
+                "answer": answer,
+                "user": f"{word}-{number % 3}",
+                "n": number % 3,
+            }
+        )
     rows.append({**rows[1], "id": "twin-row", "user": "horse-9", "n": 9} if count > 4 else rows[0])
     if count <= 4:
         rows.pop()
@@ -90,8 +97,10 @@ def build_and_score(forks: CommandForks, folder: Path, output: str) -> None:
     lines = (folder / "prompts.jsonl").read_text().splitlines(keepends=True)
     (folder / "prompts.jsonl").write_text("".join(lines[:-1]))
     run_well(forks, folder, build(output))
-    made = ({name: row[name] for name in ("id", "prompt", "chosen", "rejected")}
-            for row in rows_of(folder / output))  # fmt: skip
+    made = (
+        {name: row[name] for name in ("id", "prompt", "chosen", "rejected")}
+        for row in rows_of(folder / output)
+    )
     (folder / "made.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made))
 
 
@@ -137,8 +146,7 @@ CASES = (
     FaultCase("build to JSONL", build("o.jsonl"), "o.jsonl", smaller_build),
     FaultCase("build to Parquet", build("o.parquet"), "o.parquet", smaller_build),
     FaultCase("build to a folder", build("o"), "o", smaller_build),
-    FaultCase("build to a folder, two renames", build("o"), "o", smaller_build,
-              can_exchange=False),
+    FaultCase("build to a folder, two renames", build("o"), "o", smaller_build, can_exchange=False),
     _removal("o.jsonl"),
     _removal("o.jsonl.gz"),
     _removal("o.parquet"),
@@ -148,7 +156,7 @@ CASES = (
     _merge("o", shards),
     _merge("o.jsonl", shards_and_output, "--force"),
     FaultCase("batch import", (*BATCH, "--batch-import", "replies.jsonl"), "o.jsonl", batch),
-)  # fmt: skip
+)
 
 
 class Trial:

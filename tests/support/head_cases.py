@@ -71,9 +71,14 @@ def exactly(tensors: list[Tensor], *, frozen: bool, **head: Any) -> list[Tensor]
 
 
 def naive_logps(
-    hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None,
-    softcap: float | None = None, logit_scale: float = 1.0, memory_budget: int | str | None = None,
-) -> Tensor:  # fmt: skip
+    hidden: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    bias: Tensor | None,
+    softcap: float | None = None,
+    logit_scale: float = 1.0,
+    memory_budget: int | str | None = None,
+) -> Tensor:
     """What a model does by itself: logits in the weights' dtype, log-softmax in float32."""
     logits = torch.nn.functional.linear(hidden, weight, bias)
     if softcap is not None:

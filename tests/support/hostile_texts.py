@@ -6,9 +6,28 @@ from __future__ import annotations
 # What an attack calls; the tests look whether it was ever called.
 _CALL = "window.canary=1"
 
-_ELEMENTS = ("script", "SCRIPT", "ScRiPt", "style", "textarea", "title", "noscript", "iframe",
-             "template", "xmp", "plaintext", "svg", "math", "select", "option", "table",
-             "noembed", "details", "dialog", "object")  # fmt: skip
+_ELEMENTS = (
+    "script",
+    "SCRIPT",
+    "ScRiPt",
+    "style",
+    "textarea",
+    "title",
+    "noscript",
+    "iframe",
+    "template",
+    "xmp",
+    "plaintext",
+    "svg",
+    "math",
+    "select",
+    "option",
+    "table",
+    "noembed",
+    "details",
+    "dialog",
+    "object",
+)
 
 HOSTILE = [
     # the page's own containers are closed, and a script begins

@@ -20,16 +20,28 @@ from clairkit.records import Pair, write_pairs
 # One process imports torch and transformers; each run is forked from it within milliseconds.
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
-    ["clairkit.training.run", "clairkit.training.trainer",
-     "transformers.models.llama.modeling_llama", "yaml"]
-)  # fmt: skip
+    [
+        "clairkit.training.run",
+        "clairkit.training.trainer",
+        "transformers.models.llama.modeling_llama",
+        "yaml",
+    ]
+)
 DISK_FAILED = 5
 # Three micro-batches a step and two steps an epoch; a checkpoint each step, two kept.
 SETTINGS = {
-    "max_steps": 5, "save_steps": 1, "save_total_limit": 2, "logging_steps": 1, "eval_steps": 2,
-    "eval_strategy": "steps", "per_device_train_batch_size": 2, "per_device_eval_batch_size": 2,
-    "gradient_accumulation_steps": 3, "learning_rate": 1e-3, "use_cpu": True,
-}  # fmt: skip
+    "max_steps": 5,
+    "save_steps": 1,
+    "save_total_limit": 2,
+    "logging_steps": 1,
+    "eval_steps": 2,
+    "eval_strategy": "steps",
+    "per_device_train_batch_size": 2,
+    "per_device_eval_batch_size": 2,
+    "gradient_accumulation_steps": 3,
+    "learning_rate": 1e-3,
+    "use_cpu": True,
+}
 
 
 def watch(clock: Clock) -> None:
@@ -69,9 +81,10 @@ def make_inputs(folder: Path) -> dict[str, str]:
     write_pairs(folder / "pairs.jsonl", make_pairs(12))
     write_pairs(folder / "eval.jsonl", make_pairs(4))
     return {
-        "model": str(folder / "model"), "pairs": str(folder / "pairs.jsonl"),
+        "model": str(folder / "model"),
+        "pairs": str(folder / "pairs.jsonl"),
         "eval_pairs": str(folder / "eval.jsonl"),
-    }  # fmt: skip
+    }
 
 
 def train(flags: Mapping[str, Any], moment: Moment | None) -> None:

@@ -17,14 +17,18 @@ def seen(layout: PackedLayout, window: int | None) -> Tensor:
         for part, length in enumerate(tree[1:]):
             start = tree.prefix if part else 0
             places += [(number, part, start + step) for step in range(length)]
-    return torch.tensor([
+    return torch.tensor(
         [
-            key_tree == tree and key_part in (0, part) and key_at <= at
-            and (window is None or at - key_at < window)
-            for key_tree, key_part, key_at in places
+            [
+                key_tree == tree
+                and key_part in (0, part)
+                and key_at <= at
+                and (window is None or at - key_at < window)
+                for key_tree, key_part, key_at in places
+            ]
+            for tree, part, at in places
         ]
-        for tree, part, at in places
-    ])  # fmt: skip
+    )
 
 
 def some_layout(seed: int, longest: int = 40) -> PackedLayout:

@@ -18,9 +18,9 @@ from clairkit.models.sampling import Failure, Outcome, Reply
 from clairkit.records import Message, PromptRow
 
 _ANSWER = re.compile(r"\[\[answer:([0-9a-f]{8})\]\]\n(.*)\n\[\[answer-end:\1\]\]", re.DOTALL)
-_GATES = GatePolicy.parse([
-    f"{reason}=keep" for reason in GATES if reason not in ("no_op", "numbers_changed")
-])  # fmt: skip
+_GATES = GatePolicy.parse(
+    [f"{reason}=keep" for reason in GATES if reason not in ("no_op", "numbers_changed")]
+)
 
 Revise = Callable[[str], str]
 
@@ -97,9 +97,13 @@ def build(
     target = Chat("test:target", lambda text: f"I say {text}", {"kind": "test", "id": "t"}, most)
     reviser = Chat("test:reviser", reply(revise), {"kind": "test", "version": version})
     build_pairs(
-        Shard(rows, *shard) if shard else rows, target=target, reviser=reviser, output=output,
-        settings=BuildSettings(gates=_GATES, revise=asked), **options,
-    )  # fmt: skip
+        Shard(rows, *shard) if shard else rows,
+        target=target,
+        reviser=reviser,
+        output=output,
+        settings=BuildSettings(gates=_GATES, revise=asked),
+        **options,
+    )
     return output
 
 

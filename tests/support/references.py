@@ -31,8 +31,9 @@ def make_pairs(count: int = 12, seed: int = 0) -> list[EncodedPair]:
     def tokens(least: int, most: int) -> list[int]:
         return [draw.randrange(512) for _ in range(draw.randint(least, most))]
 
-    pairs = [EncodedPair(f"{n:016x}", tokens(1, 20), tokens(1, 30), tokens(1, 30))
-             for n in range(count)]  # fmt: skip
+    pairs = [
+        EncodedPair(f"{n:016x}", tokens(1, 20), tokens(1, 30), tokens(1, 30)) for n in range(count)
+    ]
     pairs[1] = dataclasses.replace(pairs[1], chosen_ids=[])
     pairs[2] = dataclasses.replace(pairs[2], rejected_ids=[])
     pairs[4] = dataclasses.replace(
@@ -84,9 +85,13 @@ def prepare(model: nn.Module) -> Counted:
 def make_settings(folder: Path) -> ReferenceSettings:
     """Return settings that keep their cache in `folder` and load `model:SEED`."""
     return ReferenceSettings(
-        batch_size=5, prepare=prepare, load=lambda name: make_llama(seed=int(name)),
-        folder=folder, name="tiny", say=list[str]().append,
-    )  # fmt: skip
+        batch_size=5,
+        prepare=prepare,
+        load=lambda name: make_llama(seed=int(name)),
+        folder=folder,
+        name="tiny",
+        say=list[str]().append,
+    )
 
 
 def said(settings: ReferenceSettings) -> list[str]:
@@ -113,8 +118,11 @@ def state(model: nn.Module) -> tuple[Any, ...]:
     flags = [(name, p.requires_grad, p.grad) for name, p in model.named_parameters()]
     modes = [(name, type(module), module.training) for name, module in model.named_modules()]
     adapters = getattr(model, "active_adapters", None), list(getattr(model, "peft_config", {}))
-    switched = [m.disable_adapters for m in model.modules() if hasattr(m, "disable_adapters")
-                and not callable(m.disable_adapters)]  # fmt: skip
+    switched = [
+        m.disable_adapters
+        for m in model.modules()
+        if hasattr(m, "disable_adapters") and not callable(m.disable_adapters)
+    ]
     return tensors, flags, modes, adapters, switched
 
 

@@ -14,7 +14,10 @@ def some_pairs(count: int) -> list[Pair]:
         return ({"role": role, "content": text},)
 
     return [
-        Pair(prompt=said("user", f"say {n}"), chosen=said("assistant", f"the {n} fox"),
-             rejected=said("assistant", f"a {n} dog is here"))
+        Pair(
+            prompt=said("user", f"say {n}"),
+            chosen=said("assistant", f"the {n} fox"),
+            rejected=said("assistant", f"a {n} dog is here"),
+        )
         for n in range(count)
-    ]  # fmt: skip
+    ]

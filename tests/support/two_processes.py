@@ -44,9 +44,14 @@ def _train(rank: int, run: Path, max_steps: int, stop_at: tuple[int, int] | None
                 signal.raise_signal(signal.SIGTERM)
 
     arguments = {
-        "per_device_train_batch_size": 2, "max_steps": max_steps, "save_steps": 2,
-        "learning_rate": 1e-3, "use_cpu": True, "disable_tqdm": True, "save_total_limit": 1,
-    }  # fmt: skip
+        "per_device_train_batch_size": 2,
+        "max_steps": max_steps,
+        "save_steps": 2,
+        "learning_rate": 1e-3,
+        "use_cpu": True,
+        "disable_tqdm": True,
+        "save_total_limit": 1,
+    }
     config = TrainConfig(model="m", pairs="p", output=str(run), arguments=arguments)
     stop = StopOnSignal(lambda text: None)
     trainer = PreferenceTrainer(
@@ -66,10 +71,14 @@ def _train(rank: int, run: Path, max_steps: int, stop_at: tuple[int, int] | None
 def environment(rank: int, count: int, port: int) -> dict[str, str]:
     """Return what torchrun tells a process: where its agent's store is, here that of `in_each`."""
     return {
-        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count),
-        "LOCAL_WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(count),
+        "LOCAL_WORLD_SIZE": str(count),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
         "TORCHELASTIC_USE_AGENT_STORE": "True",
-    }  # fmt: skip
+    }
 
 
 def in_each(

@@ -68,8 +68,14 @@ def test_a_new_adapter_is_on_all_linear_layers_but_the_head_and_starts_as_nothin
 
 
 def test_the_keys_reach_peft() -> None:
-    settings = {"lora_r": 4, "use_rslora": True, "use_dora": True, "lora_dropout": 0.25,
-                "disable_dropout": False, "lora_target_modules": ("q_proj",)}  # fmt: skip
+    settings = {
+        "lora_r": 4,
+        "use_rslora": True,
+        "use_dora": True,
+        "lora_dropout": 0.25,
+        "disable_dropout": False,
+        "lora_target_modules": ("q_proj",),
+    }
     made = add_adapter(make_llama(), config(**settings)).peft_config["default"]
     assert (made.r, made.use_rslora, made.use_dora, made.lora_dropout) == (4, True, True, 0.25)
     assert made.target_modules == {"q_proj"}
@@ -147,23 +153,31 @@ def test_an_adapter_of_another_model_is_refused(tmp_path: Path) -> None:
     go_on = config(tmp_path / "base", adapter=str(tmp_path / "adapter"))
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    sizes = {"vocab_size": 512, "intermediate_size": 64, "num_attention_heads": 4,
-             "num_key_value_heads": 2}  # fmt: skip
-    for changes in ({"hidden_size": 64, "num_hidden_layers": 2},
-                    {"hidden_size": 32, "num_hidden_layers": 3}):  # fmt: skip
+    sizes = {
+        "vocab_size": 512,
+        "intermediate_size": 64,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+    }
+    for changes in (
+        {"hidden_size": 64, "num_hidden_layers": 2},
+        {"hidden_size": 32, "num_hidden_layers": 3},
+    ):
         other = LlamaForCausalLM(LlamaConfig(**sizes, **changes))
         with pytest.raises(UsageError, match=r"doesn't fit the model.*was trained on .*base"):
             add_adapter(other, go_on)
 
 
 def test_adapters_that_change_the_tokens_are_refused(tmp_path: Path) -> None:
-    for number, settings in enumerate((
-        peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2),
-        peft.PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2),
-        peft.LoraConfig(
-            task_type="CAUSAL_LM", target_modules=["q_proj"], alora_invocation_tokens=[5]
-        ),
-    )):  # fmt: skip
+    for number, settings in enumerate(
+        (
+            peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2),
+            peft.PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2),
+            peft.LoraConfig(
+                task_type="CAUSAL_LM", target_modules=["q_proj"], alora_invocation_tokens=[5]
+            ),
+        )
+    ):
         saved_adapter(tmp_path / str(number), settings)
         with pytest.raises(UsageError, match=r"can't be trained here.*Use LoRA"):
             add_adapter(
@@ -174,9 +188,10 @@ def test_adapters_that_change_the_tokens_are_refused(tmp_path: Path) -> None:
 
 def test_a_merge_that_will_fail_is_refused_before_training(tmp_path: Path) -> None:
     tokens = peft.LoraConfig(
-        task_type="CAUSAL_LM", target_modules=["q_proj"],
+        task_type="CAUSAL_LM",
+        target_modules=["q_proj"],
         trainable_token_indices={"embed_tokens": [3, 4]},
-    )  # fmt: skip
+    )
     saved_adapter(tmp_path, tokens)
     go_on = {"adapter": str(tmp_path / "adapter"), "model": tmp_path / "base"}
     add_adapter(make_llama(), config(**go_on))
@@ -250,12 +265,20 @@ def test_gradient_checkpointing_leaves_the_gradients_as_they_are(changes: dict[s
 
 def trainer(folder: Path, base: Path, **arguments: Any) -> PreferenceTrainer:
     settings = config(
-        base, output=str(folder), lora_r=4,
+        base,
+        output=str(folder),
+        lora_r=4,
         arguments={
-            "per_device_train_batch_size": 4, "learning_rate": 1e-2, "max_steps": 4,
-            "save_steps": 2, "logging_steps": 1, "use_cpu": True, "disable_tqdm": True, **arguments,
+            "per_device_train_batch_size": 4,
+            "learning_rate": 1e-2,
+            "max_steps": 4,
+            "save_steps": 2,
+            "logging_steps": 1,
+            "use_cpu": True,
+            "disable_tqdm": True,
+            **arguments,
         },
-    )  # fmt: skip
+    )
     model = add_adapter(make_llama(), settings)
     return PreferenceTrainer(model, make_tokenizer(), settings, some_pairs(12))
 
@@ -294,10 +317,17 @@ def test_an_adapter_that_goes_on_is_its_own_reference_unless_the_base_is_asked_f
     for ref in ("start", f"adapter:{tmp_path / 'adapter'}", "base"):
         keys = {"adapter": str(tmp_path / "adapter"), "loss": "sigmoid", "ref": ref}
         settings = config(
-            tmp_path / "base", output=str(tmp_path / "run"), **keys,
-            arguments={"max_steps": 1, "logging_steps": 1, "use_cpu": True, "disable_tqdm": True,
-                       "save_strategy": "no"},
-        )  # fmt: skip
+            tmp_path / "base",
+            output=str(tmp_path / "run"),
+            **keys,
+            arguments={
+                "max_steps": 1,
+                "logging_steps": 1,
+                "use_cpu": True,
+                "disable_tqdm": True,
+                "save_strategy": "no",
+            },
+        )
         model = add_adapter(make_llama(), settings) if way == "the key adapter" else made
         run = PreferenceTrainer(model, make_tokenizer(), settings, some_pairs(12))
         run.train()

@@ -23,10 +23,17 @@ from clairkit.training.best_metric import greater_is_better, known_metrics
 
 ONE = parse_loss("apo_zero")
 ARGUMENTS = {
-    "per_device_train_batch_size": 4, "per_device_eval_batch_size": 4, "learning_rate": 1e-3,
-    "logging_steps": 1, "use_cpu": True, "disable_tqdm": True, "max_steps": 4,
-    "eval_strategy": "steps", "eval_steps": 1, "save_steps": 1,
-}  # fmt: skip
+    "per_device_train_batch_size": 4,
+    "per_device_eval_batch_size": 4,
+    "learning_rate": 1e-3,
+    "logging_steps": 1,
+    "use_cpu": True,
+    "disable_tqdm": True,
+    "max_steps": 4,
+    "eval_strategy": "steps",
+    "eval_steps": 1,
+    "save_steps": 1,
+}
 HELD_OUT = make_pairs(6)
 
 
@@ -133,9 +140,12 @@ def test_save_strategy_best_keeps_a_checkpoint_for_each_new_best(tmp_path: Path)
 
 def test_the_rate_falls_where_the_metric_stays(tmp_path: Path) -> None:
     run = trainer(
-        tmp_path, lr_scheduler_type="reduce_lr_on_plateau", save_strategy="no",
-        metric_for_best_model="lengths/chosen", lr_scheduler_kwargs={"patience": 0, "factor": 0.5},
-    )  # fmt: skip
+        tmp_path,
+        lr_scheduler_type="reduce_lr_on_plateau",
+        save_strategy="no",
+        metric_for_best_model="lengths/chosen",
+        lr_scheduler_kwargs={"patience": 0, "factor": 0.5},
+    )
     run.train()
     rates = [row["learning_rate"] for row in run.state.log_history if "learning_rate" in row]
     assert rates == [1e-3, 1e-3, 5e-4, 2.5e-4]
@@ -156,8 +166,11 @@ def test_a_resumed_run_goes_on_counting(tmp_path: Path) -> None:
     again = trainer(tmp_path, **settings, max_steps=12)
     again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
     assert again.state.global_step == 3
-    counts = [cb.early_stopping_patience_counter for cb in again.callback_handler.callbacks
-              if isinstance(cb, EarlyStoppingCallback)]  # fmt: skip
+    counts = [
+        cb.early_stopping_patience_counter
+        for cb in again.callback_handler.callbacks
+        if isinstance(cb, EarlyStoppingCallback)
+    ]
     assert counts == [2]
 
 
@@ -172,9 +185,10 @@ def test_a_callback_that_came_after_the_checkpoint_is_saved_in_the_next(tmp_path
 @pytest.mark.parametrize("moved", [False, True])
 def test_resuming_knows_the_best_checkpoint_of_before(tmp_path: Path, moved: bool) -> None:
     settings = {
-        "load_best_model_at_end": True, "metric_for_best_model": "rewards/margins",
+        "load_best_model_at_end": True,
+        "metric_for_best_model": "rewards/margins",
         "greater_is_better": False,  # the first evaluation stays the best
-    }  # fmt: skip
+    }
     run = trainer(tmp_path / "run", **settings, max_steps=2)
     run.train()
     assert run.state.best_global_step == 1
@@ -185,8 +199,11 @@ def test_resuming_knows_the_best_checkpoint_of_before(tmp_path: Path, moved: boo
     assert again.state.global_step == 4
     assert again.state.best_model_checkpoint == str(place / "checkpoint-1")
     best = load_file(place / "checkpoint-1" / "model.safetensors")
-    assert all(torch.equal(value, best[name]) for name, value in again.model.state_dict().items()
-               if name in best)  # fmt: skip
+    assert all(
+        torch.equal(value, best[name])
+        for name, value in again.model.state_dict().items()
+        if name in best
+    )
 
 
 @pytest.fixture
@@ -194,9 +211,11 @@ def files(tmp_path: Path, model_folder: Path) -> dict[str, str]:
     write_pairs(tmp_path / "pairs.jsonl", some_pairs(8))
     write_pairs(tmp_path / "eval.jsonl", HELD_OUT)
     return {
-        "model": str(model_folder), "pairs": str(tmp_path / "pairs.jsonl"),
-        "eval_pairs": str(tmp_path / "eval.jsonl"), "output": str(tmp_path / "run"),
-    }  # fmt: skip
+        "model": str(model_folder),
+        "pairs": str(tmp_path / "pairs.jsonl"),
+        "eval_pairs": str(tmp_path / "eval.jsonl"),
+        "output": str(tmp_path / "run"),
+    }
 
 
 SETTINGS = ("use_cpu=true", "max_steps=2", "eval_strategy=steps", "eval_steps=1", "save_steps=1")
@@ -252,16 +271,27 @@ def test_a_metric_of_a_side_that_the_held_out_pairs_lack(
 @pytest.mark.parametrize(
     ("metric", "greater"),
     [
-        ("loss", False), ("eval_loss", False), ("near_loss", False), ("rewards/accuracies", True),
-        ("eval_rewards/margins", True), ("rewards/chosen", True), ("rewards/rejected", False),
-        ("logps/rejected", False), ("kl/rejected", False), ("saturation/chosen", False),
-        ("below_reference/chosen", False), ("below_reference/rejected", True),
-        ("quadrants/chosen_up_rejected_down", True), ("logps/chosen", True),
+        ("loss", False),
+        ("eval_loss", False),
+        ("near_loss", False),
+        ("rewards/accuracies", True),
+        ("eval_rewards/margins", True),
+        ("rewards/chosen", True),
+        ("rewards/rejected", False),
+        ("logps/rejected", False),
+        ("kl/rejected", False),
+        ("saturation/chosen", False),
+        ("below_reference/chosen", False),
+        ("below_reference/rejected", True),
+        ("quadrants/chosen_up_rejected_down", True),
+        ("logps/chosen", True),
         ("far_quadrants/chosen_down_rejected_up", False),
-        ("logratio/chosen_end", True), ("runtime", False), ("samples_per_second", True),
+        ("logratio/chosen_end", True),
+        ("runtime", False),
+        ("samples_per_second", True),
         ("mine", None),
     ],
-)  # fmt: skip
+)
 def test_which_way_is_better(metric: str, greater: bool | None) -> None:
     assert greater_is_better(metric, ONE) is greater
 
@@ -279,8 +309,14 @@ def test_which_way_is_better_is_said_and_can_be_set(tmp_path: Path) -> None:
 def test_evaluations_and_checkpoints_come_together_where_neither_is_set(
     files: dict[str, str],
 ) -> None:
-    settings = ["use_cpu=true", "max_steps=20", "eval_strategy=steps", "save_total_limit=1",
-                "load_best_model_at_end=true", "metric_for_best_model=rewards/margins"]  # fmt: skip
+    settings = [
+        "use_cpu=true",
+        "max_steps=20",
+        "eval_strategy=steps",
+        "save_total_limit=1",
+        "load_best_model_at_end=true",
+        "metric_for_best_model=rewards/margins",
+    ]
     result = run_training(resolve(files, settings))
     assert result.best is not None
     assert result.best["step"] in range(2, 21, 2)

@@ -25,7 +25,12 @@ def test_flags_win_over_set_over_file_over_defaults(tmp_path: Path) -> None:
     assert resolved.config.arguments["learning_rate"] == 2e-5  # a text to YAML 1.1
     origins = resolved.origins
     assert [origins[k] for k in ("beta", "loss", "max_steps", "max_length", "logging_steps")] == [
-        "flag", "--set", str(file), "default", "default"]  # fmt: skip
+        "flag",
+        "--set",
+        str(file),
+        "default",
+        "default",
+    ]
 
 
 def test_departures_from_transformers_are_few_and_can_be_undone() -> None:
@@ -188,19 +193,26 @@ def test_an_adapter_has_a_learning_rate_of_its_own(
         (["eval_strategy=epoch"], {}),
         (["eval_strategy=steps"], {"eval_steps": 0.1}),
         (["eval_strategy=steps", "logging_steps=5"], {"eval_steps": 5}),
-        (["eval_strategy=steps", "load_best_model_at_end=true"],
-         {"eval_steps": 0.1, "save_steps": 0.1}),
+        (
+            ["eval_strategy=steps", "load_best_model_at_end=true"],
+            {"eval_steps": 0.1, "save_steps": 0.1},
+        ),
         (["eval_strategy=steps", "load_best_model_at_end=true", "save_steps=7"], {"eval_steps": 7}),
         (["eval_strategy=steps", "load_best_model_at_end=true", "eval_steps=3"], {"save_steps": 3}),
-        (["eval_strategy=steps", "load_best_model_at_end=true", "save_strategy=best"],
-         {"eval_steps": 0.1}),
+        (
+            ["eval_strategy=steps", "load_best_model_at_end=true", "save_strategy=best"],
+            {"eval_steps": 0.1},
+        ),
     ],
-)  # fmt: skip
+)
 def test_how_often_to_evaluate_follows_from_what_is_set(
     settings: list[str], found: dict[str, float]
 ) -> None:
     resolved = resolve(GIVEN, settings)
-    derived = {k: v for k, v in resolved.config.arguments.items()
-               if k in ("eval_steps", "save_steps") and resolved.origins[k] != "--set"}  # fmt: skip
+    derived = {
+        k: v
+        for k, v in resolved.config.arguments.items()
+        if k in ("eval_steps", "save_steps") and resolved.origins[k] != "--set"
+    }
     assert derived == found
     assert all(resolved.origins[key].startswith("default for") for key in found)

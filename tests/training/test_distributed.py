@@ -20,10 +20,16 @@ from clairkit.training.checkpoint.checkpoints import fault
 # 13 pairs, 4 in a batch: four batches of which the last holds one pair, in two steps an epoch. Of
 # two processes one has three repeated pairs in it. Pairs of up to 110 tokens, 150 in a part.
 SETTINGS = {
-    "logging_steps": 1, "learning_rate": 1e-3, "gradient_accumulation_steps": 2,
-    "num_train_epochs": 2, "eval_strategy": "steps", "eval_steps": 2, "save_strategy": "no",
-    "use_cpu": True, "tokens_per_step": 150,
-}  # fmt: skip
+    "logging_steps": 1,
+    "learning_rate": 1e-3,
+    "gradient_accumulation_steps": 2,
+    "num_train_epochs": 2,
+    "eval_strategy": "steps",
+    "eval_steps": 2,
+    "save_strategy": "no",
+    "use_cpu": True,
+    "tokens_per_step": 150,
+}
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +41,10 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     write_pairs(folder / "pairs.jsonl", uneven_pairs(13))
     write_pairs(folder / "eval.jsonl", uneven_pairs(5, seed=1))
     return {
-        "model": str(folder / "model"), "pairs": str(folder / "pairs.jsonl"),
+        "model": str(folder / "model"),
+        "pairs": str(folder / "pairs.jsonl"),
         "eval_pairs": str(folder / "eval.jsonl"),
-    }  # fmt: skip
+    }
 
 
 def batches(count: int) -> dict[str, int]:
@@ -73,10 +80,12 @@ CASES = {
     "LoRA": {"use_peft": True, "lora_r": 4},
     "sft": {"loss": "apo_zero+0.1*sft"},
     "masked, padded, head frozen": {
-        "loss_mask": "weighted", "padding_free": False, "freeze": ["lm_head*"],
+        "loss_mask": "weighted",
+        "padding_free": False,
+        "freeze": ["lm_head*"],
     },
     "checkpointed activations": {"gradient_checkpointing": True},
-}  # fmt: skip
+}
 
 
 @pytest.mark.slow
@@ -124,11 +133,30 @@ def launch(run: Path, inputs: dict[str, str], *options: str, **settings: Any) ->
     flags = [f"--{key.replace('_', '-')}={value}" for key, value in inputs.items()]
     sets = [f"--set={key}={value}" for key, value in {**SETTINGS, **batches(2), **settings}.items()]
     return Popen(
-        [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2",
-         "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0",
-         "-m", "clairkit.cli", "train", *flags, *sets, "-o", str(run), *options],
-        stdout=PIPE, stderr=PIPE, text=True, cwd=run.parent,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "accelerate.commands.launch",
+            "--multi_gpu",
+            "--num_processes=2",
+            "--num_machines=1",
+            "--mixed_precision=no",
+            "--dynamo_backend=no",
+            "--main_process_port=0",
+            "-m",
+            "clairkit.cli",
+            "train",
+            *flags,
+            *sets,
+            "-o",
+            str(run),
+            *options,
+        ],
+        stdout=PIPE,
+        stderr=PIPE,
+        text=True,
+        cwd=run.parent,
+    )
 
 
 @pytest.mark.slow

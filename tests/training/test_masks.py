@@ -87,8 +87,12 @@ def test_sides_without_an_edit_are_counted() -> None:
         ):
             assert torch.equal(ours, theirs)
     assert masks.counts == {
-        "tokens": 16, "edited": 6, "no_edit_chosen": 1, "no_edit_rejected": 1, "approximate": 0,
-    }  # fmt: skip
+        "tokens": 16,
+        "edited": 6,
+        "no_edit_chosen": 1,
+        "no_edit_rejected": 1,
+        "approximate": 0,
+    }
     assert masks.counts["edited"] == sum(int(side.sum()) for pair in masks.edited for side in pair)
 
 

@@ -18,10 +18,17 @@ from clairkit.training.adapters import add_adapter
 from clairkit.training.merge_adapter import check_mergeable, merged_model, merged_state
 
 SIZES = {
-    "vocab_size": 512, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
-    "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64,
-    "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
-}  # fmt: skip
+    "vocab_size": 512,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "pad_token_id": 0,
+}
 GPT2 = {"vocab_size": 512, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64}
 
 
@@ -114,10 +121,14 @@ ARCHITECTURES = [
     transformers.Gemma2Config(**SIZES, head_dim=8),
     transformers.MixtralConfig(**SIZES, num_local_experts=2),
     transformers.FalconH1Config(
-        **SIZES, mamba_d_ssm=32, mamba_n_heads=4, mamba_d_head=8, mamba_d_state=8,
+        **SIZES,
+        mamba_d_ssm=32,
+        mamba_n_heads=4,
+        mamba_d_head=8,
+        mamba_d_state=8,
         mamba_chunk_size=8,
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("settings", ARCHITECTURES, ids=lambda settings: settings.model_type)

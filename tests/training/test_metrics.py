@@ -127,8 +127,16 @@ def test_what_nothing_counted_for_is_absent() -> None:
     found = means_of(one_sided)
     assert found.keys() == plain(one_sided).keys()
     assert "rewards/chosen" in found
-    assert not {"rewards/margins", "rewards/rejected", "kl/rejected", "logratio/chosen_edited",
-                "quadrants/chosen_up_rejected_down"} & found.keys()  # fmt: skip
+    assert (
+        not {
+            "rewards/margins",
+            "rewards/rejected",
+            "kl/rejected",
+            "logratio/chosen_edited",
+            "quadrants/chosen_up_rejected_down",
+        }
+        & found.keys()
+    )
     assert all(math.isfinite(value) for value in found.values())
     assert MetricMeans().take() == {}
 

@@ -95,9 +95,14 @@ def wide_folder(tmp_path: Path) -> Path:
 
     torch.manual_seed(0)
     settings = LlamaConfig(
-        vocab_size=512, hidden_size=64, intermediate_size=128, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, initializer_range=0.05,
-    )  # fmt: skip
+        vocab_size=512,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        initializer_range=0.05,
+    )
     LlamaForCausalLM(settings).save_pretrained(tmp_path / "wide")
     make_tokenizer().save_pretrained(tmp_path / "wide")
     return tmp_path / "wide"
@@ -111,8 +116,9 @@ def dequantised(folder: Path, quantised: Any) -> Any:
     values = {name: module.weight for name, module in quantised.named_modules() if is_4bit(module)}
     with torch.no_grad():
         for name, weight in values.items():
-            target = plain.get_submodule(name.removeprefix("base_model.model.").removesuffix(
-                ".base_layer"))  # fmt: skip
+            target = plain.get_submodule(
+                name.removeprefix("base_model.model.").removesuffix(".base_layer")
+            )
             target.weight.copy_(dequantize_4bit(weight.data, weight.quant_state))
     return plain
 
@@ -154,13 +160,22 @@ def test_qlora_trains_and_merges_into_dequantised_weights(tmp_path: Path) -> Non
 
     folder = wide_folder(tmp_path)
     arguments = {
-        "max_steps": 2, "learning_rate": 1e-2, "per_device_train_batch_size": 4, "use_cpu": True,
-        "save_strategy": "no", "disable_tqdm": True,
-    }  # fmt: skip
+        "max_steps": 2,
+        "learning_rate": 1e-2,
+        "per_device_train_batch_size": 4,
+        "use_cpu": True,
+        "save_strategy": "no",
+        "disable_tqdm": True,
+    }
     settings = TrainConfig(
-        model=str(folder), pairs="p", output=str(tmp_path / "run"), load_in_4bit=True,
-        use_peft=True, merge_adapter=True, arguments=arguments,
-    )  # fmt: skip
+        model=str(folder),
+        pairs="p",
+        output=str(tmp_path / "run"),
+        load_in_4bit=True,
+        use_peft=True,
+        merge_adapter=True,
+        arguments=arguments,
+    )
     tokenizer = load_tokenizer(settings)
     model = add_adapter(load_model(settings), settings)
     before = {n: p.detach().clone() for n, p in model.named_parameters()}

@@ -17,9 +17,13 @@ from clairkit.training import PreferenceTrainer, TrainConfig, resolve, run_train
 from clairkit.training.movement import rounding_warning, sampled_parameters
 
 ARGUMENTS = {
-    "per_device_train_batch_size": 4, "learning_rate": 1e-3, "use_cpu": True, "disable_tqdm": True,
-    "save_strategy": "no", "lr_scheduler_type": "constant",
-}  # fmt: skip
+    "per_device_train_batch_size": 4,
+    "learning_rate": 1e-3,
+    "use_cpu": True,
+    "disable_tqdm": True,
+    "save_strategy": "no",
+    "lr_scheduler_type": "constant",
+}
 
 
 def train(run: Path, model: Any = None, said: list[str] | None = None, **keys: Any) -> Any:
@@ -44,8 +48,11 @@ def all_changed(before: Any, after: Any) -> float:
 @pytest.fixture
 def files(tmp_path: Path, model_folder: Path) -> dict[str, str]:
     write_pairs(tmp_path / "pairs.jsonl", some_pairs(12))
-    return {"model": str(model_folder), "pairs": str(tmp_path / "pairs.jsonl"),
-            "output": str(tmp_path / "run")}  # fmt: skip
+    return {
+        "model": str(model_folder),
+        "pairs": str(tmp_path / "pairs.jsonl"),
+        "output": str(tmp_path / "run"),
+    }
 
 
 def finish(files: dict[str, str], *settings: str) -> Any:

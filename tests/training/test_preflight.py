@@ -42,9 +42,12 @@ def test_references_that_are_there(adapter: Path, model_folder: Path, tmp_path: 
 
 @pytest.mark.parametrize(
     ("kind", "message"),
-    [("model", "no such folder"), ("adapter", "no such folder"),
-     ("cache", "no such reference cache")],
-)  # fmt: skip
+    [
+        ("model", "no such folder"),
+        ("adapter", "no such folder"),
+        ("cache", "no such reference cache"),
+    ],
+)
 def test_references_that_are_not(kind: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=message):
         check_early(config(ref=f"{kind}:{tmp_path / 'nowhere'}"))
@@ -95,8 +98,9 @@ def test_tokens_are_settled_once_for_a_run() -> None:
     flags = {"model": "m", "pairs": "p", "output": "o"}
     fresh = settled(resolve(flags), "cpu")
     assert (fresh.config.tokens_per_step, fresh.origins["tokens_per_step"]) == (
-        1024, "default on cpu",
-    )  # fmt: skip
+        1024,
+        "default on cpu",
+    )
     resumed = settled(resolve(flags), "cuda", {"tokens_per_step": 1024})
     assert resumed.config.tokens_per_step == 1024
     unlimited = settled(resolve(flags), "cuda", {"tokens_per_step": None})

@@ -86,18 +86,32 @@ def test_the_long_recipe_runs_at_full_length(recipe: str, tmp_path: Path) -> Non
     torch.manual_seed(0)
     vocabulary = 32_768
     config = LlamaConfig(
-        vocab_size=vocabulary, hidden_size=64, intermediate_size=128, num_hidden_layers=2,
-        num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=LENGTH,
-    )  # fmt: skip
+        vocab_size=vocabulary,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=LENGTH,
+    )
     LlamaForCausalLM(config).save_pretrained(tmp_path / "model")
     make_tokenizer().save_pretrained(tmp_path / "model")
     flags = {
-        "model": str(tmp_path / "model"), "pairs": str(_long_pairs(tmp_path)),
+        "model": str(tmp_path / "model"),
+        "pairs": str(_long_pairs(tmp_path)),
         "output": str(tmp_path / "run"),
-    }  # fmt: skip
-    settings = ["max_steps=2", "gradient_accumulation_steps=1", "logging_steps=1", "use_cpu=true",
-                "save_strategy=no", "warmup_steps=0", "learning_rate=0.001", "bf16=false",
-                "dtype=float32"]  # fmt: skip
+    }
+    settings = [
+        "max_steps=2",
+        "gradient_accumulation_steps=1",
+        "logging_steps=1",
+        "use_cpu=true",
+        "save_strategy=no",
+        "warmup_steps=0",
+        "learning_rate=0.001",
+        "bf16=false",
+        "dtype=float32",
+    ]
     found = measured_run(str(RECIPES / recipe), flags, settings)
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     steps = [row for row in map(json.loads, lines) if "loss" in row]

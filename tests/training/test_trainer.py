@@ -20,10 +20,18 @@ from clairkit.training import PreferenceTrainer, TrainConfig, resolve, run_train
 from clairkit.training.preparation import has_dropout, prepare_model
 
 ARGUMENTS = {
-    "per_device_train_batch_size": 4, "per_device_eval_batch_size": 4, "learning_rate": 1e-3,
-    "logging_steps": 1, "save_strategy": "no", "use_cpu": True, "disable_tqdm": True,
-    "max_steps": 3, "weight_decay": 0.0, "max_grad_norm": 0.0, "lr_scheduler_type": "constant",
-}  # fmt: skip
+    "per_device_train_batch_size": 4,
+    "per_device_eval_batch_size": 4,
+    "learning_rate": 1e-3,
+    "logging_steps": 1,
+    "save_strategy": "no",
+    "use_cpu": True,
+    "disable_tqdm": True,
+    "max_steps": 3,
+    "weight_decay": 0.0,
+    "max_grad_norm": 0.0,
+    "lr_scheduler_type": "constant",
+}
 
 
 def pairs(count: int, start: int = 0) -> list[Pair]:
@@ -85,9 +93,12 @@ def plain_losses(model: Any, loss: str, steps: int) -> list[float]:
 @pytest.mark.parametrize("kernel", ["torch", "triton", "eager"])
 def test_losses_equal_those_of_a_plain_loop(tmp_path: Path, loss: str, kernel: str) -> None:
     run = trainer(
-        tmp_path, make_llama(), loss=loss, kernel=kernel,
+        tmp_path,
+        make_llama(),
+        loss=loss,
+        kernel=kernel,
         arguments={"train_sampling_strategy": "sequential"},
-    )  # fmt: skip
+    )
     run.train()
     ours = [row["loss"] for row in run.state.log_history if "loss" in row]
     assert ours == pytest.approx(plain_losses(make_llama(), loss, 3), rel=2e-5, abs=1e-6)
@@ -133,9 +144,11 @@ def test_accumulated_metrics_and_loss_equal_those_of_one_batch(tmp_path: Path) -
     rows = []
     for size, steps in ((4, 1), (2, 2)):
         arguments = {
-            "per_device_train_batch_size": size, "gradient_accumulation_steps": steps,
-            "max_steps": 2, "train_sampling_strategy": "sequential",
-        }  # fmt: skip
+            "per_device_train_batch_size": size,
+            "gradient_accumulation_steps": steps,
+            "max_steps": 2,
+            "train_sampling_strategy": "sequential",
+        }
         run = trainer(tmp_path, make_llama(), arguments=arguments)
         run.train()
         rows.append([row for row in run.state.log_history if "loss" in row][-1])
@@ -190,10 +203,18 @@ def test_with_dropout_a_reference_that_is_not_the_policy_stops_at_step_0(tmp_pat
 def test_rates_of_dropout_are_found_in_modules_and_attributes() -> None:
     from transformers import OPTConfig, OPTForCausalLM
 
-    model = OPTForCausalLM(OPTConfig(
-        vocab_size=16, hidden_size=8, ffn_dim=8, num_hidden_layers=1, num_attention_heads=1,
-        word_embed_proj_dim=8, dropout=0.3, layerdrop=0.2,
-    )).train()  # fmt: skip
+    model = OPTForCausalLM(
+        OPTConfig(
+            vocab_size=16,
+            hidden_size=8,
+            ffn_dim=8,
+            num_hidden_layers=1,
+            num_attention_heads=1,
+            word_embed_proj_dim=8,
+            dropout=0.3,
+            layerdrop=0.2,
+        )
+    ).train()
     assert has_dropout(model)
     config = TrainConfig(model="m", pairs="p", output="o")
     prepare_model(model, config)
@@ -228,9 +249,11 @@ def files(tmp_path: Path, model_folder: Path) -> dict[str, str]:
     write_pairs(tmp_path / "pairs.jsonl", pairs(12))
     write_pairs(tmp_path / "eval.jsonl", pairs(4, 10))
     return {
-        "model": str(model_folder), "pairs": str(tmp_path / "pairs.jsonl"),
-        "eval_pairs": str(tmp_path / "eval.jsonl"), "output": str(tmp_path / "run"),
-    }  # fmt: skip
+        "model": str(model_folder),
+        "pairs": str(tmp_path / "pairs.jsonl"),
+        "eval_pairs": str(tmp_path / "eval.jsonl"),
+        "output": str(tmp_path / "run"),
+    }
 
 
 SETTINGS = ("max_steps=6", "save_steps=2", "logging_steps=2", "learning_rate=1e-3", "use_cpu=true")

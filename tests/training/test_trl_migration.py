@@ -39,23 +39,26 @@ ROWS = rows()
 ARGUMENTS = fields(transformers.TrainingArguments)
 
 
-@pytest.mark.parametrize("cls", ["DPOConfig", "ModelConfig", "ScriptArguments",
-                                 "DatasetMixtureConfig"])  # fmt: skip
+@pytest.mark.parametrize(
+    "cls", ["DPOConfig", "ModelConfig", "ScriptArguments", "DatasetMixtureConfig"]
+)
 def test_every_key_of_trls_has_a_row(cls: str) -> None:
     assert fields(getattr(trl, cls)).keys() - ARGUMENTS.keys() <= ROWS.keys()
 
 
 def test_every_changed_default_has_a_row() -> None:
-    changed = {name for name, default in fields(trl.DPOConfig).items()
-               if name in ARGUMENTS and default != ARGUMENTS[name]}  # fmt: skip
+    changed = {
+        name
+        for name, default in fields(trl.DPOConfig).items()
+        if name in ARGUMENTS and default != ARGUMENTS[name]
+    }
     assert {"bf16", "gradient_checkpointing"} < changed
     assert changed <= ROWS.keys()
 
 
 def test_every_row_is_a_key_of_trls() -> None:
     classes = (trl.DPOConfig, trl.ModelConfig, trl.ScriptArguments, trl.DatasetMixtureConfig)
-    assert ROWS.keys() <= {
-        name for cls in classes for name in fields(cls)}  # fmt: skip
+    assert ROWS.keys() <= {name for cls in classes for name in fields(cls)}
 
 
 def test_every_target_is_a_key_of_clairkits() -> None:

@@ -20,14 +20,30 @@ trl = pytest.importorskip("trl", reason="the [trl] extra is not installed")
 
 STEPS = 20
 COMPARED = (
-    "loss", "grad_norm", "learning_rate", "rewards/chosen", "rewards/rejected", "rewards/margins",
-    "rewards/accuracies", "logps/chosen", "logps/rejected",
-)  # fmt: skip
+    "loss",
+    "grad_norm",
+    "learning_rate",
+    "rewards/chosen",
+    "rewards/rejected",
+    "rewards/margins",
+    "rewards/accuracies",
+    "logps/chosen",
+    "logps/rejected",
+)
 ARGUMENTS = {
-    "max_steps": STEPS, "logging_steps": 1, "learning_rate": 2e-4, "optim": "adamw_torch",
-    "per_device_train_batch_size": 4, "report_to": "none", "use_cpu": True, "bf16": False,
-    "save_strategy": "no", "disable_tqdm": True, "dataloader_pin_memory": False, "seed": 7,
-}  # fmt: skip
+    "max_steps": STEPS,
+    "logging_steps": 1,
+    "learning_rate": 2e-4,
+    "optim": "adamw_torch",
+    "per_device_train_batch_size": 4,
+    "report_to": "none",
+    "use_cpu": True,
+    "bf16": False,
+    "save_strategy": "no",
+    "disable_tqdm": True,
+    "dataloader_pin_memory": False,
+    "seed": 7,
+}
 CASES: dict[str, dict[str, Any]] = {
     **{loss: {"loss": loss} for loss in ("sigmoid", "apo_zero", "apo_down", "ipo", "hinge")},
     "accumulated": {"arguments": {"gradient_accumulation_steps": 2}},
@@ -73,8 +89,10 @@ def load(folder: str) -> Any:
 def by_trl(folder: str, output: Path, loss: str, **arguments: Any) -> Any:
     from datasets import Dataset
 
-    rows = [{key: pair.to_json()[key] for key in ("prompt", "chosen", "rejected")}
-            for pair in make_pairs()]  # fmt: skip
+    rows = [
+        {key: pair.to_json()[key] for key in ("prompt", "chosen", "rejected")}
+        for pair in make_pairs()
+    ]
     config = trl.DPOConfig(output_dir=str(output), loss_type=loss, beta=0.1, **arguments)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of what TRL will drop
@@ -92,9 +110,14 @@ def by_us(
     folder: str, output: Path, loss: str, arguments: dict[str, Any], **keys: Any
 ) -> PreferenceTrainer:
     config = TrainConfig(
-        model=folder, pairs="-", output=str(output), loss=loss, beta=0.1, arguments=arguments,
+        model=folder,
+        pairs="-",
+        output=str(output),
+        loss=loss,
+        beta=0.1,
+        arguments=arguments,
         **keys,
-    )  # fmt: skip
+    )
     trainer = PreferenceTrainer(load(folder), make_tokenizer(TEMPLATE), config, make_pairs())
     trainer.train()
     return trainer

@@ -90,10 +90,12 @@ def read_results(path: str | Path) -> Iterator[tuple[str, Outcome]]:
             raise row.to_error(str(path), number)
         if not isinstance(key, str) or not {"response", "error"} & row.keys():
             raise DataError(
-                "no result of a batch", path=path, line=number,
+                "no result of a batch",
+                path=path,
+                line=number,
                 received=", ".join(map(excerpt, list(row)[:8])),
                 remedy="give the file that the batch left, not the one that it was given",
-            )  # fmt: skip
+            )
         yield key, _outcome(row)
 
 

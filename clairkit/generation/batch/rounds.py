@@ -106,9 +106,12 @@ def import_batches(
             break
     imported.foreign = len(left)
     if left and not imported.recorded and not imported.earlier:
-        raise DataError("no result belongs to this run", path=paths[0],
-                        received=f"custom_id {excerpt(min(left))}",
-                        remedy="give the prompts and options of the export")  # fmt: skip
+        raise DataError(
+            "no result belongs to this run",
+            path=paths[0],
+            received=f"custom_id {excerpt(min(left))}",
+            remedy="give the prompts and options of the export",
+        )
     return imported
 
 

@@ -80,12 +80,16 @@ def export_batch(
     """
     if not any(map(can_batch, method.models.values())):
         names = ", ".join(model.name for model in method.models.values())
-        raise UsageError("no model can be asked by a batch file", received=names,
-                         remedy="only openai: models can")  # fmt: skip
+        raise UsageError(
+            "no model can be asked by a batch file",
+            received=names,
+            remedy="only openai: models can",
+        )
     if settings.max_cost is not None or settings.max_calls is not None:
         remedy = "see what --dry-run says, and take fewer rows by --limit"
-        raise UsageError("nobody keeps a cap within a batch", received="max_cost or max_calls",
-                         remedy=remedy)  # fmt: skip
+        raise UsageError(
+            "nobody keeps a cap within a batch", received="max_cost or max_calls", remedy=remedy
+        )
     path = output_path(output, force=force)
     check_output(file, force=force)
     rows = load_rows(prompts, method)

@@ -42,25 +42,44 @@ _SPOKEN_IN = {
     for word in " ".join(_COMMON.values()).split()
 }
 _NAMES = {
-    "en": "english|英語", "de": "german|deutsch|ドイツ語", "fr": "french|français|フランス語",
-    "es": "spanish|español|スペイン語", "it": "italian|italiano|イタリア語",
-    "pt": "portuguese|português|ポルトガル語", "nl": "dutch|nederlands|オランダ語",
-    "ja": "japanese|日本語|和訳|邦訳", "zh": "chinese|mandarin|cantonese|中国語|中文",
-    "ko": "korean|韓国語|한국어", "ru": "russian|ukrainian|bulgarian|cyrillic|ロシア語|русск",
-    "ar": "arabic|persian|farsi|urdu|アラビア語|العربية", "hi": "hindi|marathi|ヒンディー語",
-    "th": "thai|タイ語", "he": "hebrew|ヘブライ語", "el": "greek|ギリシャ語",
-}  # fmt: skip
+    "en": "english|英語",
+    "de": "german|deutsch|ドイツ語",
+    "fr": "french|français|フランス語",
+    "es": "spanish|español|スペイン語",
+    "it": "italian|italiano|イタリア語",
+    "pt": "portuguese|português|ポルトガル語",
+    "nl": "dutch|nederlands|オランダ語",
+    "ja": "japanese|日本語|和訳|邦訳",
+    "zh": "chinese|mandarin|cantonese|中国語|中文",
+    "ko": "korean|韓国語|한국어",
+    "ru": "russian|ukrainian|bulgarian|cyrillic|ロシア語|русск",
+    "ar": "arabic|persian|farsi|urdu|アラビア語|العربية",
+    "hi": "hindi|marathi|ヒンディー語",
+    "th": "thai|タイ語",
+    "he": "hebrew|ヘブライ語",
+    "el": "greek|ギリシャ語",
+}
 _NAME_PATTERNS = {
-    language: re.compile("|".join(
-        rf"\b{name}\b" if name.isascii() else name for name in names.split("|")
-    ), re.IGNORECASE)
+    language: re.compile(
+        "|".join(rf"\b{name}\b" if name.isascii() else name for name in names.split("|")),
+        re.IGNORECASE,
+    )
     for language, names in _NAMES.items()
-}  # fmt: skip
+}
 # The word with which Unicode's names of a script's letters begin, and the language it stands for.
 _SCRIPTS = {
-    "HIRAGANA": "ja", "KATAKANA": "ja", "HANGUL": "ko", "CYRILLIC": "ru", "ARABIC": "ar",
-    "DEVANAGARI": "hi", "THAI": "th", "HEBREW": "he", "GREEK": "el", "CJK": "zh", "LATIN": LATIN,
-}  # fmt: skip
+    "HIRAGANA": "ja",
+    "KATAKANA": "ja",
+    "HANGUL": "ko",
+    "CYRILLIC": "ru",
+    "ARABIC": "ar",
+    "DEVANAGARI": "hi",
+    "THAI": "th",
+    "HEBREW": "he",
+    "GREEK": "el",
+    "CJK": "zh",
+    "LATIN": LATIN,
+}
 _KANA_SHARE = 0.1  # Japanese text has more kana than this among its Han characters
 _CHINESE = frozenset("的了们這这吗嗎么麼说說没沒")  # in any Chinese text, not in a list of kanji
 _EXAMINED = 8_000  # characters

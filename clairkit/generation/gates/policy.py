@@ -13,23 +13,25 @@ from clairkit.errors import UsageError
 Action = Literal["drop", "flag", "keep"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
-DEFAULTS: Mapping[str, Action] = MappingProxyType({
-    "no_op": "drop",
-    "refusal": "drop",
-    "refusal_flipped": "drop",
-    "marker_leak": "drop",
-    "meta_leak": "drop",
-    "elided": "drop",
-    "language_change": "drop",
-    "fence_broken": "drop",
-    "truncated": "drop",
-    "revision_mentioned": "flag",
-    "length_inflation": "flag",
-    "numbers_changed": "flag",
-    "urls_changed": "flag",
-    "new_claims": "flag",
-    "injection_suspect": "flag",
-})  # fmt: skip
+DEFAULTS: Mapping[str, Action] = MappingProxyType(
+    {
+        "no_op": "drop",
+        "refusal": "drop",
+        "refusal_flipped": "drop",
+        "marker_leak": "drop",
+        "meta_leak": "drop",
+        "elided": "drop",
+        "language_change": "drop",
+        "fence_broken": "drop",
+        "truncated": "drop",
+        "revision_mentioned": "flag",
+        "length_inflation": "flag",
+        "numbers_changed": "flag",
+        "urls_changed": "flag",
+        "new_claims": "flag",
+        "injection_suspect": "flag",
+    }
+)
 """The actions by reason code: damage drops; what a good revision may also do is flagged."""
 
 _FIXED = "no_op"  # equal sides are no pair, whatever the policy
@@ -81,13 +83,20 @@ def _check(reason: str, action: str) -> Action:
     if reason not in DEFAULTS:
         close = get_close_matches(reason, DEFAULTS, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
-        raise UsageError("no such gate", received=reason,
-                         remedy=f"{hint}Known are {', '.join(DEFAULTS)}")  # fmt: skip
+        raise UsageError(
+            "no such gate", received=reason, remedy=f"{hint}Known are {', '.join(DEFAULTS)}"
+        )
     known = next((known for known in ACTIONS if known == action), None)
     if known is None:
-        raise UsageError(f"no such action for the gate {reason}", received=action,
-                         remedy=f"use {', '.join(ACTIONS[:-1])} or {ACTIONS[-1]}")  # fmt: skip
+        raise UsageError(
+            f"no such action for the gate {reason}",
+            received=action,
+            remedy=f"use {', '.join(ACTIONS[:-1])} or {ACTIONS[-1]}",
+        )
     if reason == _FIXED and known != "drop":
-        raise UsageError(f"{_FIXED} can only be dropped", received=action,
-                         remedy="two equal sides hold no preference")  # fmt: skip
+        raise UsageError(
+            f"{_FIXED} can only be dropped",
+            received=action,
+            remedy="two equal sides hold no preference",
+        )
     return known

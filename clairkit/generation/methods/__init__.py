@@ -41,8 +41,7 @@ def make_method(name: str, settings: BuildSettings, models: Mapping[str, Model])
     if name not in METHODS:
         close = get_close_matches(name, METHODS, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
-        raise UsageError("no such method", received=name,
-                         remedy=f"{hint}Use {', '.join(METHODS)}")  # fmt: skip
+        raise UsageError("no such method", received=name, remedy=f"{hint}Use {', '.join(METHODS)}")
     return METHODS[name](settings, models)
 
 

@@ -56,9 +56,11 @@ class Clair:
         """Return what may not change from one run to the next on the same output."""
         revise = self.revise.settings(for_function=self.reviser.is_function)
         flat: dict[str, Any] = {
-            "method": NAME, **revise, **self.gates.settings(),
+            "method": NAME,
+            **revise,
+            **self.gates.settings(),
             **marks_identity(self.thought_marks),
-        }  # fmt: skip
+        }
         if self.target is not None:
             flat |= role_settings("target", self.target, self.answer_sampling)
         return flat | role_settings("reviser", self.reviser, self.revise_sampling)

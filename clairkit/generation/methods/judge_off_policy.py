@@ -54,8 +54,10 @@ class JudgeOffPolicy:
     def settings(self) -> Mapping[str, Any]:
         """Return what may not change from one run to the next on the same output."""
         flat: dict[str, Any] = {
-            "method": NAME, "columns": list(self.columns), **marks_identity(self.thought_marks),
-        }  # fmt: skip
+            "method": NAME,
+            "columns": list(self.columns),
+            **marks_identity(self.thought_marks),
+        }
         for role, model in self.answering.items():
             flat |= role_settings(role, model, self.sampling)
         return {**flat, **judge_settings(self.judge)}
@@ -65,10 +67,11 @@ class JudgeOffPolicy:
         given = list(self._given(row))
         roles = list(self.answering)
         calls = [
-            answer_call(row, self.answering[role], self.sampling, step=f"{ANSWER}.{role}",
-                        stage=place)
+            answer_call(
+                row, self.answering[role], self.sampling, step=f"{ANSWER}.{role}", stage=place
+            )
             for place, role in enumerate(roles)
-        ]  # fmt: skip
+        ]
         results = (yield calls) if calls else ()
         answered = [
             Candidate(usable(result.outcome, self.thought_marks), {"role": role})
@@ -78,10 +81,15 @@ class JudgeOffPolicy:
         for role, model in self.answering.items():
             provenance |= role_provenance(role, model, self.sampling)
         return (
-            yield from judged_pair(row, [*given, *answered], self.judge,
-                                   source="judge_off_policy", provenance=provenance,
-                                   stage=len(roles))
-        )  # fmt: skip
+            yield from judged_pair(
+                row,
+                [*given, *answered],
+                self.judge,
+                source="judge_off_policy",
+                provenance=provenance,
+                stage=len(roles),
+            )
+        )
 
     def check_row(self, row: PromptRow) -> None:
         """Look at a row before anything is paid for.
@@ -100,8 +108,10 @@ class JudgeOffPolicy:
             if text is None or text == "":
                 continue
             if not isinstance(text, str):
-                raise DataError(f"row {excerpt(row.id)}: column {column!r} holds no text",
-                                received=type(text).__name__)  # fmt: skip
+                raise DataError(
+                    f"row {excerpt(row.id)}: column {column!r} holds no text",
+                    received=type(text).__name__,
+                )
             yield Candidate(usable(Reply(text), self.thought_marks), {"column": column})
 
 
@@ -110,8 +120,11 @@ def _no_column(row: PromptRow, column: str) -> DataError:
     close = get_close_matches(column, there, n=1)
     hint = f"did you mean {excerpt(close[0])}? " if close else ""
     names = ", ".join(map(excerpt, there)) or "none"
-    return DataError(f"row {excerpt(row.id)} has no column of answers of that name",
-                     received=column, remedy=f"{hint}It has: {names}")  # fmt: skip
+    return DataError(
+        f"row {excerpt(row.id)} has no column of answers of that name",
+        received=column,
+        remedy=f"{hint}It has: {names}",
+    )
 
 
 def make_judge_off_policy(settings: BuildSettings, models: Mapping[str, Model]) -> Method:
@@ -125,8 +138,11 @@ def make_judge_off_policy(settings: BuildSettings, models: Mapping[str, Model]) 
     """
     names = settings.candidates
     if len(names) < 2:
-        raise UsageError(f"{NAME} chooses between two candidates or more", received=len(names),
-                         remedy="give --candidates twice or more: a SPEC or a column")  # fmt: skip
+        raise UsageError(
+            f"{NAME} chooses between two candidates or more",
+            received=len(names),
+            remedy="give --candidates twice or more: a SPEC or a column",
+        )
     roles = [f"candidate.{number}" for number in range(1, len(names) + 1)]
     return JudgeOffPolicy(
         judge=make_judge(settings, models, NAME),

@@ -80,8 +80,11 @@ class JudgeOnPolicy:
             "samples": self.samples,
             "answer_tokens": tokens_of(*results),
         }
-        return (yield from judged_pair(row, candidates, self.judge, source="judge_on_policy",
-                                       provenance=provenance))  # fmt: skip
+        return (
+            yield from judged_pair(
+                row, candidates, self.judge, source="judge_on_policy", provenance=provenance
+            )
+        )
 
     def _call(self, row: PromptRow, number: int) -> Call:
         sampling = replace(self.sampling, seed=self.sampling.seed + number - 1)

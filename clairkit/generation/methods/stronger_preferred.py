@@ -63,8 +63,10 @@ class StrongerPreferred:
         """Return what may not change from one run to the next on the same output."""
         actions = {f"gate.{reason}": self.gates.action(reason) for reason in sorted(_FITTING)}
         flat: dict[str, Any] = {
-            "method": NAME, **actions, **marks_identity(self.thought_marks),
-        }  # fmt: skip
+            "method": NAME,
+            **actions,
+            **marks_identity(self.thought_marks),
+        }
         if self.target is not None:
             flat |= role_settings("target", self.target, self.target_sampling)
         return flat | role_settings("reviser", self.stronger, self.stronger_sampling)
@@ -95,8 +97,13 @@ class StrongerPreferred:
         if own.recorded is not None and self.target is not None:
             provenance |= role_provenance("target", self.target, self.target_sampling)
             provenance["answer_tokens"] = tokens_of(own.recorded)
-        return make_pair(row, chosen=better.text, rejected=answer, source="stronger_preferred",
-                         provenance=provenance)  # fmt: skip
+        return make_pair(
+            row,
+            chosen=better.text,
+            rejected=answer,
+            source="stronger_preferred",
+            provenance=provenance,
+        )
 
 
 def make_stronger_preferred(settings: BuildSettings, models: Mapping[str, Model]) -> Method:

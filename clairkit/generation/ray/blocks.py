@@ -74,8 +74,13 @@ def _entry(row: sqlite3.Row) -> Entry:
     spent = {name: row[name] for name in ("prompt_tokens", "completion_tokens", "tries")}
     outcome: Outcome
     if row["reason"] is None:
-        outcome = Reply(row["text"], row["finish_reason"], rationale=row["rationale"],
-                        thoughts=row["thoughts"], **spent)  # fmt: skip
+        outcome = Reply(
+            row["text"],
+            row["finish_reason"],
+            rationale=row["rationale"],
+            thoughts=row["thoughts"],
+            **spent,
+        )
     else:
         outcome = Failure(row["reason"], row["detail"] or "", row["text"], **spent)
     return Entry(row["key"], row["step"], row["model"], outcome)

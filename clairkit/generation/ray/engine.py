@@ -66,8 +66,10 @@ class RayEngine:
             raise UsageError("workers must be at least 1", received=self.workers)
         for role, spec in self.specs.items():
             if not isinstance(spec, str | None):
-                raise UsageError(f"the {role} of a run on Ray must be a spec",
-                                 remedy="write hf:…, openai:… or python:…")  # fmt: skip
+                raise UsageError(
+                    f"the {role} of a run on Ray must be a spec",
+                    remedy="write hf:…, openai:… or python:…",
+                )
         _import_ray()
 
     def __call__(
@@ -195,8 +197,9 @@ def _cluster(ray: Any) -> Iterator[None]:
         try:
             ray.init(logging_level="error", log_to_driver=False)
         except (OSError, RuntimeError, ValueError) as error:
-            raise ResourceError(f"Ray does not start ({error})",
-                                remedy="check RAY_ADDRESS, memory and ports") from None  # fmt: skip
+            raise ResourceError(
+                f"Ray does not start ({error})", remedy="check RAY_ADDRESS, memory and ports"
+            ) from None
     try:
         yield
     finally:

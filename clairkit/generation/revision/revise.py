@@ -114,10 +114,15 @@ class _Asking:
         if isinstance(draft, Unusable):
             return draft
         settings = self.settings
-        exceeded = list(over_limits(
-            self.answer, draft.revision.text, max_edit_share=settings.max_edit_share,
-            length_neutral=settings.length_neutral, tokenizer=settings.tokenizer,
-        ))  # fmt: skip
+        exceeded = list(
+            over_limits(
+                self.answer,
+                draft.revision.text,
+                max_edit_share=settings.max_edit_share,
+                length_neutral=settings.length_neutral,
+                tokenizer=settings.tokenizer,
+            )
+        )
         if not exceeded:
             return draft
         # A function that is called again says the same.

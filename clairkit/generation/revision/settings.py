@@ -48,11 +48,17 @@ class ReviseSettings:
         if self.asks < 1:
             raise UsageError("asks must be at least 1", received=self.asks)
         if self.max_edit_share is not None and not 0 < self.max_edit_share <= 1:
-            raise UsageError("max_edit_share is out of range", received=self.max_edit_share,
-                             remedy="use a share above 0 and at most 1")  # fmt: skip
+            raise UsageError(
+                "max_edit_share is out of range",
+                received=self.max_edit_share,
+                remedy="use a share above 0 and at most 1",
+            )
         if self.form not in ("", *FORMS):
-            raise UsageError("no such form of revision", received=self.form,
-                             remedy=f"use one of {', '.join(FORMS)}")  # fmt: skip
+            raise UsageError(
+                "no such form of revision",
+                received=self.form,
+                remedy=f"use one of {', '.join(FORMS)}",
+            )
         if self.form and self.form != self.request.form:
             raise UsageError(
                 f"template {self.request.name} asks for the form {self.request.form}",
@@ -69,8 +75,10 @@ class ReviseSettings:
             goal = Goal(self.language, self.rubric, self.length_neutral, self.worsen)
             return load_template(name, goal=goal)
         if self.rubric is not None or self.length_neutral:
-            raise UsageError("a template that is made already takes no rubric and no length",
-                             remedy="give them to the template")  # fmt: skip
+            raise UsageError(
+                "a template that is made already takes no rubric and no length",
+                remedy="give them to the template",
+            )
         return self.template
 
     def check_reviser(self, reviser: Model) -> None:
@@ -87,8 +95,11 @@ class ReviseSettings:
         }
         names = [name for name, is_given in given.items() if is_given]
         if reviser.is_function and names:
-            raise UsageError(f"a function does not heed {', '.join(names)}",
-                             received=reviser.name, remedy="leave that out")  # fmt: skip
+            raise UsageError(
+                f"a function does not heed {', '.join(names)}",
+                received=reviser.name,
+                remedy="leave that out",
+            )
 
     @cached_property
     def hash(self) -> str:
@@ -104,8 +115,13 @@ class ReviseSettings:
         if for_function:
             return self._limits()
         template = {"template": f"{self.request.name} ({self.request.hash})"}
-        return {"revision": self.form, **template, **self._goal, **self._limits(),
-                "asks": self.asks}  # fmt: skip
+        return {
+            "revision": self.form,
+            **template,
+            **self._goal,
+            **self._limits(),
+            "asks": self.asks,
+        }
 
     def provenance(self, *, for_function: bool = False) -> dict[str, Any]:
         """Return what a pair's provenance says of how it was asked for."""

@@ -114,8 +114,10 @@ class Template:
                 remedy=f"add it; the reply form may also be that of the paper, with {_PAPER}",
             )
         if self.form == EDITS and "revision_mark" in used:
-            raise UsageError(f"template {self.name} asks for both a revision and edits",
-                             remedy="leave out {{revision_mark}}, or those of edits")  # fmt: skip
+            raise UsageError(
+                f"template {self.name} asks for both a revision and edits",
+                remedy="leave out {{revision_mark}}, or those of edits",
+            )
 
     @cached_property
     def form(self) -> str:
@@ -193,14 +195,19 @@ def load_template(name_or_file: str, language: str = "en", *, goal: Goal | None 
     path = Path(name_or_file)
     if not path.is_file():
         raise _no_such(name_or_file)
-    template = Template(os.fspath(path.name), read_text_file(path, "template"), goal.language,
-                        **values)  # fmt: skip
-    asked = (("rubric", goal.rubric is not None, "--rubric"),
-             ("length", goal.length_neutral, "--length-neutral"))  # fmt: skip
+    template = Template(
+        os.fspath(path.name), read_text_file(path, "template"), goal.language, **values
+    )
+    asked = (
+        ("rubric", goal.rubric is not None, "--rubric"),
+        ("length", goal.length_neutral, "--length-neutral"),
+    )
     for placeholder, is_asked, flag in asked:
         if is_asked and not template.uses(placeholder):
-            raise UsageError(f"template {template.name} has no place for {flag}",
-                             remedy=f"add {{{{{placeholder}}}}}, or leave {flag} out")  # fmt: skip
+            raise UsageError(
+                f"template {template.name} has no place for {flag}",
+                remedy=f"add {{{{{placeholder}}}}}, or leave {flag} out",
+            )
     return template
 
 
@@ -209,8 +216,10 @@ def _built_in(name: str, goal: Goal) -> str:
     if name != "clair-paper":
         return texts.request(BUILT_IN[name], worsen=goal.worsen)
     if goal.worsen:
-        raise UsageError("clair-paper has no wording that makes answers worse",
-                         remedy="use clair or edits, or a file of your own")  # fmt: skip
+        raise UsageError(
+            "clair-paper has no wording that makes answers worse",
+            remedy="use clair or edits, or a file of your own",
+        )
     return texts.paper
 
 
@@ -218,12 +227,16 @@ def _unknown(template: str, name: str) -> UsageError:
     close = get_close_matches(name, _PLACEHOLDERS, n=1)
     hint = f"did you mean {{{{{close[0]}}}}}? " if close else ""
     known = ", ".join(f"{{{{{each}}}}}" for each in _PLACEHOLDERS)
-    return UsageError(f"template {template} has an unknown placeholder", received=f"{{{{{name}}}}}",
-                      remedy=f"{hint}Known are {known}")  # fmt: skip
+    return UsageError(
+        f"template {template} has an unknown placeholder",
+        received=f"{{{{{name}}}}}",
+        remedy=f"{hint}Known are {known}",
+    )
 
 
 def _no_such(name: str) -> UsageError:
     close = get_close_matches(name, BUILT_IN, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
-    return UsageError("no such template", received=name,
-                      remedy=f"{hint}Use {', '.join(BUILT_IN)}, or a file")  # fmt: skip
+    return UsageError(
+        "no such template", received=name, remedy=f"{hint}Use {', '.join(BUILT_IN)}, or a file"
+    )

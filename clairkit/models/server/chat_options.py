@@ -36,8 +36,11 @@ def parse_chat(
         if role and role not in roles:
             raise UsageError("no such role", received=role, remedy=f"use {', '.join(roles)}")
         if role in seen:
-            raise UsageError("chat template arguments are given twice for one role",
-                             received=role or "all roles", remedy="give one mapping")  # fmt: skip
+            raise UsageError(
+                "chat template arguments are given twice for one role",
+                received=role or "all roles",
+                remedy="give one mapping",
+            )
         seen.add(role)
         settings = ChatSettings(_mapping(text[match.end() :] if match else text))
         found[role] = settings.over(found.get(role, ChatSettings()))

@@ -217,9 +217,11 @@ class ChatClient:
         if not any(holds(text, self._sent) for text in (outcome.text, thoughts or "")):
             return outcome
         return Failure(
-            "secret_echoed", "the text holds a key or password that was sent",
-            prompt_tokens=outcome.prompt_tokens, completion_tokens=outcome.completion_tokens,
-        )  # fmt: skip
+            "secret_echoed",
+            "the text holds a key or password that was sent",
+            prompt_tokens=outcome.prompt_tokens,
+            completion_tokens=outcome.completion_tokens,
+        )
 
     def _refused(self, response: HttpResponse, status: int | None, error: ServerError) -> Outcome:
         """What an error means, by its status: again, this row, or the run."""
@@ -314,6 +316,8 @@ class _Taken:
     def of(self, outcome: Outcome) -> Outcome:
         """Return the last outcome with the sum of all."""
         return replace(
-            outcome, tries=self._tries, prompt_tokens=self._prompt_tokens,
+            outcome,
+            tries=self._tries,
+            prompt_tokens=self._prompt_tokens,
             completion_tokens=self._completion_tokens,
-        )  # fmt: skip
+        )

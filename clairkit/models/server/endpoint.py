@@ -101,8 +101,10 @@ def _checked(url: str) -> str:
     is_sendable = url.isascii() and url.strip().isprintable() and " " not in url.strip()
     if not is_place or not is_sendable or parts.scheme not in ("http", "https"):
         # The URL is not shown: it may hold a password.
-        raise UsageError("the base URL is no http or https address",
-                         remedy="write it as http://127.0.0.1:8000/v1")  # fmt: skip
+        raise UsageError(
+            "the base URL is no http or https address",
+            remedy="write it as http://127.0.0.1:8000/v1",
+        )
     is_plain = not parts.query or _QUERY.fullmatch(parts.query)
     if "@" in parts.netloc or not is_plain or parts.fragment:
         raise UsageError(
@@ -116,6 +118,7 @@ def _checked(url: str) -> str:
 def _key(variable: str) -> str | None:
     key = os.environ.get(variable, "").strip()
     if not key.isascii() or not key.isprintable():
-        raise UsageError(f"{variable} holds characters that no header can carry",
-                         remedy="copy the key again")  # fmt: skip
+        raise UsageError(
+            f"{variable} holds characters that no header can carry", remedy="copy the key again"
+        )
     return key or None

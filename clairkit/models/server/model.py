@@ -66,9 +66,12 @@ class OpenAIModel:
         check_body(self._fields)
         own = {"body": json.dumps(self._fields, sort_keys=True)} if self._fields else {}
         self.identity: Mapping[str, Any] = {
-            "kind": "openai", "model": model, **own, **marks_identity(marks),
+            "kind": "openai",
+            "model": model,
+            **own,
+            **marks_identity(marks),
             **(chat or ChatSettings()).changed(),
-        }  # fmt: skip
+        }
         self.concurrency = concurrency
         self._model = model
         self._marks = marks
@@ -84,9 +87,13 @@ class OpenAIModel:
 
         if self._client is None:
             self._client = ChatClient(
-                self._endpoint, concurrency=self.concurrency, timeout=self._timeout,
-                policy=self._policy, pace=self._pace, fixed=self._fields,
-            )  # fmt: skip
+                self._endpoint,
+                concurrency=self.concurrency,
+                timeout=self._timeout,
+                policy=self._policy,
+                pace=self._pace,
+                fixed=self._fields,
+            )
         replies = [await self._client.post(self.body(task), control) for task in tasks]
         return [thoughts_apart(reply, self._marks) for reply in replies]
 

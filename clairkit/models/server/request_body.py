@@ -39,8 +39,11 @@ def parse_body(fields: Iterable[str]) -> dict[str, Any]:
     for field in fields:
         name, equals, value = field.partition("=")
         if not equals or not name.strip():
-            raise UsageError("a field of the request needs its value", received=excerpt(field),
-                             remedy='write FIELD=JSON, such as reasoning_effort="low"')  # fmt: skip
+            raise UsageError(
+                "a field of the request needs its value",
+                received=excerpt(field),
+                remedy='write FIELD=JSON, such as reasoning_effort="low"',
+            )
         found[name.strip()] = _value(value)
     check_body(found)
     return found
@@ -54,16 +57,22 @@ def check_body(fields: Mapping[str, Any]) -> None:
     """
     for name in fields:
         if name in _OURS:
-            raise UsageError(f"the field {name} of a request is set by clairkit",
-                             remedy="leave it out")  # fmt: skip
+            raise UsageError(
+                f"the field {name} of a request is set by clairkit", remedy="leave it out"
+            )
         if _SECRET.fullmatch(name) or _holds_secret(fields[name]):
-            raise UsageError(f"the field {excerpt(name)} looks like a secret, and fields are kept",
-                             remedy="put the key into OPENAI_API_KEY")  # fmt: skip
+            raise UsageError(
+                f"the field {excerpt(name)} looks like a secret, and fields are kept",
+                remedy="put the key into OPENAI_API_KEY",
+            )
     try:
         json.dumps(fields, allow_nan=False)
     except (TypeError, ValueError):
-        raise UsageError("a field of the request is not JSON", received=excerpt(repr(fields)),
-                         remedy="give numbers, texts, lists and mappings") from None  # fmt: skip
+        raise UsageError(
+            "a field of the request is not JSON",
+            received=excerpt(repr(fields)),
+            remedy="give numbers, texts, lists and mappings",
+        ) from None
 
 
 def _holds_secret(value: Any) -> bool:

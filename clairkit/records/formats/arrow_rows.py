@@ -76,8 +76,9 @@ def only_split(splits: list[str], path: str, remedy: str) -> str:
     """
     if len(splits) == 1:
         return splits[0]
-    raise DataError(f"has {len(splits)} splits", path=path,
-                    received=", ".join(splits) or None, remedy=remedy)  # fmt: skip
+    raise DataError(
+        f"has {len(splits)} splits", path=path, received=", ".join(splits) or None, remedy=remedy
+    )
 
 
 def _has_no_files(folder: Path) -> bool:

@@ -71,8 +71,13 @@ class _Lines:
 def _names(record: list[str], path: str, line: int) -> list[str]:
     twice = sorted({name for name in record if record.count(name) > 1})
     if twice:
-        raise DataError("two columns have the same name", path=path, line=line,
-                        received=twice[0], remedy="rename one")  # fmt: skip
+        raise DataError(
+            "two columns have the same name",
+            path=path,
+            line=line,
+            received=twice[0],
+            remedy="rename one",
+        )
     return record
 
 

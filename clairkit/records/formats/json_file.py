@@ -111,8 +111,9 @@ def _members(window: _Window) -> Iterator[Located]:
         name = window.text_value()
         if name in _ROW_NAMES:
             remedy = "put the objects between [ and ], or one on each line of a .jsonl file"
-            raise RowFault("bad_json", "the file is one single row over several lines",
-                           remedy=remedy)  # fmt: skip
+            raise RowFault(
+                "bad_json", "the file is one single row over several lines", remedy=remedy
+            )
         window.expect(":")
         if window.peek() != "[":
             window.value()

@@ -69,8 +69,9 @@ def _not_json(text: str, error: JSONDecodeError) -> RowFault:
     at_end = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
     if at_end and not text.endswith("\n"):
         remedy = "the file was cut short; write it again, or skip bad rows"
-        return RowFault("torn_line", "the last line stops in the middle", received=text,
-                        remedy=remedy)  # fmt: skip
+        return RowFault(
+            "torn_line", "the last line stops in the middle", received=text, remedy=remedy
+        )
     problem = f"not JSON ({error.msg}, column {error.colno})"
     hint = _NAME_ARRAY if text.lstrip().startswith("[") else None
     return RowFault("bad_json", problem, received=text, remedy=hint)

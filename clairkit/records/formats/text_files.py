@@ -26,8 +26,11 @@ def read_text_file(path: Path, what: str) -> str:
             content = file.read(SIZE_CAP + 1)
         text = decoded(path, content)
     except OSError as error:
-        raise DataError(f"the {what} can't be read ({error.strerror or error})", path=path,
-                        remedy="give a file of UTF-8 text") from None  # fmt: skip
+        raise DataError(
+            f"the {what} can't be read ({error.strerror or error})",
+            path=path,
+            remedy="give a file of UTF-8 text",
+        ) from None
     if len(content) > SIZE_CAP:
         raise DataError(f"the {what} is larger than 1 MiB", path=path)
     return text.replace("\r\n", "\n")

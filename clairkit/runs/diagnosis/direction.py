@@ -20,8 +20,11 @@ def direction(view: Trajectory, facts: RunFacts) -> Finding | None:
     margin = view.end("rewards/margins")
     if chosen is None or rejected is None or margin is None:
         return None
-    evidence = {"rewards/chosen": chosen.value, "rewards/rejected": rejected.value,
-                "rewards/margins": margin.value}  # fmt: skip
+    evidence = {
+        "rewards/chosen": chosen.value,
+        "rewards/rejected": rejected.value,
+        "rewards/margins": margin.value,
+    }
     figures = f"rewards {chosen.value:+.3g} chosen, {rejected.value:+.3g} rejected"
     if margin.down and set(facts.terms) != {"sft"}:
         return Finding(

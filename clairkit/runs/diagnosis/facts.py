@@ -13,9 +13,18 @@ Severity = Literal["problem", "note", "good"]
 
 # Losses of the difference of both log-ratios: falling together costs them nothing.
 DIFFERENCE_LOSSES = frozenset(
-    {"sigmoid", "sigmoid_norm", "hinge", "ipo", "robust", "exo_pair", "aot", "aot_unpaired",
-     "discopop"}
-)  # fmt: skip
+    {
+        "sigmoid",
+        "sigmoid_norm",
+        "hinge",
+        "ipo",
+        "robust",
+        "exo_pair",
+        "aot",
+        "aot_unpaired",
+        "discopop",
+    }
+)
 # Sources whose chosen side is a stronger model's work: better than the model's own answer.
 BETTER_SOURCES = frozenset({"clair", "stronger_preferred"})
 

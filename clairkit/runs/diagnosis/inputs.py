@@ -36,16 +36,21 @@ def variant(_view: Trajectory, facts: RunFacts) -> Finding | None:
     text = variant_alarm(facts.loss, facts.sources)
     if text is None:
         return None
-    shares = {"better": facts.share_of(BETTER_SOURCES),
-              "off_policy": facts.share_of(frozenset({"judge_off_policy"}))}  # fmt: skip
+    shares = {
+        "better": facts.share_of(BETTER_SOURCES),
+        "off_policy": facts.share_of(frozenset({"judge_off_policy"})),
+    }
     level: Severity = "problem" if "apo_down" in facts.terms else "note"
     return Finding("variant", "the loss may fight the data", f"{text}.", shares, level)
 
 
 def lost_rows(_view: Trajectory, facts: RunFacts) -> Finding | None:
     total = facts.counts.get("rows", 0)
-    names = {"truncated": "were cut", "too_long": "were dropped as too long",
-             "identical": "were dropped for identical sides"}  # fmt: skip
+    names = {
+        "truncated": "were cut",
+        "too_long": "were dropped as too long",
+        "identical": "were dropped for identical sides",
+    }
     shares = {name: facts.counts.get(name, 0) / total for name in names if total}
     if sum(shares.values()) < MANY_ROWS:
         return None

@@ -59,8 +59,9 @@ def distance(changes: Mapping[str, float]) -> float:
         changes: of rewards and of log-ratios a token, by their metrics' names.
     """
     limits = {**dict.fromkeys(_REWARDS, STILL_REWARD), **dict.fromkeys(_RATIOS, STILL_NATS)}
-    return max((abs(changes[name]) / limits[name] for name in limits if name in changes),
-               default=0.0)  # fmt: skip
+    return max(
+        (abs(changes[name]) / limits[name] for name in limits if name in changes), default=0.0
+    )
 
 
 def suggested_rate(learning_rate: float, moved: float) -> float | None:

@@ -8,10 +8,25 @@ from typing import Any
 
 from clairkit.errors import UsageError
 
-_ABOVE_0 = ("num_train_epochs", "logging_steps", "eval_steps", "save_steps", "save_total_limit",
-            "eval_accumulation_steps", "dataloader_prefetch_factor", "ddp_timeout")  # fmt: skip
-_AT_LEAST_0 = ("learning_rate", "weight_decay", "max_grad_norm", "warmup_steps", "adam_epsilon",
-               "eval_delay", "dataloader_num_workers")  # fmt: skip
+_ABOVE_0 = (
+    "num_train_epochs",
+    "logging_steps",
+    "eval_steps",
+    "save_steps",
+    "save_total_limit",
+    "eval_accumulation_steps",
+    "dataloader_prefetch_factor",
+    "ddp_timeout",
+)
+_AT_LEAST_0 = (
+    "learning_rate",
+    "weight_decay",
+    "max_grad_norm",
+    "warmup_steps",
+    "adam_epsilon",
+    "eval_delay",
+    "dataloader_num_workers",
+)
 _BELOW_1 = ("adam_beta1", "adam_beta2")
 
 

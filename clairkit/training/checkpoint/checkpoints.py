@@ -20,9 +20,11 @@ PARTIAL = ".partial"
 # Beginnings of the files without which the Trainer would silently begin anew: by one process,
 # by several, by FSDP or DeepSpeed.
 _NEEDED = (
-    ("optimizer", "global_step"), ("scheduler.pt", "global_step"), ("rng_state",),
+    ("optimizer", "global_step"),
+    ("scheduler.pt", "global_step"),
+    ("rng_state",),
     ("trainer_state.json",),
-)  # fmt: skip
+)
 
 
 # As the Trainer writes it: other digits (checkpoint-²) and leading zeros are not its names.

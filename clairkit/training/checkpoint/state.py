@@ -13,8 +13,18 @@ from safetensors import SafetensorError, safe_open
 
 _STATE, _SCHEDULER, _SCALER = "trainer_state.json", "scheduler.pt", "scaler.pt"
 # What torch and safetensors raise for a file that is not theirs.
-_UNREADABLE = (OSError, ValueError, RuntimeError, EOFError, KeyError, TypeError, AttributeError,
-               RecursionError, pickle.UnpicklingError, SafetensorError)  # fmt: skip
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    RuntimeError,
+    EOFError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    pickle.UnpicklingError,
+    SafetensorError,
+)
 
 
 def inner_fault(folder: Path, step: int) -> str | None:

@@ -39,9 +39,12 @@ from clairkit.records.output import atomic_write
 
 FORMAT, VERSION = "clairkit reference log-probs", "1"
 _TENSORS = {
-    "offsets": ("I64", "<i8"), "prompt_keys": ("I64", "<i8"), "prompt_lengths": ("I32", "<i4"),
-    "ids": ("I32", "<i4"), "logps": ("F32", "<f4"),
-}  # fmt: skip
+    "offsets": ("I64", "<i8"),
+    "prompt_keys": ("I64", "<i8"),
+    "prompt_lengths": ("I32", "<i4"),
+    "ids": ("I32", "<i4"),
+    "logps": ("F32", "<f4"),
+}
 _FACTS = ("weights_sha256", "precision", "adapter_sha256", "model")  # Source, as metadata
 _MAX_HEADER = 1 << 20  # bytes; ours has about a thousand
 _REMEDY = "delete it: the log-probs will be computed again"
@@ -96,8 +99,9 @@ class CacheFile:
             with path.open("rb") as file:
                 self._read(file)
         except OSError as error:
-            raise DataError(f"the reference cache can't be read: {error.strerror}",
-                            path=path) from error  # fmt: skip
+            raise DataError(
+                f"the reference cache can't be read: {error.strerror}", path=path
+            ) from error
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -172,12 +176,16 @@ def write_cache(folder: Path, source: Source, entries: Iterable[Entry]) -> Path:
     for piece in content.pieces():
         total.update(piece)
     facts = {
-        "format": FORMAT, "version": VERSION, "clairkit": clairkit.__version__,
+        "format": FORMAT,
+        "version": VERSION,
+        "clairkit": clairkit.__version__,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "weights_sha256": source.weights, "adapter_sha256": source.adapter,
-        "precision": source.precision, "model": source.model,
+        "weights_sha256": source.weights,
+        "adapter_sha256": source.adapter,
+        "precision": source.precision,
+        "model": source.model,
         "payload_sha256": total.hexdigest(),
-    }  # fmt: skip
+    }
     header = {"__metadata__": facts, **_table(content.sizes)}
     facts["header_sha256"] = _header_digest(header)
     text = json.dumps(header).encode()
@@ -258,8 +266,11 @@ def _read_header(file: BufferedReader, path: Path) -> tuple[dict[str, Any], int]
     if kind != FORMAT:
         raise _foreign(path)
     if version != VERSION:
-        raise DataError(f"the reference cache has version {version}, and this clairkit reads "
-                        f"{VERSION}", path=path, remedy=_REMEDY)  # fmt: skip
+        raise DataError(
+            f"the reference cache has version {version}, and this clairkit reads {VERSION}",
+            path=path,
+            remedy=_REMEDY,
+        )
     if _header_digest(header) != facts.get("header_sha256") or length % 8:
         raise _damaged(path, "its header is not what was written")
     try:

@@ -114,9 +114,13 @@ def compute_references(
         summary = f"{reference.portable_words} ({_short(source)})"
     is_policy = (source.weights, source.adapter) == (weights, adapter_digest(policy))
     return References(
-        sequences.by_pair(), f"Reference: {words}", f"Reference: {summary}", source, is_policy,
+        sequences.by_pair(),
+        f"Reference: {words}",
+        f"Reference: {summary}",
+        source,
+        is_policy,
         written,
-    )  # fmt: skip
+    )
 
 
 @torch.no_grad()

@@ -83,8 +83,16 @@ def head_cases() -> Iterator[CompileCase]:
     """The fused kernel for bfloat16; with all options also D is no multiple of the block."""
     from clairkit.kernels.triton.head import head_kernel
 
-    numbers = ("tokens", "columns", "size", "first_column", "hidden_stride", "weight_stride",
-               "tile_stride", "programs")  # fmt: skip
+    numbers = (
+        "tokens",
+        "columns",
+        "size",
+        "first_column",
+        "hidden_stride",
+        "weight_stride",
+        "tile_stride",
+        "programs",
+    )
     for capability, (launch, given) in itertools.product(SHARED_LIMIT, _HEAD_LAUNCHES.items()):
         config = configs.head_launch(
             capability, statistics="weighted" in given, options="softcap" in given
@@ -98,19 +106,31 @@ def head_cases() -> Iterator[CompileCase]:
             signature = factors | _tile_signature(given) | dict.fromkeys(numbers, "i32")
             yield CompileCase(
                 f"head, {launch}" + ("" if described or not config.persistent else ", pointers"),
-                head_kernel, signature, constexprs, config.num_warps, config.num_stages,
-                ("columns", "size", "hidden_stride", "weight_stride", "tile_stride"), (capability,),
-            )  # fmt: skip
+                head_kernel,
+                signature,
+                constexprs,
+                config.num_warps,
+                config.num_stages,
+                ("columns", "size", "hidden_stride", "weight_stride", "tile_stride"),
+                (capability,),
+            )
 
 
 def _blocks(config: HeadLaunch) -> dict[str, object]:
-    return {"BLOCK_T": config.block_t, "BLOCK_V": config.block_v, "BLOCK_D": config.block_d,
-            "PARTS": config.parts, "GROUP": config.group}  # fmt: skip
+    return {
+        "BLOCK_T": config.block_t,
+        "BLOCK_V": config.block_v,
+        "BLOCK_D": config.block_d,
+        "PARTS": config.parts,
+        "GROUP": config.group,
+    }
 
 
 def _factors(config: HeadLaunch) -> dict[str, str]:
-    return {"hidden": f"tensordesc<bf16[{config.block_t}, {config.block_d}]>",
-            "weight": f"tensordesc<bf16[{config.block_v}, {config.block_d}]>"}  # fmt: skip
+    return {
+        "hidden": f"tensordesc<bf16[{config.block_t}, {config.block_d}]>",
+        "weight": f"tensordesc<bf16[{config.block_v}, {config.block_d}]>",
+    }
 
 
 def row_cases() -> Iterator[CompileCase]:
@@ -124,24 +144,40 @@ def row_cases() -> Iterator[CompileCase]:
         given = _HEAD_LAUNCHES[launch]
         signature = {"products": "*fp32", **_tile_signature(given), "tile": "*fp32"}
         yield CompileCase(
-            f"products, {launch}", products_kernel, signature | dict.fromkeys(numbers, "i32"),
-            _absent(given) | {"BLOCK_T": config.block_t, "BLOCK_V": config.block_v,
-                              "MAX_EXPONENT": 76.0},
-            config.num_warps, 3, ("columns", "products_stride", "tile_stride"),
-        )  # fmt: skip
+            f"products, {launch}",
+            products_kernel,
+            signature | dict.fromkeys(numbers, "i32"),
+            _absent(given)
+            | {"BLOCK_T": config.block_t, "BLOCK_V": config.block_v, "MAX_EXPONENT": 76.0},
+            config.num_warps,
+            3,
+            ("columns", "products_stride", "tile_stride"),
+        )
     yield from _row_product_cases()
     config = configs.GATHER
     strides = ("inner_stride", "outer_stride")
     signature = {"logits": "*bf16", "targets": "*i64", "largest": "*fp32", "sums": "*fp32"}
     signature |= dict.fromkeys(("vocabulary", "inner", *strides), "i32")
-    backward = {"coefficients": "*fp32", "totals": "*fp32", "gradient": "*bf16",
-                "gradient_inner_stride": "i32", "gradient_outer_stride": "i32"}  # fmt: skip
-    for name, fn, more in (("gather", gather_kernel, {"chosen": "*fp32"}),
-                           ("gather, backward", scatter_kernel, backward)):  # fmt: skip
+    backward = {
+        "coefficients": "*fp32",
+        "totals": "*fp32",
+        "gradient": "*bf16",
+        "gradient_inner_stride": "i32",
+        "gradient_outer_stride": "i32",
+    }
+    for name, fn, more in (
+        ("gather", gather_kernel, {"chosen": "*fp32"}),
+        ("gather, backward", scatter_kernel, backward),
+    ):
         yield CompileCase(
-            name, fn, signature | more, {"BLOCK_V": config.block_v}, config.num_warps, 3,
+            name,
+            fn,
+            signature | more,
+            {"BLOCK_V": config.block_v},
+            config.num_warps,
+            3,
             ("vocabulary", *strides, "gradient_inner_stride", "gradient_outer_stride"),
-        )  # fmt: skip
+        )
 
 
 def _row_product_cases() -> Iterator[CompileCase]:
@@ -151,8 +187,14 @@ def _row_product_cases() -> Iterator[CompileCase]:
     config = configs.ROWS
     blocks: dict[str, object] = {"BLOCK_T": config.block_t, "BLOCK_D": config.block_v}
     factors = {"hidden": "*bf16", "weight": "*bf16", "targets": "*i64", "products": "*fp32"}
-    parts = {"result": "*bf16", "factors": "*fp32", "matrix": "*bf16", "index": "*i64",
-             "shares": "*fp32", "other": "*fp32"}  # fmt: skip
+    parts = {
+        "result": "*bf16",
+        "factors": "*fp32",
+        "matrix": "*bf16",
+        "index": "*i64",
+        "shares": "*fp32",
+        "other": "*fp32",
+    }
     for name, fn, pointers, strides in (
         ("target products", target_kernel, factors, ("hidden_stride", "weight_stride")),
         ("combine", combine_kernel, parts, ("result_stride", "matrix_stride", "other_stride")),
@@ -187,8 +229,11 @@ def compile_case(case: CompileCase, capability: int) -> Compiled:
         constexprs={(names.index(name),): value for name, value in case.constexprs.items()},
         attrs={(i,): [["tt.divisibility", 16]] for i, name in enumerate(names) if name in aligned},
     )
-    options = {"num_warps": case.num_warps, "num_stages": case.num_stages,
-               "enable_fp_fusion": configs.FUSE_MULTIPLY_ADD}  # fmt: skip
+    options = {
+        "num_warps": case.num_warps,
+        "num_stages": case.num_stages,
+        "enable_fp_fusion": configs.FUSE_MULTIPLY_ADD,
+    }
     kernel = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
     usage, assembly = _disassemble(kernel.asm["cubin"])
     expected: tuple[str, ...] = ()
@@ -196,11 +241,17 @@ def compile_case(case: CompileCase, capability: int) -> Compiled:
         copies = _COPIES[bool(case.constexprs["DESCRIPTORS"])]
         expected = (_TENSOR_CORES[capability], copies)
     return Compiled(
-        case.name, _described(case.constexprs), case.num_warps, case.num_stages, capability,
-        _number("REG", usage), kernel.metadata.shared, _number("STACK", usage),
+        case.name,
+        _described(case.constexprs),
+        case.num_warps,
+        case.num_stages,
+        capability,
+        _number("REG", usage),
+        kernel.metadata.shared,
+        _number("STACK", usage),
         len(re.findall(r"\b(?:STL|LDL)\b", assembly)),
         tuple(name for name in expected if not re.search(rf"\b{name}\b", assembly)),
-    )  # fmt: skip
+    )
 
 
 def _described(constexprs: dict[str, object]) -> str:
@@ -244,8 +295,9 @@ def table(results: list[Compiled], *, markdown: bool) -> str:
     rows: list[tuple[str, ...]] = [titles]
     for one in results:
         figures = (one.warps, one.stages, one.capability, one.registers)
-        rows.append((one.name, one.blocks, *map(str, figures), f"{one.shared / 1024:.1f}",
-                     str(one.stack)))  # fmt: skip
+        rows.append(
+            (one.name, one.blocks, *map(str, figures), f"{one.shared / 1024:.1f}", str(one.stack))
+        )
     if markdown:
         rows.insert(1, ("---", "---", "--:", "--:", "--:", "--:", "--:", "--:"))
         return "\n".join("| " + " | ".join(row) + " |" for row in rows)

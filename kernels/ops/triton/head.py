@@ -248,15 +248,33 @@ def head_kernel(
         first_row, first = token_block.to(tl.int64) * BLOCK_T, block.to(tl.int64) * BLOCK_V
         valid = lane < tokens - first_row
         if DESCRIPTORS:
-            z = _described_product(hidden, weight, token_block * BLOCK_T, block * BLOCK_V, size,
-                                   BLOCK_T, BLOCK_V, BLOCK_D, WIDEN)  # fmt: skip
+            z = _described_product(
+                hidden,
+                weight,
+                token_block * BLOCK_T,
+                block * BLOCK_V,
+                size,
+                BLOCK_T,
+                BLOCK_V,
+                BLOCK_D,
+                WIDEN,
+            )
         else:
             # rows and columns past the end repeat the last one: no mask in the inner loop
             row = tl.minimum(lane, (tokens - first_row - 1).to(tl.int32))
             column = tl.minimum(tl.arange(0, BLOCK_V), (columns - first - 1).to(tl.int32))
-            z = _product(hidden + first_row * hidden_stride, weight + first * weight_stride, row,
-                         column, size, hidden_stride, weight_stride, BLOCK_D, EVEN_D,
-                         WIDEN)  # fmt: skip
+            z = _product(
+                hidden + first_row * hidden_stride,
+                weight + first * weight_stride,
+                row,
+                column,
+                size,
+                hidden_stride,
+                weight_stride,
+                BLOCK_D,
+                EVEN_D,
+                WIDEN,
+            )
         shift = tl.load(anchor + first_row + lane, mask=valid, other=0.0)
         target = tl.load(targets + first_row + lane, mask=valid, other=-1) - first_column
         state = _zeros(BLOCK_T)
@@ -265,10 +283,25 @@ def head_kernel(
         for part in tl.static_range(PARTS):
             begin = first + part * (BLOCK_V // PARTS)
             state = _epilogue(
-                parts[part], state, first_row, lane, valid, place, (columns - begin).to(tl.int32),
-                begin, bias, shift, (target - begin).to(tl.int32), own, tile, tile_stride,
-                softcap, logit_scale, weighted is not None, MAX_EXPONENT,
-            )  # fmt: skip
+                parts[part],
+                state,
+                first_row,
+                lane,
+                valid,
+                place,
+                (columns - begin).to(tl.int32),
+                begin,
+                bias,
+                shift,
+                (target - begin).to(tl.int32),
+                own,
+                tile,
+                tile_stride,
+                softcap,
+                logit_scale,
+                weighted is not None,
+                MAX_EXPONENT,
+            )
         offsets = block.to(tl.int64) * tokens + first_row + lane
         _store_sums(state, offsets, valid, sums, weighted, total, largest)
 
@@ -316,10 +349,25 @@ def products_kernel(
         offsets = lane[:, None] * products_stride + place[None, :]
         z = tl.load(products + first + offsets, mask=mask, other=0.0).to(tl.float32)
         state = _epilogue(
-            z, state, first_row, lane, valid, place, left, first, bias, shift,
-            (target - first).to(tl.int32), own, tile, tile_stride, softcap, logit_scale,
-            weighted is not None, MAX_EXPONENT,
-        )  # fmt: skip
+            z,
+            state,
+            first_row,
+            lane,
+            valid,
+            place,
+            left,
+            first,
+            bias,
+            shift,
+            (target - first).to(tl.int32),
+            own,
+            tile,
+            tile_stride,
+            softcap,
+            logit_scale,
+            weighted is not None,
+            MAX_EXPONENT,
+        )
         first += BLOCK_V
     offsets = split.to(tl.int64) * tokens + first_row + lane
     _store_sums(state, offsets, valid, sums, weighted, total, largest)

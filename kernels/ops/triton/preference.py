@@ -213,8 +213,7 @@ def preference_constexprs(loss: str, pairs: int) -> dict[str, object]:
 
 def compile_cases() -> Iterator[CompileCase]:
     """Every loss at a common batch size, and the sizes that are smallest, largest, most crowded."""
-    pointers = ("token_logps", "reference", "loss", "losses", "rewards", "sums",
-                "coefficients")  # fmt: skip
+    pointers = ("token_logps", "reference", "loss", "losses", "rewards", "sums", "coefficients")
     signature = dict.fromkeys(pointers, "*fp32") | {"offsets": "*i64", "tokens": "i32"}
     signature["given_lengths"] = "*i64"
     signature |= {"pairs": "i32", "beta": "fp32", "label_smoothing": "fp32", "discopop_tau": "fp32"}
@@ -224,12 +223,25 @@ def compile_cases() -> Iterator[CompileCase]:
     for loss, pairs in sizes:
         constexprs = preference_constexprs(loss, pairs)
         yield CompileCase(
-            f"preference {loss} B={pairs}", preference_kernel,
-            signature | dict.fromkeys(constexprs, "constexpr"), constexprs, NUM_WARPS, NUM_STAGES,
-        )  # fmt: skip
-    signature = {"coefficients": "*fp32", "offsets": "*i64", "loss_gradient": "*fp32",
-                 "token_gradients": "*fp32", "tokens": "i32"}  # fmt: skip
+            f"preference {loss} B={pairs}",
+            preference_kernel,
+            signature | dict.fromkeys(constexprs, "constexpr"),
+            constexprs,
+            NUM_WARPS,
+            NUM_STAGES,
+        )
+    signature = {
+        "coefficients": "*fp32",
+        "offsets": "*i64",
+        "loss_gradient": "*fp32",
+        "token_gradients": "*fp32",
+        "tokens": "i32",
+    }
     yield CompileCase(
-        "preference spread", spread_kernel, signature | {"TOKENS": "constexpr"},
-        {"TOKENS": SPREAD_TOKENS}, SPREAD_WARPS, NUM_STAGES,
-    )  # fmt: skip
+        "preference spread",
+        spread_kernel,
+        signature | {"TOKENS": "constexpr"},
+        {"TOKENS": SPREAD_TOKENS},
+        SPREAD_WARPS,
+        NUM_STAGES,
+    )

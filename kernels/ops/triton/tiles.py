@@ -50,9 +50,16 @@ class TritonTiles(TorchTiles):
         return rows, columns - columns % 256
 
     def exponentials(
-        self, tile: Tile, anchor: Tensor, *, sums: Sums | None = None, write: bool = True,
-        own: Tensor | None = None, totals: Tensor | None = None, out: Tensor | None = None,
-    ) -> Tensor | None:  # fmt: skip
+        self,
+        tile: Tile,
+        anchor: Tensor,
+        *,
+        sums: Sums | None = None,
+        write: bool = True,
+        own: Tensor | None = None,
+        totals: Tensor | None = None,
+        out: Tensor | None = None,
+    ) -> Tensor | None:
         """As `TorchTiles.exponentials`."""
         hidden, products = tile.hidden, None
         if hidden.dtype not in (torch.bfloat16, torch.float32):
@@ -89,16 +96,29 @@ class TritonTiles(TorchTiles):
         products = hidden.new_empty(len(hidden), dtype=torch.float32)
         with torch.cuda.device_of(hidden):
             target_kernel[(-(-len(hidden) // rows.block_t),)](
-                hidden, weight, targets.contiguous(), products, *hidden.shape, hidden.stride(0),
-                weight.stride(0), BLOCK_T=rows.block_t, BLOCK_D=rows.block_v,
-                num_warps=rows.num_warps, enable_fp_fusion=configs.FUSE_MULTIPLY_ADD,
-            )  # fmt: skip
+                hidden,
+                weight,
+                targets.contiguous(),
+                products,
+                *hidden.shape,
+                hidden.stride(0),
+                weight.stride(0),
+                BLOCK_T=rows.block_t,
+                BLOCK_D=rows.block_v,
+                num_warps=rows.num_warps,
+                enable_fp_fusion=configs.FUSE_MULTIPLY_ADD,
+            )
         return products
 
     def combine(
-        self, result: Tensor, factors: Tensor, matrix: Tensor, index: Tensor | None = None,
-        shares: Tensor | None = None, other: Tensor | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        result: Tensor,
+        factors: Tensor,
+        matrix: Tensor,
+        index: Tensor | None = None,
+        shares: Tensor | None = None,
+        other: Tensor | None = None,
+    ) -> None:
         """As `TorchTiles.combine`."""
         if factors.dtype != torch.float32 or matrix.dtype == torch.float64:
             super().combine(result, factors, matrix, index, shares, other)
@@ -110,12 +130,21 @@ class TritonTiles(TorchTiles):
             other = _rows(other)
         with torch.cuda.device_of(result):
             combine_kernel[(-(-len(result) // rows.block_t),)](
-                result, factors.contiguous(), matrix, _contiguous(index), _contiguous(shares),
-                other, *result.shape, result.stride(0), matrix.stride(0),
-                0 if other is None else other.stride(0), BLOCK_T=rows.block_t,
-                BLOCK_D=rows.block_v, num_warps=rows.num_warps,
+                result,
+                factors.contiguous(),
+                matrix,
+                _contiguous(index),
+                _contiguous(shares),
+                other,
+                *result.shape,
+                result.stride(0),
+                matrix.stride(0),
+                0 if other is None else other.stride(0),
+                BLOCK_T=rows.block_t,
+                BLOCK_D=rows.block_v,
+                num_warps=rows.num_warps,
                 enable_fp_fusion=configs.FUSE_MULTIPLY_ADD,
-            )  # fmt: skip
+            )
 
     def accumulate(self, total: Tensor, left: Tensor, right: Tensor) -> None:
         """total += left @ right, the sum in total's dtype; on a CPU the product, too."""
@@ -143,14 +172,27 @@ class TritonTiles(TorchTiles):
         head_kernel[(programs,)](
             hidden=_described(hidden, launch.block_t, launch.block_d) if described else hidden,
             weight=_described(weight, launch.block_v, launch.block_d) if described else weight,
-            size=hidden.shape[1], hidden_stride=hidden.stride(0), weight_stride=weight.stride(0),
-            programs=programs, **arguments, **partial, **_head(tile),
-            BLOCK_T=launch.block_t, BLOCK_V=launch.block_v, BLOCK_D=launch.block_d,
-            PARTS=launch.parts, GROUP=launch.group, DESCRIPTORS=described,
-            FLATTEN=described, EVEN_D=hidden.shape[1] % launch.block_d == 0,
-            WIDEN=interpreted(), MAX_EXPONENT=MAX_EXPONENT, num_warps=launch.num_warps,
-            num_stages=launch.num_stages, enable_fp_fusion=configs.FUSE_MULTIPLY_ADD,
-        )  # fmt: skip
+            size=hidden.shape[1],
+            hidden_stride=hidden.stride(0),
+            weight_stride=weight.stride(0),
+            programs=programs,
+            **arguments,
+            **partial,
+            **_head(tile),
+            BLOCK_T=launch.block_t,
+            BLOCK_V=launch.block_v,
+            BLOCK_D=launch.block_d,
+            PARTS=launch.parts,
+            GROUP=launch.group,
+            DESCRIPTORS=described,
+            FLATTEN=described,
+            EVEN_D=hidden.shape[1] % launch.block_d == 0,
+            WIDEN=interpreted(),
+            MAX_EXPONENT=MAX_EXPONENT,
+            num_warps=launch.num_warps,
+            num_stages=launch.num_stages,
+            enable_fp_fusion=configs.FUSE_MULTIPLY_ADD,
+        )
         _add(sums, partial)
 
     def _run_products(
@@ -163,11 +205,18 @@ class TritonTiles(TorchTiles):
         splits = _splits(-(-products.shape[1] // launch.block_v), token_blocks)
         partial = _partial(sums, splits)
         products_kernel[(token_blocks, splits)](
-            products=products, products_stride=products.stride(0), splits=splits, **arguments,
-            **partial, **_head(tile), BLOCK_T=launch.block_t, BLOCK_V=launch.block_v,
-            MAX_EXPONENT=MAX_EXPONENT, num_warps=launch.num_warps,
+            products=products,
+            products_stride=products.stride(0),
+            splits=splits,
+            **arguments,
+            **partial,
+            **_head(tile),
+            BLOCK_T=launch.block_t,
+            BLOCK_V=launch.block_v,
+            MAX_EXPONENT=MAX_EXPONENT,
+            num_warps=launch.num_warps,
             enable_fp_fusion=configs.FUSE_MULTIPLY_ADD,
-        )  # fmt: skip
+        )
         _add(sums, partial)
 
 
@@ -177,9 +226,10 @@ def _table(tile: Tile, sums: Sums | None) -> HeadLaunch:
         family = configs.family(torch.cuda.get_device_capability(device))
     has_options = not (tile.head.bias is None and options.softcap is None)
     return configs.head_launch(
-        family, statistics=sums is not None and sums.weighted is not None,
+        family,
+        statistics=sums is not None and sums.weighted is not None,
         options=has_options or options.logit_scale != 1,
-    )  # fmt: skip
+    )
 
 
 def _row_launch() -> RowLaunch:
@@ -223,16 +273,22 @@ def _head(tile: Tile) -> dict[str, Any]:
     options, bias = tile.head.options, tile.head.bias
     return {
         "bias": None if bias is None else bias[tile.columns].contiguous(),
-        "first_column": tile.columns.start, "tokens": len(tile.hidden),
-        "columns": len(tile.weight), "softcap": options.softcap,
+        "first_column": tile.columns.start,
+        "tokens": len(tile.hidden),
+        "columns": len(tile.weight),
+        "softcap": options.softcap,
         "logit_scale": None if options.logit_scale == 1 else options.logit_scale,
-    }  # fmt: skip
+    }
 
 
 def _partial(sums: Sums | None, splits: int) -> dict[str, Tensor | None]:
     """Room [S, T] for each of the sums that are wanted, by the kernels' names."""
-    fields = {"sums": "exponentials", "weighted": "weighted", "total": "logits",
-              "largest": "largest"}  # fmt: skip
+    fields = {
+        "sums": "exponentials",
+        "weighted": "weighted",
+        "total": "logits",
+        "largest": "largest",
+    }
     rooms = {}
     for name, field in fields.items():
         own = None if sums is None else getattr(sums, field)

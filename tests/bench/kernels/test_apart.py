@@ -39,11 +39,13 @@ def test_from_start_to_end(tmp_path: Path) -> None:
 
 
 def test_who_was_not_ready_is_named_and_measured_when_it_is_resumed(tmp_path: Path) -> None:
-    hasty = Choices([POINT], peers=(), rounds=1, apart=True, output=tmp_path / "k.json",
-                    ready_seconds=0.001)  # fmt: skip
+    hasty = Choices(
+        [POINT], peers=(), rounds=1, apart=True, output=tmp_path / "k.json", ready_seconds=0.001
+    )
     (point,) = measure(hasty, lambda text: None, lambda point: None)["points"]
     assert {(one["status"], one["problem"]) for one in point["results"]} == {
-        ("NOT READY", "float64 reference: not done after 0 s")}  # fmt: skip
+        ("NOT READY", "float64 reference: not done after 0 s")
+    }
     patient = replace(hasty, ready_seconds=60.0, resume=True)
     (point,) = measure(patient, lambda text: None, lambda point: None)["points"]
     assert {one["status"] for one in point["results"]} == {"ok"}
@@ -56,10 +58,16 @@ def test_what_was_measured_outlives_kill_9(tmp_path: Path) -> None:
     line = ["--device", "cpu", "--apart", "--case", POINT, "--peers", "torch", "--json", target]
     log = (tmp_path / "log").open("w", encoding="utf-8")
     # torch.compile takes seconds: it is the one that is not ready
-    with log, subprocess.Popen(
-        [sys.executable, "-m", "clairkit.bench.kernels", *line], start_new_session=True,
-        stdout=log, stderr=log, env=os.environ | {"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"},
-    ) as run:  # fmt: skip
+    with (
+        log,
+        subprocess.Popen(
+            [sys.executable, "-m", "clairkit.bench.kernels", *line],
+            start_new_session=True,
+            stdout=log,
+            stderr=log,
+            env=os.environ | {"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"},
+        ) as run,
+    ):
         _until(lambda: _results(target).get("clairkit auto", {}).get("seconds"))
         assert _processes(run.pid) > 2
         os.kill(run.pid, signal.SIGKILL)

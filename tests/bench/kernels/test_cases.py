@@ -20,7 +20,8 @@ def test_the_cpu_suite_has_every_combination() -> None:
     assert len(shapes) == len(plain) == 2 * 2 * 2 * 4
     prompted = [case for case in CPU if case.prompt]
     assert {(case.dtype, case.head) for case in prompted} == {
-        (case.dtype, case.head) for case in plain}  # fmt: skip
+        (case.dtype, case.head) for case in plain
+    }
     assert all(case.positions == 2 * case.tokens for case in prompted)
     assert len({case.name for case in KNOWN}) == len(KNOWN)
     assert {case.sequences for case in CPU if case.tokens == 4096} == {4}
@@ -32,7 +33,10 @@ def test_selection_by_name_and_pattern() -> None:
     assert [case.name for case in select(("v32k-full-bf16-256",), CPU)] == ["v32k-full-bf16-256"]
     found = select(("v32k-*-fp32-1024", "v128k-frozen-bf16-24576"), CPU)
     assert [case.name for case in found] == [
-        "v32k-frozen-fp32-1024", "v32k-full-fp32-1024", "v128k-frozen-bf16-24576"]  # fmt: skip
+        "v32k-frozen-fp32-1024",
+        "v32k-full-fp32-1024",
+        "v128k-frozen-bf16-24576",
+    ]
     with pytest.raises(ValueError, match="no such case: received 'v9k-"):
         select(("v32k-*", "v9k-*"), CPU)
 

@@ -17,9 +17,12 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def result(variant: str, seconds: float, megabytes: float, status: str = "ok") -> dict[str, Any]:
     sound = status == "ok"
-    return {"variant": variant, "status": status,
-            "time": {"median": seconds} if sound else None,
-            "memory": {"extra_bytes": megabytes * 1e6} if sound else None}  # fmt: skip
+    return {
+        "variant": variant,
+        "status": status,
+        "time": {"median": seconds} if sound else None,
+        "memory": {"extra_bytes": megabytes * 1e6} if sound else None,
+    }
 
 
 def document(*tokens: int, heads: tuple[Any, ...] = ("frozen",)) -> dict[str, Any]:
@@ -38,8 +41,13 @@ def document(*tokens: int, heads: tuple[Any, ...] = ("frozen",)) -> dict[str, An
         for head in heads
         for count in tokens
     ]
-    machine = {"cpu": "A <CPU>", "device": "cpu", "threads": 2, "commit": "abc",
-               "versions": {"torch": "2.13.0", "trl": None}}  # fmt: skip
+    machine = {
+        "cpu": "A <CPU>",
+        "device": "cpu",
+        "threads": 2,
+        "commit": "abc",
+        "versions": {"torch": "2.13.0", "trl": None},
+    }
     return {"points": points, "machine": machine, "absent": {"quack": "not installed"}}
 
 
@@ -59,8 +67,11 @@ def test_what_failed_is_named_and_not_drawn() -> None:
     svg = draw(document(256, 1024))
     assert "wrong one" not in texts(svg)
     foot = " ".join(texts(svg)[-3:])
-    for text in ("wrong one (v32k-frozen-fp32-256: PARITY FAILED)", "quack absent",
-                 "liger dpo (v32k-frozen-fp32-1024: OOM)"):  # fmt: skip
+    for text in (
+        "wrong one (v32k-frozen-fp32-256: PARITY FAILED)",
+        "quack absent",
+        "liger dpo (v32k-frozen-fp32-1024: OOM)",
+    ):
         assert text in foot
     (group,) = groups_of(document(256, 1024))
     assert group.time.lines["liger dpo"] == [(256, 1e-6)]

@@ -158,11 +158,15 @@ def test_ours_are_measured_and_kept_before_a_peer_is_started(run: Any) -> None:
     first = found.world.events.index("start trl")
     assert sum(event.startswith("seconds") for event in found.world.events[:first]) == 3 * 3
     assert len(turns) == 3 * 3 + 3 * 4
-    done = [{name: one["status"] for name, one in found.results(i).items()}
-            for i in range(len(found.points))]  # fmt: skip
+    done = [
+        {name: one["status"] for name, one in found.results(i).items()}
+        for i in range(len(found.points))
+    ]
     assert {"clairkit auto": "ok", "eager": "ok", "trl": "NOT MEASURED"} in done
-    timed = [{name: len(one["seconds"]) for name, one in found.results(i).items()}
-             for i in range(len(found.points))]  # fmt: skip
+    timed = [
+        {name: len(one["seconds"]) for name, one in found.results(i).items()}
+        for i in range(len(found.points))
+    ]
     # What was timed is never lost again, and a peer comes with as many rounds as ours.
     ours = [one["clairkit auto"] for one in timed]
     assert ours == sorted(ours)

@@ -41,9 +41,15 @@ def test_each_kind_of_variant_gets_what_it_deserves() -> None:
     found = by_name(document["points"][0])
     status = {name: result["status"] for name, result in found.items()}
     assert status | {"clairkit torch": "ok"} == {
-        "clairkit auto": "ok", "clairkit torch": "ok", "eager": "ok", "right": "ok",
-        "wrong": "PARITY FAILED", "greedy": "OOM", "broken": "ERROR", "huge": "OOM",
-    }  # fmt: skip
+        "clairkit auto": "ok",
+        "clairkit torch": "ok",
+        "eager": "ok",
+        "right": "ok",
+        "wrong": "PARITY FAILED",
+        "greedy": "OOM",
+        "broken": "ERROR",
+        "huge": "OOM",
+    }
     for name in ("clairkit auto", "eager", "right"):
         assert len(found[name]["seconds"]) == 3
         assert found[name]["memory"]["extra_bytes"] >= 0
@@ -72,8 +78,9 @@ def test_a_variant_whose_check_failed_has_no_figure() -> None:
 
 
 def test_without_ours_no_speed_up_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel_worker, "find_variant", lambda name, case, device: (
-        _planted(name, case, device)))  # fmt: skip
+    monkeypatch.setattr(
+        kernel_worker, "find_variant", lambda name, case, device: _planted(name, case, device)
+    )
     document = run(FROZEN)
     found = by_name(document["points"][0])
     assert found["clairkit auto"]["status"] == "PARITY FAILED"
@@ -86,8 +93,11 @@ def _planted(name: str, case: Any, device: Any) -> Any:
     from clairkit.bench.kernels.variants import find_variant
 
     wrong = name == "clairkit auto"
-    return kernel_suite.PEERS["wrong"].variants(case, device)[0] if wrong else (
-        find_variant(name, case, device))  # fmt: skip
+    return (
+        kernel_suite.PEERS["wrong"].variants(case, device)[0]
+        if wrong
+        else (find_variant(name, case, device))
+    )
 
 
 def test_a_trained_head_is_held_against_8_and_6_products() -> None:
@@ -126,8 +136,11 @@ def test_results_are_kept_after_each_point_and_resumed(tmp_path: Path) -> None:
     first = run(FROZEN, output=target, rounds=1)
     assert json.loads(target.read_text()) == first
     said: list[str] = []
-    again = measure(Choices([FROZEN, FULL], output=target, resume=True, peers=(), rounds=1),
-                    said.append, lambda point: None)  # fmt: skip
+    again = measure(
+        Choices([FROZEN, FULL], output=target, resume=True, peers=(), rounds=1),
+        said.append,
+        lambda point: None,
+    )
     assert again["points"][0] == first["points"][0]
     assert [point["case"]["name"] for point in again["points"]] == [FROZEN, FULL]
     assert "there already" in said[0]

@@ -32,8 +32,9 @@ def exact(case: KernelCase, truth: Reference) -> tuple[Tensor, Tensor, Tensor, T
     chosen = logps[range(case.positions), problem.targets.clamp(min=0)]
     sums = (chosen * valid).view(case.sequences, -1).sum(1)
     assert int(valid.sum()) == case.tokens
-    loss = preference_loss(*sums.chunk(2), *truth.reference.double().chunk(2),
-                           loss="apo_zero", beta=case.beta).loss  # fmt: skip
+    loss = preference_loss(
+        *sums.chunk(2), *truth.reference.double().chunk(2), loss="apo_zero", beta=case.beta
+    ).loss
     d_hidden, d_weight = torch.autograd.grad(loss, (hidden, weight))
     return loss.detach(), sums.detach(), d_hidden, d_weight
 

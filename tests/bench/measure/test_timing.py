@@ -113,7 +113,10 @@ def test_a_slow_variant_sits_out_the_rounds_after_its_patience(
     steps = {name: lambda name=name: name for name in took}
     times = interleave(steps, rounds=4, warmup=1, patience={"b": 6.0, "c": 6.0})
     assert {name: len(seconds) for name, seconds in times.seconds.items()} == {
-        "a": 4, "b": 2, "c": 1}  # fmt: skip
+        "a": 4,
+        "b": 2,
+        "c": 1,
+    }
 
 
 def test_ratios_of_the_rounds_that_both_were_in() -> None:

@@ -102,10 +102,16 @@ def test_without_the_base_nothing_is_compared(fake: type[Fake]) -> None:
 def test_variants_by_peers_and_kernels() -> None:
     suite = StepSuite(QUICK, SETTINGS, ("trl", "plain"), ("auto", "torch"))
     assert suite.variants == (
-        "trl", "trl accumulated", "plain", "plain trimmed", "clairkit", "clairkit large parts",
+        "trl",
+        "trl accumulated",
+        "plain",
+        "plain trimmed",
+        "clairkit",
+        "clairkit large parts",
         "clairkit unshared",
-        "clairkit padded", "clairkit torch",
-    )  # fmt: skip
+        "clairkit padded",
+        "clairkit torch",
+    )
 
 
 def test_processes_that_fail_or_end_say_so() -> None:

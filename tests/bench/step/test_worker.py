@@ -127,8 +127,14 @@ class Wrong(PlainTrainer):
         return super().compute_loss(model, inputs, *rest, **named)
 
 
-MISTAKES = ["beta", "one token missing", "a prompt token counted", "targets not shifted",
-            "sides swapped", "another loss"]  # fmt: skip
+MISTAKES = [
+    "beta",
+    "one token missing",
+    "a prompt token counted",
+    "targets not shifted",
+    "sides swapped",
+    "another loss",
+]
 
 
 @pytest.mark.parametrize("mistake", ["", *MISTAKES])
@@ -139,9 +145,13 @@ def test_a_planted_mistake_is_seen(
     case = replace(CASE, dtype=dtype)
     arguments = training_arguments(case, SETTINGS, str(tmp_path))
     wrong = Wrong(
-        build_model(case, torch.device("cpu")), random_tokens(case), loss=case.loss,
-        beta=case.beta, trimmed=False, arguments=arguments,
-    )  # fmt: skip
+        build_model(case, torch.device("cpu")),
+        random_tokens(case),
+        loss=case.loss,
+        beta=case.beta,
+        trimmed=False,
+        arguments=arguments,
+    )
     wrong.mistake = mistake
     found = checked("x", case, taken(wrong), steps("plain", case))
     assert found.status == ("PARITY FAILED" if mistake else "ok")
@@ -163,4 +173,9 @@ def test_the_plain_step_imports_nothing_of_clairkit() -> None:
         if isinstance(node, ast.Import | ast.ImportFrom)
     }
     assert {(name or "").split(".")[0] for name in names} <= {
-        "torch", "transformers", "typing", "collections", "__future__"}  # fmt: skip
+        "torch",
+        "transformers",
+        "typing",
+        "collections",
+        "__future__",
+    }

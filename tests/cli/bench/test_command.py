@@ -31,8 +31,13 @@ def test_the_smallest_case_end_to_end(
     found = json.loads(Path("out.json").read_text(encoding="utf-8"))
     (case,) = found["cases"]
     assert [entry["variant"] for entry in case["results"]] == [
-        "plain", "plain trimmed", "clairkit", "clairkit large parts", "clairkit unshared",
-        "clairkit padded"]  # fmt: skip
+        "plain",
+        "plain trimmed",
+        "clairkit",
+        "clairkit large parts",
+        "clairkit unshared",
+        "clairkit padded",
+    ]
     for entry in case["results"]:
         assert entry["status"] == "ok"
         assert len(entry["seconds"]) == 1
@@ -40,8 +45,12 @@ def test_the_smallest_case_end_to_end(
         assert entry["variant"] in captured.out
     assert case["gradient_bytes"] == 689408  # every parameter of the case, float32
     assert [entry["over"] for entry in case["speed_ups"]] == [
-        "plain", "plain trimmed", "clairkit large parts", "clairkit unshared",
-        "clairkit padded"]  # fmt: skip
+        "plain",
+        "plain trimmed",
+        "clairkit large parts",
+        "clairkit unshared",
+        "clairkit padded",
+    ]
     assert "clairkit over plain" in captured.out
 
 
@@ -102,9 +111,15 @@ def test_out_of_memory_keeps_the_others(
 def test_nothing_measured_is_a_lack_of_resources(
     measured: dict[str, VariantResult], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    names = ("plain", "plain trimmed", "clairkit", "clairkit large parts",
-             "clairkit unshared", "clairkit padded",
-             "clairkit torch")  # fmt: skip
+    names = (
+        "plain",
+        "plain trimmed",
+        "clairkit",
+        "clairkit large parts",
+        "clairkit unshared",
+        "clairkit padded",
+        "clairkit torch",
+    )
     for name in names:
         measured[name] = VariantResult(name, "OOM", problem="killed")
     assert run(["bench", "--case", "tiny", "--kernel", "torch"]) == 5

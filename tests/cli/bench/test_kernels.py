@@ -125,14 +125,18 @@ def gpu_script(out: Path, **choices: str) -> subprocess.CompletedProcess[str]:
     """Run the script on a CPU, on tiny points."""
     script = Path(__file__).resolve().parents[3] / "bench" / "gpu.sh"
     fixed = {"DEVICE": "cpu", "QUICK": "1", "OUT": str(out), "PYTHON": sys.executable}
-    return subprocess.run(["bash", script], env=os.environ | fixed | choices, cwd=out.parent,
-                          capture_output=True, text=True)  # fmt: skip
+    return subprocess.run(
+        ["bash", script],
+        env=os.environ | fixed | choices,
+        cwd=out.parent,
+        capture_output=True,
+        text=True,
+    )
 
 
 @pytest.mark.slow
 def test_the_gpu_script_on_a_cpu(tmp_path: Path) -> None:
-    done = gpu_script(tmp_path / "out", PEERS="quack,torch", COMMIT="abc", READY="300",
-                      LIMIT="600")  # fmt: skip
+    done = gpu_script(tmp_path / "out", PEERS="quack,torch", COMMIT="abc", READY="300", LIMIT="600")
     assert done.returncode == 0, done.stderr
     document = json.loads((tmp_path / "out" / "kernels-cpu.json").read_text())
     (point,) = document["points"]

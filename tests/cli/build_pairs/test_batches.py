@@ -41,8 +41,11 @@ def test_a_run_by_a_batch_and_its_half_price(
     made = json.loads(captured.out)
     assert (made["pairs"], made["calls"]) == (3, 4)
     assert made["imported"] == {
-        "recorded": 4, "failures": {"request_failed": 1}, "recorded_before": 0, "foreign": 0
-    }  # fmt: skip
+        "recorded": 4,
+        "failures": {"request_failed": 1},
+        "recorded_before": 0,
+        "foreign": 0,
+    }
     # 3 replies of 1,000 + 100 tokens, at half of $2.50 and $10.00 a million
     assert made["cost"] == pytest.approx(3 * (1000 * 1.25 + 100 * 5.0) / 1e6)
     assert "Results recorded: 4" in captured.err

@@ -83,8 +83,16 @@ def test_a_refused_key_gives_6_and_what_resumes(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "planted-secret-4711")
     with serving(lambda request: error(401, message="bad key planted-secret-4711")) as server:
-        given = ["build-pairs", prompts, "-o", output, "--reviser", "openai:gpt",
-                 "--base-url", server.url]  # fmt: skip
+        given = [
+            "build-pairs",
+            prompts,
+            "-o",
+            output,
+            "--reviser",
+            "openai:gpt",
+            "--base-url",
+            server.url,
+        ]
         assert run(given) == 6
     captured = capsys.readouterr()
     assert "OPENAI_API_KEY" in captured.err
@@ -96,8 +104,16 @@ def test_other_settings_give_2(
     prompts: str, output: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with serving(revise) as server:
-        given = ["build-pairs", prompts, "-o", output, "--reviser", "openai:gpt",
-                 "--base-url", server.url]  # fmt: skip
+        given = [
+            "build-pairs",
+            prompts,
+            "-o",
+            output,
+            "--reviser",
+            "openai:gpt",
+            "--base-url",
+            server.url,
+        ]
         assert run(given) == 0
         assert run([*given, "--seed", "1"]) == 2
         assert "reviser.seed: 0 -> 1" in capsys.readouterr().err
@@ -112,8 +128,18 @@ def test_dry_run_touches_nothing(
 
     with serving(script) as server:
         before = sorted(tmp_path.iterdir())
-        given = ["build-pairs", prompts, "-o", str(tmp_path / "x" / "pairs.jsonl"), "--dry-run",
-                 "--reviser", "openai:gpt", "--base-url", server.url, "--json"]  # fmt: skip
+        given = [
+            "build-pairs",
+            prompts,
+            "-o",
+            str(tmp_path / "x" / "pairs.jsonl"),
+            "--dry-run",
+            "--reviser",
+            "openai:gpt",
+            "--base-url",
+            server.url,
+            "--json",
+        ]
         assert run(given) == 0
         assert not server.requests
     assert sorted(tmp_path.iterdir()) == before
@@ -146,23 +172,45 @@ def test_model_text_is_shown_literally(
 ) -> None:
     script = error(400, message="[/red]\x1b[31m \u202e")
     with serving(lambda request: script) as server:
-        given = ["build-pairs", prompts, "-o", output, "--reviser", "openai:[bold]",
-                 "--base-url", server.url]  # fmt: skip
+        given = [
+            "build-pairs",
+            prompts,
+            "-o",
+            output,
+            "--reviser",
+            "openai:[bold]",
+            "--base-url",
+            server.url,
+        ]
         assert run(given) == 4
     captured = capsys.readouterr()
     assert "\x1b" not in captured.out + captured.err
-    assert r"[/red]\x1b[31m \u202e" in json.loads(
-        Path(f"{output}.quarantine.jsonl").read_text().splitlines()[0]
-    )["detail"]  # fmt: skip
+    assert (
+        r"[/red]\x1b[31m \u202e"
+        in json.loads(Path(f"{output}.quarantine.jsonl").read_text().splitlines()[0])["detail"]
+    )
 
 
 def start(prompts: str, output: str, url: str, **environment: str) -> subprocess.Popen[str]:
-    given = ["build-pairs", prompts, "-o", output, "--reviser", "openai:gpt", "--base-url", url,
-             "--concurrency", "1"]  # fmt: skip
+    given = [
+        "build-pairs",
+        prompts,
+        "-o",
+        output,
+        "--reviser",
+        "openai:gpt",
+        "--base-url",
+        url,
+        "--concurrency",
+        "1",
+    ]
     return subprocess.Popen(
-        [sys.executable, "-m", "clairkit.cli", *given], text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **environment},
-    )  # fmt: skip
+        [sys.executable, "-m", "clairkit.cli", *given],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **environment},
+    )
 
 
 def wait_for(condition: Any) -> None:
@@ -230,8 +278,16 @@ def test_a_second_process_gives_2_and_names_the_first(prompts: str, output: str)
 
 def test_plain_under_a_poor_terminal(prompts: str, output: str) -> None:
     with serving(revise) as server:
-        process = start(prompts, output, server.url, TERM="dumb", LANG="C", NO_COLOR="1",
-                        COLUMNS="20", PYTHONIOENCODING="ascii")  # fmt: skip
+        process = start(
+            prompts,
+            output,
+            server.url,
+            TERM="dumb",
+            LANG="C",
+            NO_COLOR="1",
+            COLUMNS="20",
+            PYTHONIOENCODING="ascii",
+        )
         out, err = process.communicate(timeout=30)
     assert process.returncode == 0
     assert "\x1b" not in out + err

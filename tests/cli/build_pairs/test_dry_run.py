@@ -33,8 +33,14 @@ def test_each_role_and_the_sum_of_their_costs(
 ) -> None:
     assert run(given(prompts, *MODELS)) == 0
     shown = capsys.readouterr().out
-    for part in ("Dry run: 7 rows", "target: completion tokens", "reviser: prompt tokens",
-                 "cost in all", "Forecast of target, reviser", "--probes 20"):  # fmt: skip
+    for part in (
+        "Dry run: 7 rows",
+        "target: completion tokens",
+        "reviser: prompt tokens",
+        "cost in all",
+        "Forecast of target, reviser",
+        "--probes 20",
+    ):
         assert part in shown
     assert "480" in shown  # of the one answer that is missing
 
@@ -73,8 +79,16 @@ def test_a_missing_price_is_named_with_what_gives_it(
 
 def test_probes_measure_and_are_spent(prompts: str, capsys: pytest.CaptureFixture[str]) -> None:
     with serving(revise) as server:
-        options = ("--limit", "6", "--reviser", "openai:ours", "--price", "ours=1000,1000",
-                   "--base-url", server.url)  # fmt: skip
+        options = (
+            "--limit",
+            "6",
+            "--reviser",
+            "openai:ours",
+            "--price",
+            "ours=1000,1000",
+            "--base-url",
+            server.url,
+        )
         assert run(given(prompts, *options, "--probes", "3")) == 0
         assert len(server.requests) == 3
         shown = capsys.readouterr().out

@@ -23,9 +23,17 @@ HEEDED = {
     ("--language", "ja"): JUDGED,
 }
 MODELS = [
-    "--target", "openai:t", "--reviser", "openai:r", "--judge", "openai:j",
-    "--candidates", "openai:a", "--candidates", "openai:b",
-]  # fmt: skip
+    "--target",
+    "openai:t",
+    "--reviser",
+    "openai:r",
+    "--judge",
+    "openai:j",
+    "--candidates",
+    "openai:a",
+    "--candidates",
+    "openai:b",
+]
 
 
 def dry_run(method: str, *given: str) -> int:

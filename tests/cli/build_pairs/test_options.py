@@ -96,16 +96,25 @@ def test_servers_and_keys_by_role(
     Path("prompts.jsonl").write_text('{"prompt": "q"}')
     with serving(lambda request: completion("An answer.")) as target, serving(revise) as reviser:
         found = result(
-            capsys, "--target", "openai:small", "--target-base-url", target.url,
-            "--reviser", "openai:large", "--base-url", reviser.url,
-        )  # fmt: skip
+            capsys,
+            "--target",
+            "openai:small",
+            "--target-base-url",
+            target.url,
+            "--reviser",
+            "openai:large",
+            "--base-url",
+            reviser.url,
+        )
     assert found["pairs"] == 1
     assert [each.headers["authorization"] for each in (*target.requests, *reviser.requests)] == [
-        "Bearer planted-target-key", "Bearer planted-secret-4711",
-    ]  # fmt: skip
+        "Bearer planted-target-key",
+        "Bearer planted-secret-4711",
+    ]
     assert [each.body["model"] for each in (*target.requests, *reviser.requests)] == [
-        "small", "large",
-    ]  # fmt: skip
+        "small",
+        "large",
+    ]
     assert answer_in(reviser.requests[0])[1] == "An answer."
 
 

@@ -21,8 +21,9 @@ SPENT = {"calls": 9, "tokens": {"prompt": 70, "completion": 30}, "cost": 0.25}
 def result(good: int, bad: int, unfinished: int = 0) -> ProbeResult:
     row = PromptRow((Message(role="user", content="q"),), "It is so.", "r")
     case = Case("untouched", row, "[red]\x1b[31m")
-    seen = [Seen(case, row.answer, text, None)
-            for text in (*["It is so."] * good, *["It is."] * bad)]  # fmt: skip
+    seen = [
+        Seen(case, row.answer, text, None) for text in (*["It is so."] * good, *["It is."] * bad)
+    ]
     fault = plant("negation", row.answer or "")
     assert fault is not None
     planted = replace(case, probe="fault", row=replace(row, answer=fault.text), fault=fault)
@@ -49,9 +50,14 @@ def test_what_people_see(
     show_card(Console(), result(22, 2), {}, "clairkit build-pairs …")
     shown, err = capsys.readouterr()
     for part in (
-        "Reviser health: undecided", "91.7 %", "74.2-97.7", "Good answers by group",
-        "[red]\\x1b[31m", "9 calls, 70 + 30 tokens, $0.25", "Card: p.health.md",
-    ):  # fmt: skip
+        "Reviser health: undecided",
+        "91.7 %",
+        "74.2-97.7",
+        "Good answers by group",
+        "[red]\\x1b[31m",
+        "9 calls, 70 + 30 tokens, $0.25",
+        "Card: p.health.md",
+    ):
         assert part in shown
     assert err == ""
 
@@ -88,9 +94,12 @@ def test_the_command(prompts: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert shown["resume"] is None
     names = {path.name for path in Path(prompts).parent.iterdir() if "lock" not in path.name}
     assert names == {
-        "prompts.jsonl", *(f"pairs.jsonl.health{end}" for end in
-                           (".json", ".md", ".cases.jsonl", ".journal.sqlite")),
-    }  # fmt: skip
+        "prompts.jsonl",
+        *(
+            f"pairs.jsonl.health{end}"
+            for end in (".json", ".md", ".cases.jsonl", ".journal.sqlite")
+        ),
+    }
 
 
 def test_a_narrow_terminal(

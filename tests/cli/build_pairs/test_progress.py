@@ -22,9 +22,12 @@ def made(monkeypatch: pytest.MonkeyPatch, *, seconds: float = 100.0, **more: obj
 
 def test_rows_time_left_cost_speed_and_failures(monkeypatch: pytest.MonkeyPatch) -> None:
     progress = made(
-        monkeypatch, completion_tokens=250_000, cost=1.5, calls=Counter(answer=700, revise=650),
+        monkeypatch,
+        completion_tokens=250_000,
+        cost=1.5,
+        calls=Counter(answer=700, revise=650),
         failures=Counter(request_failed=3, refusal=12),
-    )  # fmt: skip
+    )
     assert progress_text(progress) == (
         "1,100/5,000 rows, 6 min left, $1.50, 2,500 tokens/s, 12 refusal, 3 request_failed, "
         "700 answer, 650 revise"
@@ -42,9 +45,15 @@ def test_what_is_not_known_is_not_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(1, "1 s"), (89, "89 s"), (100, "2 min"), (5300, "88 min"), (9000, "2 h 30 min"),
-     (200_000, "2 d 7 h")],
-)  # fmt: skip
+    [
+        (1, "1 s"),
+        (89, "89 s"),
+        (100, "2 min"),
+        (5300, "88 min"),
+        (9000, "2 h 30 min"),
+        (200_000, "2 d 7 h"),
+    ],
+)
 def test_durations(seconds: float, text: str) -> None:
     assert progress_line._duration(seconds) == text
 

@@ -18,11 +18,14 @@ SHARED = " and then it goes on for some more words that both of the sides have i
 def rows() -> list[dict[str, Any]]:
     made = [
         {
-            "id": f"row{at:02}", "prompt": f"Question {at}?", "lang": "de" if at % 4 else "ja",
-            "chosen": f"Answer {at} is right{SHARED}", "rejected": f"Answer {at} is wrong{SHARED}",
+            "id": f"row{at:02}",
+            "prompt": f"Question {at}?",
+            "lang": "de" if at % 4 else "ja",
+            "chosen": f"Answer {at} is right{SHARED}",
+            "rejected": f"Answer {at} is wrong{SHARED}",
         }
         for at in range(24)
-    ]  # fmt: skip
+    ]
     made[1] = {**made[0], "id": "row01"}
     made[2]["chosen"] = made[2]["rejected"]
     return made
@@ -51,9 +54,17 @@ def test_every_check_drops_with_a_count(
     benchmark = write(tmp_path / "bench.jsonl", [{"question": "Question 7?"}])
     output = str(tmp_path / "out.jsonl")
     found = result(
-        capsys, pairs, "-o", output, "--eval", held_out, "--benchmark", benchmark,
-        "--drop", "contaminated,in-eval,dead,duplicate",
-    )  # fmt: skip
+        capsys,
+        pairs,
+        "-o",
+        output,
+        "--eval",
+        held_out,
+        "--benchmark",
+        benchmark,
+        "--drop",
+        "contaminated,in-eval,dead,duplicate",
+    )
     assert found["dropped"] == {"duplicate": 1, "in_eval": 1, "contaminated": 1, "dead": 1}
     kept = {pair.id for pair in read_pairs(output)}
     assert kept == {row["id"] for row in rows()} - {"row01", "row02", "row05", "row07"}

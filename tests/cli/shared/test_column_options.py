@@ -16,8 +16,13 @@ CHOICE = ("--prompt-column", "question", "--system-column", "system", "--ignore-
 @pytest.fixture
 def pairs(tmp_path: Path) -> str:
     path = tmp_path / "orca.jsonl"
-    row = {"system": "Be brief.", "question": "The sum of 12 and 30?", "tools": [{"name": "add"}],
-           "chosen": "The sum is 42.", "rejected": "The sum is 43."}  # fmt: skip
+    row = {
+        "system": "Be brief.",
+        "question": "The sum of 12 and 30?",
+        "tools": [{"name": "add"}],
+        "chosen": "The sum is 42.",
+        "rejected": "The sum is 43.",
+    }
     path.write_text(json.dumps(row))
     return str(path)
 
@@ -28,14 +33,23 @@ def pairs(tmp_path: Path) -> str:
         ["score", "PAIRS"],
         ["report", "PAIRS", "-o", "OUT.html"],
         ["score", "PAIRS", "--show", ""],
-        ["build-pairs", "PAIRS", "-o", "OUT.jsonl", "--target", "python:json:dumps",
-         "--reviser", "python:json:dumps", "--dry-run"],
+        [
+            "build-pairs",
+            "PAIRS",
+            "-o",
+            "OUT.jsonl",
+            "--target",
+            "python:json:dumps",
+            "--reviser",
+            "python:json:dumps",
+            "--dry-run",
+        ],
         ["evaluate", "PAIRS", "--model", "python:operator:not_", "--check", "python:json:dumps"],
         ["train", "--pairs", "PAIRS", "--model", "MODEL", "-o", "OUT"],
         ["plan", "--pairs", "PAIRS", "--model", "MODEL"],
     ],
     ids=lambda command: " ".join(command[:2]),
-)  # fmt: skip
+)
 def test_a_prompt_in_another_column_is_named_and_can_be_chosen(
     pairs: str,
     tmp_path: Path,

@@ -76,8 +76,10 @@ def test_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_mappings_keep_their_values() -> None:
     """Dates, null and line breaks, as YAML has them, are what the server and the template get."""
-    text = "reviser: openai:m\nbase-url: http://127.0.0.1:9/v1\nbody: {since: 2024-07-26}\n" \
-           'chat-template-kwargs: {date: 2024-07-26, none: null, text: "a\\nb"}\n'  # fmt: skip
+    text = (
+        "reviser: openai:m\nbase-url: http://127.0.0.1:9/v1\nbody: {since: 2024-07-26}\n"
+        'chat-template-kwargs: {date: 2024-07-26, none: null, text: "a\\nb"}\n'
+    )
     assert build(text, "--batch-export", "batch.jsonl") == 0
     (file,) = Path().glob("batch*.jsonl")
     body = json.loads(file.read_text().splitlines()[0])["body"]

@@ -55,8 +55,10 @@ def test_a_request_is_that_of_the_server_with_its_key(
     (made,) = write_batches(tmp_path / "batch.jsonl", calls)
     lines = read(made.path)
     assert (made.model, made.requests, made.size) == (
-        "openai:gpt-4o-mini", 2, made.path.stat().st_size
-    )  # fmt: skip
+        "openai:gpt-4o-mini",
+        2,
+        made.path.stat().st_size,
+    )
     assert [line["custom_id"] for line in lines] == [call.task.key for call in calls]
     assert {line["method"] for line in lines} == {"POST"}
     assert {line["url"] for line in lines} == {"/v1/chat/completions"}
@@ -111,8 +113,9 @@ def test_replies_out_of_a_batch_are_accounted_at_half_the_price(
 ) -> None:
     all_works = partial(works, clair(), make_rows(4))
     (made,) = write_batches(tmp_path / "b.jsonl", open_calls(all_works(), journal))
-    import_batches([write(tmp_path / "o.jsonl", [*map(answered, read(made.path))])],
-                   all_works, journal)  # fmt: skip
+    import_batches(
+        [write(tmp_path / "o.jsonl", [*map(answered, read(made.path))])], all_works, journal
+    )
     usage = journal.usage_by_model()
     assert list(usage) == ["openai-batch:gpt-4o-mini"]
     full = 4 * (1000 * 0.15 + 100 * 0.60) / 1e6
@@ -147,9 +150,7 @@ def test_what_failed_for_now_is_in_the_next_batch_and_what_failed_for_good_is_no
     imported = import_batches([write(tmp_path / "e.jsonl", errors)], all_works, journal)
     assert imported.failures == {"request_failed": 3, "bad_request": 1}
     (made,) = write_batches(tmp_path / "next.jsonl", open_calls(all_works(), journal))
-    assert [line["custom_id"] for line in read(made.path)] == [
-        keys[0], keys[1], keys[3], keys[4]
-    ]  # fmt: skip
+    assert [line["custom_id"] for line in read(made.path)] == [keys[0], keys[1], keys[3], keys[4]]
     found = replay(all_works()[2], journal)
     assert isinstance(found, Quarantined)
     assert found.failure.reason == "bad_request"
@@ -177,13 +178,21 @@ def test_a_reply_wins_over_an_earlier_failure_of_the_same_request(
         (failed("k", 500, "oops"), Failure("request_failed", "HTTP 500: oops")),
         (failed("k", 413, "big"), Failure("bad_request", "HTTP 413: big")),
         # vLLM's form of an error
-        ({"custom_id": "k", "response": {"status_code": 400, "request_id": "r", "body": None},
-          "error": {"message": "too long"}}, Failure("bad_request", "HTTP 400: too long")),
+        (
+            {
+                "custom_id": "k",
+                "response": {"status_code": 400, "request_id": "r", "body": None},
+                "error": {"message": "too long"},
+            },
+            Failure("bad_request", "HTTP 400: too long"),
+        ),
         ({"custom_id": "k", "response": None, "error": None}, Failure("request_failed", "None")),
-        ({"custom_id": "k", "response": {"status_code": 200, "body": "x"}, "error": None},
-         Failure("bad_response", "the body is no JSON object")),
+        (
+            {"custom_id": "k", "response": {"status_code": 200, "body": "x"}, "error": None},
+            Failure("bad_response", "the body is no JSON object"),
+        ),
     ],
-)  # fmt: skip
+)
 def test_each_line_says_what_came_of_a_request(
     tmp_path: Path, line: Mapping[str, Any], outcome: Reply | Failure
 ) -> None:
@@ -195,8 +204,9 @@ def test_a_lone_surrogate_is_a_failure_that_can_be_stored(
 ) -> None:
     all_works = partial(works, clair(), make_rows(1))
     (key,) = [call.task.key for call in open_calls(all_works(), journal)]
-    imported = import_batches([write(tmp_path / "o.jsonl", [said(key, "a\udcff")])],
-                              all_works, journal)  # fmt: skip
+    imported = import_batches(
+        [write(tmp_path / "o.jsonl", [said(key, "a\udcff")])], all_works, journal
+    )
     assert imported.failures == {"bad_unicode": 1}
 
 

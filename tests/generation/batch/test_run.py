@@ -64,8 +64,13 @@ def test_local_answers_are_made_in_the_batches_of_a_whole_run(
 ) -> None:
     target = InBatches("hf:a", batch_size=4, identity={"kind": "hf"})
     method = make_build(SETTINGS, target=target, reviser="openai:gpt-4o-mini")
-    exported = export_batch(make_rows(10, answers=False), method, tmp_path / "p.jsonl",
-                            tmp_path / "b.jsonl", settings=SETTINGS)  # fmt: skip
+    exported = export_batch(
+        make_rows(10, answers=False),
+        method,
+        tmp_path / "p.jsonl",
+        tmp_path / "b.jsonl",
+        settings=SETTINGS,
+    )
     assert sorted(InBatches.sizes) == [2, 4, 4]
     assert [file.requests for file in exported.files] == [10]
     assert "local answer to question 9" in exported.files[0].path.read_text()
@@ -93,8 +98,9 @@ def test_the_pairs_of_a_batch_are_those_of_a_run_that_asked_the_server(
     from clairkit.models.server.model import OpenAIModel
 
     rows = make_rows(3)
-    exported = export_batch(rows, build(None), tmp_path / "batch.jsonl", tmp_path / "b.jsonl",
-                            settings=SETTINGS)  # fmt: skip
+    exported = export_batch(
+        rows, build(None), tmp_path / "batch.jsonl", tmp_path / "b.jsonl", settings=SETTINGS
+    )
     replies = write(tmp_path / "o.jsonl", [*map(answered, read(exported.files[0].path))])
     import_batch(rows, build(None), tmp_path / "batch.jsonl", [replies], settings=SETTINGS)
     with serving(revise) as server:
@@ -113,8 +119,9 @@ def test_rows_that_were_removed_for_good_are_in_no_batch(
     export_batch(rows, build(None), output, tmp_path / "b.jsonl", settings=SETTINGS)
     with RowBook(journal_path(output)) as book:
         book.mark_removed(["row-1"])
-    (file,) = export_batch(rows, build(None), output, tmp_path / "b2.jsonl",
-                           settings=SETTINGS).files  # fmt: skip
+    (file,) = export_batch(
+        rows, build(None), output, tmp_path / "b2.jsonl", settings=SETTINGS
+    ).files
     assert file.requests == 2
     assert "answer 1." not in file.path.read_text()
     replies = write(tmp_path / "o.jsonl", [*map(answered, read(tmp_path / "b.jsonl"))])
@@ -127,8 +134,7 @@ def test_calls_that_this_process_could_not_make_are_named(
 ) -> None:
     rows = [*make_rows(2), *make_rows(5, answers=False)[2:]]
     method = build("python:reviser_functions:broken")
-    made = export_batch(rows, method, tmp_path / "p.jsonl", tmp_path / "b.jsonl",
-                        settings=SETTINGS)  # fmt: skip
+    made = export_batch(rows, method, tmp_path / "p.jsonl", tmp_path / "b.jsonl", settings=SETTINGS)
     assert [file.requests for file in made.files] == [2]
     assert made.waiting == {"python:reviser_functions:broken": 3}
 
@@ -141,8 +147,13 @@ def test_a_round_of_both_kinds_is_asked_here_and_by_the_batch(
         candidates=("python:reviser_functions:answer", "openai:gpt-4o"),
     )
     method = make_build(settings, judge="openai:gpt-4o-mini")
-    made = export_batch(make_rows(2, answers=False), method, tmp_path / "p.jsonl",
-                        tmp_path / "b.jsonl", settings=settings)  # fmt: skip
+    made = export_batch(
+        make_rows(2, answers=False),
+        method,
+        tmp_path / "p.jsonl",
+        tmp_path / "b.jsonl",
+        settings=settings,
+    )
     assert [(file.model, file.requests) for file in made.files] == [("openai:gpt-4o", 2)]
     assert made.waiting == {}
 
@@ -152,16 +163,22 @@ def test_a_cap_that_nobody_would_keep_is_refused(
     tmp_path: Path, make_rows: MakeRows, cap: dict[str, int]
 ) -> None:
     with pytest.raises(UsageError, match="nobody keeps a cap"):
-        export_batch(make_rows(1), build(), tmp_path / "p.jsonl", tmp_path / "b.jsonl",
-                     settings=BuildSettings(**cap))  # fmt: skip
+        export_batch(
+            make_rows(1),
+            build(),
+            tmp_path / "p.jsonl",
+            tmp_path / "b.jsonl",
+            settings=BuildSettings(**cap),
+        )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_without_a_server_has_no_batch(tmp_path: Path, make_rows: MakeRows) -> None:
     method = make_build(SETTINGS, reviser="python:reviser_functions:shout")
     with pytest.raises(UsageError, match="no model can be asked"):
-        export_batch(make_rows(1), method, tmp_path / "p.jsonl", tmp_path / "b.jsonl",
-                     settings=SETTINGS)  # fmt: skip
+        export_batch(
+            make_rows(1), method, tmp_path / "p.jsonl", tmp_path / "b.jsonl", settings=SETTINGS
+        )
 
 
 def test_nothing_is_asked_when_the_batch_file_cannot_be_written(
@@ -169,15 +186,21 @@ def test_nothing_is_asked_when_the_batch_file_cannot_be_written(
 ) -> None:
     (tmp_path / "b.jsonl").write_text("precious")
     with pytest.raises(UsageError, match="exists"):
-        export_batch(make_rows(2, answers=False), build(), tmp_path / "p.jsonl",
-                     tmp_path / "b.jsonl", settings=SETTINGS)  # fmt: skip
+        export_batch(
+            make_rows(2, answers=False),
+            build(),
+            tmp_path / "p.jsonl",
+            tmp_path / "b.jsonl",
+            settings=SETTINGS,
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["b.jsonl"]
 
 
 def test_replies_to_other_prompts_are_refused(tmp_path: Path, make_rows: MakeRows) -> None:
     output = tmp_path / "p.jsonl"
-    exported = export_batch(make_rows(2), build(None), output, tmp_path / "b.jsonl",
-                            settings=SETTINGS)  # fmt: skip
+    exported = export_batch(
+        make_rows(2), build(None), output, tmp_path / "b.jsonl", settings=SETTINGS
+    )
     replies = write(tmp_path / "o.jsonl", [*map(answered, read(exported.files[0].path))])
     others = make_rows(4)[2:]
     with pytest.raises(DataError, match="no result belongs"):

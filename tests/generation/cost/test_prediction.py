@@ -13,10 +13,17 @@ from clairkit.generation.cost.prediction import Range, predict_total, student_t
 @pytest.mark.parametrize(
     ("degrees", "confidence", "value"),
     [  # from printed tables of Student's t
-        (1, 0.95, 12.706), (2, 0.95, 4.303), (3, 0.95, 3.182), (4, 0.95, 2.776), (9, 0.95, 2.262),
-        (30, 0.95, 2.042), (120, 0.95, 1.980), (7, 0.90, 1.895), (8, 0.99, 3.355),
+        (1, 0.95, 12.706),
+        (2, 0.95, 4.303),
+        (3, 0.95, 3.182),
+        (4, 0.95, 2.776),
+        (9, 0.95, 2.262),
+        (30, 0.95, 2.042),
+        (120, 0.95, 1.980),
+        (7, 0.90, 1.895),
+        (8, 0.99, 3.355),
     ],
-)  # fmt: skip
+)
 def test_quantiles_of_t(degrees: int, confidence: float, value: float) -> None:
     assert student_t(degrees, confidence) == pytest.approx(value, abs=6e-4)
 
@@ -56,7 +63,8 @@ def test_ranges_hold_the_truth_about_as_often_as_they_say(probes: int) -> None:
         took = [0.9 * size * draw.lognormvariate(0, 0.35) for size in sizes]
         made = predict_total(
             list(zip(took[:probes], sizes[:probes], strict=True)),
-            sum(sizes[probes:]), 300 - probes,
-        )  # fmt: skip
+            sum(sizes[probes:]),
+            300 - probes,
+        )
         held += made.low <= sum(took[probes:]) <= made.high
     assert 0.90 <= held / 400 <= 0.98

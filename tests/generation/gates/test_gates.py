@@ -101,9 +101,16 @@ def test_the_language_that_is_asked_for_counts_before_the_answers() -> None:
     assert found(english, language="ja") == {"language_change": "en instead of ja"}
 
 
-@pytest.mark.parametrize(("old", "new", "stopped"), [
-    (1000, 1499, False), (1000, 1500, True), (300, 499, False), (300, 500, True), (100, 299, False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("old", "new", "stopped"),
+    [
+        (1000, 1499, False),
+        (1000, 1500, True),
+        (300, 499, False),
+        (300, 500, True),
+        (100, 299, False),
+    ],
+)
 def test_inflation_needs_half_as_much_again_and_200_characters(
     old: int, new: int, stopped: bool
 ) -> None:
@@ -118,9 +125,13 @@ def test_details_are_safe_to_show() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["I'm sorry, but I can't assist with that.", "I cannot help with this.",
-     "As an AI language model, I can't provide that.", "申し訳ございませんが、お答えできません。"],
-)  # fmt: skip
+    [
+        "I'm sorry, but I can't assist with that.",
+        "I cannot help with this.",
+        "As an AI language model, I can't provide that.",
+        "申し訳ございませんが、お答えできません。",
+    ],
+)
 def test_refusals_are_known(text: str) -> None:
     assert is_refusal(text)
     assert not is_refusal(f"He said: {text}")

@@ -212,8 +212,9 @@ def test_gates_of_a_stronger_answer_follow_the_policy() -> None:
     assert [flag["reason"] for flag in pair.provenance["flags"]] == ["refusal"]
     dropping = replace(SETTINGS, gates=GatePolicy({"refusal": "drop"}))
     models = {"reviser": STRONG}
-    flat = [make_method("stronger-preferred", each, models).settings()
-            for each in (flagged, dropping)]  # fmt: skip
+    flat = [
+        make_method("stronger-preferred", each, models).settings() for each in (flagged, dropping)
+    ]
     assert [each["gate.refusal"] for each in flat] == ["flag", "drop"]
     # Another answer is no revision: that it is longer, or has other numbers, is no fault.
     pair, _ = stronger(BARE, "It is 4.", f"It is 5, for {'many reasons, ' * 50}I think.")

@@ -49,9 +49,11 @@ def server() -> Iterator[FakeServer]:
 
 def build(server: FakeServer, method: str, rows: list[PromptRow], output: Path) -> BuildResult:
     settings = BuildSettings(
-        method=method, samples=3, candidates=("openai:one", "openai:two"),
+        method=method,
+        samples=3,
+        candidates=("openai:one", "openai:two"),
         models=ModelOptions(base_url=server.url),
-    )  # fmt: skip
+    )
     _, models = METHODS[method]
     given: dict[str, Any] = dict(models)
     return build_pairs(rows, output=output, settings=settings, **given)
@@ -105,8 +107,11 @@ def test_off_policy_looks_at_all_columns_before_it_pays(
 ) -> None:
     rows = [replace(row, extra={"one": "a", "two": "b"}) for row in make_rows(9)]
     rows[7] = replace(rows[7], extra={"one": "a"})
-    settings = BuildSettings(method="judge-off-policy", candidates=("one", "two", "openai:m"),
-                             models=ModelOptions(base_url=server.url))  # fmt: skip
+    settings = BuildSettings(
+        method="judge-off-policy",
+        candidates=("one", "two", "openai:m"),
+        models=ModelOptions(base_url=server.url),
+    )
     with pytest.raises(DataError, match="no column of answers of that name: received 'two'"):
         build_pairs(rows, judge="openai:j", output=tmp_path / "pairs.jsonl", settings=settings)
     assert server.requests == []

@@ -99,11 +99,18 @@ def test_what_a_server_refuses_is_kept(
 
 def test_what_may_pass_is_asked_again(ray: FakeRay, tmp_path: Path, make_rows: Rows) -> None:
     specs, settings, output = (
-        {"reviser": "python:reviser_functions:broken"}, BuildSettings(), tmp_path / "pairs.jsonl",
-    )  # fmt: skip
+        {"reviser": "python:reviser_functions:broken"},
+        BuildSettings(),
+        tmp_path / "pairs.jsonl",
+    )
     for _ in range(2):
-        result = run_build(make_rows(2), make_build(settings, **specs), output, settings=settings,
-                           engine=RayEngine(settings, specs))  # fmt: skip
+        result = run_build(
+            make_rows(2),
+            make_build(settings, **specs),
+            output,
+            settings=settings,
+            engine=RayEngine(settings, specs),
+        )
         assert result.counts == {"function_error": 2}
     assert sorted(attempt for _, _, attempt, _, _ in results(output)) == [1, 1, 2, 2]
 
@@ -186,8 +193,13 @@ def test_a_worker_with_another_function_is_refused(
     method = make_build(settings, **specs)
     Path("rules_7.py").write_text("def revise(request): return request.answer + '?!?'\n")
     del sys.modules["rules_7"]
-    result = run_build(make_rows(3), method, tmp_path / "pairs.jsonl", settings=settings,
-                       engine=RayEngine(settings, specs))  # fmt: skip
+    result = run_build(
+        make_rows(3),
+        method,
+        tmp_path / "pairs.jsonl",
+        settings=settings,
+        engine=RayEngine(settings, specs),
+    )
     assert isinstance(result.stop, UsageError)
     assert "reviser.source" in str(result.stop)
     assert results(tmp_path / "pairs.jsonl") == set()
@@ -202,10 +214,13 @@ def test_progress_counts_every_row_once(
     specs = {"reviser": "openai:gpt"}
     seen: list[tuple[int, int, int]] = []
     run_build(
-        make_rows(11), make_build(settings, **specs), output, settings=settings,
+        make_rows(11),
+        make_build(settings, **specs),
+        output,
+        settings=settings,
         engine=RayEngine(settings, specs, workers=2, block_rows=3),
         progress=lambda state: seen.append((state.done, state.resumed, state.calls["revise"])),
-    )  # fmt: skip
+    )
     assert seen[-1] == (11, 4, 7)
 
 

@@ -30,8 +30,13 @@ def test_a_local_ray_gives_what_one_process_gives(tmp_path: Path) -> None:
         settings = BuildSettings(models=models)
         for name, chosen in (("ray", capped), ("ray", settings), ("here", settings)):
             engine = RayEngine(chosen, specs, workers=2, block_rows=8) if name == "ray" else None
-            result = run_build(ROWS, make_build(chosen, **specs), tmp_path / f"{name}.jsonl",
-                               settings=chosen, engine=engine)  # fmt: skip
+            result = run_build(
+                ROWS,
+                make_build(chosen, **specs),
+                tmp_path / f"{name}.jsonl",
+                settings=chosen,
+                engine=engine,
+            )
             if chosen is capped:
                 assert (result.pairs, result.over_budget, len(server.requests)) == (30, True, 30)
         assert len(server.requests) == 200

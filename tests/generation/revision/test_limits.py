@@ -37,8 +37,9 @@ def test_a_length_may_change_by_a_tenth_and_a_little_in_short_answers() -> None:
     assert exceeded("a" * 1000, "a" * 899, length_neutral=True) == ["length_changed"]
     assert exceeded("a" * 10, "a" * 20, length_neutral=True) == []
     assert exceeded("a" * 10, "a" * 21, length_neutral=True, max_edit_share=0.5) == [
-        "edit_share", "length_changed",
-    ]  # fmt: skip
+        "edit_share",
+        "length_changed",
+    ]
 
 
 def test_units_are_the_tokenizers_when_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

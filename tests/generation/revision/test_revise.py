@@ -66,8 +66,14 @@ Script = Callable[[str], str] | Outcome
 def ask(script: Sequence[Script], **settings: Any) -> tuple[Revised, list[Call]]:
     """Let the script reply, and return what became of the answer and what was asked."""
     reviser = settings.pop("reviser", Named())
-    program = revise(ROW, ANSWER, reviser=reviser, settings=ReviseSettings(**settings),
-                     sampling=SAMPLING, stage=3)  # fmt: skip
+    program = revise(
+        ROW,
+        ANSWER,
+        reviser=reviser,
+        settings=ReviseSettings(**settings),
+        sampling=SAMPLING,
+        stage=3,
+    )
     asked: list[Call] = []
     try:
         calls = next(program)
@@ -94,9 +100,13 @@ def test_the_last_turn_is_revised_with_all_before_it_in_view() -> None:
     nonce = nonce_in(call)
     turns = "\n".join(
         f"[[{role}:{nonce}]]\n{text}"
-        for role, text in (("system", "Speak plainly."), ("user", "What is a pen?"),
-                           ("assistant", "12."), ("user", "And two?"))
-    )  # fmt: skip
+        for role, text in (
+            ("system", "Speak plainly."),
+            ("user", "What is a pen?"),
+            ("assistant", "12."),
+            ("user", "And two?"),
+        )
+    )
     assert f"{turns}\n[[conversation-end:{nonce}]]" in message["content"]
     assert f"[[answer:{nonce}]]\n{ANSWER}\n[[answer-end:{nonce}]]" in message["content"]
     assert f"[[find:{nonce[:2]}]]\n" in message["content"]
@@ -203,8 +213,13 @@ def test_a_function_is_asked_once_and_held_to_the_limits() -> None:
 @pytest.mark.parametrize("said", ["Two\npads.", " Two\npads.", "\n\n Two\r\npads.  "])
 def test_a_rewritten_answer_keeps_its_outer_space_and_line_breaks(said: str) -> None:
     answer = " \r\n Two\r\npens.\r\n\n"
-    program = revise(PromptRow(ROW.prompt, answer), answer, reviser=Named(),
-                     settings=ReviseSettings(), sampling=SAMPLING)  # fmt: skip
+    program = revise(
+        PromptRow(ROW.prompt, answer),
+        answer,
+        reviser=Named(),
+        settings=ReviseSettings(),
+        sampling=SAMPLING,
+    )
     (call,) = next(program)
     with pytest.raises(StopIteration) as end:
         program.send([Recorded(1, Reply(whole(said)(nonce_in(call))))])
@@ -215,10 +230,16 @@ def test_what_determines_a_result_determines_its_key(tmp_path: Path) -> None:
     file = tmp_path / "house.txt"
     file.write_text("- No adverbs.")
     variants: list[dict[str, Any]] = [
-        {}, {"form": "edits"}, {"template": "clair-paper"}, {"rubric": "concise"},
-        {"rubric": f"concise,{file}"}, {"language": "ja"}, {"length_neutral": True},
-        {"worsen": True}, {"form": "edits", "worsen": True},
-    ]  # fmt: skip
+        {},
+        {"form": "edits"},
+        {"template": "clair-paper"},
+        {"rubric": "concise"},
+        {"rubric": f"concise,{file}"},
+        {"language": "ja"},
+        {"length_neutral": True},
+        {"worsen": True},
+        {"form": "edits", "worsen": True},
+    ]
     keys = {ask([Failure("x")], **options)[0].key for options in variants}
     assert len(keys) == len(variants)
     # These decide only what becomes of a reply: with others, replies that are there still serve.

@@ -29,9 +29,13 @@ def test_settings_are_flat_and_provenance_names_the_template() -> None:
     template = settings.request
     assert settings.form == "edits"
     assert settings.settings() == {
-        "revision": "edits", "template": f"edits ({template.hash})", "language": "en",
-        "rubric": "safe,concise", "worsen": True, "asks": 2,
-    }  # fmt: skip
+        "revision": "edits",
+        "template": f"edits ({template.hash})",
+        "language": "en",
+        "rubric": "safe,concise",
+        "worsen": True,
+        "asks": 2,
+    }
     assert settings.provenance()["template"] == {"name": "edits", "hash": template.hash}
     assert settings.settings(for_function=True) == {"worsen": True}
 
@@ -47,10 +51,17 @@ def test_settings_are_flat_and_provenance_names_the_template() -> None:
         ({"language": "fr"}, "no such language"),
         ({"rubric": "concsie"}, "Did you mean concise"),
         ({"template": "clair-paper", "worsen": True}, "makes answers worse"),
-        ({"template": Template("x", "{{conversation}}{{answer}}{{revision_mark}}{{end_mark}}"),
-          "rubric": "safe"}, "takes no rubric"),
+        (
+            {
+                "template": Template(
+                    "x", "{{conversation}}{{answer}}{{revision_mark}}{{end_mark}}"
+                ),
+                "rubric": "safe",
+            },
+            "takes no rubric",
+        ),
     ],
-)  # fmt: skip
+)
 def test_settings_are_checked(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         ReviseSettings(**options)

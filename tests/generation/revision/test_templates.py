@@ -59,8 +59,12 @@ def test_prompt_and_answer_come_through_exactly(
 
 
 def test_each_turn_stands_behind_its_role() -> None:
-    turns = (Message(role="system", content="S"), Message(role="user", content="U"),
-             Message(role="assistant", content="A"), Message(role="user", content="V"))  # fmt: skip
+    turns = (
+        Message(role="system", content="S"),
+        Message(role="user", content="U"),
+        Message(role="assistant", content="A"),
+        Message(role="user", content="V"),
+    )
     request = load_template("clair").render(turns, "answer", "key").messages[0]["content"]
     roles = (r"\[\[system:(\w+)\]\]\nS", r"\[\[user:\1\]\]\nU", r"\[\[assistant:\1\]\]\nA")
     pattern = "\n".join([*roles, r"\[\[user:\1\]\]\nV\n"])
@@ -90,11 +94,16 @@ def test_a_tag_is_as_short_as_the_texts_allow() -> None:
 def test_hashes_tell_wordings_apart() -> None:
     clair = load_template("clair")
     others = [
-        load_template("clair-paper"), load_template("edits"), load_template("clair", "ja"),
-        *(load_template("clair", goal=goal) for goal in
-          (Goal(rubric="safe"), Goal(length_neutral=True), Goal(worsen=True))),
-        replace(clair, text=clair.text + "."), replace(clair, language="ja"),
-    ]  # fmt: skip
+        load_template("clair-paper"),
+        load_template("edits"),
+        load_template("clair", "ja"),
+        *(
+            load_template("clair", goal=goal)
+            for goal in (Goal(rubric="safe"), Goal(length_neutral=True), Goal(worsen=True))
+        ),
+        replace(clair, text=clair.text + "."),
+        replace(clair, language="ja"),
+    ]
     hashes = {template.hash for template in (clair, *others)}
     assert len(hashes) == 1 + len(others)
     assert replace(clair, name="x").hash == clair.hash
@@ -191,8 +200,11 @@ def test_each_goal_has_its_wording(form: str, language: str) -> None:
     assert not any("{{" in request for request in requests)
     texts = wording(language)
     assert [load_template(form, goal=goal).length for goal in goals] == [
-        texts.length, texts.length_neutral, texts.length_worse, texts.length_neutral,
-    ]  # fmt: skip
+        texts.length,
+        texts.length_neutral,
+        texts.length_worse,
+        texts.length_neutral,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,11 @@ def first(*responses: Response) -> Script:
 
 def in_choice(said: object) -> Response:
     """Half an answer with an error beside it, as OpenRouter sends it."""
-    choice = {"message": {"role": "assistant", "content": "Half an ans"},
-              "finish_reason": "stop", "error": said}  # fmt: skip
+    choice = {
+        "message": {"role": "assistant", "content": "Half an ans"},
+        "finish_reason": "stop",
+        "error": said,
+    }
     return as_json({"choices": [choice]})
 
 

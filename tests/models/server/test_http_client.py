@@ -261,11 +261,29 @@ def certificate(tmp_path: Path) -> Path:
     """A certificate for 127.0.0.1 that nobody signed, with its key, in one file."""
     file = tmp_path / "server.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-         "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
-         "-keyout", str(tmp_path / "key"), "-out", str(tmp_path / "cert")],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "1",
+            "-subj",
+            "/CN=127.0.0.1",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-keyout",
+            str(tmp_path / "key"),
+            "-out",
+            str(tmp_path / "cert"),
+        ],
+        check=True,
+        capture_output=True,
+    )
     file.write_bytes((tmp_path / "key").read_bytes() + (tmp_path / "cert").read_bytes())
     return file
 

@@ -24,15 +24,34 @@ BODY = {"model": "m", "messages": [], "max_tokens": 9, "seed": 1, "temperature":
 
 def test_fields_are_json_or_text() -> None:
     found = parse_body(["a=1", 'b={"c": [true]}', "d=low", "e=null", 'f="1"', "g=x=y", "h="])
-    assert found == {"a": 1, "b": {"c": [True]}, "d": "low", "e": None, "f": "1", "g": "x=y",
-                     "h": ""}  # fmt: skip
+    assert found == {
+        "a": 1,
+        "b": {"c": [True]},
+        "d": "low",
+        "e": None,
+        "f": "1",
+        "g": "x=y",
+        "h": "",
+    }
 
 
 @pytest.mark.parametrize(
     "field",
-    ["a", "=1", "messages=[]", "model=x", "stream=true", "n=2", "api_key=x", "x-api-key=x",
-     "password=1", "a=NaN", 'headers={"Authorization": "Bearer x"}', 'a=[{"api_key": "x"}]'],
-)  # fmt: skip
+    [
+        "a",
+        "=1",
+        "messages=[]",
+        "model=x",
+        "stream=true",
+        "n=2",
+        "api_key=x",
+        "x-api-key=x",
+        "password=1",
+        "a=NaN",
+        'headers={"Authorization": "Bearer x"}',
+        'a=[{"api_key": "x"}]',
+    ],
+)
 def test_fields_that_are_not_the_users_to_set(field: str) -> None:
     with pytest.raises(UsageError):
         parse_body([field])
@@ -45,29 +64,69 @@ def test_a_schema_may_ask_for_a_password() -> None:
 
 def test_fields_take_the_place_of_ours() -> None:
     found = with_fields(BODY, {"seed": None, "temperature": 0.3, "max_completion_tokens": 5})
-    assert found == {"model": "m", "messages": [], "top_p": 1.0, "temperature": 0.3,
-                     "max_completion_tokens": 5}  # fmt: skip
+    assert found == {
+        "model": "m",
+        "messages": [],
+        "top_p": 1.0,
+        "temperature": 0.3,
+        "max_completion_tokens": 5,
+    }
     assert with_fields(BODY, {}) == BODY
 
 
 @pytest.mark.parametrize(
     ("said", "field", "becomes"),
     [
-        ({"error": {"message": "Unsupported parameter: 'max_tokens' is not supported with this "
-                    "model. Use 'max_completion_tokens' instead.", "param": "max_tokens",
-                    "code": "unsupported_parameter"}}, "max_tokens", "max_completion_tokens"),
-        ({"error": {"message": "Unsupported value: 'temperature' does not support 0 with this "
-                    "model.", "param": "temperature", "code": "unsupported_value"}},
-         "temperature", None),
-        ({"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"],
-                      "msg": "Extra inputs are not permitted"}]}, "seed", None),
-        ({"object": "error", "message": {"detail": [{"type": "extra_forbidden",
-          "loc": ["body", "seed"]}]}}, "seed", None),
+        (
+            {
+                "error": {
+                    "message": "Unsupported parameter: 'max_tokens' is not supported with this "
+                    "model. Use 'max_completion_tokens' instead.",
+                    "param": "max_tokens",
+                    "code": "unsupported_parameter",
+                }
+            },
+            "max_tokens",
+            "max_completion_tokens",
+        ),
+        (
+            {
+                "error": {
+                    "message": "Unsupported value: 'temperature' does not support 0 with this "
+                    "model.",
+                    "param": "temperature",
+                    "code": "unsupported_value",
+                }
+            },
+            "temperature",
+            None,
+        ),
+        (
+            {
+                "detail": [
+                    {
+                        "type": "extra_forbidden",
+                        "loc": ["body", "seed"],
+                        "msg": "Extra inputs are not permitted",
+                    }
+                ]
+            },
+            "seed",
+            None,
+        ),
+        (
+            {
+                "object": "error",
+                "message": {"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"]}]},
+            },
+            "seed",
+            None,
+        ),
         ({"error": {"message": "Unrecognized request argument supplied: seed"}}, "seed", None),
         ({"error": "`temperature` and `top_p` cannot both be specified"}, "top_p", None),
         ([{"error": {"message": "Unknown name seed: Cannot find field."}}], "seed", None),
     ],
-)  # fmt: skip
+)
 def test_a_field_that_a_server_names_is_changed(said: Any, field: str, becomes: str | None) -> None:
     adaptation = Adaptation()
     news = adaptation.learn(read_error(said), BODY)
@@ -148,11 +207,24 @@ def prompts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("by_file", [False, True])
 def test_fields_by_role(prompts: Path, tmp_path: Path, by_file: bool) -> None:
-    given = ["build-pairs", str(prompts), "-o", "p.jsonl", "--target", "openai:m",
-             "--reviser", "openai:m"]  # fmt: skip
-    fields = ["--body", "seed=null", "--target-body",
-              'chat_template_kwargs={"enable_thinking": false}', "--reviser-body",
-              "reasoning_effort=low"]  # fmt: skip
+    given = [
+        "build-pairs",
+        str(prompts),
+        "-o",
+        "p.jsonl",
+        "--target",
+        "openai:m",
+        "--reviser",
+        "openai:m",
+    ]
+    fields = [
+        "--body",
+        "seed=null",
+        "--target-body",
+        'chat_template_kwargs={"enable_thinking": false}',
+        "--reviser-body",
+        "reasoning_effort=low",
+    ]
     if by_file:
         (tmp_path / "c.yaml").write_text(
             "body: {seed: null}\n"
@@ -176,8 +248,10 @@ def test_fields_by_role(prompts: Path, tmp_path: Path, by_file: bool) -> None:
 def test_fields_are_part_of_the_key_and_none_leave_it_as_it_was() -> None:
     options = ModelOptions(base_url="http://127.0.0.1:9/v1", body={"b": 1, "a": 2})
     assert make_model("openai:m", options).identity == {
-        "kind": "openai", "model": "m", "body": '{"a": 2, "b": 1}',
-    }  # fmt: skip
+        "kind": "openai",
+        "model": "m",
+        "body": '{"a": 2, "b": 1}',
+    }
     plain = make_model("openai:m", ModelOptions(base_url="http://127.0.0.1:9/v1"))
     assert plain.identity == {"kind": "openai", "model": "m"}
 
@@ -194,8 +268,16 @@ def test_other_fields_for_one_output_are_refused(
 ) -> None:
     prompts.write_text(json.dumps({"id": "r", "prompt": "q", "answer": "So."}))
     with serving(lambda request: revise(request, lambda answer: f"{answer} Yes.")) as server:
-        given = ["build-pairs", str(prompts), "-o", "p.jsonl", "--reviser", "openai:m",
-                 "--base-url", server.url]  # fmt: skip
+        given = [
+            "build-pairs",
+            str(prompts),
+            "-o",
+            "p.jsonl",
+            "--reviser",
+            "openai:m",
+            "--base-url",
+            server.url,
+        ]
         assert run([*given, "--body", "reasoning_effort=low"]) == 0
         assert run([*given, "--body", "reasoning_effort=high"]) == 2
     assert "reviser.body" in capsys.readouterr().err
@@ -214,8 +296,21 @@ def test_a_command_says_once_what_it_learnt(
         return revise(request, lambda answer: f"{answer} Yes.")
 
     with serving(script) as server:
-        assert run(["build-pairs", str(prompts), "-o", "p.jsonl", "--reviser", "openai:m",
-                    "--base-url", server.url]) == 0  # fmt: skip
+        assert (
+            run(
+                [
+                    "build-pairs",
+                    str(prompts),
+                    "-o",
+                    "p.jsonl",
+                    "--reviser",
+                    "openai:m",
+                    "--base-url",
+                    server.url,
+                ]
+            )
+            == 0
+        )
     said = " ".join(capsys.readouterr().err.split())
     assert said.count("takes no `temperature`") == 1
     assert "sampled at its own temperature, not at 0.0" in said
@@ -224,8 +319,23 @@ def test_a_command_says_once_what_it_learnt(
 def test_evaluate_takes_fields(prompts: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("own_checks.py").write_text("def right(prompt, answer, row):\n    return True\n")
     with serving(lambda request: completion("So.")) as server:
-        assert run(["evaluate", str(prompts), "--model", "openai:m", "--base-url", server.url,
-                    "--check", "python:own_checks:right", "--body", "seed=null"]) == 0  # fmt: skip
+        assert (
+            run(
+                [
+                    "evaluate",
+                    str(prompts),
+                    "--model",
+                    "openai:m",
+                    "--base-url",
+                    server.url,
+                    "--check",
+                    "python:own_checks:right",
+                    "--body",
+                    "seed=null",
+                ]
+            )
+            == 0
+        )
     assert "seed" not in server.requests[0].body
 
 

@@ -116,9 +116,28 @@ def pairs_of(file: Path) -> Iterator[tuple[str, str, str]]:
 def test_build_pairs_gives_each_row_its_own_answer(prompts: Path, tmp_path: Path) -> None:
     output = tmp_path / "pairs.jsonl"
     with echo_server("0.6", IN_TIME) as url:
-        assert run(["build-pairs", str(prompts), "-o", str(output), "--target", "openai:t",
-                    "--reviser", "openai:r", "--base-url", url, "--concurrency", "32",
-                    "--gate", "truncated=keep", "--quiet"]) == 0  # fmt: skip
+        assert (
+            run(
+                [
+                    "build-pairs",
+                    str(prompts),
+                    "-o",
+                    str(output),
+                    "--target",
+                    "openai:t",
+                    "--reviser",
+                    "openai:r",
+                    "--base-url",
+                    url,
+                    "--concurrency",
+                    "32",
+                    "--gate",
+                    "truncated=keep",
+                    "--quiet",
+                ]
+            )
+            == 0
+        )
     pairs = list(pairs_of(output))
     assert len(pairs) == ROWS
     assert all(prompt in rejected for prompt, _, rejected in pairs)
@@ -128,9 +147,28 @@ def test_build_pairs_gives_each_row_its_own_answer(prompts: Path, tmp_path: Path
 def test_a_judge_judges_what_it_was_shown(prompts: Path, tmp_path: Path) -> None:
     output = tmp_path / "pairs.jsonl"
     with echo_server("0.6", IN_TIME) as url:
-        assert run(["build-pairs", str(prompts), "-o", str(output), "--method", "judge-on-policy",
-                    "--target", "openai:t", "--judge", "openai:j", "--base-url", url,
-                    "--concurrency", "32", "--quiet"]) == 0  # fmt: skip
+        assert (
+            run(
+                [
+                    "build-pairs",
+                    str(prompts),
+                    "-o",
+                    str(output),
+                    "--method",
+                    "judge-on-policy",
+                    "--target",
+                    "openai:t",
+                    "--judge",
+                    "openai:j",
+                    "--base-url",
+                    url,
+                    "--concurrency",
+                    "32",
+                    "--quiet",
+                ]
+            )
+            == 0
+        )
     pairs = list(pairs_of(output))
     assert len(pairs) == ROWS
     assert all(prompt in chosen and prompt in rejected for prompt, chosen, rejected in pairs)
@@ -138,16 +176,34 @@ def test_a_judge_judges_what_it_was_shown(prompts: Path, tmp_path: Path) -> None
 
 
 def test_evaluate_checks_each_rows_own_answer(
-    prompts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    prompts: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     (tmp_path / "own_check.py").write_text(
         "def holds(prompt, answer, row):\n    return prompt[-1]['content'] in answer\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     with echo_server("0.6", IN_TIME) as url:
-        assert run(["evaluate", str(prompts), "--model", "openai:t", "--base-url", url,
-                    "--check", "python:own_check:holds", "--concurrency", "32",
-                    "--json", "--quiet"]) == 0  # fmt: skip
+        assert (
+            run(
+                [
+                    "evaluate",
+                    str(prompts),
+                    "--model",
+                    "openai:t",
+                    "--base-url",
+                    url,
+                    "--check",
+                    "python:own_check:holds",
+                    "--concurrency",
+                    "32",
+                    "--json",
+                    "--quiet",
+                ]
+            )
+            == 0
+        )
     found = json.loads(capsys.readouterr().out)
     assert found["model"]["successes"] == found["model"]["n"] == ROWS, found

@@ -81,8 +81,19 @@ def test_a_command_shows_no_secret(
 ) -> None:
     output = str(tmp_path / "pairs.jsonl")
     with serving(ECHOES[name]) as server:
-        given = ["build-pairs", prompts, "-o", output, "--reviser", "openai:gpt", "--json",
-                 "--base-url", server.url, "--concurrency", "1"]  # fmt: skip
+        given = [
+            "build-pairs",
+            prompts,
+            "-o",
+            output,
+            "--reviser",
+            "openai:gpt",
+            "--json",
+            "--base-url",
+            server.url,
+            "--concurrency",
+            "1",
+        ]
         assert run(given) in (4, 6)
     captured = capsys.readouterr()
     assert held(captured.out + captured.err) == []
@@ -94,8 +105,21 @@ def test_good_pairs_and_their_journal_hold_no_secret(
 ) -> None:
     output = str(tmp_path / "pairs.jsonl")
     with serving(revise) as server:
-        assert run(["build-pairs", prompts, "-o", output, "--reviser", "openai:gpt",
-                    "--base-url", server.url]) == 0  # fmt: skip
+        assert (
+            run(
+                [
+                    "build-pairs",
+                    prompts,
+                    "-o",
+                    output,
+                    "--reviser",
+                    "openai:gpt",
+                    "--base-url",
+                    server.url,
+                ]
+            )
+            == 0
+        )
     captured = capsys.readouterr()
     assert "3 pairs" in captured.out + captured.err
     assert held(captured.out + captured.err + files_text(tmp_path)) == []
@@ -213,9 +237,12 @@ def _echo_of_all(request: Request) -> str:
 
 @pytest.mark.parametrize("way", ["400", "500", "an error in a 200", "an answer", "a code"])
 def test_a_server_that_echoes_all_forms_leaves_none(
-    prompts: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch, way: str,
-) -> None:  # fmt: skip
+    prompts: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
     """Through a proxy: it is the fake server itself, which is sent the password in base64."""
     scripts: dict[str, Script] = {
         "400": lambda request: error(400, message=_echo_of_all(request)),
@@ -228,8 +255,16 @@ def test_a_server_that_echoes_all_forms_leaves_none(
     with serving(scripts[way]) as server:
         place = server.url.removeprefix("http://").removesuffix("/v1")
         monkeypatch.setenv("HTTP_PROXY", f"http://ann:{quote(PASSWORD, safe='')}@{place}")
-        given = ["build-pairs", prompts, "-o", output, "--reviser", "openai:gpt",
-                 "--base-url", "http://models.example/v1"]  # fmt: skip
+        given = [
+            "build-pairs",
+            prompts,
+            "-o",
+            output,
+            "--reviser",
+            "openai:gpt",
+            "--base-url",
+            "http://models.example/v1",
+        ]
         assert run([*given, "--json"]) in (4, 6)
         assert server.requests[0].headers["proxy-authorization"].startswith("Basic ")
         assert run(given) in (4, 6)
@@ -281,8 +316,14 @@ def test_a_bug_report_is_redacted(
         raise RuntimeError(f"no route to http://ann:{PASSWORD}@host with {KEY}")
 
     monkeypatch.setattr("clairkit.generation.engine.run_build", broken)
-    given = ["build-pairs", prompts, "-o", str(tmp_path / "p.jsonl"), "--reviser",
-             "python:reviser_functions:shout"]  # fmt: skip
+    given = [
+        "build-pairs",
+        prompts,
+        "-o",
+        str(tmp_path / "p.jsonl"),
+        "--reviser",
+        "python:reviser_functions:shout",
+    ]
     assert run(given) == 1
     shown = capsys.readouterr().err
     assert "Traceback" in shown

@@ -104,9 +104,14 @@ def test_single_words_are_never_named_wrongly_and_always_shown() -> None:
 
 @pytest.mark.parametrize("codec", ["cp1251", "koi8-r", "cp874", "cp1255", "cp1256", "johab"])
 def test_other_encodings_are_not_taken_for_one_of_these(codec: str) -> None:
-    text = {"cp1251": "Сколько стоит доставка", "koi8-r": "Сколько стоит доставка",
-            "cp874": "สวัสดีครับ", "cp1255": "שלום עולם", "cp1256": "مرحبا بكم",
-            "johab": "안녕하세요"}[codec]  # fmt: skip
+    text = {
+        "cp1251": "Сколько стоит доставка",
+        "koi8-r": "Сколько стоит доставка",
+        "cp874": "สวัสดีครับ",
+        "cp1255": "שלום עולם",
+        "cp1256": "مرحبا بكم",
+        "johab": "안녕하세요",
+    }[codec]
     assert not is_sure(candidates(f"prompt\n{text}\n".encode(codec)))
 
 

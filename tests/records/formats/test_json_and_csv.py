@@ -90,8 +90,10 @@ def test_rows_that_hold_lists_are_rows_when_there_are_several(tmp_path: Path) ->
 
 def test_a_bad_element_is_named_by_its_line_and_can_be_skipped(tmp_path: Path) -> None:
     path = tmp_path / "rows.json"
-    path.write_text('[\n{"prompt": "a"},\n\n{"prompt": NaN},\n7,\n{"prompt": "b", "prompt": "c"},'
-                    '\n{"prompt": "d"}]')  # fmt: skip
+    path.write_text(
+        '[\n{"prompt": "a"},\n\n{"prompt": NaN},\n7,\n{"prompt": "b", "prompt": "c"},'
+        '\n{"prompt": "d"}]'
+    )
     with pytest.raises(DataError, match=r"rows\.json:4: bad_number: NaN is not JSON"):
         texts(path)
     stream = read_prompts(path, skip_bad=True)
@@ -160,11 +162,14 @@ def table(path: Path, rows: list[list[str]], **options: Any) -> Path:
 
 def test_csv_cells_hold_texts_or_messages_as_json(tmp_path: Path) -> None:
     turns = [{"role": "user", "content": 'Say "hi",\nplease'}]
-    path = table(tmp_path / "rows.csv", [
-        ["prompt", "chosen", "rejected", "id", "scores", "lang"],
-        [json.dumps(turns), "[not messages]", "b,\r\nc", "", '{"a": 1}', ""],
-        ["plain", "a\0b", "", "x", "", "=cmd()"],
-    ])  # fmt: skip
+    path = table(
+        tmp_path / "rows.csv",
+        [
+            ["prompt", "chosen", "rejected", "id", "scores", "lang"],
+            [json.dumps(turns), "[not messages]", "b,\r\nc", "", '{"a": 1}', ""],
+            ["plain", "a\0b", "", "x", "", "=cmd()"],
+        ],
+    )
     first, second = read_pairs(path)
     assert first.prompt == tuple(turns)
     assert (first.chosen[0]["content"], first.rejected[0]["content"]) == (
@@ -190,8 +195,11 @@ def test_csv_cells_hold_texts_or_messages_as_json(tmp_path: Path) -> None:
 )
 def test_csv_texts_come_back(tmp_path_factory: pytest.TempPathFactory, cells: list[str]) -> None:
     path = tmp_path_factory.mktemp("csv") / "rows.csv"
-    table(path, [["prompt", "note"], *(["p", cell + str(n)] for n, cell in enumerate(cells))],
-          quoting=csv.QUOTE_ALL)  # fmt: skip
+    table(
+        path,
+        [["prompt", "note"], *(["p", cell + str(n)] for n, cell in enumerate(cells))],
+        quoting=csv.QUOTE_ALL,
+    )
     rows = list(read_prompts(path, skip_bad=True))
     assert rows[0].extra == {"note": cells[0] + "0"}
 

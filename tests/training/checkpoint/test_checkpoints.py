@@ -198,17 +198,27 @@ def test_rotation_keeps_the_newest_and_the_best(
     where = None if best is None else f"/where/it/was/checkpoint-{best}"
     rotate(tmp_path, limit, tmp_path / "checkpoint-8", where)
     assert {path.name for path in tmp_path.glob("checkpoint-*")} == {
-        "checkpoint-mine", *(f"checkpoint-{step}" for step in kept)
-    }  # fmt: skip
+        "checkpoint-mine",
+        *(f"checkpoint-{step}" for step in kept),
+    }
 
 
 @pytest.mark.parametrize(
     ("name", "step"),
-    [("checkpoint-12", 12), ("checkpoint-0", 0), ("checkpoint-²", -1),
-     ("checkpoint-\uff11\uff12", -1),
-     ("checkpoint-٣", -1), ("checkpoint-007", -1), ("checkpoint-+3", -1), ("checkpoint-1_0", -1),
-     ("checkpoint-old", -1), ("checkpoint-", -1), ("checkpoint-" + "9" * 5_000, -1)],
-)  # fmt: skip
+    [
+        ("checkpoint-12", 12),
+        ("checkpoint-0", 0),
+        ("checkpoint-²", -1),
+        ("checkpoint-\uff11\uff12", -1),
+        ("checkpoint-٣", -1),
+        ("checkpoint-007", -1),
+        ("checkpoint-+3", -1),
+        ("checkpoint-1_0", -1),
+        ("checkpoint-old", -1),
+        ("checkpoint-", -1),
+        ("checkpoint-" + "9" * 5_000, -1),
+    ],
+)
 def test_the_step_in_a_name(name: str, step: int) -> None:
     assert step_of(Path(name)) == step
 

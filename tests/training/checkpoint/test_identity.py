@@ -47,9 +47,10 @@ def files(tmp_path: Path) -> dict[str, Any]:
     make_tokenizer().save_pretrained(tmp_path / "model")
     write(tmp_path / "pairs.jsonl")
     return {
-        "model": str(tmp_path / "model"), "pairs": str(tmp_path / "pairs.jsonl"),
+        "model": str(tmp_path / "model"),
+        "pairs": str(tmp_path / "pairs.jsonl"),
         "output": str(tmp_path / "run"),
-    }  # fmt: skip
+    }
 
 
 def steps(run: Path) -> list[int]:
@@ -314,8 +315,11 @@ def test_a_run_says_in_how_many_processes_it_was_started(
     model_folder: Path, tmp_path: Path
 ) -> None:
     write(tmp_path / "pairs.jsonl")
-    flags = {"model": str(model_folder), "pairs": str(tmp_path / "pairs.jsonl"),
-             "output": str(tmp_path / "run")}  # fmt: skip
+    flags = {
+        "model": str(model_folder),
+        "pairs": str(tmp_path / "pairs.jsonl"),
+        "output": str(tmp_path / "run"),
+    }
     run_training(resolve(flags, (*SETTINGS, "max_steps=2")))
     facts = json.loads((tmp_path / "run" / "run.json").read_text())
     assert facts["processes"] == 1

@@ -159,10 +159,15 @@ def test_an_evaluation_is_broken_off_unless_the_outcome_hangs_on_it() -> None:
 
 def test_a_signal_in_an_evaluation_leaves_a_checkpoint_of_its_step(tmp_path: Path) -> None:
     arguments = {
-        "per_device_train_batch_size": 2, "per_device_eval_batch_size": 1, "max_steps": 4,
-        "eval_strategy": "steps", "eval_steps": 2, "save_strategy": "no", "use_cpu": True,
+        "per_device_train_batch_size": 2,
+        "per_device_eval_batch_size": 1,
+        "max_steps": 4,
+        "eval_strategy": "steps",
+        "eval_steps": 2,
+        "save_strategy": "no",
+        "use_cpu": True,
         "disable_tqdm": True,
-    }  # fmt: skip
+    }
     config = TrainConfig(model="m", pairs="p", output=str(tmp_path / "run"), arguments=arguments)
     said: list[str] = []
     stop = StopOnSignal(said.append)

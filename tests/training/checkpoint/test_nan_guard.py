@@ -22,9 +22,13 @@ PAIRS = [
     for n in range(4)
 ]
 ARGUMENTS = {
-    "per_device_train_batch_size": 2, "max_steps": 2, "use_cpu": True, "save_strategy": "no",
-    "logging_steps": 1, "disable_tqdm": True,
-}  # fmt: skip
+    "per_device_train_batch_size": 2,
+    "max_steps": 2,
+    "use_cpu": True,
+    "save_strategy": "no",
+    "logging_steps": 1,
+    "disable_tqdm": True,
+}
 
 
 def trainer(tmp_path: Path, model: Any, pairs: Any = PAIRS) -> PreferenceTrainer:

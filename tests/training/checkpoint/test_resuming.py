@@ -15,9 +15,15 @@ from clairkit.training import PreferenceTrainer, TrainConfig
 
 def make_trainer(run: Path, **arguments: Any) -> Any:
     given = {
-        "per_device_train_batch_size": 4, "max_steps": 4, "save_steps": 2, "learning_rate": 1e-3,
-        "use_cpu": True, "disable_tqdm": True, "logging_steps": 1, **arguments,
-    }  # fmt: skip
+        "per_device_train_batch_size": 4,
+        "max_steps": 4,
+        "save_steps": 2,
+        "learning_rate": 1e-3,
+        "use_cpu": True,
+        "disable_tqdm": True,
+        "logging_steps": 1,
+        **arguments,
+    }
     config = TrainConfig(model="m", pairs="p", output=str(run), arguments=given)
     return PreferenceTrainer(make_llama(), make_tokenizer(), config, make_pairs(12))
 
@@ -73,9 +79,13 @@ def test_what_may_change_is_what_counts(tmp_path: Path) -> None:
     run = tmp_path / "run"
     make_trainer(run).train()
     changed = make_trainer(
-        run, learning_rate=2e-3, weight_decay=0.25, save_steps=3, lr_scheduler_type="constant",
+        run,
+        learning_rate=2e-3,
+        weight_decay=0.25,
+        save_steps=3,
+        lr_scheduler_type="constant",
         adam_beta2=0.9,
-    )  # fmt: skip
+    )
     changed.train(resume_from_checkpoint=str(run / "checkpoint-2"))
     assert rates(changed)[2:] == [2e-3, 2e-3]
     groups = changed.optimizer.param_groups

@@ -24,10 +24,16 @@ from clairkit.training.checkpoint.saving import replace_files
 
 def make_trainer(run: Path, callbacks: list[Any] | None = None, **arguments: Any) -> Any:
     given = {
-        "per_device_train_batch_size": 4, "per_device_eval_batch_size": 4, "max_steps": 3,
-        "save_steps": 1, "logging_steps": 10, "learning_rate": 1e-3, "use_cpu": True,
-        "disable_tqdm": True, **arguments,
-    }  # fmt: skip
+        "per_device_train_batch_size": 4,
+        "per_device_eval_batch_size": 4,
+        "max_steps": 3,
+        "save_steps": 1,
+        "logging_steps": 10,
+        "learning_rate": 1e-3,
+        "use_cpu": True,
+        "disable_tqdm": True,
+        **arguments,
+    }
     config = TrainConfig(model="m", pairs="p", output=str(run), arguments=given)
     return PreferenceTrainer(
         make_llama(), make_tokenizer(), config, make_pairs(12), make_pairs(4), callbacks=callbacks
@@ -49,9 +55,13 @@ class At(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
 def names(run: Path) -> set[str]:
     """What stands there, but for what the run tells of itself."""
     return {path.name for path in run.iterdir()} - {
-        "config.yaml", "metrics.jsonl", "run.json", "README.md", "training.html",
+        "config.yaml",
+        "metrics.jsonl",
+        "run.json",
+        "README.md",
+        "training.html",
         "trained_prompts.txt",
-    }  # fmt: skip
+    }
 
 
 @contextmanager
@@ -127,9 +137,16 @@ def test_checkpoints_hold_a_manifest_and_the_best_one_outlives_the_limit(tmp_pat
     """The loss rises with this learning rate: the first checkpoint is the best."""
     run = tmp_path / "run"
     trainer = make_trainer(
-        run, max_steps=4, learning_rate=1e-4, save_total_limit=2, load_best_model_at_end=True,
-        metric_for_best_model="loss", greater_is_better=True, eval_strategy="steps", eval_steps=1,
-    )  # fmt: skip
+        run,
+        max_steps=4,
+        learning_rate=1e-4,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="loss",
+        greater_is_better=True,
+        eval_strategy="steps",
+        eval_steps=1,
+    )
     trainer.train()
     assert names(run) == {"checkpoint-1", "checkpoint-4"}
     assert trainer.state.best_model_checkpoint == str(run / "checkpoint-1")
@@ -183,9 +200,10 @@ def test_weights_come_before_what_makes_a_folder_a_model(
     moved: list[str] = []
     replace = Path.replace
     monkeypatch.setattr(
-        Path, "replace",
+        Path,
+        "replace",
         lambda path, to: (moved.append(path.relative_to(fresh).as_posix()), replace(path, to))[1],
-    )  # fmt: skip
+    )
     replace_files(fresh, tmp_path / "target")
     assert moved == ["a.txt", "model.safetensors", "config.json", "original/config.json"]
     assert (tmp_path / "target" / "original" / "config.json").read_text() == "original/config.json"

@@ -91,8 +91,9 @@ def test_the_name_depends_on_content_alone(tmp_path: Path) -> None:
     entries = random_entries(20)
     path = write_cache(tmp_path, SOURCE, entries)
     assert write_cache(tmp_path, SOURCE, entries[::-1]) == path
-    other = write_cache(tmp_path, SOURCE, [*entries[1:], entries[0]._replace(
-        logps=entries[0].logps - 1)])  # fmt: skip
+    other = write_cache(
+        tmp_path, SOURCE, [*entries[1:], entries[0]._replace(logps=entries[0].logps - 1)]
+    )
     assert other != path
     for source in (
         Source("ba" * 32, "float32"),
@@ -177,9 +178,11 @@ def write_and_read(folder: Path, mine: int) -> None:
     for turn in range(20):
         # the same content half of the time: both then write the same name
         first = turn if turn % 2 else 1000 * mine + turn
-        write_cache(folder, SOURCE, [
-            Entry([first], [1, 2, n], torch.tensor([-1.0, -2.0, -float(n)])) for n in range(50)
-        ])  # fmt: skip
+        write_cache(
+            folder,
+            SOURCE,
+            [Entry([first], [1, 2, n], torch.tensor([-1.0, -2.0, -float(n)])) for n in range(50)],
+        )
         for path in candidates(folder, SOURCE):
             assert len(CacheFile(path)) == 50
 

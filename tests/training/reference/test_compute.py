@@ -95,9 +95,12 @@ def test_other_settings_of_a_run_find_everything_again(settings: ReferenceSettin
     policy = make_llama()
     pairs = make_pairs()
     first = compute_references(policy, BASE, pairs, prepare(policy), settings)
-    shorter = [dataclasses.replace(pair, chosen_ids=pair.chosen_ids[:7],
-                                   rejected_ids=pair.rejected_ids[:3])
-               for pair in reversed(pairs)]  # fmt: skip
+    shorter = [
+        dataclasses.replace(
+            pair, chosen_ids=pair.chosen_ids[:7], rejected_ids=pair.rejected_ids[:3]
+        )
+        for pair in reversed(pairs)
+    ]
     again = make_llama()
     collate = prepare(again)
     found = compute_references(again, BASE, shorter, collate, settings)
@@ -220,11 +223,16 @@ def test_a_resumed_run_reads_its_own_file_first(settings: ReferenceSettings) -> 
     elsewhere = dataclasses.replace(settings, folder=None)
     other = compute_references(policy, BASE, pairs, collate, elsewhere)
     assert settings.folder is not None
-    write_cache(settings.folder, own.source, [
-        Entry(pair.prompt_ids, ids, logps + 1e-6)
-        for pair, sides in zip(pairs, other.logps, strict=True)
-        for ids, logps in zip((pair.chosen_ids, pair.rejected_ids), sides, strict=True) if ids
-    ])  # fmt: skip
+    write_cache(
+        settings.folder,
+        own.source,
+        [
+            Entry(pair.prompt_ids, ids, logps + 1e-6)
+            for pair, sides in zip(pairs, other.logps, strict=True)
+            for ids, logps in zip((pair.chosen_ids, pair.rejected_ids), sides, strict=True)
+            if ids
+        ],
+    )
     resumed = dataclasses.replace(settings, first=own.file)
     found = compute_references(policy, BASE, pairs, collate, resumed)
     for new, old in zip(found.logps, own.logps, strict=True):
@@ -255,8 +263,10 @@ def test_a_log_prob_that_is_not_finite_names_its_pair() -> None:
     pairs[:6] = [dataclasses.replace(pair, prompt_ids=[1]) for pair in pairs[:6]]
     for place, pair in enumerate(pairs):
         if place != 6:
-            sides = [[token % 511 for token in ids]
-                     for ids in (pair.prompt_ids, pair.chosen_ids, pair.rejected_ids)]  # fmt: skip
+            sides = [
+                [token % 511 for token in ids]
+                for ids in (pair.prompt_ids, pair.chosen_ids, pair.rejected_ids)
+            ]
             pairs[place] = EncodedPair(pair.id, *sides)
     attach_logps(policy, "torch")
     policy.train()

@@ -51,8 +51,12 @@ def test_a_run_goes_on_with_the_defaults_that_it_began_with(tmp_path: Path) -> N
     given = ("eval_strategy=steps", "adapter=a", "max_steps=4")
     now = resolved(*given)
     (tmp_path / CONFIG).write_text(config_text(now))
-    then = {"logging_steps": "logging_steps: 10  # default", "ref": "ref: base  # default",
-            "learning_rate": "learning_rate: 1.0e-06  # default", "eval_steps": None}  # fmt: skip
+    then = {
+        "logging_steps": "logging_steps: 10  # default",
+        "ref": "ref: base  # default",
+        "learning_rate": "learning_rate: 1.0e-06  # default",
+        "eval_steps": None,
+    }
     edited(tmp_path, then)
 
     kept = with_defaults_of_then(now, tmp_path)
@@ -76,10 +80,17 @@ def test_values_that_were_given_then_or_now_are_compared_still(run: Path) -> Non
 
 
 CHANGES = {
-    "learning_rate": 2e-6, "seed": 1, "per_device_train_batch_size": 3, "pairs": "other",
-    "model": "other", "loss": "sigmoid", "tokens_per_step": None, "ref": "adapter:a",
-    "max_steps": 5, "weight_decay": 0.5,
-}  # fmt: skip
+    "learning_rate": 2e-6,
+    "seed": 1,
+    "per_device_train_batch_size": 3,
+    "pairs": "other",
+    "model": "other",
+    "loss": "sigmoid",
+    "tokens_per_step": None,
+    "ref": "adapter:a",
+    "max_steps": 5,
+    "weight_decay": 0.5,
+}
 
 
 @pytest.mark.parametrize(("key", "value"), CHANGES.items())
@@ -141,9 +152,19 @@ def test_changes_are_noted_and_count_from_then_on(run: Path) -> None:
 
 
 def test_rows_after_the_checkpoint_and_torn_ones_go(run: Path) -> None:
-    rows = [b'{"step": 1, "loss": 1.0}', b'{"step": 1, "train_runtime": 2.0}', b'{"step": 2, "l',
-            b"\xff\xfe\x00", b"[1]", b"7", b'{"loss": 1.0}', b'{"step": "2"}',
-            b'{"step": 2, "loss": 0.5}', b'{"step": 3, "loss": 0.4}', b'{"st']  # fmt: skip
+    rows = [
+        b'{"step": 1, "loss": 1.0}',
+        b'{"step": 1, "train_runtime": 2.0}',
+        b'{"step": 2, "l',
+        b"\xff\xfe\x00",
+        b"[1]",
+        b"7",
+        b'{"loss": 1.0}',
+        b'{"step": "2"}',
+        b'{"step": 2, "loss": 0.5}',
+        b'{"step": 3, "loss": 0.4}',
+        b'{"st',
+    ]
     (run / METRICS).write_bytes(b"\n".join(rows))
     trim_metrics(run, 2)
     assert (run / METRICS).read_bytes() == rows[0] + b"\n" + rows[8] + b"\n"
@@ -168,10 +189,15 @@ def test_trimming_is_done_in_one_step(run: Path, monkeypatch: pytest.MonkeyPatch
 def test_the_card_names_the_adapter_that_was_gone_on_with(adapter: str | None) -> None:
     config = TrainConfig(model="base", pairs="p.jsonl", output="o", adapter=adapter)
     facts = {
-        "pairs": 3, "steps": 2, "learning_rate": 1e-6, "reference": "the reference", "form":
-        "packed", "kernel": "native", "metrics": {},
+        "pairs": 3,
+        "steps": 2,
+        "learning_rate": 1e-6,
+        "reference": "the reference",
+        "form": "packed",
+        "kernel": "native",
+        "metrics": {},
         "diagnosis": {"headline": "It learnt.", "findings": []},
-    }  # fmt: skip
+    }
     text = model_card(config, facts)
     assert ("with the adapter `runs/a`" in text) == (adapter is not None)
     assert ("library_name: peft" in text) == (adapter is not None)

@@ -17,15 +17,21 @@ from clairkit.records import read_pairs, write_pairs
 from clairkit.records.leakage import prompt_digest, read_trained_prompts
 from clairkit.training import PreferenceTrainer, TrainConfig, resolve, run_training
 
-ARGUMENTS = {"max_steps": 3, "save_steps": 1, "use_cpu": True, "learning_rate": 1e-3,
-             "disable_tqdm": True}  # fmt: skip
+ARGUMENTS = {
+    "max_steps": 3,
+    "save_steps": 1,
+    "use_cpu": True,
+    "learning_rate": 1e-3,
+    "disable_tqdm": True,
+}
 # What differs between two runs anyway, and what only a command knows.
 OWN = ("command", "seconds", "peak_memory_mb", "counts")
 
 
 def from_python(model: Path, pairs: Path, output: Path, **more: Any) -> PreferenceTrainer:
-    config = TrainConfig(model=str(model), pairs=str(pairs), output=str(output),
-                         arguments={**ARGUMENTS, **more})  # fmt: skip
+    config = TrainConfig(
+        model=str(model), pairs=str(pairs), output=str(output), arguments={**ARGUMENTS, **more}
+    )
     loaded = AutoModelForCausalLM.from_pretrained(model)
     return PreferenceTrainer(loaded, make_tokenizer(), config, read_pairs(str(pairs)))
 
@@ -38,8 +44,9 @@ def pairs(tmp_path: Path) -> Path:
 
 def rows(run: Path) -> list[dict[str, Any]]:
     found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in row.items() if "runtime" not in k and "second" not in k}
-            for row in found]  # fmt: skip
+    return [
+        {k: v for k, v in row.items() if "runtime" not in k and "second" not in k} for row in found
+    ]
 
 
 def test_the_folder_is_that_of_the_command(
@@ -76,8 +83,9 @@ def test_it_says_of_no_other_run_on_what_prompts_it_trained(
     trainer.train()
     known = read_trained_prompts(run)
     assert known == {prompt_digest(pair) for pair in read_pairs(str(pairs))}
-    config = TrainConfig(model=str(model_folder), pairs=str(pairs), output=str(run),
-                         arguments=ARGUMENTS)  # fmt: skip
+    config = TrainConfig(
+        model=str(model_folder), pairs=str(pairs), output=str(run), arguments=ARGUMENTS
+    )
     encoded = trainer.train_dataset.pairs  # whose texts are not known
     PreferenceTrainer(trainer.model, make_tokenizer(), config, encoded).train()
     assert read_trained_prompts(run) is None

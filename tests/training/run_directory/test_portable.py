@@ -28,11 +28,18 @@ SNAPSHOT = "/home/me/.cache/huggingface/hub/models--org--some-model/snapshots/01
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
-        ("/home/me/models/mine", "mine"), ("/home/me/models/mine/", "mine"), ("~/mine", "mine"),
-        ("org/model", "org/model"), ("models/mine", "models/mine"), ("../pairs.jsonl",) * 2,
-        (SNAPSHOT, "org/some-model"), ("", ""), ("/", "/"), ("apo_zero", "apo_zero"),
+        ("/home/me/models/mine", "mine"),
+        ("/home/me/models/mine/", "mine"),
+        ("~/mine", "mine"),
+        ("org/model", "org/model"),
+        ("models/mine", "models/mine"),
+        ("../pairs.jsonl",) * 2,
+        (SNAPSHOT, "org/some-model"),
+        ("", ""),
+        ("/", "/"),
+        ("apo_zero", "apo_zero"),
     ],
-)  # fmt: skip
+)
 def test_names(name: str, shown: str) -> None:
     assert portable(name) == shown
 
@@ -41,13 +48,36 @@ def test_specs_and_commands() -> None:
     assert portable_spec("model:/a/b") == "model:b"
     assert portable_spec("cache:~/x.safetensors") == "cache:x.safetensors"
     assert portable_spec("start") == "start"
-    words = ["/usr/bin/clairkit", "train", "--model", "/a/m", "--pairs=/a/p.jsonl", "--set",
-             "deepspeed=/etc/z.json", "--ref", "adapter:/a/b", "hf:/a/m", "org/m", "1/2",
-             "https://host/x"]  # fmt: skip
+    words = [
+        "/usr/bin/clairkit",
+        "train",
+        "--model",
+        "/a/m",
+        "--pairs=/a/p.jsonl",
+        "--set",
+        "deepspeed=/etc/z.json",
+        "--ref",
+        "adapter:/a/b",
+        "hf:/a/m",
+        "org/m",
+        "1/2",
+        "https://host/x",
+    ]
     assert portable_command(words) == [
-        "clairkit", "train", "--model", "m", "--pairs=p.jsonl", "--set", "deepspeed=z.json",
-        "--ref", "adapter:b", "hf:m", "org/m", "1/2", "https://host/x",
-    ]  # fmt: skip
+        "clairkit",
+        "train",
+        "--model",
+        "m",
+        "--pairs=p.jsonl",
+        "--set",
+        "deepspeed=z.json",
+        "--ref",
+        "adapter:b",
+        "hf:m",
+        "org/m",
+        "1/2",
+        "https://host/x",
+    ]
 
 
 def test_the_id_of_a_model(tmp_path: Path) -> None:
@@ -78,8 +108,12 @@ def test_a_run_of_absolute_paths_names_none_and_resumes_elsewhere(
     settings = ["use_cpu=true", "max_steps=2", "save_steps=1", f"use_peft={str(adapter).lower()}"]
 
     def given(place: Path) -> dict[str, str]:
-        return {"model": str(place / "model"), "pairs": str(place / "pairs.jsonl"),
-                "output": str(place / "run"), "ref": f"model:{place / 'reference'}"}  # fmt: skip
+        return {
+            "model": str(place / "model"),
+            "pairs": str(place / "pairs.jsonl"),
+            "output": str(place / "run"),
+            "ref": f"model:{place / 'reference'}",
+        }
 
     run_training(resolve(given(here), settings))
     run = here / "run"
@@ -102,8 +136,12 @@ def test_the_card_is_one_for_the_hub(tmp_path: Path, known: bool, loss: str) -> 
         settings = json.loads((model / "config.json").read_text())
         (model / "config.json").write_text(json.dumps({**settings, "_name_or_path": "org/base"}))
     write_pairs(tmp_path / "pairs.jsonl", some_pairs(4))
-    files = {"model": str(model), "pairs": str(tmp_path / "pairs.jsonl"),
-             "output": str(tmp_path / "run"), "loss": loss}  # fmt: skip
+    files = {
+        "model": str(model),
+        "pairs": str(tmp_path / "pairs.jsonl"),
+        "output": str(tmp_path / "run"),
+        "loss": loss,
+    }
     run_training(resolve(files, ["use_cpu=true", "max_steps=1", "save_strategy=no"]))
     data = ModelCard.load(tmp_path / "run" / "README.md").data
     assert metadata_load(tmp_path / "run" / "README.md") == data.to_dict()

@@ -29,8 +29,11 @@ with _alone(Path(sys.argv[1]), resume=False):
 @pytest.fixture
 def files(tmp_path: Path, model_folder: Path) -> dict[str, str]:
     write_pairs(tmp_path / "pairs.jsonl", some_pairs(4))
-    return {"model": str(model_folder), "pairs": str(tmp_path / "pairs.jsonl"),
-            "output": str(tmp_path / "run")}  # fmt: skip
+    return {
+        "model": str(model_folder),
+        "pairs": str(tmp_path / "pairs.jsonl"),
+        "output": str(tmp_path / "run"),
+    }
 
 
 SETTINGS = ["use_cpu=true", "max_steps=1", "save_steps=1"]
