@@ -97,8 +97,8 @@ def expected(
     )
     gradient, coefficients = torch.autograd.grad(result.loss, (tokens, sums))
     rewards = (result.chosen_rewards, result.rejected_rewards)
-    detached = (tensor.detach() for tensor in (result.losses, *rewards, sums, coefficients))
-    return FusedPreference(result.loss, *detached), gradient
+    others = (result.losses, *rewards, sums, coefficients)
+    return FusedPreference(result.loss, *(each.detach() for each in others)), gradient
 
 
 def assert_same(
@@ -114,9 +114,7 @@ def assert_same(
         torch.testing.assert_close(
             ours.detach().double(),
             theirs.detach(),
-            rtol=rtol,
-            atol=atol,
-            equal_nan=True,
+            **{"rtol": rtol, "atol": atol, "equal_nan": True},
             msg=lambda text, name=name: f"{name}: {text}",
         )
 
