@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from clairkit.quickstart.stations import Plan, Skills
+    from clairkit.quickstart.stations import QuickstartPlan, Skills
 
 OBJECTIVES = ("apo_zero", "sigmoid", "apo_down", "sft")
 LEARNING_RATES = (1e-4, 3e-4)
@@ -85,7 +85,7 @@ def command(
 def _lines(folder: Path, seeds: tuple[int, ...], cells: list[Cell], force: bool) -> Iterator[str]:
     from clairkit.quickstart import stations
     from clairkit.quickstart.report import change_text
-    from clairkit.quickstart.stations import Plan as Numbers
+    from clairkit.quickstart.stations import QuickstartPlan as Numbers
 
     yield "| seed | loss | beta | learning rate | KPI | change | sums in bills | guard | change |"
     yield "|---:|---|---:|---:|---:|---:|---:|---:|---:|"
@@ -118,7 +118,7 @@ def _row(first: tuple[str, ...], skills: Skills, changes: tuple[str, str]) -> st
     return f"| {' | '.join(cells)} |"
 
 
-def _prepare(plan: Plan, folder: Path, force: bool) -> Skills:
+def _prepare(plan: QuickstartPlan, folder: Path, force: bool) -> Skills:
     """Make the pairs of one seed, and measure the model before."""
     from clairkit.quickstart import stations
 

@@ -41,7 +41,7 @@ _LEAST_MEMORY = 3  # GiB: the quickstart
 
 
 @dataclass(frozen=True)
-class Finding:
+class MachineFinding:
     """One piece: its state, what was found, and what to do when that is not enough.
 
     `core` tells that clairkit does not work without it.
@@ -59,21 +59,21 @@ class Finding:
         return asdict(self)
 
 
-def examine() -> list[Finding]:
+def examine() -> list[MachineFinding]:
     """Look at each piece in turn and return what was found; never raises, prints or downloads."""
-    findings: list[Finding] = []
+    findings: list[MachineFinding] = []
     for topic, probe in _PROBES.items():
         try:
-            findings += (Finding(topic, *found) for found in probe())
+            findings += (MachineFinding(topic, *found) for found in probe())
         except Exception as error:  # a broken piece is a finding
             reason = f"cannot be examined ({_reason(error)})"
             core = topic == "packages"
             status: Status = "missing" if core else "warning"
-            findings.append(Finding(topic, topic, status, reason, _REINSTALL, core))
+            findings.append(MachineFinding(topic, topic, status, reason, _REINSTALL, core))
     return findings
 
 
-def broken(findings: list[Finding]) -> list[Finding]:
+def broken(findings: list[MachineFinding]) -> list[MachineFinding]:
     """Return the findings without which clairkit does not work; empty when it is usable."""
     return [finding for finding in findings if finding.core and finding.status == "missing"]
 

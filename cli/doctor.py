@@ -11,7 +11,7 @@ from clairkit.cli.shared.console import Console, output_options, width_of
 from clairkit.cli.shared.streams import messages, results
 
 if TYPE_CHECKING:
-    from clairkit.doctor import Finding
+    from clairkit.doctor import MachineFinding
 
 _NAME, _STATUS = 22, 8  # columns, where there is room for columns
 _NARROW = 60
@@ -45,7 +45,7 @@ def command(as_json: bool, quiet: bool) -> None:
     console.show("\n".join(_wrapped("clairkit is usable here.", width, 0)))
 
 
-def _line(finding: Finding, width: int) -> str:
+def _line(finding: MachineFinding, width: int) -> str:
     remedy = [f"-> {finding.remedy}"] if finding.remedy else []
     if width < _NARROW:
         head = f"{finding.status} {finding.name}"

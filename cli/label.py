@@ -61,12 +61,12 @@ def export(source: str, output: str, as_json: bool, quiet: bool, **flags: Any) -
     """
     import secrets
 
-    from clairkit.labels import Plan, draw, make_page, read_gold, read_items
+    from clairkit.labels import LabelPlan, draw, make_page, read_gold, read_items
     from clairkit.records import atomic_write, canonical_json
 
     console = Console(as_json=as_json, quiet=quiet)
     raters = tuple(name.strip() for name in flags["raters"].split(","))
-    plan = Plan(raters=raters, **{name: flags[name] for name in _PLAN})
+    plan = LabelPlan(raters=raters, **{name: flags[name] for name in _PLAN})
     pages = _page_paths(output, raters)
     key_path = flags["key_path"] or str(Path(output).with_suffix(".key.json"))
     _check_outputs((key_path, *pages.values()), force=flags["force"])

@@ -12,7 +12,7 @@ from clairkit.cli.shared.console import Console, output_options
 from clairkit.cli.shared.once_option import once
 
 if TYPE_CHECKING:
-    from clairkit.planning.estimate import Plan, Range
+    from clairkit.planning.estimate import Bounds, Plan
     from clairkit.planning.remedies import Remedy
 
 
@@ -140,7 +140,7 @@ def _size(count: float) -> str:
     return f"{count / 1e9:.2f} GB" if count < 1e10 else f"{count / 1e9:.1f} GB"
 
 
-def _span(seconds: Range) -> str:
+def _span(seconds: Bounds) -> str:
     unit, size = next(
         (
             (u, s)

@@ -9,7 +9,7 @@ import click
 from clairkit.cli.shared.console import Console, output_options
 
 if TYPE_CHECKING:
-    from clairkit.quickstart.outcome import Outcome
+    from clairkit.quickstart.outcome import QuickstartResult
 
 
 @click.command("quickstart", short_help="The whole road on a small model that ships inside.")
@@ -38,15 +38,15 @@ def command(output: str, seed: int, force: bool, as_json: bool, quiet: bool) -> 
     are asked the same held-out prompts. Needs no network and no GPU.
     """
     from clairkit.quickstart.run import run_quickstart
-    from clairkit.quickstart.stations import Plan
+    from clairkit.quickstart.stations import QuickstartPlan
 
     console = Console(as_json=as_json, quiet=quiet)
-    outcome = run_quickstart(Plan(seed=seed), output, force=force, say=console.note)
+    outcome = run_quickstart(QuickstartPlan(seed=seed), output, force=force, say=console.note)
     _show(console, outcome)
     console.result(outcome.to_json())
 
 
-def _show(console: Console, outcome: Outcome) -> None:
+def _show(console: Console, outcome: QuickstartResult) -> None:
     from clairkit.quickstart.report import closing_lines, table_rows
 
     console.table(

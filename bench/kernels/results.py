@@ -24,7 +24,7 @@ Status = Literal["ok", "PARITY FAILED", "OOM", "ERROR", "NOT READY", "NOT MEASUR
 
 
 @dataclass(frozen=True)
-class Entry:
+class MeasuredPoint:
     """What is known of one variant of a point."""
 
     planned: Planned
@@ -45,7 +45,7 @@ class Entry:
         return self.sound or (self.status == "NOT MEASURED" and self.measured.passed)
 
 
-def entry(planned: Planned, measured: Measured, timed: Timed | None, lost: str) -> Entry:
+def entry(planned: Planned, measured: Measured, timed: Timed | None, lost: str) -> MeasuredPoint:
     """Return a variant's result from what its processes told.
 
     Args:
@@ -56,21 +56,21 @@ def entry(planned: Planned, measured: Measured, timed: Timed | None, lost: str) 
     """
     accuracy = measured.accuracy
     if accuracy is None:
-        return Entry(planned, measured.status, measured.problem, measured)
+        return MeasuredPoint(planned, measured.status, measured.problem, measured)
     if not accuracy.passed:
-        return Entry(planned, "PARITY FAILED", accuracy.problem, measured)
+        return MeasuredPoint(planned, "PARITY FAILED", accuracy.problem, measured)
     if lost:
-        return Entry(planned, "ERROR", lost, measured)
+        return MeasuredPoint(planned, "ERROR", lost, measured)
     if timed is None or planned.name not in {**timed.times.seconds, **timed.times.failed}:
-        return Entry(planned, "NOT MEASURED", "its time is missing", measured)
+        return MeasuredPoint(planned, "NOT MEASURED", "its time is missing", measured)
     if planned.name in timed.times.failed:
-        return Entry(planned, "OOM", timed.times.failed[planned.name], measured)
+        return MeasuredPoint(planned, "OOM", timed.times.failed[planned.name], measured)
     seconds = tuple(timed.times.seconds.get(planned.name, ()))
-    return Entry(planned, "ok", "", measured, seconds)
+    return MeasuredPoint(planned, "ok", "", measured, seconds)
 
 
 def point_json(
-    case: KernelCase, backend: str, entries: Sequence[Entry], timed: Timed | None
+    case: KernelCase, backend: str, entries: Sequence[MeasuredPoint], timed: Timed | None
 ) -> dict[str, Any]:
     """Return a point with every raw number."""
     bare = (
@@ -90,7 +90,9 @@ def point_json(
     }
 
 
-def _entry_json(one: Entry, bare: Mapping[str, Any], ours: Entry | None) -> dict[str, Any]:
+def _entry_json(
+    one: MeasuredPoint, bare: Mapping[str, Any], ours: MeasuredPoint | None
+) -> dict[str, Any]:
     accuracy, peak = one.measured.accuracy, one.measured.peak
     seconds = one.seconds if one.sound else ()
     ratios = {count: first_rounds(seconds, found["seconds"]) for count, found in bare.items()}
@@ -110,7 +112,7 @@ def _entry_json(one: Entry, bare: Mapping[str, Any], ours: Entry | None) -> dict
     }
 
 
-def _memory_ratio(one: Entry, ours: Entry | None) -> float | None:
+def _memory_ratio(one: MeasuredPoint, ours: MeasuredPoint | None) -> float | None:
     if ours is None or not one.weighed or one.measured.peak is None or ours.measured.peak is None:
         return None
     return one.measured.peak.extra_bytes / max(ours.measured.peak.extra_bytes, 1)

@@ -27,10 +27,10 @@ from clairkit.bench.kernels.worker import (
     Timed,
     bare_name,
 )
-from clairkit.bench.measure.isolate import Outcome
+from clairkit.bench.measure.isolate import ProcessOutcome
 from clairkit.bench.measure.machine import core_count
 from clairkit.bench.measure.timing import Times
-from clairkit.bench.measure.worker_process import Companion
+from clairkit.bench.measure.worker_process import WorkerProcess
 
 _GRACE_SECONDS = 3.0  # of the last step after the deadline, and for a process to end in order
 _FEWEST = 3  # rounds before times with peers replace those without
@@ -50,7 +50,7 @@ class CrewPoint:
     deadline: float  # of `time.monotonic()`; nothing is begun after it
 
 
-class Crew:
+class VariantPool:
     """The processes of one point.
 
     Args:
@@ -75,7 +75,7 @@ class Crew:
         self._found: Found = dict.fromkeys(self._groups, waiting)
         self._timed: Timed | None = None
         self._tilings: dict[int, str] = {}
-        self._there: dict[str, Companion] = {}  # that are ready and sound
+        self._there: dict[str, WorkerProcess] = {}  # that are ready and sound
 
     def run(self) -> tuple[Found, Timed | None]:
         """Measure all of it; return what `keep` got last."""
@@ -121,7 +121,7 @@ class Crew:
 
     def _start(self, name: str) -> None:
         point = self._point
-        self._there[name] = Companion(
+        self._there[name] = WorkerProcess(
             Member, point.case, name, point.settings, point.truth, preload=self._preload
         )
 
@@ -184,9 +184,9 @@ class Crew:
         self._timed = Timed(Times(seconds), tilings)
         self._keep(self._found, self._timed)
 
-    def _asked(self, name: str, method: str, *arguments: Any) -> Outcome | None:
+    def _asked(self, name: str, method: str, *arguments: Any) -> ProcessOutcome | None:
         if name not in self._there:
-            return Outcome(problem="the process has ended")
+            return ProcessOutcome(problem="the process has ended")
         self._there[name].ask(method, *arguments)
         left = max(self._point.deadline - time.monotonic(), 0) + _GRACE_SECONDS
         return self._there[name].answer(min(self._limit, left))
@@ -198,7 +198,7 @@ class Crew:
             else (f"no step done in {self._limit:.0f} s")
         )
 
-    def _lose(self, name: str, outcome: Outcome | None, late: str) -> None:
+    def _lose(self, name: str, outcome: ProcessOutcome | None, late: str) -> None:
         """End a process that failed or, without an outcome, took too long."""
         lost = (
             Measured(problem=late, status="NOT READY")

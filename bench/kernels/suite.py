@@ -13,7 +13,7 @@ import torch
 
 from clairkit.bench.kernels.cases import KernelCase
 from clairkit.bench.kernels.results import entry, point_json
-from clairkit.bench.kernels.scheduler import Crew, CrewPoint
+from clairkit.bench.kernels.scheduler import CrewPoint, VariantPool
 from clairkit.bench.kernels.truth import write_reference
 from clairkit.bench.kernels.worker import (
     KernelSettings,
@@ -24,7 +24,7 @@ from clairkit.bench.kernels.worker import (
     measure_variant,
     plan,
 )
-from clairkit.bench.measure.isolate import Outcome, run_apart
+from clairkit.bench.measure.isolate import ProcessOutcome, run_apart
 from clairkit.bench.measure.memory import available_bytes
 from clairkit.bench.peers import PEERS, absence
 
@@ -86,7 +86,9 @@ class KernelSuite:
         over = time.monotonic() > begin
         wanted = [case for case in self.cases if case.name not in done and not over]
         planned = (
-            self._apart(plan, wanted, self.settings, list(self.peers)) if wanted else Outcome()
+            self._apart(plan, wanted, self.settings, list(self.peers))
+            if wanted
+            else ProcessOutcome()
         )
         if planned.problem:
             raise RuntimeError(f"the variants can't be listed: {planned.problem}")
@@ -127,7 +129,7 @@ class KernelSuite:
         }
         fitting = [one for one in work.variants if one.name not in found]
         if self.settings.apart:
-            crew = Crew(
+            crew = VariantPool(
                 CrewPoint(case, fitting, self.settings, truth, work.deadline),
                 work.say,
                 lambda some, timed: work.keep(work.point(found | some, timed)),
@@ -164,7 +166,7 @@ class KernelSuite:
 
     def _apart(
         self, task: Callable[..., Any], *arguments: Any, seconds: float | None = None
-    ) -> Outcome:
+    ) -> ProcessOutcome:
         return run_apart(task, *arguments, preload=self._preload(), seconds=seconds)
 
     def _preload(self) -> tuple[str, ...]:

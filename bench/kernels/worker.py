@@ -24,7 +24,7 @@ from clairkit.bench.kernels.products import fastest
 from clairkit.bench.kernels.truth import Accuracy, Reference, judge
 from clairkit.bench.kernels.variant import Step
 from clairkit.bench.kernels.variants import KEPT, OURS, find_variant, variants
-from clairkit.bench.measure.isolate import Outcome
+from clairkit.bench.measure.isolate import ProcessOutcome
 from clairkit.bench.measure.memory import limit_memory
 from clairkit.bench.measure.timing import Peak, Times, interleave, peak_extra
 from clairkit.kernels import choose_backend
@@ -77,7 +77,7 @@ class Measured:
     status: Literal["ERROR", "OOM", "NOT READY", "NOT MEASURED"] = "ERROR"  # of one without
 
     @classmethod
-    def failed(cls, outcome: Outcome) -> Measured:
+    def failed(cls, outcome: ProcessOutcome) -> Measured:
         """Return what an outcome without a value says of a variant."""
         text = (outcome.problem.strip().splitlines() or [""])[0]
         if outcome.late:

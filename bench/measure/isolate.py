@@ -22,7 +22,7 @@ _GRACE_SECONDS = 2
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ProcessOutcome:
     """What a function returned, or why it returned nothing."""
 
     value: Any = None
@@ -31,13 +31,13 @@ class Outcome:
     late: bool = False  # it took too long
 
 
-def attempt(task: Callable[..., Any], *arguments: Any) -> Outcome:
+def attempt(task: Callable[..., Any], *arguments: Any) -> ProcessOutcome:
     """Return the outcome of task(*arguments)."""
     try:
-        return Outcome(task(*arguments))
+        return ProcessOutcome(task(*arguments))
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
-        return Outcome(problem=text, out_of_memory=is_out_of_memory(error))
+        return ProcessOutcome(problem=text, out_of_memory=is_out_of_memory(error))
 
 
 def run_apart(
@@ -45,7 +45,7 @@ def run_apart(
     *arguments: Any,
     preload: Sequence[str] = (),
     seconds: float | None = None,
-) -> Outcome:
+) -> ProcessOutcome:
     """Return the outcome of task(*arguments), run in a process of its own.
 
     Args:
@@ -62,8 +62,8 @@ def run_apart(
     theirs.close()
     try:
         if not ours.poll(seconds):
-            return Outcome(problem=f"not done after {seconds:.0f} s", late=True)
-        outcome: Outcome = ours.recv()
+            return ProcessOutcome(problem=f"not done after {seconds:.0f} s", late=True)
+        outcome: ProcessOutcome = ours.recv()
         process.join(_GRACE_SECONDS)  # it tidies up what libraries of its own have left
     except EOFError:
         process.join()
@@ -75,13 +75,13 @@ def run_apart(
     return outcome
 
 
-def ended(code: int | None) -> Outcome:
+def ended(code: int | None) -> ProcessOutcome:
     """Return what the exit code of a process says that sent no outcome."""
     if code == -signal.SIGKILL:
-        return Outcome(
+        return ProcessOutcome(
             problem="killed by the system, most likely out of memory", out_of_memory=True
         )
-    return Outcome(problem=f"the process ended with code {code}")
+    return ProcessOutcome(problem=f"the process ended with code {code}")
 
 
 def settle_in() -> None:

@@ -14,10 +14,10 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from clairkit.bench.measure.isolate import Outcome, attempt, ended, settle_in
+from clairkit.bench.measure.isolate import ProcessOutcome, attempt, ended, settle_in
 
 
-class Companion:
+class WorkerProcess:
     """A process that makes `make(*arguments)`; its first answer says how that went.
 
     Args:
@@ -42,12 +42,12 @@ class Companion:
         with suppress(OSError):  # where the process has ended, the answer says so
             self.connection.send((method, arguments))
 
-    def answer(self, seconds: float) -> Outcome | None:
+    def answer(self, seconds: float) -> ProcessOutcome | None:
         """Return the next outcome; None when there is none within the seconds."""
         if not self.connection.poll(max(seconds, 0)):
             return None
         try:
-            outcome: Outcome = self.connection.recv()
+            outcome: ProcessOutcome = self.connection.recv()
         except (EOFError, OSError):
             self._process.join()
             outcome = ended(self._process.exitcode)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 from typing import Any, Literal
 
-from clairkit.bench.measure.isolate import Outcome, ended
+from clairkit.bench.measure.isolate import ProcessOutcome, ended
 from clairkit.bench.step.step_report import StepReport
 
 Wish = Literal["time", "memory", "gradients"]
@@ -20,7 +20,7 @@ _GRACE_SECONDS = 10
 class VariantLost(Exception):
     """A variant's process failed or ended; `outcome` says why."""
 
-    def __init__(self, outcome: Outcome) -> None:
+    def __init__(self, outcome: ProcessOutcome) -> None:
         super().__init__(outcome.problem)
         self.outcome = outcome
 
@@ -71,7 +71,7 @@ class StepProcess:
 
     def _receive(self) -> Any:
         try:
-            outcome: Outcome = self._ours.recv()
+            outcome: ProcessOutcome = self._ours.recv()
         except (EOFError, OSError):
             self._lose()
         if outcome.problem:

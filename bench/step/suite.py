@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from clairkit.bench.measure.isolate import Outcome
+from clairkit.bench.measure.isolate import ProcessOutcome
 from clairkit.bench.results import CaseResult, Status, VariantResult
 from clairkit.bench.step.cases import StepCase
 from clairkit.bench.step.clairkit_step import FORMS
@@ -174,7 +174,7 @@ def _result(report: StepReport) -> StepResult:
     return StepResult(report.logs["loss"], logps, gradients)
 
 
-def lost(name: str, outcome: Outcome) -> VariantResult:
+def lost(name: str, outcome: ProcessOutcome) -> VariantResult:
     """Return the result of a variant that ended early."""
     status: Status = "OOM" if outcome.out_of_memory else "ERROR"
     return VariantResult(name, status, problem=outcome.problem)

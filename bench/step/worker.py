@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from transformers import PrinterCallback, TrainerCallback
 from transformers.models.llama import modeling_llama  # noqa: F401 - as above
 
-from clairkit.bench.measure.isolate import Outcome, settle_in
+from clairkit.bench.measure.isolate import ProcessOutcome, settle_in
 from clairkit.bench.measure.timing import Peak, is_out_of_memory, peak_extra, synchronize
 from clairkit.bench.step.cases import StepCase
 from clairkit.bench.step.models import build_model, build_tokenizer, random_tokens
@@ -54,7 +54,7 @@ def serve(connection: Connection, case: StepCase, variant: str, settings: Settin
         pass
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
-        connection.send(Outcome(problem=text, out_of_memory=is_out_of_memory(error)))
+        connection.send(ProcessOutcome(problem=text, out_of_memory=is_out_of_memory(error)))
     connection.close()
 
 
@@ -122,7 +122,7 @@ class Gate(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         self.gradient_bytes = 0
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
-        self.connection.send(Outcome())
+        self.connection.send(ProcessOutcome())
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
         self.wish = self.connection.recv()
@@ -151,7 +151,7 @@ class Gate(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
             self.seconds, dict(logs), self.gradients, self.gradient_bytes, self.peak
         )
         self.gradients = {}
-        self.connection.send(Outcome(report))
+        self.connection.send(ProcessOutcome(report))
 
 
 class Meter:

@@ -41,7 +41,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Edit:
+class AnswerEdit:
     """What stood in the rejected side at a character, and what stands there in the chosen one.
 
     Of a worsened answer it is the other way round: from the answer to its revision.
@@ -65,7 +65,7 @@ class Explanation:
     record: Row | None
     columns: Row
     attempts: tuple[Attempt, ...]
-    edits: tuple[Edit, ...]
+    edits: tuple[AnswerEdit, ...]
 
     @property
     def usage(self) -> dict[str, Usage]:
@@ -155,7 +155,7 @@ def _open_row(output: Path, given: str, database: sqlite3.Connection) -> str:
     )
 
 
-def _edits(pair: Row) -> Iterator[Edit]:
+def _edits(pair: Row) -> Iterator[AnswerEdit]:
     """What was changed, by grapheme clusters."""
     sides = ("chosen", "rejected") if is_worsened(pair) else ("rejected", "chosen")
     old, new = (units_of(last_text(pair[side]), None) for side in sides)
@@ -163,7 +163,7 @@ def _edits(pair: Row) -> Iterator[Edit]:
     for span in align(old, new).spans:
         at += sum(len(str(unit)) for unit in old[done : span.rejected_start])
         done = span.rejected_start
-        yield Edit(
+        yield AnswerEdit(
             at=at,
             old="".join(map(str, old[span.rejected_start : span.rejected_end])),
             new="".join(map(str, new[span.chosen_start : span.chosen_end])),

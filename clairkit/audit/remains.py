@@ -14,7 +14,7 @@ from clairkit.journal.files import Row, rows_of
 from clairkit.journal.manifest import manifest_path, quarantine_path
 from clairkit.journal.pair_origin import row_of
 from clairkit.journal.results import journal_path
-from clairkit.journal.row_index import RowBook, faults, row_mark
+from clairkit.journal.row_index import RowIndex, faults, row_mark
 from clairkit.records.temporary import delete, earlier_leftovers, sweep
 
 _PATIENCE = 10_000  # milliseconds for who reads the journal
@@ -143,7 +143,7 @@ def delete_leftovers(output: Path, files: Sequence[Path], is_gone: Callable[[Row
         )
 
 
-def overwrite_deleted(book: RowBook) -> None:
+def overwrite_deleted(book: RowIndex) -> None:
     """Rewrite the journal without what was deleted, its log included.
 
     Raises:
@@ -158,7 +158,7 @@ def overwrite_deleted(book: RowBook) -> None:
         _empty_log(book)
 
 
-def _empty_log(book: RowBook) -> None:
+def _empty_log(book: RowIndex) -> None:
     (is_busy, *_) = book.database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if is_busy:
         raise ResourceError(

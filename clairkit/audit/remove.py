@@ -42,7 +42,7 @@ from clairkit.journal.manifest import (
 )
 from clairkit.journal.pair_origin import row_of
 from clairkit.journal.results import journal_path
-from clairkit.journal.row_index import RowBook, faults, row_mark, transaction
+from clairkit.journal.row_index import RowIndex, faults, row_mark, transaction
 from clairkit.journal.sealed_results import head_of, note_change
 from clairkit.models.reasons import SAME_AS
 from clairkit.records.lock import FileLock
@@ -102,7 +102,7 @@ def remove(
             what was deleted can't be overwritten yet.
     """
     with FileLock(output.with_name(f"{output.name}.journal.lock")):
-        with RowBook(journal_path(output)) as book:
+        with RowIndex(journal_path(output)) as book:
             _check_all_known(book.database, output, unknown=unknown)
             for path in also:
                 _check_told(path)
@@ -118,19 +118,19 @@ def remove(
                 overwrite_deleted(book)
         pairs = check_gone(output, written, marks)
         entry = seal(output, "remove", {"pairs": pairs, "removed": len(marks)})
-        with RowBook(journal_path(output)) as book:
+        with RowIndex(journal_path(output)) as book:
             _finish(book, intent)
     others = beside(output, files)
     holding = tuple(name for name in intent.beside if name in others)
     return Removal(len(intent.rows), results, files, reopened, others, holding, entry)
 
 
-def _finish(book: RowBook, intent: Intent) -> None:
+def _finish(book: RowIndex, intent: Intent) -> None:
     with faults(book.path), transaction(book.database):
         finish_intent(book.database, intent)
 
 
-def _record(book: RowBook, output: Path, rows: Collection[str], requests: Iterable[str]) -> Intent:
+def _record(book: RowIndex, output: Path, rows: Collection[str], requests: Iterable[str]) -> Intent:
     """Note what is to go, and which files beside the output hold texts of it."""
     with faults(book.path):
         chosen, earlier = set(rows), read_intent(book.database)
@@ -193,7 +193,7 @@ def _check_all_known(database: sqlite3.Connection, output: Path, *, unknown: boo
         )
 
 
-def _delete(book: RowBook, output: Path, *, unknown: bool) -> int:
+def _delete(book: RowIndex, output: Path, *, unknown: bool) -> int:
     """Delete what the journal has of removed rows alone; return how many results."""
     database = book.database
     with faults(book.path):

@@ -15,13 +15,13 @@ from clairkit.engine.replay import Result, Work
 from clairkit.engine.scheduler import Scheduler
 from clairkit.engine.signals import drain_on_signals
 from clairkit.journal.results import Journal
-from clairkit.models.requests import Control
+from clairkit.models.requests import Budget
 
 
 def run_works(
     works: Iterable[Work[Result]],
     journal: Journal,
-    control: Control,
+    control: Budget,
     *,
     progress: ProgressHook | None = None,
     say: Callable[[str], None] | None = None,
@@ -60,7 +60,7 @@ def run_works(
     _run_beside(run, control)
 
 
-def _run_beside(run: Callable[[], Coroutine[Any, Any, None]], control: Control) -> None:
+def _run_beside(run: Callable[[], Coroutine[Any, Any, None]], control: Budget) -> None:
     """Run in a thread, as a loop runs here already. Ctrl-C reaches this thread only.
 
     Raises:

@@ -22,7 +22,7 @@ def takes_waves(model: Model) -> bool:
 
 
 @dataclass
-class Wave:
+class LocalBatch:
     """The calls of one step that one local model takes together."""
 
     stage: int
@@ -51,18 +51,18 @@ def _length(task: Task) -> int:
     return sum(len(turn["content"]) for turn in task.messages)
 
 
-class Waves:
+class LocalBatches:
     """Collects the calls of local models."""
 
     def __init__(self) -> None:
-        self._waves: dict[_Place, Wave] = {}
+        self._waves: dict[_Place, LocalBatch] = {}
         self.is_used = False
 
     def add(self, call: Call, *, is_open: bool) -> None:
         """Note a call; an open one is to be made by its wave."""
         self.is_used = True
         place = (call.stage, call.step, call.model.name)
-        wave = self._waves.setdefault(place, Wave(call.stage, call.step, call.model))
+        wave = self._waves.setdefault(place, LocalBatch(call.stage, call.step, call.model))
         wave.tasks[call.task.key] = call.task
         if is_open:
             wave.open.add(call.task.key)
@@ -72,7 +72,7 @@ class Waves:
         """The lowest stage with an open call."""
         return min((place[0] for place, wave in self._waves.items() if wave.open), default=None)
 
-    def take(self) -> Wave:
+    def take(self) -> LocalBatch:
         """Return the next wave; it is no longer here."""
         place = min(place for place, wave in self._waves.items() if wave.open)
         return self._waves.pop(place)

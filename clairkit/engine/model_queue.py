@@ -9,7 +9,7 @@ from clairkit.engine.program import Call
 from clairkit.models.requests import Model
 
 
-class Lane:
+class ModelQueue:
     """A model's queue, and how many of its calls are under way.
 
     `first` is held by calls that must not overlap, until one has shown what a call costs.

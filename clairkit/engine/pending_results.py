@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clairkit.engine.program import Call
 from clairkit.engine.row_state import Row
-from clairkit.journal.results import Entry, Journal, Recorded
+from clairkit.journal.results import Journal, JournalEntry, Recorded
 from clairkit.models.reasons import reason
 from clairkit.models.sampling import Failure, Outcome
 
@@ -38,7 +38,7 @@ class Wanted:
         """Have a row wait for a result."""
         self._slots.setdefault((call.task.key, call.step), []).append(slot)
 
-    def arrived(self, entry: Entry) -> tuple[Recorded, list[Slot]]:
+    def arrived(self, entry: JournalEntry) -> tuple[Recorded, list[Slot]]:
         """Return a result that is on the disk now, and the rows that wait for it."""
         place = (entry.key, entry.step)
         if _may_pass(entry.outcome):

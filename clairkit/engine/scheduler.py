@@ -12,16 +12,16 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from clairkit.engine.local_batches import Wave, Waves, takes_waves
-from clairkit.engine.model_queue import Lane
+from clairkit.engine.local_batches import LocalBatch, LocalBatches, takes_waves
+from clairkit.engine.model_queue import ModelQueue
 from clairkit.engine.pending_results import Wanted
 from clairkit.engine.program import NO_MORE, Call
 from clairkit.engine.progress import Progress, ProgressHook
 from clairkit.engine.replay import Work
 from clairkit.engine.row_state import Row
 from clairkit.errors import ClairError
-from clairkit.journal.results import Entry, Journal, Recorded
-from clairkit.models.budget import Control
+from clairkit.journal.results import Journal, JournalEntry, Recorded
+from clairkit.models.budget import Budget
 from clairkit.models.outcomes import is_halted, storable
 from clairkit.models.reasons import HALTED
 from clairkit.models.requests import Model, Task
@@ -38,14 +38,14 @@ class Scheduler:
     """Drives programs until they are done or the run stops."""
 
     def __init__(
-        self, journal: Journal, control: Control, progress: Progress, hook: ProgressHook
+        self, journal: Journal, control: Budget, progress: Progress, hook: ProgressHook
     ) -> None:
         self._journal = journal
         self._control = control
         self._progress = progress
         self._hook = hook
-        self._lanes: dict[int, Lane] = {}
-        self._waves = Waves()
+        self._lanes: dict[int, ModelQueue] = {}
+        self._waves = LocalBatches()
         self._local: Model | None = None  # the one whose weights are in memory
         self._wave_runs = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -168,14 +168,14 @@ class Scheduler:
     def _ask(self, call: Call) -> None:
         lane = self._lanes.get(id(call.model))
         if lane is None:
-            lane = self._lanes[id(call.model)] = Lane(call.model)
+            lane = self._lanes[id(call.model)] = ModelQueue(call.model)
         self._stages[call.stage] += 1
         lane.queue.append(call)
         if lane.running < call.model.concurrency:
             lane.running += 1
             self._spawn(self._serve(lane))
 
-    async def _serve(self, lane: Lane) -> None:
+    async def _serve(self, lane: ModelQueue) -> None:
         """Make one call of a lane after the other."""
         try:
             while lane.queue and not self._control.halted:
@@ -185,7 +185,7 @@ class Scheduler:
         finally:
             lane.running -= 1
 
-    async def _make(self, lane: Lane, call: Call) -> list[Outcome]:
+    async def _make(self, lane: ModelQueue, call: Call) -> list[Outcome]:
         """The outcome of a call; the first one is made alone when its cost is to be learnt."""
         if self._control.must_wait(call.model.name):
             async with lane.first:
@@ -222,14 +222,14 @@ class Scheduler:
         for task, outcome in zip(tasks, outcomes, strict=True):
             if is_halted(outcome):
                 continue
-            entry = Entry(task.key, step, model.name, storable(outcome))
+            entry = JournalEntry(task.key, step, model.name, storable(outcome))
             self._uncommitted += 1
             handed = self._journal.submit(entry, partial(self._on_disk, stage, entry))
         if handed is not None:
             # Until the commit begins the result would not outlive this process: no further call.
             await handed
 
-    def _on_disk(self, stage: int, entry: Entry, error: BaseException | None) -> None:
+    def _on_disk(self, stage: int, entry: JournalEntry, error: BaseException | None) -> None:
         self._uncommitted -= 1
         self._wake.set()
         if error is None:
@@ -238,7 +238,7 @@ class Scheduler:
             self._stop_by(error)
         self._stages[stage] -= 1
 
-    def _arrived(self, entry: Entry) -> None:
+    def _arrived(self, entry: JournalEntry) -> None:
         result, slots = self._wanted.arrived(entry)
         self._progress.count(entry.step, entry.outcome)
         self._tell()
@@ -264,7 +264,7 @@ class Scheduler:
         self._stages[wave.stage] += len(wave.open)
         self._spawn(self._run_wave(wave))
 
-    async def _run_wave(self, wave: Wave) -> None:
+    async def _run_wave(self, wave: LocalBatch) -> None:
         if self._local is not None and self._local is not wave.model:
             await self._local.close()  # its memory is the next one's now
         self._local = wave.model

@@ -8,11 +8,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from clairkit.models.budget import Control
+from clairkit.models.budget import Budget
 
 
 @contextmanager
-def drain_on_signals(control: Control, say: Callable[[str], None]) -> Iterator[None]:
+def drain_on_signals(control: Budget, say: Callable[[str], None]) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM drains; a second one leaves at once. Main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Protocol
 
 from clairkit.models.outcomes import thoughts_apart
-from clairkit.models.requests import AnswerRequest, Control, Task
+from clairkit.models.requests import AnswerRequest, Budget, Task
 from clairkit.models.sampling import Outcome, Reply, Sampling
 from clairkit.models.specs import ModelOptions, make_model
 from clairkit.records import Message, PromptRow, digest
@@ -87,7 +87,7 @@ class _SpecAsker(Asker):
     ) -> None:
         self._model = make_model(spec, options)
         self._runner = asyncio.Runner()
-        self._control = Control()
+        self._control = Budget()
         if say is not None:
             self._control.say = say
 

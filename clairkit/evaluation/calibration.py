@@ -20,7 +20,7 @@ from clairkit.evaluation.choice import Choice
 from clairkit.evaluation.contenders import Contender
 from clairkit.journal.results import Journal, Usage, journal_path
 from clairkit.labels.label_files import Label
-from clairkit.models.budget import Control
+from clairkit.models.budget import Budget
 from clairkit.records import atomic_write, check_output
 
 _SETTINGS = {"command": "calibrate"}
@@ -109,7 +109,7 @@ def calibrate(
                 remedy="choose another output",
             )
         journal.settle(_SETTINGS, force=False)
-        control = Control(max_calls, journal.usage().calls)
+        control = Budget(max_calls, journal.usage().calls)
         works = [partial(each.score, label) for each in contenders for label in labels]
         run_works(works, journal, control, progress=progress, say=say, total=len(works))
         found = _found(cases, labels, contenders, journal, control)
@@ -124,7 +124,7 @@ def _found(
     labels: Sequence[Label],
     contenders: Sequence[Contender],
     journal: Journal,
-    control: Control,
+    control: Budget,
 ) -> Calibration:
     scores: dict[str, list[float | None]] = {each.name: [] for each in contenders}
     unasked = 0

@@ -25,7 +25,7 @@ from clairkit.journal.prices import Prices
 from clairkit.journal.results import Journal
 from clairkit.journal.row_index import kept_rows
 from clairkit.journal.shards import Shard
-from clairkit.models.budget import Control, Spent
+from clairkit.models.budget import Budget, Spent
 from clairkit.models.requests import Model
 from clairkit.models.server.endpoint import key_variable
 from clairkit.models.specs import make_model
@@ -57,7 +57,7 @@ class Engine(Protocol):
         rows: Iterable[PromptRow],
         method: Method,
         journal: Journal,
-        control: Control,
+        control: Budget,
         *,
         progress: ProgressHook | None,
         say: Say | None,
@@ -236,12 +236,12 @@ def run_build(
 
 
 def _calls_here(
-    rows: Iterable[PromptRow], method: Method, journal: Journal, control: Control, **hooks: Any
+    rows: Iterable[PromptRow], method: Method, journal: Journal, control: Budget, **hooks: Any
 ) -> None:
     run_works((partial(method.program, row) for row in rows), journal, control, **hooks)
 
 
-def make_control(settings: BuildSettings, prices: Prices, journal: Journal) -> Control:
+def make_control(settings: BuildSettings, prices: Prices, journal: Journal) -> Budget:
     """What may still be asked, after what earlier runs of this output asked."""
     usage = journal.usage_by_model()
     spent = {
@@ -249,9 +249,7 @@ def make_control(settings: BuildSettings, prices: Prices, journal: Journal) -> C
         for name, each in usage.items()
     }
     calls = sum(each.calls for each in usage.values())
-    return Control(
-        settings.max_calls, calls, max_cost=settings.max_cost, prices=prices, spent=spent
-    )
+    return Budget(settings.max_calls, calls, max_cost=settings.max_cost, prices=prices, spent=spent)
 
 
 def _check_same_prompts(

@@ -18,8 +18,8 @@ from clairkit.journal.manifest import quarantine_path, seal
 from clairkit.journal.pair_origin import answer_of
 from clairkit.journal.prices import Prices
 from clairkit.journal.results import Journal, Recorded
-from clairkit.journal.row_index import RowBook
-from clairkit.models.budget import Control
+from clairkit.journal.row_index import RowIndex
+from clairkit.models.budget import Budget
 from clairkit.models.reasons import SAME_AS, reason
 from clairkit.models.sampling import Failure
 from clairkit.records import Pair, PromptRow, write_pairs, write_rows
@@ -68,7 +68,7 @@ class BuildResult:
 
 
 def row_results(
-    rows: Iterable[PromptRow], method: Method, journal: Journal, book: RowBook
+    rows: Iterable[PromptRow], method: Method, journal: Journal, book: RowIndex
 ) -> Iterator[RowResult]:
     """Yield what became of each row, in their order; a pair names its steps.
 
@@ -104,7 +104,7 @@ def export(
     rows: Iterable[PromptRow],
     method: Method,
     journal: Journal,
-    control: Control,
+    control: Budget,
     path: Path,
     *,
     prices: Prices,
@@ -129,7 +129,7 @@ def export(
 
     quarantine = quarantine_path(path)
     with Spool(path.parent) as bad:
-        with RowBook(journal.path) as book:
+        with RowIndex(journal.path) as book:
             count = write_pairs(path, pairs(), force=True)
         if bad:
             write_rows(quarantine, bad, force=True)

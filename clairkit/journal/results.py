@@ -58,7 +58,7 @@ GROUP BY model ORDER BY model
 
 
 @dataclass(frozen=True)
-class Entry:
+class JournalEntry:
     """One result to be recorded."""
 
     key: str
@@ -117,7 +117,7 @@ class Journal:
             raise ResourceError(f"{output.parent}: can't be made ({error.strerror})") from None
         self._held = ExitStack()  # in the order of their opening: lock, connections
         self._held.enter_context(FileLock(output.with_name(f"{output.name}.journal.lock")))
-        self._commits: GroupCommit[Entry] = GroupCommit(
+        self._commits: GroupCommit[JournalEntry] = GroupCommit(
             lambda entries: self._insert(entries), lambda: self._commit()
         )
         try:
@@ -220,16 +220,16 @@ class Journal:
             rows = self._database.execute(_USAGE, (self.meta("inherited") or 0,)).fetchall()
         return {model: Usage(*spent) for model, *spent in rows}
 
-    def submit(self, entry: Entry, on_disk: OnDisk) -> asyncio.Future[None]:
+    def submit(self, entry: JournalEntry, on_disk: OnDisk) -> asyncio.Future[None]:
         """Have a result brought to the disk, in a thread; see `GroupCommit.submit`."""
         return self._commits.submit(entry, on_disk)
 
-    def write(self, entries: Sequence[Entry]) -> None:
+    def write(self, entries: Sequence[JournalEntry]) -> None:
         """Bring results to the disk at once, all or none."""
         self._insert(entries)
         self._commit()
 
-    def _insert(self, entries: Sequence[Entry]) -> None:
+    def _insert(self, entries: Sequence[JournalEntry]) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         with self._faults():
             self._database.execute("BEGIN IMMEDIATE")
@@ -304,7 +304,7 @@ def _shown(value: Any) -> str:
     return excerpt(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
-def _values(entry: Entry, now: str) -> tuple[Any, ...]:
+def _values(entry: JournalEntry, now: str) -> tuple[Any, ...]:
     outcome = entry.outcome
     spent = (outcome.prompt_tokens, outcome.completion_tokens, outcome.tries)
     if isinstance(outcome, Reply):

@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS sealed (place INTEGER PRIMARY KEY, digest BLOB NOT NU
 _ROWS_A_WRITE = 1000
 
 
-class RowBook:
+class RowIndex:
     """Notes the rows of a run in its journal; several may read while one writes.
 
     Args:
@@ -97,7 +97,7 @@ class RowBook:
         finally:
             self.database.close()
 
-    def __enter__(self) -> RowBook:
+    def __enter__(self) -> RowIndex:
         return self
 
     def __exit__(
@@ -116,7 +116,7 @@ def create_row_tables(database: sqlite3.Connection) -> None:
 
 def kept_rows(rows: Iterable[PromptRow], journal: Path) -> Iterator[PromptRow]:
     """Return the rows that were not removed for good from the output of a journal."""
-    with RowBook(journal) as book:
+    with RowIndex(journal) as book:
         return (row for _, row in book.kept(rows))
 
 

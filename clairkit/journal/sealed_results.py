@@ -17,7 +17,7 @@ from clairkit.journal.results_digest import (
     results_digest,
     seal_results,
 )
-from clairkit.journal.row_index import RowBook, faults, reading, transaction
+from clairkit.journal.row_index import RowIndex, faults, reading, transaction
 
 Entries = Sequence[Mapping[str, Any]]
 
@@ -122,7 +122,7 @@ def seal_journal(
     Raises:
         DataError: results that were sealed before are not what they were. Nothing is written.
     """
-    with RowBook(journal) as book, faults(journal):
+    with RowIndex(journal) as book, faults(journal):
         database = book.database
         with transaction(database):
             said = expected_digest(database, entries)

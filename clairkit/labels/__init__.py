@@ -1,7 +1,7 @@
 """Labels that people give: the blind page, its key, the votes that come back, what they show."""
 
 from clairkit.labels.collect import Votes, collect
-from clairkit.labels.draw import Plan, draw
+from clairkit.labels.draw import LabelPlan, draw
 from clairkit.labels.items import Item, read_gold, read_items
 from clairkit.labels.key import Key, read_key
 from clairkit.labels.page import make_page
@@ -12,7 +12,7 @@ from clairkit.labels.vote_files import Vote, read_votes
 __all__ = [
     "Item",
     "Key",
-    "Plan",
+    "LabelPlan",
     "Rater",
     "Standing",
     "Vote",

@@ -31,7 +31,7 @@ _LEFT_OUT = {
 
 
 @dataclass(frozen=True)
-class Plan:
+class LabelPlan:
     """What is asked of whom.
 
     Attributes:
@@ -79,7 +79,7 @@ class Plan:
                 )
 
 
-def draw(items: Iterable[Item], plan: Plan, gold: Sequence[Item] = (), *, secret: str) -> Key:
+def draw(items: Iterable[Item], plan: LabelPlan, gold: Sequence[Item] = (), *, secret: str) -> Key:
     """Return the key: items drawn at random, and what each rater is shown of them.
 
     The same items, in any order, the same plan and the same secret give the same key. The seed
@@ -153,7 +153,7 @@ def _population(items: Iterable[Item]) -> tuple[list[Item], dict[str, list[str]]
 
 
 def _identical(
-    population: Sequence[Item], drawn: Sequence[Item], plan: Plan, random: Random
+    population: Sequence[Item], drawn: Sequence[Item], plan: LabelPlan, random: Random
 ) -> Sequence[Item]:
     """Return items with one answer on both sides, of prompts that were not drawn if there are."""
     if plan.question == "accept" or len(drawn) < _FEWEST:
@@ -167,7 +167,7 @@ def _identical(
     return tuple(replace(item, a=text, b=text) for item, text in zip(chosen, texts, strict=True))
 
 
-def _screens(kinds: Sequence[Kind], plan: Plan, random: Random) -> list[Screen]:
+def _screens(kinds: Sequence[Kind], plan: LabelPlan, random: Random) -> list[Screen]:
     """Return a rater's screens in order: A is as often on the left as on the right, to one."""
     votes = [place for place, kind in enumerate(kinds) if kind == "vote"]
     others = [place for place, kind in enumerate(kinds) if kind != "vote"]

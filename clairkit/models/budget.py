@@ -35,7 +35,7 @@ def _warn(text: str) -> None:
     warnings.warn(text, UserWarning, stacklevel=2)
 
 
-class Control:
+class Budget:
     """Says whether another call may be made.
 
     Args:

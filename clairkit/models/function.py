@@ -10,7 +10,7 @@ from typing import Any
 
 from clairkit.models.outcomes import marks_identity, thoughts_apart
 from clairkit.models.reasons import HALTED
-from clairkit.models.requests import Control, Task
+from clairkit.models.requests import Budget, Task
 from clairkit.models.sampling import Failure, Outcome, Reply
 from clairkit.models.threads import in_thread
 from clairkit.records.thoughts import THOUGHT_MARKS, Marks
@@ -50,10 +50,10 @@ class PythonModel:
         }
         self._marks = marks
 
-    async def complete(self, tasks: Sequence[Task], control: Control) -> list[Outcome]:
+    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
         return [await self._one(task, control) for task in tasks]
 
-    async def _one(self, task: Task, control: Control) -> Outcome:
+    async def _one(self, task: Task, control: Budget) -> Outcome:
         if not control.take():
             return Failure(HALTED)
         try:

@@ -14,7 +14,7 @@ from clairkit.errors import DataError, UsageError
 from clairkit.hub_access import check_model_there
 from clairkit.models.outcomes import marks_identity
 from clairkit.models.reasons import HALTED
-from clairkit.models.requests import Control, Task
+from clairkit.models.requests import Budget, Task
 from clairkit.models.sampling import Failure, Outcome
 from clairkit.models.threads import in_thread
 from clairkit.records.thoughts import THOUGHT_MARKS, Marks
@@ -66,7 +66,7 @@ class HfModel:
             return {"kind": "hf", "files": _folder_hash(folder), **more}
         return {"kind": "hf", "id": self._source, "revision": _revision(self._source), **more}
 
-    async def complete(self, tasks: Sequence[Task], control: Control) -> list[Outcome]:
+    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
         if not control.take(len(tasks)):
             return [Failure(HALTED)] * len(tasks)
         return await in_thread(self._run, tasks)

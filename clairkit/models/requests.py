@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from clairkit.models.budget import Control
+from clairkit.models.budget import Budget
 from clairkit.models.sampling import Outcome, Sampling
 from clairkit.records import Message
 
-__all__ = ["AnswerRequest", "Control", "JudgeRequest", "Model", "ReviseRequest", "Task"]
+__all__ = ["AnswerRequest", "Budget", "JudgeRequest", "Model", "ReviseRequest", "Task"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Model(Protocol):
     def concurrency(self) -> int:
         """How many calls of `complete` may run at once."""
 
-    async def complete(self, tasks: Sequence[Task], control: Control) -> list[Outcome]:
+    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
         """Return one outcome a task, in order.
 
         Calls `control.take` before each request; what is refused is a `halted` failure.

@@ -30,22 +30,22 @@ _CACHE_BYTES = 4 + 1
 _UPDATE_BYTES = 28
 
 
-class Range(NamedTuple):
+class Bounds(NamedTuple):
     """A number that lies between two."""
 
     low: float
     high: float
 
-    def times(self, factor: float) -> Range:
+    def times(self, factor: float) -> Bounds:
         """Return both ends, multiplied."""
-        return Range(self.low * factor, self.high * factor)
+        return Bounds(self.low * factor, self.high * factor)
 
 
 @dataclass(frozen=True)
 class Rate:
     """Floating-point operations a second, and where they are known from."""
 
-    flops: Range
+    flops: Bounds
     source: str
 
 
@@ -75,9 +75,9 @@ class Plan:
     form: str
     flops: float
     """Of the whole run."""
-    seconds: Range | None
-    step_seconds: Range | None
-    reference_seconds: Range | None
+    seconds: Bounds | None
+    step_seconds: Bounds | None
+    reference_seconds: Bounds | None
     rate: Rate | None
 
 
@@ -115,9 +115,9 @@ def plan_run(
     per_step = _seconds(training / work.steps, rate)
     if device.bandwidth:
         update = step.trainable * _UPDATE_BYTES / device.bandwidth
-        per_step = Range(per_step.low + update, per_step.high + update / EFFICIENCY[0])
+        per_step = Bounds(per_step.low + update, per_step.high + update / EFFICIENCY[0])
     first = _seconds(reference, rate)
-    total = Range(first.low + per_step.low * work.steps, first.high + per_step.high * work.steps)
+    total = Bounds(first.low + per_step.low * work.steps, first.high + per_step.high * work.steps)
     return Plan(memory, work, step, form, reference + training, total, per_step, first, rate)
 
 
@@ -130,12 +130,12 @@ def sheet_rate(device: Device, config: TrainConfig) -> Rate | None:
         return None
     low, high = EFFICIENCY
     words = f"{low:.0%} to {high:.0%} of the vendor's peak for {'16' if half else '32'} bits"
-    return Rate(Range(low * peak, high * peak), f"estimate, not measured: {words}")
+    return Rate(Bounds(low * peak, high * peak), f"estimate, not measured: {words}")
 
 
 def given_rate(flops: float, source: str = "given, not measured") -> Rate:
     """Return a rate with its uncertainty."""
-    return Rate(Range(flops * (1 - RATE_ERROR), flops * (1 + RATE_ERROR)), source)
+    return Rate(Bounds(flops * (1 - RATE_ERROR), flops * (1 + RATE_ERROR)), source)
 
 
 def runtime_bytes(device: Device) -> int:
@@ -175,8 +175,8 @@ def _reference_flops(step: Step, work: Work) -> float:
     return backbone + 2.0 * work.scored * vocabulary * hidden
 
 
-def _seconds(flops: float, rate: Rate) -> Range:
-    return Range(flops / rate.flops.high, flops / rate.flops.low)
+def _seconds(flops: float, rate: Rate) -> Bounds:
+    return Bounds(flops / rate.flops.high, flops / rate.flops.low)
 
 
 def rounded(value: float, digits: int = 2) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from clairkit.logprobs.head import attach_logps, base_causal_lm
 from clairkit.logprobs.packing_check import packing_of
-from clairkit.planning.estimate import Range, Rate
+from clairkit.planning.estimate import Bounds, Rate
 from clairkit.planning.simulate import simulate_step
 from clairkit.planning.work import Work, pairs_of_lengths, work_of
 from clairkit.training.config import TrainConfig
@@ -66,7 +66,7 @@ def probe_rate(settings: Any, config: TrainConfig, work: Work, device: torch.dev
     vocabulary, hidden = step.head
     flops = step.flops + 8.0 * tiny.part_scored * vocabulary * hidden
     low, high = _SPREAD
-    rate = Range(low * flops / max(times), high * flops / min(times))
+    rate = Bounds(low * flops / max(times), high * flops / min(times))
     return Rate(rate, f"measured here on {text.num_hidden_layers} layers, extrapolated")
 
 

@@ -1,8 +1,8 @@
 """The health of a reviser: good answers left alone, planted faults mended, the same each time."""
 
-from clairkit.probe.card import Finding, HealthCard
-from clairkit.probe.cases import Case, make_cases
-from clairkit.probe.fault_injection import PLANTERS, Fault, plant
+from clairkit.probe.card import HealthCard, ProbeFinding
+from clairkit.probe.cases import ProbeCase, make_cases
+from clairkit.probe.fault_injection import PLANTERS, PlantedFault, plant
 from clairkit.probe.findings import make_card
 from clairkit.probe.observe import Seen, observe
 from clairkit.probe.render import Table, remarks, spent_text, tables, to_markdown
@@ -11,10 +11,10 @@ from clairkit.probe.settings import ProbeSettings, Thresholds
 
 __all__ = [
     "PLANTERS",
-    "Case",
-    "Fault",
-    "Finding",
     "HealthCard",
+    "PlantedFault",
+    "ProbeCase",
+    "ProbeFinding",
     "ProbeResult",
     "ProbeSettings",
     "Seen",

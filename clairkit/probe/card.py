@@ -15,7 +15,7 @@ State = Literal["healthy", "unhealthy", "undecided"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class ProbeFinding:
     """One line of the card. Attribute `name` is that of its threshold."""
 
     name: str
@@ -73,7 +73,7 @@ class HealthCard:
     """
 
     about: Mapping[str, Any]
-    findings: tuple[Finding, ...]
+    findings: tuple[ProbeFinding, ...]
     kinds: Mapping[str, FaultCount]
     slices: Mapping[str, SliceCount]
     rows: Mapping[str, int]
@@ -112,7 +112,7 @@ class HealthCard:
         is_settled = is_probed and "undecided" not in verdicts.values() and not self.open
         return "healthy" if is_settled else "undecided"
 
-    def finding(self, name: str) -> Finding:
+    def finding(self, name: str) -> ProbeFinding:
         """Return the line of that name."""
         return next(finding for finding in self.findings if finding.name == name)
 

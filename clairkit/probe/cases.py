@@ -10,7 +10,7 @@ from typing import Literal
 
 from clairkit.generation.gates.language import find_language
 from clairkit.probe import good_en, good_ja
-from clairkit.probe.fault_injection import PLANTERS, Fault, is_code, items_in, plant
+from clairkit.probe.fault_injection import PLANTERS, PlantedFault, is_code, items_in, plant
 from clairkit.probe.settings import ProbeSettings
 from clairkit.records import Message, PromptRow, digest
 
@@ -26,7 +26,7 @@ Probe = Literal["untouched", "fault", "repeat"]
 
 
 @dataclass(frozen=True)
-class Case:
+class ProbeCase:
     """One revision that a probe asks for.
 
     Attributes:
@@ -41,11 +41,11 @@ class Case:
     probe: Probe
     row: PromptRow
     slice: str
-    fault: Fault | None = None
+    fault: PlantedFault | None = None
     repeat: int = 0
 
 
-def make_cases(rows: Iterable[PromptRow], settings: ProbeSettings) -> list[Case]:
+def make_cases(rows: Iterable[PromptRow], settings: ProbeSettings) -> list[ProbeCase]:
     """Return the cases of a probe; the same for the same rows, in whatever order they stand.
 
     Rows whose column `good` is true are answers known to be good. Without any, answers that come
@@ -60,7 +60,7 @@ def make_cases(rows: Iterable[PromptRow], settings: ProbeSettings) -> list[Case]
         settings.good, built_in(_language_of(others)), key=lambda row: _place(row, settings)
     )
     return [
-        *(Case("untouched", row, slice_of(row)) for row in good),
+        *(ProbeCase("untouched", row, slice_of(row)) for row in good),
         *_planted(good, settings),
         *_repeated(others, settings),
     ]
@@ -124,7 +124,7 @@ def _place(row: PromptRow, settings: ProbeSettings) -> str:
     return digest([settings.seed, row.id, row.prompt, row.answer])
 
 
-def _planted(good: Sequence[PromptRow], settings: ProbeSettings) -> Iterator[Case]:
+def _planted(good: Sequence[PromptRow], settings: ProbeSettings) -> Iterator[ProbeCase]:
     """Up to `settings.faults` cases of each kind, a row's second place after every row's first."""
     for kind in PLANTERS:
         seen: set[tuple[str, str]] = set()
@@ -136,10 +136,10 @@ def _planted(good: Sequence[PromptRow], settings: ProbeSettings) -> Iterator[Cas
             fault = plant(kind, row.answer or "", prompt=prompt, seed=seed)
             if fault is not None and (row.id, fault.text) not in seen:
                 seen.add((row.id, fault.text))
-                yield Case("fault", replace(row, answer=fault.text), slice_of(row), fault)
+                yield ProbeCase("fault", replace(row, answer=fault.text), slice_of(row), fault)
 
 
-def _repeated(rows: Sequence[PromptRow], settings: ProbeSettings) -> Iterator[Case]:
+def _repeated(rows: Sequence[PromptRow], settings: ProbeSettings) -> Iterator[ProbeCase]:
     for row in rows:
         for repeat in range(settings.repeats):
-            yield Case("repeat", row, slice_of(row), repeat=repeat)
+            yield ProbeCase("repeat", row, slice_of(row), repeat=repeat)

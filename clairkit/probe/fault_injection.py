@@ -19,7 +19,7 @@ NUMBER, NEGATION, STEP, CODE, URL = "number", "negation", "step", "code", "url"
 
 
 @dataclass(frozen=True)
-class Fault:
+class PlantedFault:
     """One planted fault.
 
     Attributes:
@@ -55,7 +55,7 @@ _TRIES = 20  # places, each of which takes a look at the whole text
 _FAR = 3  # a digit nearer to the right one could pass for rounding
 
 
-def plant(kind: str, answer: str, *, prompt: str = "", seed: int = 0) -> Fault | None:
+def plant(kind: str, answer: str, *, prompt: str = "", seed: int = 0) -> PlantedFault | None:
     """Return the answer with one fault of that kind; None when it has no place for one.
 
     Args:
@@ -78,7 +78,7 @@ def items_in(text: str) -> int:
     return len(_ITEM.findall(text))
 
 
-def _number(answer: str, prompt: str, choice: random.Random) -> Fault | None:
+def _number(answer: str, prompt: str, choice: random.Random) -> PlantedFault | None:
     """A digit is another: the first one, or the third of what may be a year."""
     held, asked = numbers_in(answer), numbers_in(prompt)
     places = [
@@ -102,7 +102,7 @@ def _near_numbers(number: str, choice: random.Random) -> Iterator[str]:
     return (number[:at] + digit + number[at + 1 :] for digit in far)
 
 
-def _negation(answer: str, prompt: str, choice: random.Random) -> Fault | None:
+def _negation(answer: str, prompt: str, choice: random.Random) -> PlantedFault | None:
     """A statement says the contrary."""
     del prompt
     plain = _blanked(answer, _FENCED, _URL)
@@ -118,11 +118,11 @@ def _negation(answer: str, prompt: str, choice: random.Random) -> Fault | None:
         wrong = window(text, change.start, change.start + len(change.wrong))
         is_told = contains(answer, right) == 1 and not contains(answer, wrong)
         if is_told and contains(text, wrong) == 1 and not contains(text, right):
-            return Fault(NEGATION, answer, text, right, wrong)
+            return PlantedFault(NEGATION, answer, text, right, wrong)
     return None
 
 
-def _step(answer: str, prompt: str, choice: random.Random) -> Fault | None:
+def _step(answer: str, prompt: str, choice: random.Random) -> PlantedFault | None:
     """A numbered step is gone, neither the first nor the last; the others are numbered anew."""
     del prompt
     items = list(_ITEM.finditer(_blanked(answer, _FENCED)))
@@ -135,7 +135,7 @@ def _step(answer: str, prompt: str, choice: random.Random) -> Fault | None:
         text = _without(answer, items, place)
         step = answer[items[place].end() : items[place + 1].start()].strip()
         if content_words(step) - content_words(text):
-            return Fault(STEP, answer, text, step, "")
+            return PlantedFault(STEP, answer, text, step, "")
     return None
 
 
@@ -148,7 +148,7 @@ def _without(answer: str, items: Sequence[re.Match[str]], place: int) -> str:
     return "".join([*pieces, answer[at:]])
 
 
-def _code(answer: str, prompt: str, choice: random.Random) -> Fault | None:
+def _code(answer: str, prompt: str, choice: random.Random) -> PlantedFault | None:
     """A line of code does another thing, or is no code any more."""
     del prompt
     changes = [
@@ -164,11 +164,11 @@ def _code(answer: str, prompt: str, choice: random.Random) -> Fault | None:
         right = _line_at(answer, change.start)
         wrong = _line_at(text, change.start)
         if lines.count(right) == 1 and wrong not in lines:
-            return Fault(CODE, answer, text, right, wrong)
+            return PlantedFault(CODE, answer, text, right, wrong)
     return None
 
 
-def _url(answer: str, prompt: str, choice: random.Random) -> Fault | None:
+def _url(answer: str, prompt: str, choice: random.Random) -> PlantedFault | None:
     """A link leads nowhere: its scheme is mistyped, or its host."""
     found = [match for match in _URL.finditer(answer) if answer.count(_trimmed(match[0])) == 1]
     choice.shuffle(found)
@@ -200,9 +200,9 @@ def _trimmed(url: str) -> str:
     return url.rstrip(".,;:!?*_")
 
 
-def _made(kind: str, answer: str, change: _Change) -> Fault:
+def _made(kind: str, answer: str, change: _Change) -> PlantedFault:
     right = answer[change.start : change.end]
-    return Fault(kind, answer, _changed(answer, change), right, change.wrong)
+    return PlantedFault(kind, answer, _changed(answer, change), right, change.wrong)
 
 
 def _changed(answer: str, change: _Change) -> str:
@@ -221,7 +221,7 @@ def _blanked(text: str, *patterns: re.Pattern[str]) -> str:
     return text
 
 
-PLANTERS: dict[str, Callable[[str, str, random.Random], Fault | None]] = {
+PLANTERS: dict[str, Callable[[str, str, random.Random], PlantedFault | None]] = {
     NUMBER: _number,
     NEGATION: _negation,
     STEP: _step,

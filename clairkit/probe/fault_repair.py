@@ -11,7 +11,7 @@ from clairkit.probe.fault_injection import (
     NUMBER,
     STEP,
     URL,
-    Fault,
+    PlantedFault,
     items_in,
 )
 from clairkit.probe.words import contains, content_words, numbers_in
@@ -23,7 +23,7 @@ Mending = Literal["fixed", "changed", "missed"]
 _STEP_SHARE = 0.3  # of the content words of a dropped step; a reviser has words of its own
 
 
-def mending(fault: Fault, revision: str) -> Mending:
+def mending(fault: PlantedFault, revision: str) -> Mending:
     """Return what a revision made of a fault. It looks at the text alone and knows no paraphrase.
 
     `fixed` and `missed` are certain; `changed` is a passage that was rewritten, right or wrong.
@@ -31,7 +31,7 @@ def mending(fault: Fault, revision: str) -> Mending:
     return _TESTS[fault.kind](fault, revision)
 
 
-def collateral(fault: Fault, revision: str) -> float:
+def collateral(fault: PlantedFault, revision: str) -> float:
     """Return how much of the text around a fault differs in a revision, in [0, 1].
 
     It is (d + i) / (a + b): of the a grapheme clusters of the text d are gone, of the b of the
@@ -102,28 +102,28 @@ def _within(span: EditSpan, spots: _Spots) -> int:
     return sum(overlap for overlap in overlaps if overlap > 0)
 
 
-def _of_number(fault: Fault, revision: str) -> Mending:
+def _of_number(fault: PlantedFault, revision: str) -> Mending:
     right, wrong = (next(iter(numbers_in(text))) for text in (fault.right, fault.wrong))
     held = numbers_in(revision)
     return _mending(is_wrong=held[wrong] > 0, is_right=held[right] > 0)
 
 
-def _of_words(fault: Fault, revision: str) -> Mending:
+def _of_words(fault: PlantedFault, revision: str) -> Mending:
     is_wrong = contains(revision, fault.wrong) > 0
     return _mending(is_wrong=is_wrong, is_right=contains(revision, fault.right) > 0)
 
 
-def _of_line(fault: Fault, revision: str) -> Mending:
+def _of_line(fault: PlantedFault, revision: str) -> Mending:
     lines = {"".join(line.split()) for line in revision.splitlines()}
     right, wrong = ("".join(text.split()) for text in (fault.right, fault.wrong))
     return _mending(is_wrong=wrong in lines, is_right=right in lines)
 
 
-def _of_url(fault: Fault, revision: str) -> Mending:
+def _of_url(fault: PlantedFault, revision: str) -> Mending:
     return _mending(is_wrong=fault.wrong in revision, is_right=fault.right in revision)
 
 
-def _of_step(fault: Fault, revision: str) -> Mending:
+def _of_step(fault: PlantedFault, revision: str) -> Mending:
     """A step is back when there are more steps, and enough of the words that only it had."""
     wanted = content_words(fault.right) - content_words(fault.text)
     is_back = len(wanted & content_words(revision)) >= _STEP_SHARE * len(wanted)
@@ -139,7 +139,7 @@ def _mending(*, is_wrong: bool, is_right: bool) -> Mending:
     return "fixed" if is_right else "changed"
 
 
-_TESTS: dict[str, Callable[[Fault, str], Mending]] = {
+_TESTS: dict[str, Callable[[PlantedFault, str], Mending]] = {
     NUMBER: _of_number,
     NEGATION: _of_words,
     STEP: _of_step,

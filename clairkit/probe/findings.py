@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from clairkit.probe.card import Finding, HealthCard, SliceCount
+from clairkit.probe.card import HealthCard, ProbeFinding, SliceCount
 from clairkit.probe.measures import (
     Rate,
     agreements,
@@ -73,9 +73,9 @@ def make_card(
     )
 
 
-def _findings(held: Sequence[Seen], thresholds: Thresholds) -> tuple[Finding, ...]:
+def _findings(held: Sequence[Seen], thresholds: Thresholds) -> tuple[ProbeFinding, ...]:
     return tuple(
-        Finding(name, label, measure(held), getattr(thresholds, name))
+        ProbeFinding(name, label, measure(held), getattr(thresholds, name))
         for name, (label, measure) in _FINDINGS.items()
     )
 

@@ -16,7 +16,7 @@ from clairkit.generation.revision.revise import revise
 from clairkit.journal.results import Recorded
 from clairkit.judging.judge import Judge, Judgement
 from clairkit.models.sampling import Failure
-from clairkit.probe.cases import Case
+from clairkit.probe.cases import ProbeCase
 from clairkit.probe.fault_repair import Mending, collateral, mending
 
 _SERVER_FAILED = frozenset(("request_failed", "bad_response", "content_type", "unfinished"))
@@ -36,7 +36,7 @@ class Seen:
             its revision. None when nobody was asked.
     """
 
-    case: Case
+    case: ProbeCase
     answer: str | None
     revision: str | None
     reason: str | None
@@ -97,7 +97,7 @@ class Seen:
 Observing = Generator[Sequence[Call], Sequence[Recorded], Seen]
 
 
-def observe(case: Case, method: Clair, judge: Judge | None) -> Observing:
+def observe(case: ProbeCase, method: Clair, judge: Judge | None) -> Observing:
     """Return the program of a case: what `method` does with a row, and what the judge says of it.
 
     The judge is asked in both orders, where there is one.
@@ -125,7 +125,7 @@ def observe(case: Case, method: Clair, judge: Judge | None) -> Observing:
     return replace(seen, judgement=judgement)
 
 
-def _seen(case: Case, answer: str, found: Revision | Failure, gates: GatePolicy) -> Seen:
+def _seen(case: ProbeCase, answer: str, found: Revision | Failure, gates: GatePolicy) -> Seen:
     if isinstance(found, Failure):
         return Seen(case, answer, answer if found.reason == "no_op" else None, found.reason)
     failure = check(case.row.prompt, answer, found, policy=gates).failure

@@ -25,7 +25,7 @@ from clairkit.journal.results import Journal, Recorded, Usage, journal_path
 from clairkit.judging.judge import Judge
 from clairkit.models.requests import Model
 from clairkit.probe.card import HealthCard
-from clairkit.probe.cases import Case, is_good, make_cases
+from clairkit.probe.cases import ProbeCase, is_good, make_cases
 from clairkit.probe.findings import make_card
 from clairkit.probe.observe import Seen, observe
 from clairkit.probe.render import to_markdown
@@ -146,7 +146,7 @@ def _method(settings: BuildSettings, models: Mapping[str, Model]) -> Clair:
     return method
 
 
-def _cases(prompts: Iterable[PromptRow], method: Clair, probe: ProbeSettings) -> list[Case]:
+def _cases(prompts: Iterable[PromptRow], method: Clair, probe: ProbeSettings) -> list[ProbeCase]:
     count = 0
 
     def usable() -> Iterator[PromptRow]:
@@ -174,7 +174,7 @@ def _paths(base: Path, *, force: bool) -> dict[str, Path]:
     return {"base": real, **paths}
 
 
-def _about(method: Clair, judge: Judge | None, cases: Sequence[Case]) -> dict[str, Any]:
+def _about(method: Clair, judge: Judge | None, cases: Sequence[ProbeCase]) -> dict[str, Any]:
     """Who is probed and how, for the head of the card."""
     reviser = method.reviser
     good = [case for case in cases if case.probe == "untouched"]

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clairkit.evaluation import compare
-from clairkit.quickstart.stations import Plan, Skills, evaluation_facts
+from clairkit.quickstart.stations import QuickstartPlan, Skills, evaluation_facts
 
 if TYPE_CHECKING:
     from clairkit.evaluation import Evaluation
 
 
 @dataclass(frozen=True)
-class Outcome:
+class QuickstartResult:
     """What a quickstart did and measured."""
 
     folder: Path
-    plan: Plan
+    plan: QuickstartPlan
     pairs: int
     before: Skills
     after: Skills

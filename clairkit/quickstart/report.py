@@ -9,7 +9,7 @@ from clairkit.evaluation import Difference, Evaluation, compare
 from clairkit.evaluation.wording import percent, points
 
 if TYPE_CHECKING:
-    from clairkit.quickstart.outcome import Outcome
+    from clairkit.quickstart.outcome import QuickstartResult
     from clairkit.quickstart.stations import Skills
 
 _PARTS = {
@@ -39,7 +39,7 @@ def table_rows(before: Skills, after: Skills) -> list[Sequence[str]]:
     ]
 
 
-def closing_lines(outcome: Outcome) -> list[str]:
+def closing_lines(outcome: QuickstartResult) -> list[str]:
     """Return what stands below the table: cost, files, and the next command."""
     folder = outcome.folder
     return [

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from clairkit.evaluation.wording import percent
 from clairkit.quickstart import stations
-from clairkit.quickstart.outcome import Outcome
+from clairkit.quickstart.outcome import QuickstartResult
 from clairkit.quickstart.report import interval_text
-from clairkit.quickstart.stations import Plan, Say, Skills
+from clairkit.quickstart.stations import QuickstartPlan, Say, Skills
 from clairkit.records.output import check_folder
 from clairkit.scoring import summarise
 
@@ -39,8 +39,8 @@ def one_thread() -> Iterator[None]:
 
 
 def run_quickstart(
-    plan: Plan, output: str | Path, *, force: bool = False, say: Say = lambda _: None
-) -> Outcome:
+    plan: QuickstartPlan, output: str | Path, *, force: bool = False, say: Say = lambda _: None
+) -> QuickstartResult:
     """Run every station, each writing its files into the folder `output`.
 
     Args:
@@ -62,7 +62,9 @@ def run_quickstart(
     return outcome
 
 
-def _walk(plan: Plan, folder: Path, force: bool, started: float, say: Say) -> Outcome:
+def _walk(
+    plan: QuickstartPlan, folder: Path, force: bool, started: float, say: Say
+) -> QuickstartResult:
     from clairkit.training.memory import peak_memory_mb
 
     stations.write_prompts(plan, folder, force=force)
@@ -80,7 +82,7 @@ def _walk(plan: Plan, folder: Path, force: bool, started: float, say: Say) -> Ou
     say(_said_of_training(plan, result))
     after = stations.measure(plan, folder, str(trained))
     say(f"5/5 After: {interval_text(after.bills)} of the same bills are exactly right.")
-    return Outcome(
+    return QuickstartResult(
         folder,
         plan,
         len(scored.pairs),
@@ -114,7 +116,7 @@ def _said_of_pairs(built: BuildResult, scored: ScoredPairs) -> str:
     )
 
 
-def _said_of_training(plan: Plan, result: TrainResult) -> str:
+def _said_of_training(plan: QuickstartPlan, result: TrainResult) -> str:
     last = result.metrics
     chosen, rejected = last["rewards/chosen"], last["rewards/rejected"]
     apart = percent(last["quadrants/chosen_up_rejected_down"])

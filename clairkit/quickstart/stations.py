@@ -31,7 +31,7 @@ BATCH_ROWS = 64
 
 
 @dataclass(frozen=True)
-class Plan:
+class QuickstartPlan:
     """Every number of a quickstart."""
 
     seed: int = 0
@@ -81,7 +81,7 @@ class Skills:
         }
 
 
-def write_prompts(plan: Plan, folder: Path, *, force: bool = False) -> None:
+def write_prompts(plan: QuickstartPlan, folder: Path, *, force: bool = False) -> None:
     """Write the prompts of both sides; raise DataError should they share one."""
     from clairkit.records import Message, PromptRow, write_rows
 
@@ -98,7 +98,7 @@ def write_prompts(plan: Plan, folder: Path, *, force: bool = False) -> None:
         write_rows(folder / name, rows, force=force)
 
 
-def measure(plan: Plan, folder: Path, model: str) -> Skills:
+def measure(plan: QuickstartPlan, folder: Path, model: str) -> Skills:
     """Ask a model the held-out prompts, sampled as deployed; seeds come from plan and row."""
     from clairkit.evaluation import evaluate
     from clairkit.models.local import LocalModel
@@ -112,7 +112,7 @@ def measure(plan: Plan, folder: Path, model: str) -> Skills:
     return Skills(bills, sums)
 
 
-def make_pairs(plan: Plan, folder: Path, *, force: bool = False) -> BuildResult:
+def make_pairs(plan: QuickstartPlan, folder: Path, *, force: bool = False) -> BuildResult:
     """Let the model answer the training prompts and the reviser correct its answers."""
     from clairkit.generation import BuildSettings, ModelOptions, build_pairs
 
@@ -129,7 +129,7 @@ def make_pairs(plan: Plan, folder: Path, *, force: bool = False) -> BuildResult:
     )
 
 
-def score(plan: Plan, folder: Path, *, force: bool = False) -> ScoredPairs:
+def score(plan: QuickstartPlan, folder: Path, *, force: bool = False) -> ScoredPairs:
     """Score the pairs on the model's own tokens and write them with their scores."""
     from clairkit.records import read_pairs, write_pairs
     from clairkit.scoring import load_tokenizer, score_pairs
@@ -141,7 +141,12 @@ def score(plan: Plan, folder: Path, *, force: bool = False) -> ScoredPairs:
 
 
 def train(
-    plan: Plan, folder: Path, output: Path, *, force: bool = False, say: Say = lambda _: None
+    plan: QuickstartPlan,
+    folder: Path,
+    output: Path,
+    *,
+    force: bool = False,
+    say: Say = lambda _: None,
 ) -> TrainResult:
     """Train on the scored pairs by the plan's loss and write the run directory `output`."""
     from clairkit.training import resolve, run_training

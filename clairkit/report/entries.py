@@ -43,7 +43,7 @@ class Shared:
 
 
 @dataclass(frozen=True)
-class Entry:
+class PairEntry:
     """One pair, safe to show.
 
     Attributes:
@@ -85,7 +85,7 @@ class Entry:
 
 def make_entries(
     pairs: Sequence[Pair], files: Mapping[str, str], *, workers: int | None = None
-) -> list[Entry]:
+) -> list[PairEntry]:
     """Return the entries of `pairs`, in their order.
 
     Args:
@@ -109,7 +109,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _chunk(pairs: Sequence[Pair], files: Sequence[str]) -> list[Entry]:
+def _chunk(pairs: Sequence[Pair], files: Sequence[str]) -> list[PairEntry]:
     texts = [list(_texts(pair, file)) for pair, file in zip(pairs, files, strict=True)]
     cleaned = iter(clean([text for each in texts for text in each]))
     return [
@@ -134,7 +134,7 @@ def _texts(pair: Pair, file: str) -> Iterator[str]:
         yield text
 
 
-def _entry(pair: Pair, texts: Sequence[str]) -> Entry:
+def _entry(pair: Pair, texts: Sequence[str]) -> PairEntry:
     found = iter(texts)
     name, file, rejected, chosen, rationale = (next(found) for _ in range(5))
     prompt = [[turn["role"], next(found)] for turn in pair.prompt]
@@ -144,7 +144,7 @@ def _entry(pair: Pair, texts: Sequence[str]) -> Entry:
     body: dict[str, Any] = {"prompt": prompt, "diff": difference.parts}
     if rationale:
         body["rationale"] = rationale
-    return Entry(
+    return PairEntry(
         id=name,
         source=pair.source,
         file=file,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from clairkit.charts.scale import number
 from clairkit.report.builds import build_section
-from clairkit.report.entries import OWN, Entry
+from clairkit.report.entries import OWN, PairEntry
 from clairkit.report.gather import Gathered, Run
 from clairkit.report.histogram import Histogram, histogram
 from clairkit.report.html import Cell, count_text, element, percent_text, table
@@ -41,7 +41,7 @@ _MOST = 9
 Values = Mapping[str, Sequence[float]]
 
 
-def overview(gathered: Gathered, entries: Sequence[Entry], words: Language) -> str:
+def overview(gathered: Gathered, entries: Sequence[PairEntry], words: Language) -> str:
     """Return the overview as HTML: all of it escaped, without styles or scripts of its own."""
     values = sorted_values(entries)
     return "".join(
@@ -55,7 +55,7 @@ def overview(gathered: Gathered, entries: Sequence[Entry], words: Language) -> s
     )
 
 
-def sorted_values(entries: Iterable[Entry]) -> dict[str, list[float]]:
+def sorted_values(entries: Iterable[PairEntry]) -> dict[str, list[float]]:
     """Return the values of each figure in ascending order; figures by name."""
     found: dict[str, list[float]] = defaultdict(list)
     for entry in entries:
@@ -70,7 +70,9 @@ def metric_names(values: Values) -> list[str]:
     return first + [name for name in values if name not in first]
 
 
-def _summary(gathered: Gathered, values: Values, entries: Sequence[Entry], words: Language) -> str:
+def _summary(
+    gathered: Gathered, values: Values, entries: Sequence[PairEntry], words: Language
+) -> str:
     changed = values["changed_share"]
     ratios = sorted(
         entry.values["chosen_characters"] / entry.values["rejected_characters"]
@@ -135,9 +137,9 @@ def _figure(name: str, values: Sequence[float], words: Language) -> str:
     return f"<figure>{element('h3', title)}{drawing}{element('figcaption', said)}</figure>"
 
 
-def _sources(entries: Sequence[Entry], words: Language) -> str:
+def _sources(entries: Sequence[PairEntry], words: Language) -> str:
     """Medians by source, where there is more than one."""
-    groups: dict[str, list[Entry]] = defaultdict(list)
+    groups: dict[str, list[PairEntry]] = defaultdict(list)
     for entry in entries:
         groups[entry.source].append(entry)
     if len(groups) < 2:

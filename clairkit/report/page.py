@@ -13,7 +13,7 @@ from typing import Any
 from clairkit import __version__
 from clairkit.charts import STYLE
 from clairkit.report.document import data_json, make_document
-from clairkit.report.entries import COLUMN, Entry, Shared, make_entries
+from clairkit.report.entries import COLUMN, PairEntry, Shared, make_entries
 from clairkit.report.gather import Gathered
 from clairkit.report.html import element, escaped
 from clairkit.report.language import Language
@@ -60,7 +60,7 @@ def make_page(gathered: Gathered, words: Language, *, max_pairs: int) -> Page:
     return Page(_document(body, data, words), total, len(browsed))
 
 
-def _drawn(entries: Sequence[Entry], limit: int) -> Sequence[Entry]:
+def _drawn(entries: Sequence[PairEntry], limit: int) -> Sequence[PairEntry]:
     if len(entries) <= limit:
         return entries
     order = sorted(range(len(entries)), key=lambda at: _hash(entries[at].id))
@@ -83,7 +83,7 @@ def _header(gathered: Gathered, words: Language) -> str:
     )
 
 
-def _data(entries: Sequence[Entry], browsed: Sequence[Entry], words: Language) -> str:
+def _data(entries: Sequence[PairEntry], browsed: Sequence[PairEntry], words: Language) -> str:
     metrics = metric_names(sorted_values(entries))
     shared = Shared()
     pairs = ",\n".join(data_json(entry.to_json(metrics, shared)) for entry in browsed)
@@ -99,7 +99,7 @@ def _data(entries: Sequence[Entry], browsed: Sequence[Entry], words: Language) -
     return f'{data_json(head)[:-1]},"pairs":[\n{pairs}\n]}}'
 
 
-def _columns(entries: Sequence[Entry]) -> dict[str, dict[str, int]]:
+def _columns(entries: Sequence[PairEntry]) -> dict[str, dict[str, int]]:
     """The columns of the pairs' own files that can be chosen by, and how often each value is."""
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for entry in entries:

@@ -10,7 +10,7 @@ from clairkit.cli.shared.console import Console
 if TYPE_CHECKING:
     from clairkit.generation.cost.dry_run import DryRun
     from clairkit.generation.cost.estimate import Estimate, RoleEstimate
-    from clairkit.generation.cost.prediction import Range
+    from clairkit.generation.cost.prediction import CostRange
 
 
 def show_dry_run(console: Console, made: DryRun, skipped: Mapping[str, int]) -> None:
@@ -57,7 +57,7 @@ def _role_json(role: RoleEstimate) -> dict[str, Any]:
     }
 
 
-def _range_json(given: Range | None, digits: int | None = None) -> dict[str, float] | None:
+def _range_json(given: CostRange | None, digits: int | None = None) -> dict[str, float] | None:
     if given is None:
         return None
     ends = {"estimate": given.estimate, "low": given.low, "high": given.high}
@@ -81,12 +81,12 @@ def _rows(made: DryRun) -> Iterator[list[str]]:
         yield ["spent so far", dollars(made.spent), ""]
 
 
-def _counts(given: Range) -> list[str]:
+def _counts(given: CostRange) -> list[str]:
     ends = f"{given.low:,.0f} to {given.high:,.0f}"
     return [f"{given.estimate:,.0f}", "" if given.low == given.high else ends]
 
 
-def _costs(given: Range) -> list[str]:
+def _costs(given: CostRange) -> list[str]:
     from clairkit.journal.prices import dollars
 
     ends = f"{dollars(given.low)} to {dollars(given.high)}"

@@ -18,7 +18,7 @@ PARTIAL = 4
 
 
 class Stopped(Protocol):
-    """Why a run ended early: a `Control`, a `BuildResult`, a `ProbeResult`."""
+    """Why a run ended early: a `Budget`, a `BuildResult`, a `ProbeResult`."""
 
     @property
     def signal(self) -> int | None: ...

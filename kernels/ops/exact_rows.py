@@ -14,7 +14,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from clairkit.kernels.tiled import Found, Head, Kept, Overwrite, Rows, blocks, token_block
+from clairkit.kernels.tiled import (
+    ForwardResult,
+    Head,
+    Overwrite,
+    Rows,
+    SavedExp,
+    blocks,
+    token_block,
+)
 from clairkit.kernels.tiles import Tile, TorchTiles
 
 # Of a tile: its weight takes 16 MB, as do its exponentials.
@@ -27,7 +35,12 @@ def widest(device: torch.device) -> torch.dtype:
 
 
 def redo_rows(
-    rows: Rows, head: Head, found: Found, gradient: Tensor | None, kept: Kept | None, index: Tensor
+    rows: Rows,
+    head: Head,
+    found: ForwardResult,
+    gradient: Tensor | None,
+    kept: SavedExp | None,
+    index: Tensor,
 ) -> Tensor:
     """Overwrite what was found for some rows, their G and kept exponentials; return their anchors.
 

@@ -21,9 +21,9 @@ from clairkit.kernels.exact_rows import ExactRows, redo_rows, widest
 from clairkit.kernels.inputs import check_memory
 from clairkit.kernels.options import HeadOptions
 from clairkit.kernels.tiled import (
-    Found,
+    ForwardResult,
     Head,
-    Kept,
+    SavedExp,
     backward_pass,
     forward_pass,
     room_to_keep,
@@ -141,9 +141,9 @@ def head_gradients(
     options = HeadOptions(softcap, logit_scale)
     hidden, targets, head = _problem(inputs, counted, options, backend, dtype)
     anchor, exact = counted.pick(anchor), counted.pick(exact)
-    found = Found(counted.pick(logps), anchor, counted.pick(inverse)).to(head.sum_dtype)
+    found = ForwardResult(counted.pick(logps), anchor, counted.pick(inverse)).to(head.sum_dtype)
     width = head.tiles.shape(len(hidden), head.dtype, all_tokens=True)[1]
-    kept = Kept(memory, len(hidden), width) if len(memory) else None
+    kept = SavedExp(memory, len(hidden), width) if len(memory) else None
     coefficients = counted.pick(coefficients).to(head.sum_dtype)
     index = exact.nonzero()[:, 0]
     overwrite = None

@@ -53,7 +53,7 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Kept:
+class SavedExp:
     """Exponentials of the first K columns, a contiguous block [N, C] a tile; see `Found.own`."""
 
     memory: Tensor  # [K * N + 1]; no tile holds the last one
@@ -105,7 +105,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Found:
+class ForwardResult:
     """What a forward pass finds for each token, each [N]."""
 
     logps: Tensor
@@ -114,7 +114,7 @@ class Found:
     statistics: tuple[Tensor, ...] = ()  # entropy, hits, mean logits, where they are wanted
 
     @classmethod
-    def empty(cls, like: Tensor, *, statistics: bool) -> Found:
+    def empty(cls, like: Tensor, *, statistics: bool) -> ForwardResult:
         """Return room for the rows of `like` [N]."""
         kinds = (like.dtype, torch.bool, like.dtype) if statistics else ()
         more = tuple(torch.empty_like(like, dtype=kind) for kind in kinds)
@@ -128,17 +128,17 @@ class Found:
         """
         return torch.expm1(self.logps) / self.inverse
 
-    def put(self, rows: slice | Tensor, other: Found) -> None:
+    def put(self, rows: slice | Tensor, other: ForwardResult) -> None:
         """Overwrite some rows, in the dtypes that are here."""
         for own, new in zip(self._vectors(), other._vectors(), strict=True):
             own[rows] = new.to(own.dtype)
 
-    def to(self, dtype: torch.dtype) -> Found:
+    def to(self, dtype: torch.dtype) -> ForwardResult:
         """Return the same with sums of a dtype."""
         logps, anchor, inverse, *more = (
             vector if vector.dtype == torch.bool else vector.to(dtype) for vector in self._vectors()
         )
-        return Found(logps, anchor, inverse, tuple(more))
+        return ForwardResult(logps, anchor, inverse, tuple(more))
 
     def _vectors(self) -> tuple[Tensor, ...]:
         return self.logps, self.anchor, self.inverse, *self.statistics
@@ -165,14 +165,14 @@ def with_target_logits(hidden: Tensor, targets: Tensor, head: Head) -> Rows:
 
 
 def forward_pass(
-    rows: Rows, head: Head, *, want_gradient: bool, kept: Kept | None = None
-) -> tuple[Found, Tensor | None, Tensor]:
+    rows: Rows, head: Head, *, want_gradient: bool, kept: SavedExp | None = None
+) -> tuple[ForwardResult, Tensor | None, Tensor]:
     """Return (what was found, G [N, D] in hidden's dtype or None, index of doubtful rows).
 
     Fills `kept`. Doubtful rows are those whose sums may be wrong, and their G and exponentials
     with them: `exact_rows` makes them again.
     """
-    found = Found.empty(rows.logit, statistics=head.options.statistics)
+    found = ForwardResult.empty(rows.logit, statistics=head.options.statistics)
     gradient = torch.empty_like(rows.hidden) if want_gradient else None
     keeps = kept is not None  # in the tiles of the backward pass
     tokens, width = head.tiles.shape(
@@ -187,7 +187,7 @@ def forward_pass(
     return found, gradient, _doubtful(rows, head, found)
 
 
-def _doubtful(rows: Rows, head: Head, found: Found) -> Tensor:
+def _doubtful(rows: Rows, head: Head, found: ForwardResult) -> Tensor:
     """Return the index of rows whose sum overflowed or whose logits are too large to trust it."""
     sound = found.logps > -math.log(OVERFLOW)
     sound &= rows.logit.abs() <= head.tiles.most_logit(head.dtype)
@@ -203,9 +203,9 @@ def token_block(
     anchor: Tensor,
     width: int,
     gradient: Tensor | None,
-    kept: Kept | None,
+    kept: SavedExp | None,
     place: slice | Tensor,
-) -> Found:
+) -> ForwardResult:
     """Return what some tokens have against `anchor` [T]: their target's logit, or the largest one.
 
     Writes G into `gradient` [T, D], and exponentials into the rows `place` of `kept`.
@@ -235,7 +235,7 @@ def token_block(
         factors = sums.exponentials * rows.slope * inverse
         head.tiles.combine(gradient, factors, head.weight, rows.targets, -inverse, total)
     statistics = _statistics(rows, sums, own, others, len(head.weight))
-    return Found(gap - torch.log1p(others), anchor, inverse, statistics)
+    return ForwardResult(gap - torch.log1p(others), anchor, inverse, statistics)
 
 
 def _statistics(
@@ -252,9 +252,9 @@ def _statistics(
 def backward_pass(
     inputs: tuple[Tensor, Tensor],
     head: Head,
-    found: Found,
+    found: ForwardResult,
     coefficients: Tensor,
-    kept: Kept | None,
+    kept: SavedExp | None,
     exact: Overwrite | None,
     wanted: Sequence[bool],
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
@@ -343,7 +343,7 @@ class WeightPart:
             self.room.copy_(self.total)
 
 
-def room_to_keep(hidden: Tensor, head: Head) -> Kept | None:
+def room_to_keep(hidden: Tensor, head: Head) -> SavedExp | None:
     """Return room for as many columns as the memory budget admits."""
     width = head.tiles.shape(len(hidden), head.dtype, all_tokens=True)[1]
     columns = min(
@@ -353,4 +353,4 @@ def room_to_keep(hidden: Tensor, head: Head) -> Kept | None:
         columns -= columns % width
     if not columns * len(hidden):
         return None
-    return Kept(lease(hidden, columns * len(hidden) + 1), len(hidden), width)
+    return SavedExp(lease(hidden, columns * len(hidden) + 1), len(hidden), width)

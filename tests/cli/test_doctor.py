@@ -14,7 +14,7 @@ from clairkit.kernels import available_backends
 
 
 @pytest.fixture
-def findings() -> dict[str, doctor.Finding]:
+def findings() -> dict[str, doctor.MachineFinding]:
     return {finding.name: finding for finding in doctor.examine()}
 
 
@@ -41,7 +41,7 @@ def test_json_holds_every_finding(capsys: pytest.CaptureFixture[str]) -> None:
     assert {entry["status"] for entry in found["findings"]} <= {"ok", "warning", "missing"}
 
 
-def test_what_is_missing_has_a_remedy(findings: dict[str, doctor.Finding]) -> None:
+def test_what_is_missing_has_a_remedy(findings: dict[str, doctor.MachineFinding]) -> None:
     lacking = [finding for finding in findings.values() if finding.status != "ok"]
     assert [finding.name for finding in lacking if not finding.remedy] == []
 

@@ -16,7 +16,7 @@ FEW = {"prompts": 24, "held_out": 16, "epochs": 1}
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every plan a short one: what is tested here is the command, not the gain."""
-    plan = stations.Plan
+    plan = stations.QuickstartPlan
     monkeypatch.setattr(stations, "Plan", lambda seed: plan(seed=seed, **FEW))
 
 

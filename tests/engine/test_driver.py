@@ -15,7 +15,7 @@ import pytest
 from clairkit.engine.driver import run_works
 from clairkit.engine.program import Call
 from clairkit.journal.results import Journal, Recorded
-from clairkit.models.budget import Control
+from clairkit.models.budget import Budget
 from clairkit.models.requests import AnswerRequest, Task
 from clairkit.models.sampling import Outcome, Reply, Sampling
 
@@ -32,7 +32,7 @@ class Slow:
         self.begun = 0
         self.all_asked = threading.Event()
 
-    async def complete(self, tasks: Sequence[Task], control: Control) -> list[Outcome]:
+    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
         self.begun += 1
         if self.begun == self.concurrency:
             self.all_asked.set()
@@ -54,7 +54,7 @@ def program(model: Slow, row: int) -> Generator[Sequence[Call], Sequence[Recorde
 def test_ctrl_c_reaches_a_run_beside_a_loop(tmp_path: Path, times: int) -> None:
     """As in a notebook: the first drains, the second leaves at once."""
     slow = Slow(0.5 if times == 1 else 30)
-    control, journal = Control(), Journal(tmp_path / "pairs.jsonl")
+    control, journal = Budget(), Journal(tmp_path / "pairs.jsonl")
     main = threading.get_ident()
 
     def interrupt() -> None:

@@ -18,7 +18,7 @@ from clairkit.engine.progress import Progress
 from clairkit.engine.replay import Open, Work, replay, trace
 from clairkit.errors import DataError
 from clairkit.journal.results import Journal, Recorded
-from clairkit.models.budget import Control
+from clairkit.models.budget import Budget
 from clairkit.models.requests import AnswerRequest, Task
 from clairkit.models.sampling import Failure, Outcome, Reply, Sampling
 
@@ -40,7 +40,7 @@ class Fake:
         self.pause = 0.0
         self.fails: set[str] = set()
 
-    async def complete(self, tasks: Sequence[Task], control: Control) -> list[Outcome]:
+    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
         if not control.take(len(tasks)):
             return [Failure("halted")] * len(tasks)
         self.running += 1
@@ -91,7 +91,7 @@ def test_models_elsewhere_work_side_by_side(journal: Journal) -> None:
     first, second = Fake("first", log, concurrency=1), Fake("second", log, concurrency=1)
     first.pause = second.pause = 0.01
     works = [two_steps(first, second, row) for row in range(20)]
-    run_works(works, journal, Control())
+    run_works(works, journal, Budget())
     assert finished(works, journal) == [f"first(a{row}) second(r{row})" for row in range(20)]
     assert log.index("second 1") < 4  # long before all are answered
     assert log[-2:] == ["first closed", "second closed"]
@@ -101,7 +101,7 @@ def test_local_models_take_turns(journal: Journal) -> None:
     log: list[str] = []
     first, second = Fake("first", log, batch=4), Fake("second", log, batch=4)
     works = [two_steps(first, second, row) for row in range(10)]
-    run_works(works, journal, Control())
+    run_works(works, journal, Budget())
     assert log == [
         *["first 4", "first 4", "first 2"],
         "first closed",
@@ -115,7 +115,7 @@ def test_local_models_take_turns_without_batches_too(journal: Journal) -> None:
     log: list[str] = []
     first, second = Fake("first", log, concurrency=1), Fake("second", log, concurrency=1)
     first.is_local = second.is_local = True
-    run_works([two_steps(first, second, row) for row in range(3)], journal, Control())
+    run_works([two_steps(first, second, row) for row in range(3)], journal, Budget())
     assert log == [*["first 1"] * 3, "first closed", *["second 1"] * 3, "second closed"]
 
 
@@ -124,7 +124,7 @@ def test_a_server_revises_while_a_local_model_answers(journal: Journal) -> None:
     local, server = Fake("local", log, batch=4, concurrency=1), Fake("server", log)
     local.pause = 0.02
     works = [two_steps(local, server, row) for row in range(12)]
-    run_works(works, journal, Control())
+    run_works(works, journal, Budget())
     assert log.index("server 1") < log.index("local 4", 2)
     assert log[:2] == ["local 4", "server 1"]
 
@@ -134,7 +134,7 @@ def test_a_local_model_waits_for_all_answers_of_a_server(journal: Journal) -> No
     server, local = Fake("server", log), Fake("local", log, batch=4)
     server.pause = 0.002
     works = [two_steps(server, local, row) for row in range(100)]
-    run_works(works, journal, Control())
+    run_works(works, journal, Budget())
     assert log[:100] == ["server 1"] * 100
     assert [len(batch) for batch in local.batches] == [4] * 25
 
@@ -153,13 +153,13 @@ def test_a_resumed_run_has_the_same_batches(journal: Journal, calls: int, tmp_pa
 
     whole = Journal(tmp_path / "whole.jsonl")
     undisturbed = models()
-    run_works(works(undisturbed), whole, Control())
+    run_works(works(undisturbed), whole, Budget())
     stopped, resumed = models(), models()
-    control = Control(max_calls=calls)
+    control = Budget(max_calls=calls)
     run_works(works(stopped), journal, control)
     assert control.over_budget
     assert any(isinstance(each, Open) for each in finished(works(stopped), journal))
-    run_works(works(resumed), journal, Control())
+    run_works(works(resumed), journal, Budget())
     for place in range(2):
         seen = [*stopped[place].batches, *resumed[place].batches]
         assert seen == undisturbed[place].batches
@@ -180,7 +180,7 @@ def test_a_second_round_of_a_local_model_is_a_wave_of_its_own(journal: Journal) 
 
         return program
 
-    run_works([work(row) for row in range(10)], journal, Control())
+    run_works([work(row) for row in range(10)], journal, Budget())
     assert [len(batch) for batch in local.batches] == [4, 4, 2, 4, 1]
     assert log.count("local closed") == 1
 
@@ -195,7 +195,7 @@ def test_rows_of_one_sampling_share_batches(journal: Journal) -> None:
 
         return program
 
-    run_works([work(row) for row in range(4)], journal, Control())
+    run_works([work(row) for row in range(4)], journal, Budget())
     assert [{key[-1] for key in batch} for batch in local.batches] == [{"0"}, {"1"}]
 
 
@@ -206,7 +206,7 @@ def test_a_call_of_several_rows_is_made_once(journal: Journal) -> None:
         results = yield [call(server, "same"), call(server, "same"), call(server, "other")]
         return " ".join(result.outcome.text for result in results)
 
-    run_works([program] * 5, journal, Control())
+    run_works([program] * 5, journal, Budget())
     assert Counter(key for batch in server.batches for key in batch) == {"same": 1, "other": 1}
     assert replay(program, journal) == "server(same) server(same) server(other)"
 
@@ -228,14 +228,14 @@ def test_what_failed_is_asked_again_by_the_next_run_only(journal: Journal) -> No
         return server.batches.count(["a0"])
 
     works = [work(row) for row in range(3)]
-    run_works(works, journal, Control())
+    run_works(works, journal, Budget())
     assert asked() == 1
     assert replay(works[0], journal) == ""
     left = replay(works[0], journal, ask_again=True)
     assert isinstance(left, Open)
     assert [each.task.key for each in left.calls] == ["a0"]
     server.fails = set()
-    run_works(works, journal, Control())
+    run_works(works, journal, Budget())
     assert asked() == 2
     ((_, recorded),) = trace(works[0], journal).steps
     assert recorded == Recorded(2, Reply("server(a0)"))
@@ -261,7 +261,7 @@ def test_no_further_call_before_a_result_is_on_its_way_to_the_disk(
 
         return program
 
-    run_works([work(row) for row in range(8)], journal, Control())
+    run_works([work(row) for row in range(8)], journal, Budget())
     # One commit of two is under way, two more results wait for the next; nobody asks a fifth.
     assert all(made <= 4 + 2 * commit for commit, made in enumerate(calls))
 
@@ -286,7 +286,7 @@ def test_few_rows_are_in_memory_at_once(journal: Journal) -> None:
             most = max(most, started - done)
             yield work(row)
 
-    run_works(works(), journal, Control())
+    run_works(works(), journal, Budget())
     assert done == 2000
     assert most <= 65
     assert server.peak == 8
@@ -297,7 +297,7 @@ def test_local_rows_are_taken_in_blocks(journal: Journal, monkeypatch: pytest.Mo
     log: list[str] = []
     local, server = Fake("local", log, batch=4), Fake("server", log)
     works = [two_steps(local, server, row) for row in range(15)]
-    run_works(works, journal, Control())
+    run_works(works, journal, Budget())
     assert [len(batch) for batch in local.batches] == [4, 2, 4, 2, 3]
     assert not any(isinstance(each, Open) for each in finished(works, journal))
 
@@ -313,7 +313,7 @@ def test_a_round_may_ask_models_here_and_elsewhere(journal: Journal) -> None:
         return program
 
     works = [work(row) for row in range(300)]  # more than are in flight at once
-    run_works(works, journal, Control())
+    run_works(works, journal, Budget())
     assert finished(works, journal) == ["done"] * 300
     assert [len(batch) for batch in local.batches] == [4] * 75
 
@@ -327,7 +327,7 @@ def test_the_end_of_a_program_is_left_to_the_export(journal: Journal) -> None:
         read.append(result.outcome.text)
         return "made"
 
-    run_works([program], journal, Control())
+    run_works([program], journal, Budget())
     assert not read
     assert replay(program, journal) == "made"
     assert read == ["server(a)"]
@@ -347,7 +347,7 @@ def test_a_fault_of_a_program_ends_the_run_after_the_others(journal: Journal) ->
         return program
 
     with pytest.raises(ZeroDivisionError, match="ours"):
-        run_works([work(row) for row in range(40)], journal, Control())
+        run_works([work(row) for row in range(40)], journal, Budget())
     made = [key for batch in server.batches for key in batch]
     assert 4 <= len(made) <= 6
     assert journal.usage().results == len(made)  # what was under way is kept
@@ -364,7 +364,7 @@ def test_a_fault_of_the_rows_ends_the_run_after_what_is_under_way(journal: Journ
         raise DataError("the file was changed")
 
     with pytest.raises(DataError, match="changed"):
-        run_works(works(), journal, Control())
+        run_works(works(), journal, Budget())
     made = [key for batch in server.batches for key in batch]
     assert made
     assert journal.usage().results == len(made)
@@ -374,9 +374,9 @@ def test_progress_counts_rows_calls_and_what_was_there(journal: Journal) -> None
     first, second = Fake("first", []), Fake("second", [])
     second.fails = {"r2"}
     works = [two_steps(first, second, row) for row in range(4)]
-    run_works(works[:2], journal, Control())
+    run_works(works[:2], journal, Budget())
     seen: list[Progress] = []
-    run_works(works, journal, Control(), progress=lambda p: seen.append(replace(p)), total=4)
+    run_works(works, journal, Budget(), progress=lambda p: seen.append(replace(p)), total=4)
     last = seen[-1]
     assert (last.total, last.done, last.resumed) == (4, 4, 2)
     assert last.calls == {"answer": 2, "revise": 2}

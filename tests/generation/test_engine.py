@@ -15,7 +15,7 @@ from fake_server import Request, Response, answer_in, completion, error, revise,
 from clairkit.errors import DataError, PartialError, UsageError
 from clairkit.generation import BuildResult, BuildSettings, Sampling, build_pairs
 from clairkit.journal.results import journal_path
-from clairkit.models.requests import Control, Task
+from clairkit.models.requests import Budget, Task
 from clairkit.models.sampling import Failure, Outcome, Reply
 from clairkit.records import Message, PromptRow, read_pairs
 
@@ -121,7 +121,7 @@ class Batches:
     def __init__(self) -> None:
         self.seen: list[list[str]] = []
 
-    async def complete(self, tasks: Sequence[Task], control: Control) -> list[Outcome]:
+    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
         assert control.take(len(tasks))
         self.seen.append([task.key for task in tasks])
         replies: list[Outcome] = [Reply(str(len(self.seen))) for _ in tasks]

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from clairkit.errors import DataError, ResourceError, UsageError
-from clairkit.journal.results import Entry, Journal, Recorded, differences, journal_path
+from clairkit.journal.results import Journal, JournalEntry, Recorded, differences, journal_path
 from clairkit.models.sampling import Failure, Reply
 from clairkit.records.lock import FileLock
 
@@ -37,8 +37,8 @@ def journal(output: Path) -> Iterator[Journal]:
     opened.close()
 
 
-def entry(key: str, outcome: Reply | Failure, step: str = "revise") -> Entry:
-    return Entry(key, step, "openai:gpt", outcome)
+def entry(key: str, outcome: Reply | Failure, step: str = "revise") -> JournalEntry:
+    return JournalEntry(key, step, "openai:gpt", outcome)
 
 
 REPLY = Reply("text\0 \u3042", "length", 3, 4, rationale="why", tries=2)
@@ -79,7 +79,7 @@ def test_what_may_pass_is_asked_again(journal: Journal) -> None:
 
 def test_a_transaction_is_whole_or_not_at_all(journal: Journal) -> None:
     with pytest.raises(sqlite3.IntegrityError):
-        journal.write([entry("a", REPLY), Entry("b", None, "m", REPLY)])  # type: ignore[arg-type]
+        journal.write([entry("a", REPLY), JournalEntry("b", None, "m", REPLY)])  # type: ignore[arg-type]
     assert journal.latest("a", "revise") is None
     journal.write([entry("a", REPLY)])
     assert journal.latest("a", "revise") is not None

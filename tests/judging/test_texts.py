@@ -8,7 +8,7 @@ from dataclasses import asdict
 import pytest
 from hostile_replies import EDIT_REPLIES, OURS, PAPER
 
-from clairkit.generation.revision.edits import Fault
+from clairkit.generation.revision.edits import EditFault
 from clairkit.generation.revision.reply_forms import ask_again
 from clairkit.judging.languages import WORDINGS, wording
 from clairkit.judging.wording import Wording
@@ -43,13 +43,13 @@ def test_each_fault_can_be_told(language: str) -> None:
         for code in case[1].split("; ")
     }
     assert set(wording(language).faults) == found | LIMITS
-    faults = [Fault(code, 7, "q{u}ote", 0.5, 0.25) for code in sorted(found | LIMITS)]
+    faults = [EditFault(code, 7, "q{u}ote", 0.5, 0.25) for code in sorted(found | LIMITS)]
     told = "".join(ask_again([fault], wording(language), "0a1b2c3d") for fault in faults)
     assert "{" not in told.replace("q{u}ote", "")
 
 
 def test_a_long_quote_is_cut_and_marked_as_data() -> None:
-    told = ask_again([Fault("find_missing", 1, "x" * 1000)], wording("en"), "0a1b2c3d")
+    told = ask_again([EditFault("find_missing", 1, "x" * 1000)], wording("en"), "0a1b2c3d")
     assert f"\n[[quote:0a1b2c3d]]\n{'x' * 300}…\n[[quote-end:0a1b2c3d]]\n" in told
-    many = ask_again([Fault("find_empty", number) for number in range(99)], wording("en"), "")
+    many = ask_again([EditFault("find_empty", number) for number in range(99)], wording("en"), "")
     assert many.count("\n- ") == 20

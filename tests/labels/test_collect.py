@@ -9,7 +9,7 @@ import pytest
 from label_cases import all_rows, item, made_key, row, toward, votes_of
 
 from clairkit.errors import DataError
-from clairkit.labels import Key, Plan, collect, draw, read_key
+from clairkit.labels import Key, LabelPlan, collect, draw, read_key
 from clairkit.labels.collect import first_decisions
 from clairkit.labels.label_files import read_labels
 from clairkit.records import canonical_json, write_rows
@@ -103,7 +103,7 @@ def test_a_file_twice_and_a_later_save(tmp_path: Path) -> None:
 
 def test_labels_go_into_calibrate(tmp_path: Path) -> None:
     for question in ("better", "accept"):
-        key = draw(map(item, range(24)), Plan(question=question), secret="s")  # type: ignore[arg-type]
+        key = draw(map(item, range(24)), LabelPlan(question=question), secret="s")  # type: ignore[arg-type]
         yes, no = ("accept", "reject") if question == "accept" else ("left", "right")
         rows = [
             row(key, each, yes if at % 3 else no) for at, each in enumerate(key.raters["rater"])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from label_cases import SECRET, item, made_key
 
 from clairkit.errors import ClairError, DataError, UsageError
-from clairkit.labels import Item, Key, Plan, draw, make_page
+from clairkit.labels import Item, Key, LabelPlan, draw, make_page
 from clairkit.labels.key import Shown
 
 
@@ -33,7 +33,7 @@ def test_each_rater_sees_every_item_once_and_sides_are_balanced(
     count: int, drawn: int, gold: int, repeats: float, secret: str
 ) -> None:
     n = min(count, drawn)
-    plan = Plan(n=n, raters=("A", "B"), repeats=repeats)
+    plan = LabelPlan(n=n, raters=("A", "B"), repeats=repeats)
     golden = [item(1000 + at, right="a") for at in range(gold)]
     key = draw(map(item, range(count)), plan, golden, secret=secret)
     for shown in key.raters.values():
@@ -66,13 +66,13 @@ def test_raters_get_orders_and_sides_of_their_own() -> None:
 
 
 def test_the_sample_is_drawn_by_the_seed_alone_and_evenly() -> None:
-    one = draw(map(item, range(50)), Plan(n=10), secret="one")
-    again = draw(map(item, reversed(range(50))), Plan(n=10), secret="other")
+    one = draw(map(item, range(50)), LabelPlan(n=10), secret="one")
+    again = draw(map(item, reversed(range(50))), LabelPlan(n=10), secret="other")
     assert [each.id for each in one.items[:10]] == [each.id for each in again.items[:10]]
     assert one.raters != again.raters
     counts: Counter[str] = Counter()
     for seed in range(400):
-        key = draw(map(item, range(20)), Plan(n=5, seed=seed), secret=SECRET)
+        key = draw(map(item, range(20)), LabelPlan(n=5, seed=seed), secret=SECRET)
         counts.update(each.id for each in key.items)
     assert len(counts) == 20
     assert all(60 < count < 140 for count in counts.values())  # 100 +- 4.6 standard deviations
@@ -100,7 +100,7 @@ def test_answers_that_name_a_model_are_left_out(a: str, b: str, prompt: str) -> 
     named = Item(
         "row9", item(1, prompt=prompt).prompt, a, b, ("hf:org/smol-9b-x", "hf:base/one-1b")
     )
-    key = draw([named, *map(item, range(3))], Plan(), secret=SECRET)
+    key = draw([named, *map(item, range(3))], LabelPlan(), secret=SECRET)
     assert key.sample["left_out"]["names_a_model"] == ["row9"]
     assert key.sample["population"] == 3
 
@@ -116,22 +116,22 @@ def test_answers_that_name_a_model_are_left_out(a: str, b: str, prompt: str) -> 
     ],
 )
 def test_what_only_sounds_like_a_model_stays(a: str, prompt: str) -> None:
-    key = draw([item(1, a=a, prompt=prompt)], Plan(), secret=SECRET)
+    key = draw([item(1, a=a, prompt=prompt)], LabelPlan(), secret=SECRET)
     assert key.sample["population"] == 1
 
 
 def test_what_cannot_be_compared_is_left_out_and_counted() -> None:
     items = [item(1), item(2, a="same", b=" same\n"), item(3, b="  ")]
-    sample = draw(items, Plan(), secret=SECRET).sample
+    sample = draw(items, LabelPlan(), secret=SECRET).sample
     assert sample["left_out"] == {
         "no_answer": ["row0003"],
         "same_answers": ["row0002"],
         "names_a_model": [],
     }
     with pytest.raises(DataError, match=r"no item can be shown.*1 with an empty .*; 1 with two"):
-        draw(items[1:], Plan(), secret=SECRET)
+        draw(items[1:], LabelPlan(), secret=SECRET)
     with pytest.raises(DataError, match="2 items cannot be drawn of 1"):
-        draw(items, Plan(n=2), secret=SECRET)
+        draw(items, LabelPlan(n=2), secret=SECRET)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_what_cannot_be_compared_is_left_out_and_counted() -> None:
 )
 def test_wrong_plans(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
-        Plan(**wrong)
+        LabelPlan(**wrong)
 
 
 # Blindness
@@ -180,7 +180,7 @@ def test_keys_with_sides_swapped_give_pages_that_differ_in_what_is_shown() -> No
 def test_a_page_holds_no_name_no_id_and_no_kind() -> None:
     named = [replace(item(at), names=("hf:the-candidate", "hf:the-baseline")) for at in range(40)]
     gold = [item(900, right="a")]
-    key = draw(named, Plan(), gold, secret=SECRET)
+    key = draw(named, LabelPlan(), gold, secret=SECRET)
     _, data = parts(make_page(key, "rater"))
     for word in ("candidate", "baseline", "row00", "identical", "gold", "repeat", SECRET):
         assert word not in json.dumps(data)

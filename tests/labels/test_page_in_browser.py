@@ -13,7 +13,7 @@ from chromium import CHROMIUM, DRIVER, Browser, browsing
 from hostile_texts import HOSTILE
 from label_cases import ENTER, SECRET, click, item, made_key, save, toward, write_page
 
-from clairkit.labels import Key, Plan, collect, draw, read_votes
+from clairkit.labels import Key, LabelPlan, collect, draw, read_votes
 from clairkit.report.text import clean
 
 ESCAPE, LEFT, RIGHT = "\ue00c", "\ue012", "\ue014"
@@ -311,7 +311,7 @@ def test_storage_that_is_off_is_said_and_saving_works(
 
 def test_nothing_is_asked_for_and_hostile_texts_are_text(browser: Browser, tmp_path: Path) -> None:
     items = [item(at, f"{text} a", f"{text} b", prompt=text) for at, text in enumerate(HOSTILE)]
-    plan = Plan(repeats=0, identical=0, ask=HOSTILE[0], raters=(HOSTILE[20],))
+    plan = LabelPlan(repeats=0, identical=0, ask=HOSTILE[0], raters=(HOSTILE[20],))
     key = draw(items, plan, secret=SECRET)
     page = write_page(tmp_path / "hostile.html", key, HOSTILE[20])
     browser.complaints()
@@ -363,7 +363,7 @@ def test_it_fits_and_can_be_read(
     texts = "長い回答です。" * 60, "word " * 150 + "x" * 300
     key = draw(
         [item(at, *texts) for at in range(12)],
-        Plan(language=language, question=question),
+        LabelPlan(language=language, question=question),
         secret=SECRET,
     )
     browser.resize(width, height, dark=dark)

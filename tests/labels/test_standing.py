@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from label_cases import all_rows, item, made_key, row, toward, votes_of
 
-from clairkit.labels import Key, Plan, Rater, agreement, assess, collect, draw, weigh
+from clairkit.labels import Key, LabelPlan, Rater, agreement, assess, collect, draw, weigh
 from clairkit.labels.evidence import (
     decisions_needed,
     is_enough,
@@ -160,7 +160,7 @@ def rater_of(path: Path, key: Key, choose: Callable[[Shown], str], ms: int = 900
 
 
 GOLD = [item(900 + at, right="a") for at in range(6)]
-CHECKED = draw(map(item, range(60)), Plan(repeats=0.1, identical=0.1), GOLD, secret="s")
+CHECKED = draw(map(item, range(60)), LabelPlan(repeats=0.1, identical=0.1), GOLD, secret="s")
 
 
 def steady(shown: Shown) -> str:

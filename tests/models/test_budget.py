@@ -16,8 +16,8 @@ from clairkit.errors import RemoteError, UsageError
 from clairkit.generation import BuildResult, BuildSettings
 from clairkit.generation.engine import make_control
 from clairkit.journal.prices import Price, Prices
-from clairkit.journal.results import Entry, Journal
-from clairkit.models.budget import Control, Spent
+from clairkit.journal.results import Journal, JournalEntry
+from clairkit.models.budget import Budget, Spent
 from clairkit.models.sampling import Failure, Reply
 
 Build = Callable[..., BuildResult]
@@ -26,9 +26,9 @@ PRICES = Prices({"gpt": Price(1.0, 20.0)})
 ONE = 107e-6
 
 
-def capped(cost: float, earlier: Spent | None = None) -> Control:
+def capped(cost: float, earlier: Spent | None = None) -> Budget:
     spent = {} if earlier is None else {"openai:gpt": earlier}
-    return Control(max_cost=cost, prices=PRICES, spent=spent)
+    return Budget(max_cost=cost, prices=PRICES, spent=spent)
 
 
 REPLY = Reply("x", prompt_tokens=7, completion_tokens=5)
@@ -64,7 +64,7 @@ def test_a_failure_that_took_tokens_costs() -> None:
 
 
 def test_without_a_price_the_cost_is_not_known() -> None:
-    control = Control(prices=PRICES)
+    control = Budget(prices=PRICES)
     control.settle("openai:gpt", [REPLY], 0.0)
     assert control.cost == pytest.approx(ONE)
     control.settle("openai:other", [REPLY], 0.0)
@@ -73,7 +73,7 @@ def test_without_a_price_the_cost_is_not_known() -> None:
 
 def test_sleep_ends_with_the_run() -> None:
     async def run() -> tuple[bool, bool]:
-        control = Control()
+        control = Budget()
         slept = await control.sleep(0.001)
         asyncio.get_running_loop().call_later(0.01, control.halt)
         return slept, await asyncio.wait_for(control.sleep(60), 5)
@@ -129,10 +129,13 @@ def test_caps_are_checked(wrong: dict[str, float]) -> None:
 def test_calls_that_failed_before_do_not_say_what_one_costs(tmp_path: Path) -> None:
     settings = BuildSettings(max_cost=1.0, prices=PRICES)
     with closing(Journal(tmp_path / "pairs.jsonl")) as journal:
-        lost = [Entry(f"{n}", "revise", "openai:gpt", Failure("request_failed")) for n in range(9)]
+        lost = [
+            JournalEntry(f"{n}", "revise", "openai:gpt", Failure("request_failed"))
+            for n in range(9)
+        ]
         journal.write(lost)
         assert make_control(settings, PRICES, journal).must_wait("openai:gpt")
-        journal.write([Entry("a", "revise", "openai:gpt", REPLY)])
+        journal.write([JournalEntry("a", "revise", "openai:gpt", REPLY)])
         control = make_control(settings, PRICES, journal)
     assert not control.must_wait("openai:gpt")
     assert control.reserve("openai:gpt", 1) == pytest.approx(ONE)

@@ -16,9 +16,9 @@ from clairkit.errors import RemoteError, UsageError
 from clairkit.generation import BuildSettings, ModelOptions, Sampling, build_pairs
 from clairkit.generation.engine import make_models
 from clairkit.models.hf import HfModel
-from clairkit.models.requests import Control
+from clairkit.models.requests import Budget
 from clairkit.models.server.endpoint import find_endpoint
-from clairkit.models.server.rate_limit import Allowance, Pace
+from clairkit.models.server.rate_limit import Allowance, RateLimit
 from clairkit.models.server.retry import RetryPolicy, next_wait, retry_after
 from clairkit.models.specs import make_model
 from clairkit.records import PromptRow, read_pairs
@@ -146,7 +146,7 @@ def test_one_spec_on_one_server_is_one_model(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_pace_spreads_what_it_allows() -> None:
-    pace = Pace(60)  # one a second
+    pace = RateLimit(60)  # one a second
     assert pace.wait(100.0) == 0
     pace.use(2, 100.0)
     assert (pace.wait(100.0), pace.wait(101.5), pace.wait(110.0)) == (2, 0.5, 0)
@@ -160,7 +160,7 @@ def test_a_pace_spreads_what_it_allows() -> None:
 
 def test_what_a_request_took_counts_instead_of_what_it_claimed() -> None:
     async def waits() -> list[float]:
-        allowance, control = Allowance(tokens_per_minute=60), Control()
+        allowance, control = Allowance(tokens_per_minute=60), Budget()
         assert await allowance.claim(40, 100, control) == 40 / 4 + 100
         before = allowance.seconds_left()
         allowance.settle(110, 6, 4)

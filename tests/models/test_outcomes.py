@@ -24,7 +24,7 @@ from clairkit.audit.verify import verify
 from clairkit.evaluation import evaluate
 from clairkit.generation import BuildSettings, ModelOptions, build_pairs
 from clairkit.generation.batch.file import read_results
-from clairkit.journal.results import Entry, Journal, journal_path
+from clairkit.journal.results import Journal, JournalEntry, journal_path
 from clairkit.journal.results_digest import journal_digest
 from clairkit.judging.judge import Judge
 from clairkit.models.function import PythonModel
@@ -224,7 +224,7 @@ def test_a_journal_of_before_gets_the_column_and_its_seal_holds(tmp_path: Path) 
     assert sealed["results"] == 2
     with closing(Journal(output)) as journal:
         assert journal_digest(journal_path(output)) == sealed
-        journal.write([Entry("b", "answer", "m", Reply("x", thoughts="t"))])
+        journal.write([JournalEntry("b", "answer", "m", Reply("x", thoughts="t"))])
         found = journal.latest("b", "answer")
         assert found is not None
         assert found.outcome == Reply("x", thoughts="t")

@@ -12,9 +12,9 @@ from clairkit.errors import UsageError
 from clairkit.intervals import wilson
 from clairkit.judging.judge import Judgement
 from clairkit.probe import (
-    Case,
-    Fault,
     HealthCard,
+    PlantedFault,
+    ProbeCase,
     ProbeSettings,
     Seen,
     Thresholds,
@@ -27,7 +27,7 @@ from clairkit.probe.measures import agreements
 from clairkit.records import Message, PromptRow
 
 GOOD = "The pot costs 30 euros and holds two litres of water."
-FAULT = Fault("number", GOOD, GOOD.replace("30", "90"), "30", "90")
+FAULT = PlantedFault("number", GOOD, GOOD.replace("30", "90"), "30", "90")
 
 
 def seen(revision: str | None, probe: str = "untouched", **more: Any) -> Seen:
@@ -38,7 +38,7 @@ def seen(revision: str | None, probe: str = "untouched", **more: Any) -> Seen:
     answer = more.pop("answer", row.answer)
     repeat, reason, won = more.pop("repeat", 0), more.pop("reason", None), more.pop("won", None)
     judgement = None if won is None else Judgement(won, won != "tie", verdicts=(won, won))
-    case = Case(probe, row, more.pop("slice", "text"), fault, repeat)  # type: ignore[arg-type]
+    case = ProbeCase(probe, row, more.pop("slice", "text"), fault, repeat)  # type: ignore[arg-type]
     assert not more
     return Seen(case, answer, revision, reason, judgement)
 

@@ -11,7 +11,7 @@ import pytest
 
 from clairkit.errors import UsageError
 from clairkit.probe import ProbeSettings, make_cases
-from clairkit.probe.cases import Case, built_in, is_good, slice_of
+from clairkit.probe.cases import ProbeCase, built_in, is_good, slice_of
 from clairkit.records import Message, PromptRow
 
 
@@ -19,7 +19,7 @@ def row(number: int, answer: str | None = "It is 5.", **extra: Any) -> PromptRow
     return PromptRow((Message(role="user", content=f"q{number}"),), answer, f"r{number}", extra)
 
 
-def kinds(cases: list[Case]) -> Counter[str]:
+def kinds(cases: list[ProbeCase]) -> Counter[str]:
     return Counter(case.fault.kind for case in cases if case.fault)
 
 

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from clairkit.probe.fault_injection import Fault, plant
+from clairkit.probe.fault_injection import PlantedFault, plant
 from clairkit.probe.fault_repair import collateral, mending
 
-NUMBER = Fault("number", "It costs 1,250 euros.", "It costs 7,250 euros.", "1,250", "7,250")
-NEGATION = Fault(
+NUMBER = PlantedFault("number", "It costs 1,250 euros.", "It costs 7,250 euros.", "1,250", "7,250")
+NEGATION = PlantedFault(
     "negation",
     "The shop is open today.",
     "The shop is not open today.",
     "shop is open",
     "shop is not open",
 )
-CODE = Fault(
+CODE = PlantedFault(
     "code",
     "```\nif a <= b:\n    go()\n```",
     "```\nif a < b:\n    go()\n```",
     "if a <= b:",
     "if a < b:",
 )
-URL = Fault("url", "At https://a.org/x.", "At htps://a.org/x.", "https://a.org/x", "htps://a.org/x")
-STEP = Fault(
+URL = PlantedFault(
+    "url", "At https://a.org/x.", "At htps://a.org/x.", "https://a.org/x", "htps://a.org/x"
+)
+STEP = PlantedFault(
     "step",
     "1. Open the lid.\n2. Remove the used filter.\n3. Put the new filter in.\n4. Close it.",
     "1. Open the lid.\n2. Put the new filter in.\n3. Close it.",
@@ -64,7 +66,7 @@ STEP = Fault(
         (STEP, "1. Open it.\n2. Sing.\n3. Put the new filter in.\n4. Close it.", "changed"),
     ],
 )
-def test_mending(fault: Fault, revision: str, expected: str) -> None:
+def test_mending(fault: PlantedFault, revision: str, expected: str) -> None:
     assert mending(fault, revision) == expected
 
 

@@ -17,7 +17,7 @@ from clairkit.generation.methods.clair import make_clair
 from clairkit.generation.revision.revise import ReviseSettings
 from clairkit.journal.results import Recorded
 from clairkit.judging.judge import Judge
-from clairkit.models.budget import Control
+from clairkit.models.budget import Budget
 from clairkit.models.requests import JudgeRequest, Model, ReviseRequest, Task
 from clairkit.models.sampling import Failure, Outcome, Reply
 from clairkit.models.server.model import OpenAIModel
@@ -47,7 +47,7 @@ class Scripted:
         self.calls = 0
         self._say = say
 
-    async def complete(self, tasks: Sequence[Task], control: Control) -> list[Outcome]:
+    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
         (task,) = tasks
         if not control.take():
             return [Failure("halted")]
@@ -286,7 +286,7 @@ class Chat:
     def __init__(self) -> None:
         self.seeds: list[int] = []
 
-    async def complete(self, tasks: Sequence[Task], control: Control) -> list[Outcome]:
+    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
         assert control.take(len(tasks))
         self.seeds += [task.sampling.seed for task in tasks]
         return [Reply("I can't help with that.", prompt_tokens=10, completion_tokens=2)] * len(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clairkit.quickstart import MODEL
-from clairkit.quickstart.stations import Plan, Skills, measure, write_prompts
+from clairkit.quickstart.stations import QuickstartPlan, Skills, measure, write_prompts
 
 # Measured on 400 prompts: 22 %; the band is four standard errors at 160 prompts wide.
 BASE_KPI = (0.09, 0.35)
@@ -16,7 +16,7 @@ BASE_KPI = (0.09, 0.35)
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Skills:
     folder: Path = tmp_path_factory.mktemp("base")
-    plan = Plan(prompts=1, held_out=160)
+    plan = QuickstartPlan(prompts=1, held_out=160)
     write_prompts(plan, folder)
     return measure(plan, folder, plan.model)
 

@@ -9,25 +9,25 @@ import pytest
 
 from clairkit.errors import DataError, UsageError
 from clairkit.quickstart import stations, task
-from clairkit.quickstart.outcome import Outcome
+from clairkit.quickstart.outcome import QuickstartResult
 from clairkit.quickstart.report import closing_lines, table_rows
 from clairkit.quickstart.run import run_quickstart
-from clairkit.quickstart.stations import Plan
+from clairkit.quickstart.stations import QuickstartPlan
 from clairkit.records import read_pairs, read_prompts
 
 # A third of the quickstart's own numbers.
-SMALL = Plan(prompts=160, held_out=100, epochs=2)
+SMALL = QuickstartPlan(prompts=160, held_out=100, epochs=2)
 
 
 @pytest.fixture(scope="module")
-def outcome(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, list[str]]:
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> tuple[QuickstartResult, list[str]]:
     said: list[str] = []
     folder: Path = tmp_path_factory.mktemp("road") / "run"
     return run_quickstart(SMALL, folder, say=said.append), said
 
 
 @pytest.mark.slow
-def test_the_kpi_rises_and_the_guard_holds(outcome: tuple[Outcome, list[str]]) -> None:
+def test_the_kpi_rises_and_the_guard_holds(outcome: tuple[QuickstartResult, list[str]]) -> None:
     result, _ = outcome
     bills, sums = result.after.changes(result.before)
     assert bills.estimate >= 0.1
@@ -37,7 +37,7 @@ def test_the_kpi_rises_and_the_guard_holds(outcome: tuple[Outcome, list[str]]) -
 
 
 @pytest.mark.slow
-def test_every_station_leaves_its_file(outcome: tuple[Outcome, list[str]]) -> None:
+def test_every_station_leaves_its_file(outcome: tuple[QuickstartResult, list[str]]) -> None:
     result, said = outcome
     pairs = list(read_pairs(str(result.folder / stations.SCORED)))
     assert len(pairs) == result.pairs > SMALL.prompts // 2
@@ -54,7 +54,9 @@ def test_every_station_leaves_its_file(outcome: tuple[Outcome, list[str]]) -> No
 
 
 @pytest.mark.slow
-def test_the_end_shows_both_measures_and_the_way_on(outcome: tuple[Outcome, list[str]]) -> None:
+def test_the_end_shows_both_measures_and_the_way_on(
+    outcome: tuple[QuickstartResult, list[str]],
+) -> None:
     result, _ = outcome
     rows = table_rows(result.before, result.after)
     assert [row[0].split(":")[0] for row in (rows[0], rows[-1])] == ["KPI", "Guard"]

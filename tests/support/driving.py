@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from clairkit.engine.program import Call
 from clairkit.journal.results import Recorded
-from clairkit.models.budget import Control
+from clairkit.models.budget import Budget
 from clairkit.models.requests import JudgeRequest, Task
 from clairkit.models.sampling import Outcome, Reply
 
@@ -27,7 +27,7 @@ class Named:
     concurrency: int = 1
     identity: Mapping[str, Any] = field(default_factory=lambda: {"kind": "openai", "model": "j"})
 
-    async def complete(self, tasks: Sequence[Task], control: Control) -> list[Outcome]:
+    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
         raise AssertionError("a program asked a model itself")
 
     async def close(self) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from clairkit.bench import peers
 from clairkit.bench.kernels import suite as kernel_suite
 from clairkit.bench.kernels.variant import Variant, from_logps, plain_logps
-from clairkit.bench.measure.isolate import Outcome, attempt
+from clairkit.bench.measure.isolate import ProcessOutcome, attempt
 
 
 def right(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
@@ -52,6 +52,6 @@ def add_fakes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(kernel_suite, "PEERS", peers.PEERS)
 
 
-def run_here(task: Any, *arguments: Any, preload: Any = (), seconds: Any = None) -> Outcome:
+def run_here(task: Any, *arguments: Any, preload: Any = (), seconds: Any = None) -> ProcessOutcome:
     """Do in this process what the suite does in one of its own."""
     return attempt(task, *arguments)

@@ -10,7 +10,7 @@ from typing import Any
 
 from chromium import Browser
 
-from clairkit.labels import Item, Key, Plan, Vote, draw, make_page
+from clairkit.labels import Item, Key, LabelPlan, Vote, draw, make_page
 from clairkit.labels.key import Shown
 from clairkit.labels.vote_files import checksum, read_votes
 from clairkit.records import Message
@@ -29,7 +29,7 @@ def item(at: int, a: str | None = None, b: str | None = None, **more: Any) -> It
 
 def made_key(count: int = 20, **plan: Any) -> Key:
     """Return the key of so many items."""
-    return draw(map(item, range(count)), Plan(**plan), secret=SECRET)
+    return draw(map(item, range(count)), LabelPlan(**plan), secret=SECRET)
 
 
 def write_page(path: Path, key: Key, rater: str = "rater") -> Path:

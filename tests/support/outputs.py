@@ -12,7 +12,7 @@ from clairkit.generation import BuildSettings, build_pairs
 from clairkit.generation.gates import GATES, GatePolicy
 from clairkit.generation.revision.revise import ReviseSettings
 from clairkit.journal.shards import Shard
-from clairkit.models.budget import Control
+from clairkit.models.budget import Budget
 from clairkit.models.requests import Task
 from clairkit.models.sampling import Failure, Outcome, Reply
 from clairkit.records import Message, PromptRow
@@ -51,7 +51,7 @@ class Chat:
     batch_size = 1
     concurrency = 1
 
-    async def complete(self, tasks: Sequence[Task], control: Control) -> list[Outcome]:
+    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
         (task,) = tasks
         assert control.take()
         if not self.most[0]:

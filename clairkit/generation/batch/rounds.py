@@ -15,7 +15,7 @@ from clairkit.errors import DataError
 from clairkit.generation.batch.file import can_batch, read_results
 from clairkit.generation.batch.round_state import rounds
 from clairkit.journal.prices import BATCH
-from clairkit.journal.results import Entry, Journal, Recorded
+from clairkit.journal.results import Journal, JournalEntry, Recorded
 from clairkit.models.outcomes import storable, thoughts_apart
 from clairkit.models.reasons import reason
 from clairkit.models.sampling import Failure, Outcome
@@ -144,7 +144,7 @@ def _record(
     imported: Imported,
     marks: Marks,
 ) -> None:
-    entries: list[Entry] = []
+    entries: list[JournalEntry] = []
     done: set[str] = set()
     for key, outcome in _replies_first(paths):
         if key not in asked or key in done:
@@ -152,7 +152,7 @@ def _record(
         done.add(key)
         step, model = asked[key]
         kept = storable(thoughts_apart(outcome, marks))
-        entries.append(Entry(key, step, f"{BATCH}:{model.partition(':')[2]}", kept))
+        entries.append(JournalEntry(key, step, f"{BATCH}:{model.partition(':')[2]}", kept))
         imported.recorded += 1
         if isinstance(kept, Failure):
             imported.failures[kept.reason] += 1

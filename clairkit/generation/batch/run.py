@@ -28,8 +28,8 @@ from clairkit.generation.settings import BuildSettings
 from clairkit.journal.manifest import check_sealed
 from clairkit.journal.prices import Prices
 from clairkit.journal.results import Journal
-from clairkit.journal.row_index import RowBook, kept_rows
-from clairkit.models.budget import Control
+from clairkit.journal.row_index import RowIndex, kept_rows
+from clairkit.models.budget import Budget
 from clairkit.records import Pair, PromptRow, check_output
 from clairkit.records.output import OutputPath
 
@@ -45,7 +45,7 @@ class Exported:
     """Calls that this process could not make, as after an interruption, by model."""
     earlier: str | None
     """The file of an export before this one that nothing was imported after."""
-    control: Control | None = None
+    control: Budget | None = None
     """Says what stopped the calls in this process; None when there were none to make."""
 
 
@@ -160,7 +160,7 @@ def _open_journal(path: Path, method: Method, *, force: bool) -> Journal:
     journal = Journal(path)
     try:
         journal.settle(method.settings(), force=force)
-        RowBook(journal.path).close()
+        RowIndex(journal.path).close()
         check_sealed(path)
     except BaseException:
         journal.close()

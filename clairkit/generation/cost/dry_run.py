@@ -17,7 +17,7 @@ from clairkit.generation.settings import BuildSettings
 from clairkit.journal.prices import Prices
 from clairkit.journal.results import Journal, journal_path
 from clairkit.journal.row_index import kept_rows
-from clairkit.models.budget import Control
+from clairkit.models.budget import Budget
 from clairkit.records.output import OutputPath
 
 
@@ -33,7 +33,7 @@ class DryRun:
 
     estimate: Estimate
     spent: float | None
-    control: Control | None = None
+    control: Budget | None = None
 
 
 def dry_run(

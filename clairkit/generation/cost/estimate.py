@@ -15,7 +15,7 @@ from functools import partial
 from clairkit.engine.program import Call, Method
 from clairkit.engine.replay import Open, known, trace
 from clairkit.generation.cost.expected_calls import Foreseen, foresee
-from clairkit.generation.cost.prediction import Range, predict_total
+from clairkit.generation.cost.prediction import CostRange, predict_total
 from clairkit.journal.prices import Prices
 from clairkit.journal.results import Journal, Recorded
 from clairkit.records import PromptRow
@@ -41,10 +41,10 @@ class RoleEstimate:
 
     role: str
     model: str
-    calls: Range
-    prompt_tokens: Range
-    completion_tokens: Range
-    cost: Range | None
+    calls: CostRange
+    prompt_tokens: CostRange
+    completion_tokens: CostRange
+    cost: CostRange | None
     is_measured: bool
 
 
@@ -65,7 +65,7 @@ class Estimate:
     done: int
     measured: int
     roles: tuple[RoleEstimate, ...]
-    cost: Range | None
+    cost: CostRange | None
     unpriced: tuple[str, ...]
 
 
@@ -190,7 +190,7 @@ class _Book:
             done=self._done,
             measured=self._measured,
             roles=roles,
-            cost=None if unpriced else sum(costs, Range(0, 0, 0)),
+            cost=None if unpriced else sum(costs, CostRange(0, 0, 0)),
             unpriced=unpriced,
         )
 
@@ -228,7 +228,7 @@ class _Book:
             role, name, calls, asked, said, cost if is_priced else None, is_measured
         )
 
-    def _range(self, place: Place, confidence: float) -> Range:
+    def _range(self, place: Place, confidence: float) -> CostRange:
         series = self._series.get(place, _Series())
         measured, rest, units = series.measured, series.rest, series.units
         is_unforeseen = any(expected <= 0 < took for took, expected in measured)
@@ -239,5 +239,5 @@ class _Book:
             rest = units = self._open
         measured = [each for each in measured if each[1] > 0]
         if len(measured) < _LEAST_MEASURED:
-            return Range(rest, rest if place[1] == "calls" else rest / 2, series.most)
+            return CostRange(rest, rest if place[1] == "calls" else rest / 2, series.most)
         return predict_total(measured, rest, units, confidence)

@@ -8,21 +8,23 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Range:
+class CostRange:
     """An estimate between its lower and its upper end."""
 
     estimate: float
     low: float
     high: float
 
-    def __add__(self, other: Range) -> Range:
+    def __add__(self, other: CostRange) -> CostRange:
         """Return the range of a sum whose parts may miss in the same direction."""
-        return Range(self.estimate + other.estimate, self.low + other.low, self.high + other.high)
+        return CostRange(
+            self.estimate + other.estimate, self.low + other.low, self.high + other.high
+        )
 
 
 def predict_total(
     measured: Sequence[tuple[float, float]], rest: float, units: int, confidence: float = 0.95
-) -> Range:
+) -> CostRange:
     """Return the total over units that are not measured, by the ratio of measured to expected.
 
     With y the measured and m the expected size of a unit, the total is R M with
@@ -48,7 +50,7 @@ def predict_total(
     residual = sum((y - ratio * m) ** 2 for y, m in measured) / (n - 1)
     half = student_t(n - 1, confidence) * math.sqrt(residual * (n * (rest / total) ** 2 + units))
     estimate = ratio * rest
-    return Range(estimate, max(0.0, estimate - half), estimate + half)
+    return CostRange(estimate, max(0.0, estimate - half), estimate + half)
 
 
 def student_t(degrees: int, confidence: float) -> float:

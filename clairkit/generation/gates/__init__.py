@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clairkit.generation.gates import claims, damage, injection, leaks, refusals
-from clairkit.generation.gates.case import Case, Check
+from clairkit.generation.gates.case import Check, GateCase
 from clairkit.generation.gates.policy import DEFAULTS, Action, GatePolicy
 from clairkit.generation.gates.refusals import is_refusal
 from clairkit.generation.revision.parser import Revision
@@ -75,7 +75,7 @@ def check(
         policy: what each gate does.
         language: what the revision must be in (`en`, `ja`, …); None takes that of the answer.
     """
-    case = Case(tuple(prompt), answer, revision.text, revision.rationale, language)
+    case = GateCase(tuple(prompt), answer, revision.text, revision.rationale, language)
     flags: list[Flag] = []
     for reason, gate in GATES.items():
         action = policy.action(reason)

@@ -11,7 +11,7 @@ from clairkit.records import Message
 
 
 @dataclass(frozen=True)
-class Case:
+class GateCase:
     """One revision to be judged. `language` is what it must be in; None: that of the answer."""
 
     prompt: tuple[Message, ...]
@@ -36,5 +36,5 @@ class Case:
         return without_code(self.revision)
 
 
-Check = Callable[[Case], str | None]
+Check = Callable[[GateCase], str | None]
 """Returns what is wrong, safe to show, or None."""

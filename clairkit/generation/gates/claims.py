@@ -8,7 +8,7 @@ from collections import Counter
 from decimal import Decimal, InvalidOperation
 
 from clairkit.display import excerpt
-from clairkit.generation.gates.case import Case
+from clairkit.generation.gates.case import GateCase
 from clairkit.scoring.spans import EditSpan, align
 
 _URL = re.compile(
@@ -39,7 +39,7 @@ _SHOWN = 3
 _LONGEST = 28  # digits that Decimal keeps
 
 
-def numbers_changed(case: Case) -> str | None:
+def numbers_changed(case: GateCase) -> str | None:
     """Numbers of the answer that have another value, and no word on it in the rationale."""
     if _DIGITS.findall(case.answer) == _DIGITS.findall(case.revision):
         return None  # as in most minimal revisions
@@ -57,7 +57,7 @@ def numbers_changed(case: Case) -> str | None:
     return _shown(changed)
 
 
-def urls_changed(case: Case) -> str | None:
+def urls_changed(case: GateCase) -> str | None:
     """Links of the answer that are gone while others came, and no word on it."""
     old, new = _urls(case.answer), _urls(case.revision)
     removed = [url for url in old if url not in new]
@@ -70,7 +70,7 @@ def urls_changed(case: Case) -> str | None:
     return f"{excerpt(removed[0])} became {excerpt(added[0])}"
 
 
-def new_claims(case: Case) -> str | None:
+def new_claims(case: GateCase) -> str | None:
     """Links, citations, years and amounts that no text before the revision has."""
     old = set(_DIGITS.findall(case.answer))
     if old.issuperset(_DIGITS.findall(case.revision)) and not _NAMED.search(case.revision):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from clairkit.display import excerpt
-from clairkit.generation.gates.case import Case
+from clairkit.generation.gates.case import GateCase
 from clairkit.generation.gates.language import (
     LATIN,
     LATIN_LANGUAGES,
@@ -32,7 +32,7 @@ _CUT_JA = re.compile(
 _NO_SENTENCE = re.compile(r"^\s*(?:[-*+|>#]|\d+[.)]|\u30fb|\u2022)")
 
 
-def no_op(case: Case) -> str | None:
+def no_op(case: GateCase) -> str | None:
     """Equal texts, white space and Unicode composition aside."""
     if case.answer == case.revision:
         return "equal"
@@ -41,7 +41,7 @@ def no_op(case: Case) -> str | None:
     return None
 
 
-def language_change(case: Case) -> str | None:
+def language_change(case: GateCase) -> str | None:
     """Another language than the answer's, which the prompt neither is in nor names."""
     new = find_language(case.prose)
     if new in (None, LATIN):  # code that stands without a fence, names, formulas
@@ -54,7 +54,7 @@ def language_change(case: Case) -> str | None:
     return None if case.language is None and new in wanted else f"{new} instead of {old}"
 
 
-def fence_broken(case: Case) -> str | None:
+def fence_broken(case: GateCase) -> str | None:
     """A fence that no longer closes, or code that lost its fence."""
     old, new = read_fences(case.answer), read_fences(case.revision)
     if new.is_open and not old.is_open:
@@ -67,7 +67,7 @@ def fence_broken(case: Case) -> str | None:
     return None
 
 
-def truncated(case: Case) -> str | None:
+def truncated(case: GateCase) -> str | None:
     """The revision stops within a sentence and the answer did not."""
     last = case.revision.rstrip().rpartition("\n")[2]
     end = last[-_END:]
@@ -77,7 +77,7 @@ def truncated(case: Case) -> str | None:
     return f"it ends with: {excerpt(end, 60)}" if is_whole else None
 
 
-def length_inflation(case: Case) -> str | None:
+def length_inflation(case: GateCase) -> str | None:
     """Half as long again as the answer, or more."""
     old, new = len(case.answer), len(case.revision)
     if new - old < _LEAST_ADDED or new < _MOST_RATIO * old:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 
 from clairkit.display import excerpt
-from clairkit.generation.gates.case import Case
+from clairkit.generation.gates.case import GateCase
 from clairkit.generation.gates.phrases import DIRECTIONS, first_match
 
 _WORDS = re.compile(r"[^\W_]+")
 _KEPT_LITTLE = 0.3
 
 
-def injection_suspect(case: Case) -> str | None:
+def injection_suspect(case: GateCase) -> str | None:
     """The answer directs its reader, or the prompt does and little of the answer is left."""
     in_answer = first_match(DIRECTIONS, case.answer)
     found = in_answer or first_match(DIRECTIONS, case.asked)
@@ -26,7 +26,7 @@ def injection_suspect(case: Case) -> str | None:
     return f"the {text} says: {excerpt(found[0], 60)}{obeyed}"
 
 
-def _kept_share(case: Case) -> float:
+def _kept_share(case: GateCase) -> float:
     """The share of the answer's different words that the revision has too."""
     words, kept = _words(case.answer), _words(case.revision)
     return len(words & kept) / len(words) if words else 1.0

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from clairkit.display import excerpt
-from clairkit.generation.gates.case import Case
+from clairkit.generation.gates.case import GateCase
 from clairkit.generation.gates.phrases import CHAT_TOKENS, ELIDED, MARKERS, MENTIONS, META, Phrase
 
 
-def marker_leak(case: Case) -> str | None:
+def marker_leak(case: GateCase) -> str | None:
     """A mark of the request's form or of a chat template, which nothing before has."""
     return _new(case, MARKERS, case.revision) or _new(case, CHAT_TOKENS, case.prose)
 
 
-def meta_leak(case: Case) -> str | None:
+def meta_leak(case: GateCase) -> str | None:
     """The revision speaks as the reviser, of the student, or of the version before."""
     return _new(case, META, case.prose)
 
 
-def elided(case: Case) -> str | None:
+def elided(case: GateCase) -> str | None:
     """A stand-in such as "the rest remains unchanged" for a part that the answer has."""
     return _new(case, ELIDED, case.revision)
 
 
-def revision_mentioned(case: Case) -> str | None:
+def revision_mentioned(case: GateCase) -> str | None:
     """A hint that something was corrected, where nothing before speaks of that."""
     return _new(case, MENTIONS, case.prose)
 
 
-def _new(case: Case, phrases: tuple[Phrase, ...], text: str) -> str | None:
+def _new(case: GateCase, phrases: tuple[Phrase, ...], text: str) -> str | None:
     """The first phrase in `text` that stands neither in the prompt nor in the answer."""
     lowered = text.lower()
     for phrase in phrases:

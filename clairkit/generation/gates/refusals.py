@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from clairkit.display import excerpt
-from clairkit.generation.gates.case import Case
+from clairkit.generation.gates.case import GateCase
 
 # What may stand before the refusal proper. Apostrophes may be curly.
 _OPENING_EN = (
@@ -62,14 +62,14 @@ def _declines(text: str) -> bool:
     return is_refusal(text) or bool(unknown and not _BUT.match(head, unknown.end()))
 
 
-def refusal(case: Case) -> str | None:
+def refusal(case: GateCase) -> str | None:
     """The revision refuses and the answer did not."""
     if is_refusal(case.revision) and not is_refusal(case.answer):
         return "the revision refuses where the answer did not"
     return None
 
 
-def refusal_flipped(case: Case) -> str | None:
+def refusal_flipped(case: GateCase) -> str | None:
     """The answer declined, or did not know, and the revision does neither any more."""
     if not _declines(case.answer) or _declines(case.revision):
         return None

@@ -13,7 +13,7 @@ from pathlib import Path
 from clairkit.engine.program import Method
 from clairkit.engine.replay import Open, trace
 from clairkit.errors import ClairError
-from clairkit.journal.results import Entry, Journal
+from clairkit.journal.results import Journal, JournalEntry
 from clairkit.models.sampling import Failure, Outcome, Reply
 from clairkit.records import PromptRow
 
@@ -29,7 +29,7 @@ class Block:
     """Rows that stand one after the other, with the results that the journal has of them."""
 
     rows: tuple[PromptRow, ...]
-    known: tuple[Entry, ...]
+    known: tuple[JournalEntry, ...]
     done: int
     """Rows that ask nothing more."""
 
@@ -38,7 +38,7 @@ class Block:
 class BlockResult:
     """What a worker made of a block: new results, rows newly done, the error that stopped it."""
 
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[JournalEntry, ...] = ()
     done: int = 0
     error: ClairError | None = None
 
@@ -52,25 +52,25 @@ def blocks_of(
     """
     source = iter(rows)
     while some := tuple(islice(source, size)):
-        known: dict[tuple[str, str], Entry] = {}
+        known: dict[tuple[str, str], JournalEntry] = {}
         done = 0
         for row in some:
             traced = trace(partial(method.program, row), journal, ask_again=True)
             done += not isinstance(traced.result, Open)
             for call, recorded in traced.steps:
                 key, step = call.task.key, call.step
-                known[key, step] = Entry(key, step, call.model.name, recorded.outcome)
+                known[key, step] = JournalEntry(key, step, call.model.name, recorded.outcome)
         yield Block(some, tuple(known.values()), done)
 
 
-def results_after(journal: Path, count: int) -> tuple[Entry, ...]:
+def results_after(journal: Path, count: int) -> tuple[JournalEntry, ...]:
     """Return the results of a journal without its first `count`, in their order."""
     with closing(sqlite3.connect(journal)) as database:
         database.row_factory = sqlite3.Row
         return tuple(_entry(row) for row in database.execute(_RESULTS, (count,)))
 
 
-def _entry(row: sqlite3.Row) -> Entry:
+def _entry(row: sqlite3.Row) -> JournalEntry:
     spent = {name: row[name] for name in ("prompt_tokens", "completion_tokens", "tries")}
     outcome: Outcome
     if row["reason"] is None:
@@ -83,4 +83,4 @@ def _entry(row: sqlite3.Row) -> Entry:
         )
     else:
         outcome = Failure(row["reason"], row["detail"] or "", row["text"], **spent)
-    return Entry(row["key"], row["step"], row["model"], outcome)
+    return JournalEntry(row["key"], row["step"], row["model"], outcome)

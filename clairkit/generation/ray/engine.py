@@ -27,12 +27,12 @@ from clairkit.engine.progress import Progress, ProgressHook
 from clairkit.errors import ResourceError, UsageError
 from clairkit.extras import install_command
 from clairkit.generation.ray.blocks import Block, BlockResult, blocks_of
-from clairkit.generation.ray.meter import Meter
+from clairkit.generation.ray.meter import SharedBudget
 from clairkit.generation.ray.stopping import stopping
 from clairkit.generation.ray.worker import BlockRunner, Job
 from clairkit.generation.settings import BuildSettings
 from clairkit.journal.results import Journal
-from clairkit.models.budget import Control
+from clairkit.models.budget import Budget
 from clairkit.records import PromptRow
 
 _WINDOW = 1024  # blocks that are handed to Ray at once; they are held in its object store
@@ -77,7 +77,7 @@ class RayEngine:
         rows: Iterable[PromptRow],
         method: Method,
         journal: Journal,
-        control: Control,
+        control: Budget,
         *,
         progress: ProgressHook | None = None,
         say: Callable[[str], None] | None = None,
@@ -90,7 +90,7 @@ class RayEngine:
         with _cluster(ray):
             workers = self.workers or _workers(ray, method)
             job = Job(self.settings, dict(self.specs), workers, dict(method.settings()))
-            meter = ray.remote(num_cpus=0)(Meter).remote(control)
+            meter = ray.remote(num_cpus=0)(SharedBudget).remote(control)
             with stopping(control, meter.halt.remote, say or _quiet):
                 blocks = self._open_blocks(rows, method, journal, state)
                 while not control.halted and (window := list(islice(blocks, _WINDOW))):
@@ -114,7 +114,7 @@ class RayEngine:
                 yield block
 
     @staticmethod
-    def _take_in(result: BlockResult, journal: Journal, control: Control, state: Progress) -> None:
+    def _take_in(result: BlockResult, journal: Journal, control: Budget, state: Progress) -> None:
         """Bring a block's results to the disk, and count them."""
         journal.write(result.entries)
         for entry in result.entries:

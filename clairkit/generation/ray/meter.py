@@ -7,17 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 from clairkit.errors import ClairError
-from clairkit.models.budget import Control
+from clairkit.models.budget import Budget
 from clairkit.models.sampling import Outcome
 
 Ask = Callable[..., Any]
 """Calls a method of the meter by its name, wherever that runs, and waits for what it returns."""
 
 
-class Meter:
+class SharedBudget:
     """Holds the run's control; workers ask it before every call."""
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: Budget) -> None:
         self._control = control
 
     def take(self, count: int) -> bool:
@@ -45,7 +45,7 @@ class Meter:
         return self._control.over_budget, self._control.error
 
 
-class SharedControl(Control):
+class SharedControl(Budget):
     """The control of one worker. It asks the meter for what concerns all."""
 
     def __init__(self, ask: Ask, *, max_calls: int | None, max_cost: float | None) -> None:

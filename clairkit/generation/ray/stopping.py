@@ -7,12 +7,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from clairkit.models.budget import Control
+from clairkit.models.budget import Budget
 
 
 @contextmanager
 def stopping(
-    control: Control, halt: Callable[[], object], say: Callable[[str], None]
+    control: Budget, halt: Callable[[], object], say: Callable[[str], None]
 ) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM drains; a second one leaves at once. Main thread only."""
     if threading.current_thread() is not threading.main_thread():

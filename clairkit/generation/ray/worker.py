@@ -23,7 +23,7 @@ from clairkit.generation.ray.blocks import Block, BlockResult, results_after
 from clairkit.generation.ray.meter import Ask, SharedControl
 from clairkit.generation.settings import BuildSettings
 from clairkit.journal.results import Journal, differences
-from clairkit.models.budget import Control
+from clairkit.models.budget import Budget
 from clairkit.models.requests import Model, Task
 from clairkit.models.sampling import Outcome
 from clairkit.models.specs import ModelOptions
@@ -64,7 +64,7 @@ class BlockRunner:
         except ClairError as error:
             return BlockResult(error=error)
 
-    def _run(self, block: Block, control: Control) -> BlockResult:
+    def _run(self, block: Block, control: Budget) -> BlockResult:
         method = self._method()
         works = [partial(method.program, row) for row in block.rows]
         with (
@@ -131,7 +131,7 @@ class _Kept:
         self.concurrency = model.concurrency
         self.is_local = getattr(model, "is_local", False)
 
-    async def complete(self, tasks: Sequence[Task], control: Control) -> list[Outcome]:
+    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
         return await self._model.complete(tasks, control)
 
     async def close(self) -> None:

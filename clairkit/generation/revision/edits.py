@@ -40,7 +40,7 @@ class Edit:
 
 
 @dataclass(frozen=True)
-class Fault:
+class EditFault:
     """Why a reply can't be used.
 
     Attributes:
@@ -75,7 +75,7 @@ class Applied:
     edits: tuple[Edit, ...]
 
 
-def read_edits(body: str, marks: ReplyMarks) -> list[Asked] | Fault:
+def read_edits(body: str, marks: ReplyMarks) -> list[Asked] | EditFault:
     """Return the edits in what stands between the edits mark and the end mark.
 
     A text is the lines between its mark and the next, without the line break at its end.
@@ -84,11 +84,11 @@ def read_edits(body: str, marks: ReplyMarks) -> list[Asked] | Fault:
     parts = list(_parts(body.replace("\r\n", "\n").removesuffix("\n"), nonces))
     for _, text in parts:
         if EDIT_PART.find(text, *nonces):
-            return Fault(INLINE)
+            return EditFault(INLINE)
         if any(leak.find(text, marks.nonce) for leak in marks.leaks):
-            return Fault(LEAK)
+            return EditFault(LEAK)
     if parts[0][1].strip():
-        return Fault(TEXT_BEFORE)
+        return EditFault(TEXT_BEFORE)
     return _grouped(parts[1:])
 
 
@@ -105,7 +105,7 @@ def _parts(body: str, nonces: Sequence[str]) -> Iterator[tuple[str, str]]:
     yield kind, "\n".join(lines)
 
 
-def _grouped(parts: Sequence[tuple[str, str]]) -> list[Asked] | Fault:
+def _grouped(parts: Sequence[tuple[str, str]]) -> list[Asked] | EditFault:
     edits: list[Asked] = []
     at = 0
     while at < len(parts):
@@ -118,11 +118,11 @@ def _grouped(parts: Sequence[tuple[str, str]]) -> list[Asked] | Fault:
             edits.append(Asked(*texts))
             at += 3
         else:
-            return Fault(INCOMPLETE, len(edits) + 1)
+            return EditFault(INCOMPLETE, len(edits) + 1)
     return edits
 
 
-def apply_edits(answer: str, asked: Sequence[Asked]) -> Applied | tuple[Fault, ...]:
+def apply_edits(answer: str, asked: Sequence[Asked]) -> Applied | tuple[EditFault, ...]:
     """Return the answer with all edits applied, or what is wrong with any of them.
 
     Each text to find has to stand in the answer, as it was before all edits, exactly once; the
@@ -132,12 +132,14 @@ def apply_edits(answer: str, asked: Sequence[Asked]) -> Applied | tuple[Fault, .
     plain = answer.replace("\r\n", "\n")
     starts = _starts(plain)
     found = [_span(plain, starts, each, number) for number, each in enumerate(asked, 1)]
-    faults = [each for each in found if isinstance(each, Fault)]
-    placed = [(span, number) for number, span in enumerate(found, 1) if not isinstance(span, Fault)]
+    faults = [each for each in found if isinstance(each, EditFault)]
+    placed = [
+        (span, number) for number, span in enumerate(found, 1) if not isinstance(span, EditFault)
+    ]
     if not faults:
         placed.sort()
         faults = [
-            Fault(OVERLAP, number)
+            EditFault(OVERLAP, number)
             for (before, _), (span, number) in pairwise(placed)
             if span[0] < before[1]
         ]
@@ -148,17 +150,17 @@ def apply_edits(answer: str, asked: Sequence[Asked]) -> Applied | tuple[Fault, .
 
 def _span(
     plain: str, starts: frozenset[int] | None, asked: Asked, number: int
-) -> tuple[int, int] | Fault:
+) -> tuple[int, int] | EditFault:
     """The place of an edit in the answer, its line breaks being `\\n`."""
     start = end = 0
     for name, text in (("find", asked.find), ("to", asked.to)):
         if text is None:
             continue
         if not text:
-            return Fault(f"{name}_empty", number)
+            return EditFault(f"{name}_empty", number)
         places = _places(plain, starts, text, end)
         if len(places) != 1:
-            return Fault(f"{name}_ambiguous" if places else f"{name}_missing", number, text)
+            return EditFault(f"{name}_ambiguous" if places else f"{name}_missing", number, text)
         start = places[0] if name == "find" else start
         end = places[0] + len(text)
     return start, end

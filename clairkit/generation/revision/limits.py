@@ -8,7 +8,7 @@ from typing import Any
 
 from rapidfuzz.distance import Indel
 
-from clairkit.generation.revision.edits import Fault
+from clairkit.generation.revision.edits import EditFault
 from clairkit.models.sampling import Failure
 from clairkit.scoring import load_tokenizer, units_of
 
@@ -25,7 +25,7 @@ def over_limits(
     max_edit_share: float | None,
     length_neutral: bool,
     tokenizer: str | None,
-) -> Iterator[tuple[Failure, Fault]]:
+) -> Iterator[tuple[Failure, EditFault]]:
     """Yield each limit that a revision exceeds: the row's failure, and what to tell the reviser.
 
     Args:
@@ -43,13 +43,13 @@ def over_limits(
         share = edit_share(before, after)
         if share > max_edit_share:
             detail = f"{share:.3f} of a side, and at most {max_edit_share:g} may be"
-            fault = Fault("edit_share", share=share, limit=max_edit_share)
+            fault = EditFault("edit_share", share=share, limit=max_edit_share)
             yield Failure("edit_share", detail, revision), fault
     change = abs(len(after) - len(before))
     if length_neutral and change > max(LENGTH_SLACK, LENGTH_TOLERANCE * len(before)):
         ratio = len(after) / max(len(before), 1)
         failure = Failure("length_changed", f"{ratio:.3f} of the answer's length", revision)
-        yield failure, Fault("length_changed", share=ratio)
+        yield failure, EditFault("length_changed", share=ratio)
 
 
 def edit_share(before: Sequence[Any], after: Sequence[Any]) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from clairkit.generation.gates import is_refusal
-from clairkit.generation.revision.edits import Edit, Fault, apply_edits, read_edits
+from clairkit.generation.revision.edits import Edit, EditFault, apply_edits, read_edits
 from clairkit.generation.revision.parser import Revision, cut, is_cut, parse_reply, split_reply
 from clairkit.generation.revision.templates import EDITS, REWRITE
 from clairkit.judging.wording import Wording
@@ -35,7 +35,7 @@ class Unusable:
     """Why a reply holds no revision; `faults` is empty where asking again would not help."""
 
     failure: Failure
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[EditFault, ...] = ()
 
 
 Read = Callable[[Reply, ReplyMarks, str], Draft | Unusable]
@@ -57,7 +57,7 @@ def read_edited(reply: Reply, marks: ReplyMarks, answer: str) -> Draft | Unusabl
     if isinstance(parts, str):
         return _unreadable(Failure("parse_error", parts, reply.text))
     asked = read_edits(parts.body, marks)
-    if isinstance(asked, Fault):
+    if isinstance(asked, EditFault):
         return Unusable(Failure("parse_error", asked.code, reply.text), (asked,))
     applied = apply_edits(answer, asked)
     if isinstance(applied, tuple):
@@ -76,7 +76,7 @@ def _unreadable(failure: Failure) -> Unusable:
         return Unusable(failure)
     if is_refusal(failure.text):
         return Unusable(Failure("refusal", "the reviser refused", failure.text))
-    return Unusable(failure, (Fault(failure.detail),))
+    return Unusable(failure, (EditFault(failure.detail),))
 
 
 def with_outer_space(text: str, answer: str) -> str:
@@ -94,13 +94,13 @@ def with_outer_space(text: str, answer: str) -> str:
     return start + text + answer[len(answer.rstrip()) :]
 
 
-def ask_again(faults: Sequence[Fault], texts: Wording, nonce: str) -> str:
+def ask_again(faults: Sequence[EditFault], texts: Wording, nonce: str) -> str:
     """Return the message that says what is wrong with a reply and asks for another."""
     lines = [f"- {_say(fault, texts, nonce)}" for fault in faults[:_FAULT_CAP]]
     return "\n".join([texts.again, *lines, texts.again_form])
 
 
-def _say(fault: Fault, texts: Wording, nonce: str) -> str:
+def _say(fault: EditFault, texts: Wording, nonce: str) -> str:
     quote = fault.quote[:_QUOTE_CAP] + ("…" if len(fault.quote) > _QUOTE_CAP else "")
     return texts.faults[fault.code].format(
         number=fault.number,

@@ -9,7 +9,7 @@ from typing import Any
 
 from clairkit.engine.keys import request_key, row_columns
 from clairkit.engine.program import Call
-from clairkit.generation.revision.edits import Edit, Fault
+from clairkit.generation.revision.edits import Edit, EditFault
 from clairkit.generation.revision.limits import over_limits
 from clairkit.generation.revision.parser import Revision, cut, without_thought
 from clairkit.generation.revision.reply_forms import FORMS, Draft, Unusable, ask_again
@@ -89,7 +89,7 @@ class _Asking:
     def first(self) -> Task:
         return self._task({}, self._rendered.messages if self._rendered else ())
 
-    def again(self, before: Task, reply: Reply, faults: Sequence[Fault]) -> Task:
+    def again(self, before: Task, reply: Reply, faults: Sequence[EditFault]) -> Task:
         assert self._rendered is not None, "a function is asked once"
         marks = self._rendered.marks
         told = ask_again(faults, wording(self.settings.request.language), marks.nonce)

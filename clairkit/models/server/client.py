@@ -14,7 +14,7 @@ from clairkit import __version__
 from clairkit.display import excerpt
 from clairkit.errors import RemoteError
 from clairkit.models.reasons import HALTED
-from clairkit.models.requests import Control
+from clairkit.models.requests import Budget
 from clairkit.models.sampling import Failure, Outcome, Reply
 from clairkit.models.server.endpoint import Endpoint
 from clairkit.models.server.error_objects import ServerError, find_error, read_error
@@ -107,7 +107,7 @@ class ChatClient:
     async def close(self) -> None:
         await self._http.close()
 
-    async def post(self, body: Mapping[str, Any], control: Control) -> Outcome:
+    async def post(self, body: Mapping[str, Any], control: Budget) -> Outcome:
         """Return what the server made of `body`, after as many tries as the policy allows.
 
         Raises:

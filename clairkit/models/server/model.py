@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from clairkit.batching.chat_settings import ChatSettings, fold_system
 from clairkit.errors import UsageError
 from clairkit.models.outcomes import marks_identity, thoughts_apart
-from clairkit.models.requests import Control, Task
+from clairkit.models.requests import Budget, Task
 from clairkit.models.sampling import Outcome
 from clairkit.models.server.endpoint import find_endpoint
 from clairkit.models.server.request_body import check_body, with_fields
@@ -82,7 +82,7 @@ class OpenAIModel:
         self._pace = pace
         self._client: ChatClient | None = None
 
-    async def complete(self, tasks: Sequence[Task], control: Control) -> list[Outcome]:
+    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
         from clairkit.models.server.client import ChatClient
 
         if self._client is None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 
-from clairkit.models.budget import Control
+from clairkit.models.budget import Budget
 
 _BYTES_PER_TOKEN = 4  # roughly, for what a request claims before its tokens are counted
 _LOOK_AGAIN = 0.1  # seconds
 
 
-class Pace:
+class RateLimit:
     """Spreads requests, or tokens, evenly: so many a minute, and no more.
 
     Args:
@@ -48,12 +48,12 @@ class Allowance:
     def __init__(
         self, requests_per_minute: float | None = None, tokens_per_minute: float | None = None
     ) -> None:
-        self._requests = None if requests_per_minute is None else Pace(requests_per_minute)
-        self._tokens = None if tokens_per_minute is None else Pace(tokens_per_minute)
+        self._requests = None if requests_per_minute is None else RateLimit(requests_per_minute)
+        self._tokens = None if tokens_per_minute is None else RateLimit(tokens_per_minute)
         self._replies = 0
         self._reply_tokens = 0
 
-    async def claim(self, size: int, longest: int, control: Control) -> float | None:
+    async def claim(self, size: int, longest: int, control: Budget) -> float | None:
         """Wait until a request may be made; None when the run stopped in the meantime.
 
         Args:
@@ -95,7 +95,7 @@ class Allowance:
         self._tokens.correct(prompt_tokens + completion_tokens - claimed)
 
 
-async def _waited(pace: Pace, control: Control) -> bool:
+async def _waited(pace: RateLimit, control: Budget) -> bool:
     """Wait for a pace; False when the run stopped in the meantime."""
     while wait := pace.wait(time.monotonic()):
         # Not all at once: what others really took may make it shorter.

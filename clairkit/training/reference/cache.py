@@ -75,7 +75,7 @@ class Source:
         return f"{self.weights[:16]}-{self.adapter[:16] or 'base'}-{self.precision}-"
 
 
-class Entry(NamedTuple):
+class CachedReference(NamedTuple):
     """A sequence with its log-probs."""
 
     prompt_ids: list[int]
@@ -159,7 +159,7 @@ class CacheFile:
             raise _damaged(self.path, "its tensors contradict each other")
 
 
-def write_cache(folder: Path, source: Source, entries: Iterable[Entry]) -> Path:
+def write_cache(folder: Path, source: Source, entries: Iterable[CachedReference]) -> Path:
     """Write a file of its own for the entries, whole or not at all; return its path.
 
     The same sequences with the same log-probs give the same name, whatever their order.
@@ -223,7 +223,7 @@ def prompt_key(prompt_ids: Sequence[int]) -> int:
 class _Content:
     """The tensors of a file, made piece by piece so that they are never in memory together."""
 
-    def __init__(self, keys: list[int], entries: list[Entry]) -> None:
+    def __init__(self, keys: list[int], entries: list[CachedReference]) -> None:
         self.entries = entries
         lengths = [len(entry.prompt_ids) + len(entry.response_ids) for entry in entries]
         self.small: dict[str, NDArray[Any]] = {

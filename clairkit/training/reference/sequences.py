@@ -11,7 +11,7 @@ from torch import Tensor
 
 from clairkit.batching import EncodedPair
 from clairkit.errors import DataError
-from clairkit.training.reference.cache import CacheFile, Entry, ids_bytes
+from clairkit.training.reference.cache import CachedReference, CacheFile, ids_bytes
 
 
 class NeededSequences:
@@ -98,11 +98,11 @@ class NeededSequences:
                 "one run, tokenised and cut as that run did",
             )
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[CachedReference]:
         """Yield all sequences with their log-probs."""
         for number, logps in enumerate(self.logps):
             if logps is not None:
-                yield Entry(*self.ids(number), logps)
+                yield CachedReference(*self.ids(number), logps)
 
     def by_pair(self) -> list[tuple[Tensor, Tensor]]:
         """Return the log-probs of each pair's sides."""

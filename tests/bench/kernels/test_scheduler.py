@@ -15,10 +15,10 @@ from clairkit.bench.kernels import scheduler as kernel_crew
 from clairkit.bench.kernels.cases import QUICK
 from clairkit.bench.kernels.report import problems, text_table
 from clairkit.bench.kernels.results import entry, point_json
-from clairkit.bench.kernels.scheduler import Crew, CrewPoint
+from clairkit.bench.kernels.scheduler import CrewPoint, VariantPool
 from clairkit.bench.kernels.truth import Accuracy
 from clairkit.bench.kernels.worker import BARE, KernelSettings, Measured, Planned, Timed
-from clairkit.bench.measure.isolate import Outcome
+from clairkit.bench.measure.isolate import ProcessOutcome
 from clairkit.bench.measure.timing import Peak
 
 CASE = QUICK[0]  # a frozen head
@@ -65,7 +65,7 @@ class Pretender:
         self.world, self.name, self.turns = world, name, 0
         self.manner = world.manners.get(name, Manner())
         self.connection = self
-        self.until, self.outcome = world.now + self.manner.ready, Outcome()
+        self.until, self.outcome = world.now + self.manner.ready, ProcessOutcome()
         world.events.append(f"start {name}")
         world.starting.add(name)
         world.most_at_once = max(world.most_at_once, len(world.starting))
@@ -75,16 +75,16 @@ class Pretender:
         self.world.events.append(f"{method} {self.name}")
         if method == "check":
             accuracy = Accuracy((1e-3, 2e-3), 0.0, 1e-6, None, self.manner.problem)
-            self.outcome = Outcome(Measured(Peak(5, 1, "made up"), accuracy))
+            self.outcome = ProcessOutcome(Measured(Peak(5, 1, "made up"), accuracy))
         elif method == "tilings":
-            self.outcome = Outcome({4: "8x8"})
+            self.outcome = ProcessOutcome({4: "8x8"})
         else:
             self.turns += 1
             gone = self.turns >= self.manner.fails
             problem = "the process ended with code -11" if gone else ""
-            self.outcome = Outcome(None if gone else self.manner.step, problem)
+            self.outcome = ProcessOutcome(None if gone else self.manner.step, problem)
 
-    def answer(self, seconds: float) -> Outcome | None:
+    def answer(self, seconds: float) -> ProcessOutcome | None:
         if self.until > self.world.now + seconds:
             self.world.now += seconds
             return None
@@ -133,7 +133,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
 
         wanted = KernelSettings("cpu", 1, apart=True, **settings)
         point = CrewPoint(CASE, planned, wanted, Path("nowhere"), deadline)
-        keep(*Crew(point, found.said.append, keep).run())
+        keep(*VariantPool(point, found.said.append, keep).run())
         for state in found.points:
             text_table(state)
         return found

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from clairkit.bench.measure.isolate import Outcome, run_apart
+from clairkit.bench.measure.isolate import ProcessOutcome, run_apart
 
 
 def test_a_result_comes_back() -> None:
-    assert run_apart(operator.add, 2, 3) == Outcome(5)
+    assert run_apart(operator.add, 2, 3) == ProcessOutcome(5)
 
 
 def test_each_run_has_a_process_of_its_own() -> None:

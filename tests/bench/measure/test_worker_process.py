@@ -15,45 +15,45 @@ from typing import Any
 
 import pytest
 
-from clairkit.bench.measure.isolate import Outcome
-from clairkit.bench.measure.worker_process import Companion
+from clairkit.bench.measure.isolate import ProcessOutcome
+from clairkit.bench.measure.worker_process import WorkerProcess
 
 PATIENT = 30.0
 
 
 @pytest.fixture
-def started() -> Iterator[list[Companion]]:
-    found: list[Companion] = []
+def started() -> Iterator[list[WorkerProcess]]:
+    found: list[WorkerProcess] = []
     yield found
     for companion in found:
         companion.end()
 
 
-def test_an_object_is_made_once_and_asked_often(started: list[Companion]) -> None:
-    companion = Companion(dict, [("a", 1)])
+def test_an_object_is_made_once_and_asked_often(started: list[WorkerProcess]) -> None:
+    companion = WorkerProcess(dict, [("a", 1)])
     started.append(companion)
-    assert companion.answer(PATIENT) == Outcome()
+    assert companion.answer(PATIENT) == ProcessOutcome()
     companion.ask("setdefault", "b", 2)
-    assert companion.answer(PATIENT) == Outcome(2)
+    assert companion.answer(PATIENT) == ProcessOutcome(2)
     companion.ask("get", "b")
     companion.ask("pop", "c")
-    assert companion.answer(PATIENT) == Outcome(2)
+    assert companion.answer(PATIENT) == ProcessOutcome(2)
     wrong = companion.answer(PATIENT)
     assert wrong is not None
     assert wrong.problem == "KeyError: 'c'"
     companion.ask("__len__")
-    assert companion.answer(PATIENT) == Outcome(2)
+    assert companion.answer(PATIENT) == ProcessOutcome(2)
 
 
-def test_one_that_can_not_be_made_says_why(started: list[Companion]) -> None:
-    started.append(Companion(int, "x"))
+def test_one_that_can_not_be_made_says_why(started: list[WorkerProcess]) -> None:
+    started.append(WorkerProcess(int, "x"))
     made = started[0].answer(PATIENT)
     assert made is not None
     assert made.problem.startswith("ValueError: invalid literal")
 
 
-def test_a_process_that_was_killed_says_so(started: list[Companion]) -> None:
-    started.append(Companion(signal.raise_signal, signal.SIGKILL))
+def test_a_process_that_was_killed_says_so(started: list[WorkerProcess]) -> None:
+    started.append(WorkerProcess(signal.raise_signal, signal.SIGKILL))
     killed = started[0].answer(PATIENT)
     assert killed is not None
     assert killed.out_of_memory
@@ -62,7 +62,7 @@ def test_a_process_that_was_killed_says_so(started: list[Companion]) -> None:
 
 
 def test_one_that_takes_too_long_gives_no_answer_and_can_be_ended() -> None:
-    companion = Companion(time.sleep, 600)
+    companion = WorkerProcess(time.sleep, 600)
     assert companion.answer(0.2) is None
     before = time.monotonic()
     companion.end()
@@ -70,7 +70,7 @@ def test_one_that_takes_too_long_gives_no_answer_and_can_be_ended() -> None:
 
 
 def test_what_a_process_has_started_ends_with_it() -> None:
-    companion = Companion(subprocess.Popen, ["sleep", "600"])
+    companion = WorkerProcess(subprocess.Popen, ["sleep", "600"])
     companion.answer(PATIENT)
     companion.ask("__getattribute__", "pid")
     child = companion.answer(PATIENT)
@@ -80,7 +80,7 @@ def test_what_a_process_has_started_ends_with_it() -> None:
 
 
 def test_one_that_is_dismissed_ends_by_itself(tmp_path: Path) -> None:
-    companion = Companion(Finalize, None, os.mkdir, (tmp_path / "ended",), None, 0)
+    companion = WorkerProcess(Finalize, None, os.mkdir, (tmp_path / "ended",), None, 0)
     companion.answer(PATIENT)
     companion.dismiss()
     companion.end(grace=PATIENT)

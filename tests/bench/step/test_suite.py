@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from clairkit.bench.measure.isolate import Outcome
+from clairkit.bench.measure.isolate import ProcessOutcome
 from clairkit.bench.measure.timing import Peak
 from clairkit.bench.step import suite as step
 from clairkit.bench.step.cases import QUICK
@@ -19,7 +19,7 @@ from clairkit.bench.step.worker import Settings
 SETTINGS = Settings("cpu", 1, rounds=3)
 VARIANTS = ("trl", "clairkit", "clairkit padded")
 FINE = Parity(0.0, 0.0, 0.0, 0.0, "a")
-KILLED = Outcome(problem="killed", out_of_memory=True)
+KILLED = ProcessOutcome(problem="killed", out_of_memory=True)
 
 
 class Fake:
@@ -32,7 +32,7 @@ class Fake:
     def __init__(self, _case: Any, variant: str, _settings: Any) -> None:
         self.variant, self.count = variant, 0
         if self.failing.get(variant) == 0:
-            raise VariantLost(Outcome(problem="ValueError: no"))
+            raise VariantLost(ProcessOutcome(problem="ValueError: no"))
 
     def step(self, wish: str = "time") -> StepReport:
         self.count += 1

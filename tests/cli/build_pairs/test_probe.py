@@ -12,7 +12,7 @@ from clairkit.cli.build_pairs.probe import exit_code, show_card
 from clairkit.cli.main import run
 from clairkit.cli.shared.console import Console
 from clairkit.probe import ProbeResult, Seen, Thresholds, make_card, plant
-from clairkit.probe.cases import Case
+from clairkit.probe.cases import ProbeCase
 from clairkit.records import Message, PromptRow
 
 SPENT = {"calls": 9, "tokens": {"prompt": 70, "completion": 30}, "cost": 0.25}
@@ -20,7 +20,7 @@ SPENT = {"calls": 9, "tokens": {"prompt": 70, "completion": 30}, "cost": 0.25}
 
 def result(good: int, bad: int, unfinished: int = 0) -> ProbeResult:
     row = PromptRow((Message(role="user", content="q"),), "It is so.", "r")
-    case = Case("untouched", row, "[red]\x1b[31m")
+    case = ProbeCase("untouched", row, "[red]\x1b[31m")
     seen = [
         Seen(case, row.answer, text, None) for text in (*["It is so."] * good, *["It is."] * bad)
     ]

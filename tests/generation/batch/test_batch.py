@@ -21,7 +21,7 @@ from clairkit.generation.batch.rounds import import_batches, open_calls
 from clairkit.generation.methods import make_method
 from clairkit.generation.settings import BuildSettings
 from clairkit.journal.prices import Prices
-from clairkit.journal.results import Entry, Journal
+from clairkit.journal.results import Journal, JournalEntry
 from clairkit.models.requests import Model
 from clairkit.models.sampling import Failure, Reply
 from clairkit.models.server.model import OpenAIModel
@@ -337,7 +337,7 @@ def test_a_stub_has_no_batch_file(make_rows: MakeRows, journal: Journal, tmp_pat
 def test_a_result_in_the_journal_is_not_asked_for(make_rows: MakeRows, journal: Journal) -> None:
     method, rows = clair(), make_rows(2)
     first, second = open_calls(works(method, rows), journal)
-    journal.write([Entry(first.task.key, first.step, "m", Reply("said"))])
+    journal.write([JournalEntry(first.task.key, first.step, "m", Reply("said"))])
     open_keys = [call.task.key for call in open_calls(works(method, rows), journal)]
     assert first.task.key not in open_keys
     assert second.task.key in open_keys

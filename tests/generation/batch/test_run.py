@@ -16,8 +16,8 @@ from clairkit.generation.batch.run import export_batch, import_batch
 from clairkit.generation.engine import make_build
 from clairkit.generation.settings import BuildSettings
 from clairkit.journal.results import journal_path
-from clairkit.journal.row_index import RowBook
-from clairkit.models.budget import Control
+from clairkit.journal.row_index import RowIndex
+from clairkit.models.budget import Budget
 from clairkit.models.requests import Task
 from clairkit.models.sampling import Outcome, Reply
 from clairkit.records import PromptRow, read_pairs
@@ -54,7 +54,7 @@ class InBatches(Named):
 
     sizes: ClassVar[list[int]] = []
 
-    async def complete(self, tasks: Sequence[Task], control: Control) -> list[Outcome]:
+    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
         self.sizes.append(len(tasks))
         return [Reply(f"local answer to {task.messages[-1]['content']}") for task in tasks]
 
@@ -117,7 +117,7 @@ def test_rows_that_were_removed_for_good_are_in_no_batch(
 ) -> None:
     rows, output = make_rows(3), tmp_path / "p.jsonl"
     export_batch(rows, build(None), output, tmp_path / "b.jsonl", settings=SETTINGS)
-    with RowBook(journal_path(output)) as book:
+    with RowIndex(journal_path(output)) as book:
         book.mark_removed(["row-1"])
     (file,) = export_batch(
         rows, build(None), output, tmp_path / "b2.jsonl", settings=SETTINGS

@@ -17,7 +17,7 @@ from clairkit.generation.engine import make_build, run_build
 from clairkit.generation.settings import BuildSettings
 from clairkit.journal.prices import Prices
 from clairkit.journal.results import journal_path
-from clairkit.journal.row_index import RowBook
+from clairkit.journal.row_index import RowIndex
 from clairkit.models.server.model import OpenAIModel
 from clairkit.records import PromptRow
 
@@ -88,7 +88,7 @@ def test_rows_that_were_removed_for_good_are_neither_asked_nor_counted(
     with serving(with_tokens) as server:
         method = make_build(SETTINGS, reviser=OpenAIModel("gpt", base_url=server.url))
         dry_run(rows, method, output, settings=SETTINGS, probes=1)
-        with RowBook(journal_path(output)) as book:
+        with RowIndex(journal_path(output)) as book:
             book.mark_removed([row.id for row in rows[1:3]])
         made = dry_run(rows, method, output, settings=SETTINGS, probes=4)
         asked = [answer_in(request)[1] for request in server.requests[1:]]

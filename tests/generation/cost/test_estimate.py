@@ -15,12 +15,12 @@ from clairkit.engine.replay import known
 from clairkit.generation.batch.round_state import rounds
 from clairkit.generation.cost.estimate import choose_probes, estimate
 from clairkit.generation.cost.expected_calls import BYTES_PER_TOKEN
-from clairkit.generation.cost.prediction import Range
+from clairkit.generation.cost.prediction import CostRange
 from clairkit.generation.methods import make_method
 from clairkit.generation.methods.parts import answer_call, make_pair
 from clairkit.generation.settings import BuildSettings
 from clairkit.journal.prices import Prices
-from clairkit.journal.results import Entry, Journal, Recorded
+from clairkit.journal.results import Journal, JournalEntry, Recorded
 from clairkit.models.requests import ReviseRequest, Task
 from clairkit.models.sampling import Failure, Outcome, Reply, Sampling
 from clairkit.records import Message, PromptRow
@@ -51,7 +51,7 @@ def play(
             asked = [call for call, found in last if found is None]
             if not asked:
                 break
-            journal.write([Entry(c.task.key, c.step, c.model.name, reply(c)) for c in asked])
+            journal.write([JournalEntry(c.task.key, c.step, c.model.name, reply(c)) for c in asked])
 
 
 def spend(prompt: int, completion: int) -> Callable[[Call], Outcome]:
@@ -72,7 +72,7 @@ def test_requests_are_foreseen_from_their_texts(make_rows: MakeRows) -> None:
     said = sum(len("answer 0.") / BYTES_PER_TOKEN + 250 for _ in rows)
     assert (made.rows, made.done, made.measured, reviser.is_measured) == (3, 0, 0, False)
     assert (reviser.role, reviser.model) == ("reviser", "openai:reviser")
-    assert reviser.calls == Range(3, 3, 3)
+    assert reviser.calls == CostRange(3, 3, 3)
     assert reviser.prompt_tokens.estimate == pytest.approx(asked)
     assert reviser.completion_tokens.estimate == pytest.approx(said)
     assert made.cost is not None
@@ -108,8 +108,8 @@ def test_functions_cost_calls_and_nothing_else(make_rows: MakeRows) -> None:
     models = {"reviser": Named("python:a:b", is_function=True)}
     made = estimate(make_rows(4), make_method("clair", BuildSettings(), models), PRICES)
     assert made.roles[0].calls.estimate == 4
-    assert made.roles[0].prompt_tokens == made.roles[0].completion_tokens == Range(0, 0, 0)
-    assert made.cost == Range(0, 0, 0)
+    assert made.roles[0].prompt_tokens == made.roles[0].completion_tokens == CostRange(0, 0, 0)
+    assert made.cost == CostRange(0, 0, 0)
 
 
 @pytest.mark.parametrize("is_function", [False, True])
@@ -139,8 +139,8 @@ def test_done_rows_correct_the_forecast(make_rows: MakeRows, journal: Journal) -
     made = estimate(rows, method, PRICES, journal)
     assert (made.rows, made.done, made.measured) == (10, 4, 4)
     assert made.roles[0].is_measured
-    assert made.roles[0].calls == Range(6, 6, 6)
-    assert made.roles[0].completion_tokens == Range(3000, 3000, 3000)
+    assert made.roles[0].calls == CostRange(6, 6, 6)
+    assert made.roles[0].completion_tokens == CostRange(3000, 3000, 3000)
     assert made.roles[0].prompt_tokens.estimate == pytest.approx(6000)
     assert made.cost is not None
     assert made.cost.estimate == pytest.approx(6 * (0.002 + 0.005))
@@ -156,7 +156,7 @@ def test_being_asked_once_more_is_learnt_from_done_rows(
     play(method, rows[:4], journal, lambda call: reply)
     assert estimate(rows, method, PRICES).roles[0].calls.estimate == 10
     made = estimate(rows, method, PRICES, journal).roles[0]
-    assert made.calls == Range(12, 12, 12)
+    assert made.calls == CostRange(12, 12, 12)
     assert made.completion_tokens.estimate == pytest.approx(600)
 
 
@@ -169,7 +169,7 @@ def test_a_role_that_no_done_row_took_is_not_measured(
     made = estimate(rows, method, PRICES, journal)
     target, reviser = made.roles
     assert (target.is_measured, reviser.is_measured) == (False, True)
-    assert target.completion_tokens == Range(5 * 480, 5 * 240, 5 * 512)
+    assert target.completion_tokens == CostRange(5 * 480, 5 * 240, 5 * 512)
     assert target.cost is not None
     assert reviser.cost is not None
     assert made.cost == target.cost + reviser.cost
@@ -199,8 +199,8 @@ def test_nothing_is_left_of_a_run_that_is_done(make_rows: MakeRows, journal: Jou
     play(method, rows, journal, spend(10, 10))
     made = estimate(rows, method, PRICES, journal)
     assert (made.rows, made.done) == (3, 3)
-    assert made.cost == Range(0, 0, 0)
-    assert made.roles[0].calls == Range(0, 0, 0)
+    assert made.cost == CostRange(0, 0, 0)
+    assert made.roles[0].calls == CostRange(0, 0, 0)
 
 
 def test_of_a_row_that_is_half_done_only_the_rest_counts(
@@ -210,7 +210,7 @@ def test_of_a_row_that_is_half_done_only_the_rest_counts(
     method = clair()
     (call,) = next(iter(method.program(row)))
     long = Reply("x" * 45_000, prompt_tokens=1, completion_tokens=1)
-    journal.write([Entry(call.task.key, call.step, call.model.name, long)])
+    journal.write([JournalEntry(call.task.key, call.step, call.model.name, long)])
     made = estimate([row], method, PRICES, journal)
     assert [role.role for role in made.roles] == ["reviser"]
     assert made.roles[0].prompt_tokens.estimate > 45_000 / BYTES_PER_TOKEN
@@ -247,10 +247,10 @@ def test_calls_that_cannot_be_foreseen_are_counted_by_the_row(
     assert [role.role for role in estimate(rows, method, PRICES).roles] == ["reviser"]
     play(method, rows[:1], journal, spend(100, 40))
     made = {role.role: role for role in estimate(rows, method, PRICES, journal).roles}
-    assert made["judge"].completion_tokens == Range(0, 0, 0)  # one row shows no spread
+    assert made["judge"].completion_tokens == CostRange(0, 0, 0)  # one row shows no spread
     play(method, rows[:5], journal, spend(100, 40))
     made = {role.role: role for role in estimate(rows, method, PRICES, journal).roles}
-    assert made["judge"].calls == Range(5, 5, 5)
+    assert made["judge"].calls == CostRange(5, 5, 5)
     assert made["judge"].completion_tokens.estimate == 200
 
 

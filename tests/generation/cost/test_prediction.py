@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from clairkit.generation.cost.prediction import Range, predict_total, student_t
+from clairkit.generation.cost.prediction import CostRange, predict_total, student_t
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_quantiles_of_t(degrees: int, confidence: float, value: float) -> None:
 
 
 def test_a_constant_ratio_leaves_no_doubt() -> None:
-    assert predict_total([(2, 1), (6, 3), (10, 5)], 100, 20) == Range(200, 200, 200)
+    assert predict_total([(2, 1), (6, 3), (10, 5)], 100, 20) == CostRange(200, 200, 200)
 
 
 def test_equal_sizes_give_the_interval_of_a_mean() -> None:
@@ -45,7 +45,7 @@ def test_equal_sizes_give_the_interval_of_a_mean() -> None:
 
 
 def test_nothing_left_takes_nothing() -> None:
-    assert predict_total([(1, 2), (3, 2)], 0, 0) == Range(0, 0, 0)
+    assert predict_total([(1, 2), (3, 2)], 0, 0) == CostRange(0, 0, 0)
 
 
 def test_one_unit_shows_no_spread() -> None:

@@ -7,7 +7,7 @@ from hostile_replies import BILL, EDIT_REPLIES, EDITS, END, FIND, NONCE, PUT, TA
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clairkit.generation.revision.edits import Applied, Asked, Edit, Fault, apply_edits
+from clairkit.generation.revision.edits import Applied, Asked, Edit, EditFault, apply_edits
 from clairkit.generation.revision.parser import Revision
 from clairkit.generation.revision.reply_forms import Draft, Unusable, read_edited, read_rewrite
 from clairkit.generation.revision.templates import load_template
@@ -74,11 +74,11 @@ def test_line_breaks_are_the_answers_own() -> None:
     ],
 )
 def test_no_character_is_cut_apart(answer: str, find: str) -> None:
-    assert apply_edits(answer, asked((find, "x"))) == (Fault("find_missing", 1, find),)
+    assert apply_edits(answer, asked((find, "x"))) == (EditFault("find_missing", 1, find),)
 
 
 def test_overlapping_occurrences_are_two() -> None:
-    assert apply_edits("aaa", asked(("aa", "b"))) == (Fault("find_ambiguous", 1, "aa"),)
+    assert apply_edits("aaa", asked(("aa", "b"))) == (EditFault("find_ambiguous", 1, "aa"),)
 
 
 def test_a_place_within_a_character_does_not_make_another_ambiguous() -> None:

@@ -16,7 +16,7 @@ from clairkit.generation.engine import make_models
 from clairkit.generation.settings import BuildSettings
 from clairkit.models.hf import HfModel
 from clairkit.models.local import LocalModel
-from clairkit.models.requests import AnswerRequest, Control, Task
+from clairkit.models.requests import AnswerRequest, Budget, Task
 from clairkit.models.sampling import Failure, Reply, Sampling
 from clairkit.models.server.chat_options import parse_chat
 from clairkit.models.server.model import OpenAIModel
@@ -106,12 +106,12 @@ def test_a_row_that_a_template_refuses_fails_alone(tmp_path: Path) -> None:
     folder = str(model_folder(tmp_path, REFUSES + CHATML))
     model = HfModel(folder)
     tasks = [task("a", SYSTEM), task("b", USER)]
-    refused, good = asyncio.run(model.complete(tasks, Control()))
+    refused, good = asyncio.run(model.complete(tasks, Budget()))
     assert isinstance(refused, Failure)
     assert (refused.reason, "no system role" in refused.detail) == ("template_refused", True)
     assert isinstance(good, Reply)
     folds = HfModel(folder, chat=ChatSettings(fold_system=True))
-    assert all(isinstance(each, Reply) for each in asyncio.run(folds.complete(tasks, Control())))
+    assert all(isinstance(each, Reply) for each in asyncio.run(folds.complete(tasks, Budget())))
 
     def check(_prompt: Any, _answer: str, _row: Any) -> bool:
         return True

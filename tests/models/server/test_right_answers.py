@@ -17,7 +17,7 @@ import pytest
 from echo_server import FAULTS, say
 
 from clairkit.cli.main import run
-from clairkit.models.budget import Control
+from clairkit.models.budget import Budget
 from clairkit.models.sampling import Reply
 from clairkit.models.server.client import ChatClient
 from clairkit.models.server.endpoint import Endpoint
@@ -50,7 +50,7 @@ def echo_server(*arguments: str) -> Iterator[str]:
 async def ask(url: str, requests: int, policy: RetryPolicy) -> Counter[str]:
     """Ask so many different questions; how many got the right answer, a wrong one, or none."""
     client = ChatClient(Endpoint(url), concurrency=64, timeout=0.4, policy=policy)
-    control, counts = Control(), Counter[str]()
+    control, counts = Budget(), Counter[str]()
     numbers = iter(range(requests))
 
     async def work() -> None:

@@ -14,24 +14,32 @@ import safetensors.torch
 import torch
 
 from clairkit.errors import DataError
-from clairkit.training.reference.cache import CacheFile, Entry, Source, candidates, write_cache
+from clairkit.training.reference.cache import (
+    CachedReference,
+    CacheFile,
+    Source,
+    candidates,
+    write_cache,
+)
 
 SOURCE = Source("ab" * 32, "float32", model="tiny")
 
 
-def random_entries(count: int, seed: int = 0, vocabulary: int = 9) -> list[Entry]:
+def random_entries(count: int, seed: int = 0, vocabulary: int = 9) -> list[CachedReference]:
     """Sequences of few tokens, so that prompts are shared and responses begin alike."""
     draw = random.Random(seed)
-    entries: dict[tuple[tuple[int, ...], tuple[int, ...]], Entry] = {}
+    entries: dict[tuple[tuple[int, ...], tuple[int, ...]], CachedReference] = {}
     while len(entries) < count:
         prompt = [draw.randrange(3) for _ in range(draw.randint(1, 4))]
         response = [draw.randrange(vocabulary) for _ in range(draw.randint(1, 12))]
         logps = torch.tensor([-draw.random() * 20 for _ in response])
-        entries[tuple(prompt), tuple(response)] = Entry(prompt, response, logps)
+        entries[tuple(prompt), tuple(response)] = CachedReference(prompt, response, logps)
     return list(entries.values())
 
 
-def naive(entries: list[Entry], prompt: list[int], response: list[int]) -> set[tuple[float, ...]]:
+def naive(
+    entries: list[CachedReference], prompt: list[int], response: list[int]
+) -> set[tuple[float, ...]]:
     """All log-probs that the entries have for the beginning of a response."""
     return {
         tuple(entry.logps[: len(response)].tolist())
@@ -61,7 +69,7 @@ def test_a_lookup_is_a_search_through_all_sequences(tmp_path: Path, vocabulary: 
 
 def test_prompt_and_response_are_told_apart(tmp_path: Path) -> None:
     """The same tokens, cut elsewhere into prompt and response, are another sequence."""
-    entry = Entry([1, 2], [3, 4], torch.tensor([-1.0, -2.0]))
+    entry = CachedReference([1, 2], [3, 4], torch.tensor([-1.0, -2.0]))
     file = CacheFile(write_cache(tmp_path, SOURCE, [entry]))
     assert file.find([1, 2], [3]) is not None
     assert file.find([1], [2, 3, 4]) is None
@@ -181,7 +189,10 @@ def write_and_read(folder: Path, mine: int) -> None:
         write_cache(
             folder,
             SOURCE,
-            [Entry([first], [1, 2, n], torch.tensor([-1.0, -2.0, -float(n)])) for n in range(50)],
+            [
+                CachedReference([first], [1, 2, n], torch.tensor([-1.0, -2.0, -float(n)]))
+                for n in range(50)
+            ],
         )
         for path in candidates(folder, SOURCE):
             assert len(CacheFile(path)) == 50

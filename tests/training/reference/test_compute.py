@@ -25,7 +25,7 @@ from clairkit.batching.collate import PairCollator
 from clairkit.errors import DataError, ResourceError, UsageError
 from clairkit.logprobs.head import attach_logps
 from clairkit.logprobs.packing_check import packing_of
-from clairkit.training.reference.cache import Entry, write_cache
+from clairkit.training.reference.cache import CachedReference, write_cache
 from clairkit.training.reference.compute import cache_folder, compute_references, reference_logps
 from clairkit.training.reference.models import ReferenceSettings
 from clairkit.training.reference.spec import Ref, parse_ref
@@ -227,7 +227,7 @@ def test_a_resumed_run_reads_its_own_file_first(settings: ReferenceSettings) -> 
         settings.folder,
         own.source,
         [
-            Entry(pair.prompt_ids, ids, logps + 1e-6)
+            CachedReference(pair.prompt_ids, ids, logps + 1e-6)
             for pair, sides in zip(pairs, other.logps, strict=True)
             for ids, logps in zip((pair.chosen_ids, pair.rejected_ids), sides, strict=True)
             if ids
