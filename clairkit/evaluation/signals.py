@@ -1,0 +1,51 @@
+"""Hold one figure of an evaluation with all that it rests on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Kind = Literal["check", "judge", "length-controlled judge", "elo", "people", "blend", "kpi", "seeds"]
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One row of the table: what was estimated, of whom, from how much.
+
+    Attributes:
+        signal: what it rests on.
+        model: the candidate's name.
+        against: the baseline's name; None for a figure of one model alone.
+        n: prompts it rests on.
+        clusters: groups of prompts that were drawn together; `n` where each stands alone.
+        estimate: a share, a change or a difference, in `unit`.
+        low: lower end of the interval.
+        high: upper end of the interval.
+        level: of the interval, in (0, 1).
+        method: how the interval was made, in the field's words.
+        unit: "share", "points", "elo", or the KPI's own.
+        name: the judge's spec, the KPI's name, or the like; "" where there is one alone.
+        is_defined: False where there is too little to say anything; then the figures are None.
+        notes: what a reader has to know beside the figure.
+        details: figures of this kind of signal alone, such as a judge's consistency.
+    """
+
+    signal: Kind
+    model: str
+    against: str | None
+    n: int
+    clusters: int
+    estimate: float | None
+    low: float | None
+    high: float | None
+    level: float
+    method: str
+    unit: str = "share"
+    name: str = ""
+    is_defined: bool = True
+    notes: tuple[str, ...] = ()
+    details: dict[str, Any] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the signal as `eval.json` holds it."""
+        return asdict(self)
