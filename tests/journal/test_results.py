@@ -10,6 +10,7 @@ import resource
 import signal
 import socket
 import sqlite3
+import threading
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -92,6 +93,8 @@ def test_results_share_a_commit_and_are_on_disk_before_it_is_told(
     found: list[Recorded | None] = []
     insert = journal._insert
     monkeypatch.setattr(journal, "_insert", lambda some: (sizes.append(len(some)), insert(some)))
+    commit, more_wait = journal._commit, threading.Event()
+    monkeypatch.setattr(journal, "_commit", lambda: (more_wait.wait(60), commit()))
 
     async def several() -> None:
         told = asyncio.Event()
@@ -110,6 +113,7 @@ def test_results_share_a_commit_and_are_on_disk_before_it_is_told(
         assert not found  # the first commit is under way …
         for number in range(5, 8):  # … and what comes now waits for the next
             submit(str(number))
+        more_wait.set()
         await told.wait()
 
     asyncio.run(several())
