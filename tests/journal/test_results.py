@@ -10,9 +10,9 @@ import resource
 import signal
 import socket
 import sqlite3
-import threading
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
