@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
-from clairkit.errors import DataError, UsageError
+from clairkit.errors import DataError, UsageError, suggest
 from clairkit.judging.languages import WORDINGS, wording
 from clairkit.records.formats.text_files import read_text_file
 
@@ -49,11 +48,8 @@ def _one(name: str, language: str) -> Rubric:
         return Rubric(name, built_in[name])
     path = Path(name)
     if not name or not path.is_file():
-        close = get_close_matches(name, NAMES, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        raise UsageError(
-            "no such rubric", received=name, remedy=f"{hint}Use {', '.join(NAMES)}, or a file"
-        )
+        remedy = f"{suggest(name, NAMES)}Use {', '.join(NAMES)}, or a file"
+        raise UsageError("no such rubric", received=name, remedy=remedy)
     text = read_text_file(path, "rubric").strip()
     if not text:
         raise DataError("the rubric is blank", path=path, remedy="write down what counts")

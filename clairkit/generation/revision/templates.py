@@ -6,11 +6,10 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 
-from clairkit.errors import UsageError
+from clairkit.errors import UsageError, suggest
 from clairkit.judging.languages import wording
 from clairkit.judging.rubrics import load_rubric
 from clairkit.models.markers import (
@@ -224,8 +223,7 @@ def _built_in(name: str, goal: Goal) -> str:
 
 
 def _unknown(template: str, name: str) -> UsageError:
-    close = get_close_matches(name, _PLACEHOLDERS, n=1)
-    hint = f"did you mean {{{{{close[0]}}}}}? " if close else ""
+    hint = suggest(name, _PLACEHOLDERS, shown=lambda near: f"{{{{{near}}}}}")
     known = ", ".join(f"{{{{{each}}}}}" for each in _PLACEHOLDERS)
     return UsageError(
         f"template {template} has an unknown placeholder",
@@ -235,8 +233,5 @@ def _unknown(template: str, name: str) -> UsageError:
 
 
 def _no_such(name: str) -> UsageError:
-    close = get_close_matches(name, BUILT_IN, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    return UsageError(
-        "no such template", received=name, remedy=f"{hint}Use {', '.join(BUILT_IN)}, or a file"
-    )
+    remedy = f"{suggest(name, BUILT_IN)}Use {', '.join(BUILT_IN)}, or a file"
+    return UsageError("no such template", received=name, remedy=remedy)
