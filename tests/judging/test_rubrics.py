@@ -8,6 +8,7 @@ import pytest
 
 from clairkit.errors import DataError, UsageError
 from clairkit.judging.rubrics import NAMES, Rubric, load_rubric
+from clairkit.records import digest
 
 
 def test_several_are_joined_in_order(tmp_path: Path) -> None:
@@ -43,3 +44,11 @@ def test_a_file_that_is_no_rubric(content: bytes, message: str, tmp_path: Path) 
     (tmp_path / "r").write_bytes(content)
     with pytest.raises(DataError, match=message):
         load_rubric(str(tmp_path / "r"))
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"), [("en", "054481f1e92108a2"), ("ja", "a1848e4a13d6a88a")]
+)
+def test_the_built_in_ones_are_what_they_always_were(language: str, expected: str) -> None:
+    names = ("general", "correctness", "concise", "complete", "safe")
+    assert digest([load_rubric(name, language).text for name in names])[:16] == expected
