@@ -175,7 +175,7 @@ def test_a_function_names_the_better_one() -> None:
 
 
 def test_a_language_without_a_request() -> None:
-    with pytest.raises(UsageError, match="Use one of en, ja"):
+    with pytest.raises(UsageError, match="Give one of en, ja"):
         Judge(Named(), rubric="x", language="xx")
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from clairkit.errors import UsageError, suggest
-from clairkit.judging.languages import wording
+from clairkit.generation.revision.wording import request_text, wording
 from clairkit.judging.rubrics import load_rubric
 from clairkit.models.markers import (
     ReplyMarks,
@@ -183,12 +183,12 @@ def load_template(name_or_file: str, language: str = "en", *, goal: Goal | None 
         DataError: a file can't be read as UTF-8 text.
     """
     goal = goal or Goal(language)
-    texts = wording(goal.language)
-    values = {"rubric": load_rubric(goal.rubric, goal.language).text, "length": texts.length}
-    if goal.length_neutral:
-        values["length"] = texts.length_neutral
-    elif goal.worsen:
-        values["length"] = texts.length_worse
+    words = wording(goal.language)
+    length = words["worsen" if goal.worsen else "improve"]["length"]
+    values = {
+        "rubric": load_rubric(goal.rubric, goal.language).text,
+        "length": words["length_neutral"] if goal.length_neutral else length,
+    }
     if name_or_file in BUILT_IN:
         return Template(name_or_file, _built_in(name_or_file, goal), goal.language, **values)
     path = Path(name_or_file)
@@ -211,15 +211,14 @@ def load_template(name_or_file: str, language: str = "en", *, goal: Goal | None 
 
 
 def _built_in(name: str, goal: Goal) -> str:
-    texts = wording(goal.language)
     if name != "clair-paper":
-        return texts.request(BUILT_IN[name], worsen=goal.worsen)
+        return request_text(goal.language, BUILT_IN[name], worsen=goal.worsen)
     if goal.worsen:
         raise UsageError(
             "clair-paper has no wording that makes answers worse",
             remedy="use clair or edits, or a file of your own",
         )
-    return texts.paper
+    return str(wording(goal.language)["paper"])
 
 
 def _unknown(template: str, name: str) -> UsageError:

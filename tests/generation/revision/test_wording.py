@@ -6,12 +6,15 @@ A digest that changes here makes every answer of an earlier run be asked for aga
 from __future__ import annotations
 
 import pytest
+from hostile_replies import EDIT_REPLIES, OURS, PAPER
 
 from clairkit.generation.revision.edits import EditFault
 from clairkit.generation.revision.reply_forms import ask_again
 from clairkit.generation.revision.templates import Goal, load_template
-from clairkit.judging.languages import wording
+from clairkit.generation.revision.wording import wording
+from clairkit.judging.rubrics import TEXTS
 from clairkit.records import digest
+from clairkit.texts import languages
 
 TEMPLATES = """
 en clair               3f73cac9bba95885
@@ -35,12 +38,12 @@ ja edits worse         5b3fdab46f6e4534
 ja edits neutral       ff14619e1948bf79
 ja edits neutral,worse 3b59ab3bf0ce0853
 """
-FAULTS = (
-    "edit_incomplete edit_share end_missing find_ambiguous find_empty find_missing length_changed "
-    "marker_in_fence marker_inline marker_leak marker_missing marker_order marker_twice overlap "
-    "revision_empty revision_fenced text_after_end text_before_edit to_ambiguous to_empty "
-    "to_missing"
-)
+FAULTS = {
+    code.partition(" ")[0]
+    for case in (*PAPER.values(), *OURS.values(), *EDIT_REPLIES.values())
+    if isinstance(case[1], str)
+    for code in case[1].split("; ")
+} | {"edit_share", "length_changed"}
 
 
 @pytest.mark.parametrize("line", TEMPLATES.strip().splitlines())
@@ -54,6 +57,19 @@ def test_a_request_is_what_it_always_was(line: str) -> None:
     ("language", "expected"), [("en", "953de3bbb049c5dd"), ("ja", "630ccbf3c5c62468")]
 )
 def test_what_asks_again_is_what_it_always_was(language: str, expected: str) -> None:
-    faults = [EditFault(code, 7, "q{u}ote", 0.5, 0.25) for code in FAULTS.split()]
-    told = [ask_again([fault], wording(language), "0a1b2c3d") for fault in faults]
+    assert set(wording(language)["faults"]) == FAULTS
+    faults = [EditFault(code, 7, "q{u}ote", 0.5, 0.25) for code in sorted(FAULTS)]
+    told = [ask_again([fault], language, "0a1b2c3d") for fault in faults]
     assert digest(told)[:16] == expected
+    assert "{" not in "".join(told).replace("q{u}ote", "")
+
+
+def test_a_long_quote_is_cut_and_marked_as_data() -> None:
+    told = ask_again([EditFault("find_missing", 1, "x" * 1000)], "en", "0a1b2c3d")
+    assert f"\n[[quote:0a1b2c3d]]\n{'x' * 300}…\n[[quote-end:0a1b2c3d]]\n" in told
+    many = ask_again([EditFault("find_empty", number) for number in range(99)], "en", "")
+    assert many.count("\n- ") == 20
+
+
+def test_a_language_of_requests_is_one_of_judges_too() -> None:
+    assert languages("generation/revision/texts") == languages(TEXTS)
