@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from clairkit.errors import UsageError
-from clairkit.judging.texts import REQUESTS
+from clairkit.judging.rubrics import TEXTS
 from clairkit.models.markers import delimit_conversation, mark
 from clairkit.models.sampling import Failure, Reply
 from clairkit.records import Message, digest
 from clairkit.records.thoughts import split_thoughts
+from clairkit.texts import texts
 
 UNCLEAR = "verdict_unclear"
 Verdict = Literal["first", "second", "tie"]
@@ -71,15 +71,7 @@ def read_said(reply: Reply) -> Verdict | Failure:
 
 
 def _text(language: str) -> str:
-    found = REQUESTS.get(language)
-    if found is None:
-        known = ", ".join(REQUESTS)
-        raise UsageError(
-            "the judge has no request in that language",
-            received=language,
-            remedy=f"use one of {known}",
-        )
-    return found
+    return str(texts(TEXTS, language)["request"])
 
 
 def _between(name: str, text: str, nonce: str) -> str:

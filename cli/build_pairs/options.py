@@ -10,6 +10,7 @@ import click
 from clairkit.cli.shared.column_options import COLUMN_OPTIONS
 from clairkit.cli.shared.config_file import read_config
 from clairkit.cli.shared.option_sections import SectionOption
+from clairkit.texts import languages
 
 if TYPE_CHECKING:
     from clairkit.generation.settings import BuildSettings
@@ -123,7 +124,7 @@ _OPTIONS = (
     _option(
         _REVISIONS,
         "--language",
-        type=click.Choice(("en", "ja")),
+        type=click.Choice(languages("judging/texts")),
         default="en",
         help="Of the requests; answers may be in any.",
     ),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from clairkit.engine.program import Call
 from clairkit.errors import UsageError
 from clairkit.judging.judge import Judge, Judgement, judge
-from clairkit.judging.verdicts import read_verdict
+from clairkit.judging.verdicts import read_verdict, template_hash
 from clairkit.models.requests import JudgeRequest
 from clairkit.models.sampling import Failure, Reply, Sampling
 from clairkit.records import Message, PromptRow
@@ -175,7 +175,7 @@ def test_a_function_names_the_better_one() -> None:
 
 
 def test_a_language_without_a_request() -> None:
-    with pytest.raises(UsageError, match="Use one of en, ja"):
+    with pytest.raises(UsageError, match="Give one of en, ja"):
         Judge(Named(), rubric="x", language="xx")
 
 
@@ -188,3 +188,10 @@ def test_marks_of_another_request_are_no_verdict() -> None:
         return seen[0]
 
     assert judged(say).winner is None
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"), [("en", "e8dd5ae99d617931"), ("ja", "dec6d9a2204e0690")]
+)
+def test_the_request_is_what_it_always_was(language: str, expected: str) -> None:
+    assert template_hash(language) == expected  # part of the key of every judgement

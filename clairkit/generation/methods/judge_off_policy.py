@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
 from clairkit.display import excerpt
 from clairkit.engine.program import Method, Program
-from clairkit.errors import DataError, UsageError
+from clairkit.errors import DataError, UsageError, suggest
 from clairkit.generation.methods.judged import ANSWER, Candidate, judge_settings, judged_pair
 from clairkit.generation.methods.parts import answer_call, tokens_of
 from clairkit.generation.methods.roles import make_judge, role_provenance, role_settings
@@ -117,13 +116,11 @@ class JudgeOffPolicy:
 
 def _no_column(row: PromptRow, column: str) -> DataError:
     there = sorted([*row.extra, *([_ANSWER] if row.answer is not None else [])])
-    close = get_close_matches(column, there, n=1)
-    hint = f"did you mean {excerpt(close[0])}? " if close else ""
     names = ", ".join(map(excerpt, there)) or "none"
     return DataError(
         f"row {excerpt(row.id)} has no column of answers of that name",
         received=column,
-        remedy=f"{hint}It has: {names}",
+        remedy=f"{suggest(column, there, shown=excerpt)}It has: {names}",
     )
 
 

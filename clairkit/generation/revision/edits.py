@@ -44,7 +44,7 @@ class EditFault:
     """Why a reply can't be used.
 
     Attributes:
-        code: one of `Wording.faults`.
+        code: one of the `faults` in `texts/en.yaml`.
         number: of the edit, from 1; 0 where it is no edit's fault.
         quote: what the reviser wrote there.
         share: of the answer: what was changed, or what its length has become.

@@ -16,7 +16,6 @@ from clairkit.generation.revision.reply_forms import FORMS, Draft, Unusable, ask
 from clairkit.generation.revision.settings import ReviseSettings
 from clairkit.generation.revision.templates import Rendered
 from clairkit.journal.results import Recorded
-from clairkit.judging.languages import wording
 from clairkit.models.requests import Model, ReviseRequest, Task
 from clairkit.models.sampling import Failure, Reply, Sampling
 from clairkit.records import Message, PromptRow
@@ -92,7 +91,7 @@ class _Asking:
     def again(self, before: Task, reply: Reply, faults: Sequence[EditFault]) -> Task:
         assert self._rendered is not None, "a function is asked once"
         marks = self._rendered.marks
-        told = ask_again(faults, wording(self.settings.request.language), marks.nonce)
+        told = ask_again(faults, self.settings.request.language, marks.nonce)
         said = without_thought(reply.text, marks).strip() or reply.text
         turns = (
             Message(role="assistant", content=said),
