@@ -1,4 +1,4 @@
-"""The wording of a judge's request, by language."""
+"""The wording of a judge's requests, by language."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ Answer A:
 Answer B:
 {{answer_b}}
 
+"""
+_ENGLISH_VERDICT = """\
 Write your thoughts, and then, alone on the last line, one of these three and no other:
 {{a}} when A is better
 {{b}} when B is better
@@ -51,10 +53,32 @@ _JAPANESE = """\
 回答B:
 {{answer_b}}
 
+"""
+_JAPANESE_VERDICT = """\
 考えを書いたあと、最後の行に、次の三つのうち一つだけを単独で書いてください。
 {{a}} Aが優れている場合
 {{b}} Bが優れている場合
 {{tie}} どちらも優れていない場合
 """
 
-REQUESTS = {"en": _ENGLISH, "ja": _JAPANESE}
+_ENGLISH_GRADE = """\
+Write your thoughts, and then, alone on the last line, one of these five and no other:
+{{a_much}} when A is much better
+{{a}} when A is better
+{{tie}} when neither is better
+{{b}} when B is better
+{{b_much}} when B is much better
+"""
+_JAPANESE_GRADE = """\
+考えを書いたあと、最後の行に、次の五つのうち一つだけを単独で書いてください。
+{{a_much}} Aがはるかに優れている場合
+{{a}} Aが優れている場合
+{{tie}} どちらも優れていない場合
+{{b}} Bが優れている場合
+{{b_much}} Bがはるかに優れている場合
+"""
+
+REQUESTS = {"en": _ENGLISH + _ENGLISH_VERDICT, "ja": _JAPANESE + _JAPANESE_VERDICT}
+"""Which of two answers is better."""
+GRADING_REQUESTS = {"en": _ENGLISH + _ENGLISH_GRADE, "ja": _JAPANESE + _JAPANESE_GRADE}
+"""The same, and whether it is much better."""
