@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clairkit.cli.build_pairs.progress import ProgressLine
-from clairkit.cli.build_pairs.result import PARTIAL, leave_early
 from clairkit.cli.shared.column_options import column_options
 from clairkit.cli.shared.console import Console, output_options
+from clairkit.cli.shared.ending import PARTIAL, leave_early
 from clairkit.cli.shared.option_sections import SectionCommand
+from clairkit.cli.shared.progress_line import ProgressLine
 from clairkit.texts import languages
 
 if TYPE_CHECKING:

@@ -15,7 +15,10 @@ from clairkit.engine.program import Call
 from clairkit.journal.results import Recorded
 from clairkit.judging.rubrics import load_rubric
 from clairkit.judging.verdicts import (
+    Form,
+    Grade,
     Verdict,
+    plain,
     read_said,
     read_verdict,
     render_request,
@@ -59,7 +62,7 @@ Judging = Generator[Sequence[Call], Sequence[Recorded], list[Judgement]]
 
 
 @dataclass(frozen=True)
-class _Asked:
+class Asked:
     """One order of two answers, as it was asked."""
 
     call: Call
@@ -75,6 +78,7 @@ class Judge:
         sampling: of its replies.
         rubric: what counts, as text; "" is that of the rubric `general`.
         language: of the request.
+        form: what it may say; `compare` does not ask how much better an answer is.
 
     Raises:
         UsageError: there is no request in that language.
@@ -86,22 +90,26 @@ class Judge:
     )
     rubric: str = ""
     language: str = "en"
+    form: Form = "verdict"
 
     def __post_init__(self) -> None:
-        template_hash(self.language)
+        template_hash(self.language, self.form)
         if not self.rubric:
             object.__setattr__(self, "rubric", load_rubric(None, self.language).text)
 
     @cached_property
     def hash(self) -> str:
         """What determines the request besides the texts that are judged; part of every key."""
-        return digest([template_hash(self.language), self.rubric])[:16]
+        return digest([template_hash(self.language, self.form), self.rubric])[:16]
 
     def settings(self) -> dict[str, Any]:
         """Return what of the request may not change from one run to the next; flat."""
         if self.model.is_function:
             return {}
-        return {"judge.rubric": self.rubric, "judge.template": template_hash(self.language)}
+        return {
+            "judge.rubric": self.rubric,
+            "judge.template": template_hash(self.language, self.form),
+        }
 
     def compare(
         self,
@@ -122,7 +130,7 @@ class Judge:
             step: of the calls, in the journal.
         """
         asked = [
-            self._ask(row, answers, stage, step)
+            self.ask(row, answers, stage, step)
             for first, second in pairs
             if first != second
             for answers in ((first, second), (second, first))
@@ -138,7 +146,8 @@ class Judge:
             for first, second in pairs
         ]
 
-    def _ask(self, row: PromptRow, answers: tuple[str, str], stage: int, step: str) -> _Asked:
+    def ask(self, row: PromptRow, answers: tuple[str, str], stage: int, step: str = JUDGE) -> Asked:
+        """Return the call that asks about two answers in this order; arguments as of `compare`."""
         decides: dict[str, Any] = {"prompt": row.prompt, "answers": answers}
         if not self.model.is_function:
             decides["template"] = self.hash
@@ -148,29 +157,35 @@ class Judge:
         messages: tuple[Message, ...] = ()
         if not self.model.is_function:
             messages = render_request(
-                row.prompt, answers, self.rubric, language=self.language, nonce=nonce
+                row.prompt,
+                answers,
+                self.rubric,
+                language=self.language,
+                nonce=nonce,
+                form=self.form,
             )
-        return _Asked(
+        return Asked(
             Call(step, stage, self.model, Task(key, messages, request, self.sampling)), nonce
         )
 
-    def _judgement(self, *answered: tuple[_Asked, Recorded]) -> Judgement:
+    def _judgement(self, *answered: tuple[Asked, Recorded]) -> Judgement:
         recorded = tuple(result for _, result in answered)
         verdicts: list[Verdict] = []
         for asked, result in answered:
-            said = self._verdict(result, asked.nonce)
+            said = self.read(asked, result)
             if isinstance(said, Failure):
                 return Judgement(None, False, recorded, failure=said)
-            verdicts.append(_SWAPPED[said] if verdicts else said)
+            verdicts.append(_SWAPPED[plain(said)] if verdicts else plain(said))
         agreed = verdicts[0] == verdicts[1]
         return Judgement(verdicts[0] if agreed else "tie", agreed, recorded, tuple(verdicts))
 
-    def _verdict(self, recorded: Recorded, nonce: str) -> Verdict | Failure:
+    def read(self, asked: Asked, recorded: Recorded) -> Grade | Failure:
+        """Return what was said of the two answers, or why nothing can be read."""
         outcome = recorded.outcome
         if isinstance(outcome, Failure):
             # A function that returns None sees nothing to choose between.
             return "tie" if self.model.is_function and outcome.reason == "no_op" else outcome
-        return read_said(outcome) if self.model.is_function else read_verdict(outcome, nonce)
+        return read_said(outcome) if self.model.is_function else read_verdict(outcome, asked.nonce)
 
 
 def judge(

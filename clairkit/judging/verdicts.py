@@ -15,41 +15,77 @@ from clairkit.texts import texts
 
 UNCLEAR = "verdict_unclear"
 Verdict = Literal["first", "second", "tie"]
+Grade = Literal["first_much", "first", "tie", "second", "second_much"]
+Form = Literal["verdict", "grade"]
+"""Which is better; or also whether it is much better."""
 
 _PLACEHOLDER = re.compile(r"\{\{([a-z_]+)\}\}")
-_VERDICT = re.compile(r"\[\[[ \t]*(A|B|tie)[ \t]*:[ \t]*([0-9a-f]{8})[ \t]*\]\]", re.IGNORECASE)
-_MEANINGS: dict[str, Verdict] = {"a": "first", "b": "second", "tie": "tie"}
-_SAID: dict[str, Verdict] = {"first": "first", "second": "second", "tie": "tie"}
+_VERDICT = re.compile(
+    r"\[\[[ \t]*(A-much|A|tie|B-much|B)[ \t]*:[ \t]*([0-9a-f]{8})[ \t]*\]\]", re.IGNORECASE
+)
+_MARKS: dict[Grade, str] = {
+    "first_much": "A-much",
+    "first": "A",
+    "tie": "tie",
+    "second": "B",
+    "second_much": "B-much",
+}
+_MEANINGS = {name.lower(): grade for grade, name in _MARKS.items()}
+_PLAIN: dict[Grade, Verdict] = {
+    "first_much": "first",
+    "first": "first",
+    "tie": "tie",
+    "second": "second",
+    "second_much": "second",
+}
 
 
-def template_hash(language: str) -> str:
+def plain(grade: Grade) -> Verdict:
+    """Return which is better, however much."""
+    return _PLAIN[grade]
+
+
+def template_hash(language: str, form: Form = "verdict") -> str:
     """Return what determines a judge's request besides rubric and texts; part of every key.
 
     Raises:
         UsageError: there is no request in that language.
     """
-    return digest(_text(language))[:16]
+    return digest(_text(language, form))[:16]
 
 
 def render_request(
-    prompt: Sequence[Message], answers: tuple[str, str], rubric: str, *, language: str, nonce: str
+    prompt: Sequence[Message],
+    answers: tuple[str, str],
+    rubric: str,
+    *,
+    language: str,
+    nonce: str,
+    form: Form = "verdict",
 ) -> tuple[Message, ...]:
-    """Return the request to compare two answers, the first of them as A."""
+    """Return the request to compare two answers, the first of them as A.
+
+    Args:
+        prompt: what both answer.
+        answers: their texts.
+        rubric: what counts.
+        language: of the request.
+        nonce: of its marks.
+        form: what may be said.
+    """
     values = {
         "rubric": rubric,
         "conversation": delimit_conversation(prompt, nonce),
         "answer_a": _between("answer-a", answers[0], nonce),
         "answer_b": _between("answer-b", answers[1], nonce),
-        "a": mark("A", nonce),
-        "b": mark("B", nonce),
-        "tie": mark("tie", nonce),
+        **{name.lower().replace("-", "_"): mark(name, nonce) for name in _MARKS.values()},
     }
     # One pass: a placeholder in a text that is judged stays text.
-    text = _PLACEHOLDER.sub(lambda found: values[found[1]], _text(language))
+    text = _PLACEHOLDER.sub(lambda found: values[found[1]], _text(language, form))
     return (Message(role="user", content=text),)
 
 
-def read_verdict(reply: Reply, nonce: str) -> Verdict | Failure:
+def read_verdict(reply: Reply, nonce: str) -> Grade | Failure:
     """Return the one verdict in a reply; where two can be read, or none, a failure."""
     if reply.finish_reason == "length":
         return Failure(UNCLEAR, "cut at its token limit", reply.text)
@@ -61,17 +97,19 @@ def read_verdict(reply: Reply, nonce: str) -> Verdict | Failure:
     return _MEANINGS[found.pop()]
 
 
-def read_said(reply: Reply) -> Verdict | Failure:
+def read_said(reply: Reply) -> Grade | Failure:
     """Return the verdict that a function gave."""
-    said = _SAID.get(reply.text.strip().lower())
-    if said is None:
-        detail = "a judge returns 'first', 'second' or 'tie'"
-        return Failure("function_error", detail, reply.text)
-    return said
+    said = reply.text.strip().lower()
+    for grade in _MARKS:
+        if said == grade:
+            return grade
+    detail = "a judge returns 'first', 'second' or 'tie', or 'first_much' or 'second_much'"
+    return Failure("function_error", detail, reply.text)
 
 
-def _text(language: str) -> str:
-    return str(texts(TEXTS, language)["request"])
+def _text(language: str, form: Form) -> str:
+    found = texts(TEXTS, language)
+    return f"{found['request']}{found[form]}"
 
 
 def _between(name: str, text: str, nonce: str) -> str:

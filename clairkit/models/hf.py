@@ -85,7 +85,7 @@ class HfModel:
         if fitting:
             replies = self._model.generate(
                 [task.messages for task in fitting],
-                [task.key for task in fitting],
+                [task.seed_key for task in fitting],
                 fitting[0].sampling,
             )
             made |= {task.key: reply for task, reply in zip(fitting, replies, strict=True)}

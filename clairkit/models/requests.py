@@ -51,12 +51,22 @@ class JudgeRequest:
 
 @dataclass(frozen=True)
 class Task:
-    """One row of one step: the messages for a chat model, the request for a function."""
+    """One row of one step: the messages for a chat model, the request for a function.
+
+    The sample is seeded from `stream`, from the key where it is empty: several models that are
+    given one stream meet the same luck.
+    """
 
     key: str
     messages: tuple[Message, ...]
     request: AnswerRequest | ReviseRequest | JudgeRequest
     sampling: Sampling
+    stream: str = ""
+
+    @property
+    def seed_key(self) -> str:
+        """Return what the sample is seeded from."""
+        return self.stream or self.key
 
 
 class Model(Protocol):

@@ -11,11 +11,12 @@ import click
 
 from clairkit.cli.build_pairs.method_options import check_heeded
 from clairkit.cli.build_pairs.options import build_options, make_settings
-from clairkit.cli.build_pairs.progress import ProgressLine
-from clairkit.cli.build_pairs.result import PARTIAL, leave_early, show_result
+from clairkit.cli.build_pairs.result import show_result
 from clairkit.cli.shared.column_options import chosen_columns
 from clairkit.cli.shared.console import Console, output_options
+from clairkit.cli.shared.ending import PARTIAL, leave_early
 from clairkit.cli.shared.option_sections import SectionCommand
+from clairkit.cli.shared.progress_line import ProgressLine
 
 if TYPE_CHECKING:
     from clairkit.generation.export import BuildResult
@@ -192,7 +193,7 @@ def _end(run: _Run, result: BuildResult, more: Mapping[str, Any]) -> int:
 
 
 def _dry_run(run: _Run) -> int:
-    from clairkit.cli.build_pairs.dry_run import show_dry_run
+    from clairkit.cli.shared.dry_run import show_dry_run
     from clairkit.generation.cost.dry_run import dry_run
     from clairkit.generation.engine import make_build
 

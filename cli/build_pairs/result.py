@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import shlex
-import signal
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any
 
 from clairkit.cli.shared.console import Console
 from clairkit.display import counted
 
 if TYPE_CHECKING:
-    from clairkit.errors import ClairError
     from clairkit.generation.export import BuildResult
-
-PARTIAL = 4
-
-
-class Stopped(Protocol):
-    """Why a run ended early: a `Budget`, a `BuildResult`, a `ProbeResult`."""
-
-    @property
-    def signal(self) -> int | None: ...
-
-    @property
-    def over_budget(self) -> bool: ...
 
 
 def show_result(
@@ -97,24 +83,3 @@ def _spent(result: BuildResult) -> str:
         parts.append(f"{tokens['prompt']:,} + {tokens['completion']:,} tokens")
         parts.append("no price known" if result.cost is None else dollars(result.cost))
     return ", ".join([*parts, f"{result.seconds:.1f} s in this run"])
-
-
-def leave_early(
-    console: Console, stopped: Stopped, error: ClairError | None, resume: str
-) -> int | None:
-    """Return the exit code of what was stopped, its last line being how to go on; else None."""
-    if error is not None:
-        _raise_with(error, resume)
-    if stopped.signal is not None:
-        console.warn(f"Interrupted. To go on:\n{resume}")
-        return 128 + signal.Signals(stopped.signal)
-    if stopped.over_budget:
-        console.warn(f"The cap on calls or cost is reached. To go on, with a higher one:\n{resume}")
-        return PARTIAL
-    return None
-
-
-def _raise_with(error: ClairError, resume: str) -> NoReturn:
-    """Raise an error with the command that resumes as the end of its remedy."""
-    remedy = f"{error.remedy}. To go on:\n{resume}" if error.remedy else f"To go on:\n{resume}"
-    raise type(error)(error.problem, received=error.received, remedy=remedy) from error

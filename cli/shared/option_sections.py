@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -13,6 +14,14 @@ class SectionOption(click.Option):
     def __init__(self, *args: Any, section: str = "Options", **kwargs: Any) -> None:
         self.section = section
         super().__init__(*args, **kwargs)
+
+
+def section_option(section: str, *names: str, **attributes: Any) -> Callable[[Any], Any]:
+    """Return a `click.option` under a heading; it shows its default, unless it is a flag."""
+    shown = attributes.get("default") is not None and not attributes.get("is_flag")
+    return click.option(
+        *names, cls=SectionOption, section=section, show_default=shown, **attributes
+    )
 
 
 class SectionCommand(click.Command):

@@ -110,7 +110,7 @@ class OpenAIModel:
             "model": self._model,
             "messages": fold_system(task.messages) if chat.fold_system else list(task.messages),
             limit: sampling.max_new_tokens,
-            "seed": int(task.key[:8], 16) & 0x7FFFFFFF,  # the key holds the run's seed
+            "seed": int(task.seed_key[:8], 16) & 0x7FFFFFFF,  # it holds the run's seed
             **({"top_k": sampling.top_k} if sampling.top_k else {}),
             **({"stop": list(sampling.stop)} if sampling.stop else {}),
         }

@@ -1,4 +1,4 @@
-"""The dry run of `clairkit build-pairs`, as people and `--json` see it."""
+"""Show a dry run, as people and `--json` see it."""
 
 from __future__ import annotations
 

@@ -8,9 +8,9 @@ from collections import Counter
 
 import pytest
 
-from clairkit.cli.build_pairs import progress as progress_line
-from clairkit.cli.build_pairs.progress import ProgressLine, progress_text
+from clairkit.cli.shared import progress_line
 from clairkit.cli.shared.console import Console
+from clairkit.cli.shared.progress_line import ProgressLine, progress_text
 from clairkit.engine.progress import Progress
 
 

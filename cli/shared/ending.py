@@ -1,0 +1,44 @@
+"""End a command that makes model calls: how it was stopped, and the command that goes on."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, NoReturn, Protocol
+
+from clairkit.cli.shared.console import Console
+
+if TYPE_CHECKING:
+    from clairkit.errors import ClairError
+
+PARTIAL = 4
+
+
+class Stopped(Protocol):
+    """Why a run ended early: a `Budget`, a `BuildResult`, a `ProbeResult`."""
+
+    @property
+    def signal(self) -> int | None: ...
+
+    @property
+    def over_budget(self) -> bool: ...
+
+
+def leave_early(
+    console: Console, stopped: Stopped, error: ClairError | None, resume: str
+) -> int | None:
+    """Return the exit code of what was stopped, its last line being how to go on; else None."""
+    if error is not None:
+        _raise_with(error, resume)
+    if stopped.signal is not None:
+        console.warn(f"Interrupted. To go on:\n{resume}")
+        return 128 + signal.Signals(stopped.signal)
+    if stopped.over_budget:
+        console.warn(f"The cap on calls or cost is reached. To go on, with a higher one:\n{resume}")
+        return PARTIAL
+    return None
+
+
+def _raise_with(error: ClairError, resume: str) -> NoReturn:
+    """Raise an error with the command that resumes as the end of its remedy."""
+    remedy = f"{error.remedy}. To go on:\n{resume}" if error.remedy else f"To go on:\n{resume}"
+    raise type(error)(error.problem, received=error.received, remedy=remedy) from error
