@@ -12,8 +12,8 @@ from clairkit.errors import DataError, UsageError
 from clairkit.labels.items import QUESTIONS, Item, Question
 from clairkit.labels.key import Key, Kind, Shown
 from clairkit.labels.named_models import NamedModels
-from clairkit.labels.words import WORDS
 from clairkit.records import digest
+from clairkit.texts import texts
 
 Side = Literal["a", "b"]
 Screen = tuple[int, Kind, Side]
@@ -64,12 +64,7 @@ class LabelPlan:
                 received=self.question,
                 remedy=f"use one of {', '.join(QUESTIONS)}",
             )
-        if self.language not in WORDS:
-            raise UsageError(
-                "no such language of the page",
-                received=self.language,
-                remedy=f"use one of {', '.join(WORDS)}",
-            )
+        texts("labels/texts", self.language)  # refuses a language that there is not
         if not self.raters or len({*self.raters}) < len(self.raters) or not all(self.raters):
             raise UsageError("each rater needs a name of their own", received=",".join(self.raters))
         for name in ("repeats", "identical"):

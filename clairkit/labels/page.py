@@ -1,20 +1,18 @@
-"""The page of one rater: one file that opens from disk, loads nothing and knows no side."""
+"""Make the page of a rater: one file that opens from disk, loads nothing and knows no side."""
 
 from __future__ import annotations
 
 import re
-from functools import cache
-from importlib import resources
 from typing import Any
 
 from clairkit.errors import UsageError
 from clairkit.labels.evidence import least_share
 from clairkit.labels.key import Key, Shown
-from clairkit.labels.words import WORDS
+from clairkit.markup import asset, clean, data_json, render_page
 from clairkit.records import digest
-from clairkit.report.document import data_json, make_document
-from clairkit.report.html import element
-from clairkit.report.text import clean
+from clairkit.texts import texts
+
+TEXTS = "labels/texts"
 
 
 def make_page(key: Key, rater: str) -> str:
@@ -28,15 +26,16 @@ def make_page(key: Key, rater: str) -> str:
     """
     if rater not in key.raters:
         raise UsageError("the key has no such rater", received=rater)
-    words = WORDS[key.language]
+    words = texts(TEXTS, key.language)
     title = words["title_accept"] if key.question == "accept" else words["title"]
-    return make_document(
-        title=title,
-        language=key.language,
-        body=f'<div id="app"></div><noscript>{element("p", words["no_script"])}</noscript>',
+    return render_page(
+        "labels/templates/page.html",
+        style=asset("labels/assets/label.css"),
+        script=asset("labels/assets/label.js"),
         data=data_json(_data(key, rater)),
-        style=_asset("label.css"),
-        script=_asset("label.js"),
+        language=key.language,
+        title=title,
+        no_script=words["no_script"],
     )
 
 
@@ -47,11 +46,12 @@ def file_part(rater: str) -> str:
 
 def _data(key: Key, rater: str) -> dict[str, Any]:
     shown = key.raters[rater]
+    words = texts(TEXTS, key.language)
     return {
-        "words": WORDS[key.language],
+        "words": words,
         "language": key.language,
         "question": key.question,
-        "ask": clean([key.ask])[0] or WORDS[key.language][f"ask_{key.question}"],
+        "ask": clean([key.ask])[0] or words[f"ask_{key.question}"],
         "rater": rater,
         "key": key.digest,
         "page": digest([key.digest, rater])[:16],
@@ -75,7 +75,7 @@ def _screen(key: Key, shown: Shown) -> dict[str, Any]:
 
 
 def _shares(key: Key, screens: int) -> list[int | None]:
-    """The share, in per cent, that would be evidence, by the number of decisions on the page.
+    """Return the share (in per cent) that would be evidence, by the number of decisions.
 
     It depends on counts alone: a figure that depended on the sides would give them away. Some
     screens are checks, and which ones the page does not know, so that counts are scaled.
@@ -85,8 +85,3 @@ def _shares(key: Key, screens: int) -> list[int | None]:
     counting = key.sample["drawn"] / screens
     found = [least_share(int(decided * counting)) for decided in range(screens + 1)]
     return [None if share is None else round(100 * share) for share in found]
-
-
-@cache
-def _asset(name: str) -> str:
-    return resources.files("clairkit.labels").joinpath("assets", name).read_text("utf-8")

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from typing import Any
 
+from clairkit.markup import clean
 from clairkit.records import Message, Pair
 from clairkit.report.diff import diff
-from clairkit.report.text import clean
 from clairkit.scoring import text_of
 
 OWN = ("changed_share", "chosen_characters", "rejected_characters")

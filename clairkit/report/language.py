@@ -1,15 +1,15 @@
-"""The languages of the page."""
+"""Say what a page says in one of the languages of `texts/`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from clairkit.errors import UsageError
-from clairkit.report import words_en, words_ja
 from clairkit.scoring import METRICS
+from clairkit.texts import languages, texts
 
-LANGUAGES = ("en", "ja")
+_FOLDER = "report/texts"
+LANGUAGES = languages(_FOLDER)
 
 COUNTED = (
     "edit_share_chosen",
@@ -33,7 +33,8 @@ class Language:
 
     Attributes:
         code: as in `<html lang>`.
-        words: what the page says, by key; in braces what is put in.
+        words: what pages say, by key; in braces what is put in.
+        browser: what a page's script says, by key.
         metrics: names of figures.
         phrases: texts of other modules, from English.
         reasons: why a row became no pair, by code.
@@ -41,6 +42,7 @@ class Language:
 
     code: str
     words: Mapping[str, str]
+    browser: Mapping[str, str]
     metrics: Mapping[str, str]
     phrases: Mapping[str, str]
     reasons: Mapping[str, str]
@@ -74,12 +76,17 @@ def language(code: str) -> Language:
     Raises:
         UsageError: there is none.
     """
-    if code not in LANGUAGES:
-        raise UsageError(
-            "unknown language of the page",
-            received=code,
-            remedy=f"give one of {', '.join(LANGUAGES)}",
-        )
-    module = words_ja if code == "ja" else words_en
-    metrics = {**METRICS, **module.METRICS}
-    return Language(code, module.WORDS, metrics, module.PHRASES, module.REASONS)
+    found = texts(_FOLDER, code, ("metrics", "phrases", "reasons"))
+    metrics = {**METRICS, **found["metrics"]}
+    words = {**found["page"], **found["browser"]}
+    return Language(code, words, found["browser"], metrics, found["phrases"], found["reasons"])
+
+
+def count_text(value: int) -> str:
+    """Return a whole number for reading."""
+    return f"{value:,}"
+
+
+def percent_text(share: float) -> str:
+    """Return a share for reading."""
+    return f"{100 * share:.1f} %"

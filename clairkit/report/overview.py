@@ -1,4 +1,4 @@
-"""The part of the page that stands without scripts: figures, funnels, costs, health, runs."""
+"""Lay out what stands without scripts: figures of the pairs, builds and runs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clairkit.charts.scale import number
-from clairkit.report.builds import build_section
+from clairkit.markup import Markup
+from clairkit.report.builds import build_values
 from clairkit.report.entries import OWN, PairEntry
 from clairkit.report.gather import Gathered, Run
 from clairkit.report.histogram import Histogram, histogram
-from clairkit.report.html import Cell, count_text, element, percent_text, table
-from clairkit.report.language import Language
+from clairkit.report.language import Language, count_text, percent_text
 from clairkit.scoring.summary import percentile
 
 if TYPE_CHECKING:
@@ -41,18 +41,21 @@ _MOST = 9
 Values = Mapping[str, Sequence[float]]
 
 
-def overview(gathered: Gathered, entries: Sequence[PairEntry], words: Language) -> str:
-    """Return the overview as HTML: all of it escaped, without styles or scripts of its own."""
+def overview(gathered: Gathered, entries: Sequence[PairEntry], words: Language) -> dict[str, Any]:
+    """Return what the template of the overview takes."""
     values = sorted_values(entries)
-    return "".join(
-        [
-            _summary(gathered, values, entries, words),
-            _distributions(values, len(entries), words),
-            _sources(entries, words),
-            *(build_section(build, words) for build in gathered.builds),
-            *(_run(run, index, words) for index, run in enumerate(gathered.runs)),
-        ]
-    )
+    drawn = _drawn(values)
+    lacking = max(len(entries) - len(values[name]) for name in drawn)
+    return {
+        "count": words.say("count", pairs=count_text(len(entries))),
+        "lines": _lines(gathered, values, entries, words),
+        "lacking": count_text(lacking) if lacking else "",
+        "own_only": not set(values) - set(OWN),
+        "figures": [_figure(name, values[name], words) for name in drawn],
+        "sources": _sources(entries, words),
+        "builds": [build_values(build, words) for build in gathered.builds],
+        "runs": [_run(run, index, words) for index, run in enumerate(gathered.runs)],
+    }
 
 
 def sorted_values(entries: Iterable[PairEntry]) -> dict[str, list[float]]:
@@ -70,9 +73,9 @@ def metric_names(values: Values) -> list[str]:
     return first + [name for name in values if name not in first]
 
 
-def _summary(
+def _lines(
     gathered: Gathered, values: Values, entries: Sequence[PairEntry], words: Language
-) -> str:
+) -> list[str]:
     changed = values["changed_share"]
     ratios = sorted(
         entry.values["chosen_characters"] / entry.values["rejected_characters"]
@@ -100,30 +103,19 @@ def _summary(
     if gathered.skipped:
         counts = ", ".join(f"{name} {count}" for name, count in sorted(gathered.skipped.items()))
         lines.append(words.say("skipped", counts=counts))
-    head = element("p", words.say("count", pairs=count_text(len(entries))), "headline")
-    return head + "".join(element("p", line) for line in lines)
+    return lines
 
 
-def _distributions(values: Values, count: int, words: Language) -> str:
+def _drawn(values: Values) -> list[str]:
+    """Return the figures that are drawn, the most telling first."""
     drawn = [name for name in _DRAWN if name in values]
     if "chosen_length" in drawn:  # in tokens: the same in characters says no more
         drawn = [name for name in drawn if not name.endswith("_characters")]
-    drawn = drawn[:_MOST]
-    figures = "".join(_figure(name, values[name], words) for name in drawn)
-    lacking = max(count - len(values[name]) for name in drawn)
-    note = words.say("distributions_note")
-    if lacking:
-        note += words.say("lacking", n=count_text(lacking))
-    hint = "" if set(values) - set(OWN) else element("p", words.say("own_only"), "facts")
-    return (
-        element("h2", words.say("distributions"))
-        + element("p", note, "facts")
-        + hint
-        + f"<div class='charts'>{figures}</div>"
-    )
+    return drawn[:_MOST]
 
 
-def _figure(name: str, values: Sequence[float], words: Language) -> str:
+def _figure(name: str, values: Sequence[float], words: Language) -> tuple[str, Markup, str]:
+    """Return title, drawing and caption."""
     median = percentile(values, 50)
     said = words.say(
         "histogram",
@@ -134,47 +126,48 @@ def _figure(name: str, values: Sequence[float], words: Language) -> str:
     )
     title = words.metric(name)
     drawing = histogram(Histogram(f"spread-{name}", title, said, values, median))
-    return f"<figure>{element('h3', title)}{drawing}{element('figcaption', said)}</figure>"
+    return title, Markup(drawing), said
 
 
-def _sources(entries: Sequence[PairEntry], words: Language) -> str:
-    """Medians by source, where there is more than one."""
+def _sources(
+    entries: Sequence[PairEntry], words: Language
+) -> tuple[list[str], list[list[str]]] | None:
+    """Return head and rows of the medians by source, where there is more than one source."""
     groups: dict[str, list[PairEntry]] = defaultdict(list)
     for entry in entries:
         groups[entry.source].append(entry)
     if len(groups) < 2:
-        return ""
+        return None
     wanted = [name for name in _DRAWN if any(name in entry.values for entry in entries)][:4]
-    rows: list[list[str | Cell]] = []
+    rows: list[list[str]] = []
     for source in sorted(groups):
         values = sorted_values(groups[source])
         cells = [number(percentile(values[n], 50)) if n in values else "" for n in wanted]
         rows.append([source, count_text(len(groups[source])), *cells])
     head = [words.say("source"), words.say("pairs")]
     head += [words.say("median_of", name=words.metric(name)) for name in wanted]
-    return element("h2", words.say("by_source")) + table(head, rows)
+    return head, rows
 
 
-def _run(run: Run, index: int, words: Language) -> str:
+def _run(run: Run, index: int, words: Language) -> dict[str, Any]:
     from clairkit.runs.curves import run_section
     from clairkit.runs.diagnosis import Diagnosis
 
     told = run.facts.get("diagnosis") or {}
     findings = [_finding(item) for item in told.get("findings", ())]
     diagnosis = Diagnosis(findings, str(told.get("headline", "")))
-    section = run_section(run.rows, diagnosis, name=f"run{index}-", phrase=words.phrase)
-    facts = ""
-    if {"pairs", "steps", "seconds"} <= run.facts.keys():
-        keys = {key: count_text(round(run.facts[key])) for key in ("pairs", "steps", "seconds")}
-        facts = element("p", words.say("run_facts", **keys), "facts")
-    return (
-        f"<section class='run'>{element('h2', words.say('figures_of', name=run.name))}{facts}"
-        f"{section}</section>"
-    )
+    section = run_section(run.rows, diagnosis, name=f"run{index}-", language=words.code)
+    keys = ("pairs", "steps", "seconds")
+    facts = {key: count_text(round(run.facts[key])) for key in keys if key in run.facts}
+    return {
+        "name": run.name,
+        "facts": facts if len(facts) == len(keys) else {},
+        "section": section,
+    }
 
 
 def _finding(item: Mapping[str, Any]) -> Finding:
-    """A finding of `run.json`; its level picks a style, so it has to be one that there is."""
+    """Return a finding of `run.json`; its level picks a style, so it must be one of ours."""
     from clairkit.runs.diagnosis import Finding
 
     level = item.get("level")

@@ -1,4 +1,4 @@
-"""The page: one HTML file that loads nothing, with a policy that lets nothing else run."""
+"""Make the page of pairs and runs: an overview, and a browser of the pairs."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import Any
 
 from clairkit import __version__
 from clairkit.charts import STYLE
-from clairkit.report.document import data_json, make_document
+from clairkit.markup import asset, data_json, render_page
 from clairkit.report.entries import COLUMN, PairEntry, Shared, make_entries
 from clairkit.report.gather import Gathered
-from clairkit.report.html import element, escaped
 from clairkit.report.language import Language
 from clairkit.report.overview import counted, metric_names, overview, sorted_values
 
@@ -44,20 +41,21 @@ def make_page(gathered: Gathered, words: Language, *, max_pairs: int) -> Page:
     entries = make_entries(gathered.pairs, gathered.files)
     words = words.in_units(unit for entry in entries if (unit := entry.unit))
     browsed = _drawn(entries, max_pairs)
-    data = _data(entries, browsed, words)
     total = len(entries)
     sampled = words.say("sampled", shown=f"{len(browsed):,}", total=f"{total:,}")
-    body = (
-        _header(gathered, words)
-        + f'<main><section id="overview" aria-label="{escaped(words.say("overview"))}">'
-        + overview(gathered, entries, words)
-        + "</section>"
-        + f'<section id="browser">{element("h2", words.say("pairs"))}'
-        + (element("p", sampled, "facts") if len(browsed) < total else "")
-        + f"<noscript>{element('p', words.say('no_script'))}</noscript>"
-        + '<div id="app"></div></section></main>'
+    html = render_page(
+        "report/templates/page.html",
+        style=STYLE + asset("assets/page.css") + asset("report/assets/report.css"),
+        script=asset("report/assets/report.js"),
+        data=_data(entries, browsed, words),
+        language=words.code,
+        title=words.say("title"),
+        say=words.say,
+        made=words.say("made_with", version=__version__, files=", ".join(gathered.names)),
+        sampled=sampled if len(browsed) < total else "",
+        **overview(gathered, entries, words),
     )
-    return Page(_document(body, data, words), total, len(browsed))
+    return Page(html, total, len(browsed))
 
 
 def _drawn(entries: Sequence[PairEntry], limit: int) -> Sequence[PairEntry]:
@@ -71,24 +69,12 @@ def _hash(name: str) -> bytes:
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
 
 
-def _header(gathered: Gathered, words: Language) -> str:
-    made = words.say("made_with", version=__version__, files=", ".join(gathered.names))
-    links = "".join(
-        f'<a href="#{place}">{escaped(words.say(key))}</a>'
-        for place, key in (("overview", "overview"), ("browser", "pairs"))
-    )
-    return (
-        f"<header>{element('h1', words.say('title'))}{element('p', made, 'facts')}"
-        f"<nav>{links}</nav></header>"
-    )
-
-
 def _data(entries: Sequence[PairEntry], browsed: Sequence[PairEntry], words: Language) -> str:
     metrics = metric_names(sorted_values(entries))
     shared = Shared()
     pairs = ",\n".join(data_json(entry.to_json(metrics, shared)) for entry in browsed)
     head: dict[str, Any] = {
-        "words": words.words,
+        "words": words.browser,
         "metrics": [[name, words.metric(name)] for name in metrics],
         "sources": counted(entry.source for entry in browsed),
         "flags": counted(flag for entry in browsed for flag in entry.flags),
@@ -100,7 +86,7 @@ def _data(entries: Sequence[PairEntry], browsed: Sequence[PairEntry], words: Lan
 
 
 def _columns(entries: Sequence[PairEntry]) -> dict[str, dict[str, int]]:
-    """The columns of the pairs' own files that can be chosen by, and how often each value is."""
+    """Return the columns of the pairs' own files that can be chosen by, and the values' counts."""
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for entry in entries:
         for name, text in entry.details:
@@ -111,19 +97,3 @@ def _columns(entries: Sequence[PairEntry]) -> dict[str, dict[str, int]]:
         for name, counts in sorted(found.items())
         if 2 <= len(counts) <= _VALUES and max(map(len, counts)) <= _LONGEST
     }
-
-
-def _document(body: str, data: str, words: Language) -> str:
-    return make_document(
-        title=words.say("title"),
-        language=words.code,
-        body=body,
-        data=data,
-        style=STYLE + _asset("report.css"),
-        script=_asset("report.js"),
-    )
-
-
-@cache
-def _asset(name: str) -> str:
-    return resources.files("clairkit.report").joinpath("assets", name).read_text("utf-8")

@@ -14,7 +14,7 @@ from hostile_texts import HOSTILE
 from label_cases import ENTER, SECRET, click, item, made_key, save, toward, write_page
 
 from clairkit.labels import Key, LabelPlan, collect, draw, read_votes
-from clairkit.report.text import clean
+from clairkit.markup import clean
 
 ESCAPE, LEFT, RIGHT = "\ue00c", "\ue012", "\ue014"
 STATUS = "return document.querySelector('[role=status]').textContent"

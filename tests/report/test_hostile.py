@@ -13,9 +13,9 @@ from hostile_texts import HOSTILE
 from pair_rows import write
 
 from clairkit.display import redact
+from clairkit.markup import shown
 from clairkit.records import digest
 from clairkit.report import gather, language, make_page
-from clairkit.report.text import shown
 
 # Whatever acted would have set one of these; `alert` would also block the next command.
 _CANARY = "return [window.canary, window.x, document.title, document.baseURI]"

@@ -13,11 +13,13 @@ from pair_rows import row, write
 
 from clairkit.errors import UsageError
 from clairkit.models.reasons import REASONS
-from clairkit.report import gather, language, make_page, words_en, words_ja
+from clairkit.report import gather, language, make_page
 from clairkit.report.entries import make_entries
 from clairkit.report.histogram import Histogram, histogram
-from clairkit.runs.curves import _ACROSS, _FIGURES, _HELD_OUT, _LEVELS
 from clairkit.scoring import METRICS
+from clairkit.texts import languages, texts
+
+PARTIAL = ("metrics", "phrases", "reasons")
 
 ROWS = [
     row(
@@ -96,26 +98,23 @@ def test_the_page_names_no_other_place(tmp_path: Path) -> None:
     assert "unsafe" not in policy
 
 
-def test_both_languages_say_the_same() -> None:
-    english, japanese = words_en.WORDS, words_ja.WORDS
-    assert english.keys() == japanese.keys()
-    for key, text in english.items():
-        assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", japanese[key])), key
+@pytest.mark.parametrize("folder", ["report/texts", "labels/texts", "runs/texts"])
+def test_every_language_says_the_same(folder: str) -> None:
+    for code in languages(folder):
+        assert texts(folder, code, PARTIAL)
 
 
 def test_what_other_modules_say_has_japanese_words() -> None:
-    said = {_ACROSS, _HELD_OUT, *_LEVELS.values()}
-    said |= {text for figure in _FIGURES for text in (figure.title, figure.caption)}
-    assert said <= words_ja.PHRASES.keys()
-    assert words_ja.REASONS.keys() == REASONS.keys()
-    assert METRICS.keys() <= words_ja.METRICS.keys()
+    japanese = language("ja")
+    assert japanese.reasons.keys() == REASONS.keys()
+    assert METRICS.keys() <= texts("report/texts", "ja", PARTIAL)["metrics"].keys()
 
 
 def test_japanese(tmp_path: Path) -> None:
     page = html(tmp_path, ROWS, "ja")
     assert '<html lang="ja">' in page
     assert "ペア 40 件" in page
-    with pytest.raises(UsageError, match="unknown language"):
+    with pytest.raises(UsageError, match="no such language"):
         language("xx")
 
 

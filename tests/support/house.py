@@ -20,7 +20,7 @@ HOMES = {
 }
 """Source folder -> import name, as pyproject.toml maps them."""
 
-COMMON = frozenset({"errors", "redaction", "display", "extras", "hub_access", "texts", "user_code"})
+COMMON = frozenset({"errors", "redaction", "display", "extras", "hub_access", "markup", "texts", "user_code"})
 """Rooms of one file that any room above them may import."""
 
 
@@ -53,7 +53,7 @@ ROOMS: Mapping[str, Room] = {
         "scoring statistics training",
     ),
     "labels": _room(
-        "ask people, blind, and read their votes", "intervals records report statistics"
+        "ask people, blind, and read their votes", "intervals records statistics"
     ),
     "probe": _room(
         "is the reviser healthy",
@@ -86,6 +86,7 @@ ROOMS: Mapping[str, Room] = {
     "intervals": _room("intervals of a share"),
     "user_code": _room("call a user's code"),
     "hub_access": _room("whether the Hub may be asked"),
+    "markup": _room("pages from templates, foreign texts escaped"),
     "texts": _room("the texts of a language, from data files"),
     "extras": _room("optional dependencies"),
     "display": _room("show foreign text safely"),

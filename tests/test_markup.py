@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import UndefinedError
 
+from clairkit import markup
 from clairkit.display import REDACTED, printable
-from clairkit.report.text import clean, shown
+from clairkit.markup import Markup, _environment, clean, data_json, render, shown
 
 # lone surrogates, too
 CHARACTERS = st.text(st.characters(exclude_categories=()))
@@ -37,3 +41,23 @@ def test_secrets_are_taken_out_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
         f"Bearer {REDACTED}",
         "after \\x1e",
     ]
+
+
+def test_texts_are_escaped_and_cleaned_in_templates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(markup, "asset", {"x": "<a title='{{ a }}'>{{ a }}</a>{{ b }}"}.__getitem__)
+    _environment.cache_clear()
+    monkeypatch.setenv("SOME_API_KEY", "hunter2-hunter2")
+    made = render("x", a="'<b>\u202e hunter2-hunter2", b=Markup("<i>"))
+    said = f"&#39;&lt;b&gt;\\u202e {REDACTED}"
+    assert made == f"<a title='{said}'>{said}</a><i>"
+    _environment.cache_clear()
+    with pytest.raises(UndefinedError):
+        render("x", a="")
+    _environment.cache_clear()
+
+
+@given(st.recursive(CHARACTERS.filter(str.isprintable), st.lists))
+def test_data_stands_in_a_script_element(value: object) -> None:
+    made = data_json(value)
+    assert not set("<>&") & set(made)
+    assert json.loads(made) == value
