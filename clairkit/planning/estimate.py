@@ -170,8 +170,7 @@ def _step_flops(step: Step, work: Work) -> float:
 
 def _reference_flops(step: Step, work: Work) -> float:
     vocabulary, hidden = step.head
-    tokens = int(work.reference_part["model"]["input_ids"].numel())
-    backbone = step.forward_flops / tokens * work.tokens
+    backbone = step.forward_flops / work.reference_part.input_tokens * work.tokens
     return backbone + 2.0 * work.scored * vocabulary * hidden
 
 
