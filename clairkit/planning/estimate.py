@@ -107,7 +107,7 @@ def plan_run(
     work = work_of(pairs, config, form, device.kind)
     step = simulate_step(settings, config, work)
     rate = rate or sheet_rate(device, config)
-    reference = _reference_flops(step, work) if not config.ref.startswith("cache:") else 0.0
+    reference = _reference_flops(step, work) if config.reference.kind != "cache" else 0.0
     training = _step_flops(step, work) * work.steps
     memory = _memory(step, pairs, device, runtime)
     if rate is None:

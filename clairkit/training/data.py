@@ -14,7 +14,8 @@ from torch.utils.data import Dataset
 
 from clairkit.batching import EncodedPair
 from clairkit.batching.collate import PairCollator, Part
-from clairkit.training.masks import LossMask, edited_tokens, weights_of
+from clairkit.choices import LossMask
+from clairkit.training.masks import edited_tokens, weights_of
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -1,4 +1,4 @@
-"""What can be told of a training run before torch and transformers are imported."""
+"""Check what can be told of a training run before torch and transformers are imported."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from clairkit.choices import LOSS_ALIASES, LOSS_NAMES
 from clairkit.errors import UsageError
 from clairkit.hub_access import check_model_there
 from clairkit.records import ColumnChoice, read_pairs
@@ -81,28 +82,6 @@ KEYS = {
     "kl_coef": "beta",
 }
 
-
-LOSS_NAMES = (
-    "apo_zero",
-    "apo_down",
-    "sigmoid",
-    "hinge",
-    "ipo",
-    "robust",
-    "exo_pair",
-    "nca_pair",
-    "bco_pair",
-    "sppo_hard",
-    "aot",
-    "aot_unpaired",
-    "discopop",
-    "sft",
-    "sigmoid_norm",
-    "apo_zero_unpaired",
-)
-"""The names of `clairkit.losses.LOSSES`, which brings torch."""
-_ALIASES = ("dpo", "bco")
-
 _TOLD_LATER = "output_dir"  # a key of transformers that is reserved, not unknown
 
 
@@ -140,9 +119,9 @@ def check_quickly(flags: Mapping[str, Any], settings: Sequence[str], file: str |
 def _check_loss(text: str) -> None:
     """Refuse a single word that is no loss; sums and weights are for `parse_loss`."""
     word = text.strip().replace("-", "_")
-    if not word.isidentifier() or word in LOSS_NAMES or word in _ALIASES:
+    if not word.isidentifier() or word in LOSS_NAMES or word in LOSS_ALIASES:
         return
-    near = get_close_matches(word, (*LOSS_NAMES, *_ALIASES), n=1)
+    near = get_close_matches(word, (*LOSS_NAMES, *LOSS_ALIASES), n=1)
     remedy = f"did you mean {near[0]!r}? Known" if near else "known"
     raise UsageError(
         "unknown loss", received=text, remedy=f"{remedy} losses: {', '.join(LOSS_NAMES)}"

@@ -67,7 +67,6 @@ from clairkit.training.reference.compute import (
     compute_references,
 )
 from clairkit.training.reference.models import ReferenceSettings
-from clairkit.training.reference.spec import parse_ref
 from clairkit.training.run_directory.files import MetricsFile
 from clairkit.training.run_directory.folder import RunFolder
 from clairkit.training.step_zero import allowed_gap, check_step_zero
@@ -192,7 +191,7 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         with self.accelerator.autocast():
             found = compute_references(
                 self.model.to(self.args.device),
-                parse_ref(self.config.ref),
+                self.config.reference,
                 pairs,
                 self.pair_collator,
                 self._reference_settings(),

@@ -20,7 +20,9 @@ HOMES = {
 }
 """Source folder -> import name, as pyproject.toml maps them."""
 
-COMMON = frozenset({"errors", "redaction", "display", "extras", "hub_access", "user_code"})
+COMMON = frozenset(
+    {"choices", "errors", "redaction", "display", "extras", "hub_access", "user_code"}
+)
 """Rooms of one file that any room above them may import."""
 
 
@@ -87,6 +89,7 @@ ROOMS: Mapping[str, Room] = {
     "user_code": _room("call a user's code"),
     "hub_access": _room("whether the Hub may be asked"),
     "extras": _room("optional dependencies"),
+    "choices": _room("names that options take"),
     "display": _room("show foreign text safely"),
     "redaction": _room("hide secrets"),
     "errors": _room("errors and exit codes"),
