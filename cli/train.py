@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from clairkit.choices import KERNELS, LOSS_ALIASES, LOSS_MASKS, TRUNCATIONS
 from clairkit.cli.config_command import ConfigCommand
 from clairkit.cli.shared.column_options import config_column_options
 from clairkit.cli.shared.console import Console, output_options
@@ -28,7 +29,7 @@ from clairkit.cli.shared.once_option import once
 @click.option("--beta", type=float, help="Strength of the anchor; 0.1 by default.")
 @click.option(
     "--kernel",
-    type=click.Choice(["auto", "triton", "native", "torch", "eager"]),
+    type=click.Choice(KERNELS),
     help="How log-probs are computed.",
 )
 @click.option(
@@ -38,12 +39,12 @@ from clairkit.cli.shared.once_option import once
 )
 @click.option(
     "--loss-mask",
-    type=click.Choice(["all", "edits", "weighted"]),
+    type=click.Choice(LOSS_MASKS),
     help="Response tokens that count in the loss.",
 )
 @click.option(
     "--truncation",
-    type=click.Choice(["error", "drop", "keep_start", "edit_window"]),
+    type=click.Choice(TRUNCATIONS),
     help="What a pair longer than max_length gets.",
 )
 @click.option(
@@ -140,9 +141,7 @@ def command(
 
 def _say_alias(console: Console, given: str, said: str) -> None:
     """Tell once that a loss is known under another name here."""
-    from clairkit.losses import ALIASES
-
-    if ALIASES.keys() & set(re.split(r"[+*\s]+", given.lower())):
+    if LOSS_ALIASES.keys() & set(re.split(r"[+*\s]+", given.lower())):
         console.note(f"The loss {given} is {said} here, as TRL names it.")
 
 

@@ -1,4 +1,4 @@
-"""How conversations are rendered for one model, and what a run directory says of it."""
+"""Say how conversations are rendered for one model, and read what a run directory says of it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
+from clairkit.choices import SPECIAL_TOKENS, SpecialTokens
 from clairkit.records import Message
 from clairkit.records.formats.yaml_file import json_values
-
-SpecialTokens = Literal["tokens", "text"]
-SPECIAL_TOKENS: tuple[str, ...] = get_args(SpecialTokens)
 
 _CONFIG = "config.yaml"
 _CHECKPOINT = re.compile(r"checkpoint-[0-9]+")

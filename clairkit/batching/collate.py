@@ -1,4 +1,4 @@
-"""Encoded pairs to parts: what one forward of the model takes, packed or padded.
+"""Cut encoded pairs into parts: what one forward of the model takes, packed or padded.
 
 Shapes: B pairs of a part; padded: 2B sequences (chosen, then rejected), L the longest; packed: see
 `clairkit.batching.pack`. S response tokens of all sequences.
@@ -6,15 +6,15 @@ Shapes: B pairs of a part; padded: 2B sequences (chosen, then rejected), L the l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Literal, Self, cast
 
 import torch
 from torch import Tensor
 
 from clairkit.batching.encode import EncodedPair
-from clairkit.batching.pack import Share, pack_pairs, packed_tokens
+from clairkit.batching.pack import ModelInputs, Share, pack_pairs, packed_tokens
 from clairkit.batching.parts import balance_parts, balance_rows, fill_parts, fill_rows
 
 IGNORED = -100
@@ -22,11 +22,11 @@ IGNORED = -100
 Form = Literal["packed", "padded"]
 
 
-class Part(TypedDict):
+@dataclass(frozen=True)
+class Part:
     """One forward's worth of a batch."""
 
-    model: dict[str, Any]
-    """What the model's extended forward takes, see `clairkit.logprobs.head.attach_logps`."""
+    model: ModelInputs
     side_index: Tensor
     """[S] int64: where in the flattened log-probs each response token lies, sequence after
     sequence: chosen of each pair, then rejected of each pair."""
@@ -34,6 +34,34 @@ class Part(TypedDict):
     """Response tokens of each of the 2B sequences in that order; 0 where a side is missing."""
     index: list[int]
     """Which pairs of the batch these are."""
+
+    @property
+    def input_tokens(self) -> int:
+        """Tokens that the model reads, padding included."""
+        return self.model["input_ids"].numel()
+
+    @property
+    def scored_tokens(self) -> int:
+        """Tokens that have a target; a packed sequence predicts a common one once."""
+        scored = self.model.get("scored", self.side_index)
+        return len(scored)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
+        """Return the part with its tensors on a device, as data loaders ask for it."""
+        return self._mapped(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Self:
+        """Return the part in page-locked memory, from which copies to a GPU need not wait."""
+        return self._mapped(Tensor.pin_memory)
+
+    def _mapped(self, change: Callable[[Tensor], Tensor]) -> Self:
+        model = {
+            name: change(value) if isinstance(value, Tensor) else value
+            for name, value in self.model.items()
+        }
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        changed = {name: change(value) for name, value in own.items() if isinstance(value, Tensor)}
+        return replace(self, **changed, model=cast("ModelInputs", model))
 
 
 @dataclass(frozen=True)
@@ -91,7 +119,7 @@ class PairCollator:
         return Part(model=model, side_index=side_index, lengths=lengths, index=index)
 
 
-def padded_tensors(pairs: Sequence[EncodedPair], pad_id: int) -> dict[str, Tensor]:
+def padded_tensors(pairs: Sequence[EncodedPair], pad_id: int) -> ModelInputs:
     """Return `input_ids`, `attention_mask`, `targets`, each [2B, L], right-padded.
 
     `targets[n, t]` is the token that position t predicts: the next one where that belongs to the

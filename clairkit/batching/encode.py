@@ -5,28 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Any
 
 from clairkit.batching.chat import ChatEncoder, Encoded
 from clairkit.batching.foreign import Spans
-from clairkit.batching.truncate import TRUNCATIONS, Cut, Truncation, edit_window, keep_start
+from clairkit.batching.truncate import Cut, edit_window, keep_start
+from clairkit.choices import Thoughts, Truncation
 from clairkit.errors import DataError
 from clairkit.records import Pair
 from clairkit.records.thoughts import pair_without_thoughts
-
-__all__ = [
-    "THOUGHTS",
-    "TRUNCATIONS",
-    "EncodedPair",
-    "EncodedPairs",
-    "Thoughts",
-    "Truncation",
-    "encode_pair",
-    "encode_pairs",
-]
-
-Thoughts = Literal["drop", "keep"]
-THOUGHTS: tuple[str, ...] = get_args(Thoughts)
 
 
 class Unrenderable(DataError):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple, Required, TypedDict
 
 import torch
 from torch import Tensor
@@ -54,7 +54,7 @@ class PackedLayout:
     """
 
     trees: tuple[Tree, ...]
-    cache: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    cache: dict[object, object] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def length(self) -> int:
@@ -71,10 +71,25 @@ class PackedLayout:
         return torch.tensor([positions])
 
 
+class ModelInputs(TypedDict, total=False):
+    """What a model's extended forward takes, see `clairkit.logprobs.head.attach_logps`.
+
+    Padded: ids, mask and targets, each [2B, L]. Packed: ids and positions [1, T], the layout, the
+    scored places and their targets [M].
+    """
+
+    input_ids: Required[Tensor]
+    targets: Required[Tensor]
+    attention_mask: Tensor
+    position_ids: Tensor
+    layout: PackedLayout
+    scored: Tensor
+
+
 class Packed(NamedTuple):
     """A packed batch; `side_index` and `lengths` as `Part` has them."""
 
-    model: dict[str, Any]
+    model: ModelInputs
     side_index: Tensor
     lengths: list[int]
 
@@ -119,7 +134,7 @@ def pack_pairs(pairs: Sequence[EncodedPair], share: Share) -> Packed:
             side.append(places_of_side)
     every = [places for side in sides for places in side]
     layout = PackedLayout(tuple(writer.trees))
-    model = {
+    model: ModelInputs = {
         "input_ids": torch.tensor([writer.ids]),
         "position_ids": layout.position_ids(),
         "layout": layout,

@@ -1,4 +1,4 @@
-"""Where the responses of a pair that is too long are cut.
+"""Cut the responses of a pair that is too long.
 
 Only ends are ever cut: what is left of a response is how it began. So the log-probs of its tokens
 under the reference are those computed for the whole response, whatever max_length was then.
@@ -8,12 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from clairkit.scoring import align
-
-Truncation = Literal["error", "drop", "keep_start", "edit_window"]
-TRUNCATIONS: tuple[str, ...] = get_args(Truncation)
 
 CONTEXT = 16
 """Shared tokens that edit_window keeps after the last edit, where there is room for them."""

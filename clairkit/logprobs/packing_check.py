@@ -1,4 +1,4 @@
-"""Whether a model can run packed sequences: a few tokens are run both ways and compared."""
+"""Find out whether a model can run packed sequences: run a few tokens both ways and compare."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from clairkit.batching.collate import Form, padded_tensors
+from clairkit.batching.collate import Form, PairCollator, Part
 from clairkit.batching.encode import EncodedPair
-from clairkit.batching.pack import pack_pairs
 from clairkit.errors import UsageError
 from clairkit.logprobs.head import base_causal_lm
 from clairkit.logprobs.packed_attention import no_mask, packed_implementation
@@ -84,37 +83,33 @@ def _probe(base: Any) -> str | None:
     """Run two pairs both ways; return what differs."""
     weight = next(p for p in base.parameters() if p.is_floating_point())
     pairs = _trial_pairs(base.config.get_text_config().vocab_size)
-    model, side_index, _ = pack_pairs(pairs, share=True)
-    padded = padded_tensors(pairs, pad_id=0)
-    targets = padded.pop("targets")
-    scored = model.pop("scored")
-    del model["targets"]
+    forms: tuple[Form, Form] = ("packed", "padded")
+    packed, padded = (
+        PairCollator(0, form, share_prompt=True).part(pairs, [0, 1]).to(weight.device)
+        for form in forms
+    )
     was_training = base.training
     base.eval()
     try:
-        ours = _logits(base, {**model, "attention_mask": no_mask(weight.device)})
-        expected = _logits(base, padded)[targets != -100]
+        ours = _logits(base, packed, attention_mask=no_mask(weight.device))
+        expected = _logits(base, padded).flatten(0, 1)[padded.side_index]
     except Exception as error:  # whatever a model's code raises, the padded form still works
         return f"a packed trial run failed: {type(error).__name__}: {error}"
     finally:
         base.train(was_training)
-    if ours.shape[1] != len(model["input_ids"][0]):
+    if ours.shape[1] != packed.input_tokens:
         return "its positions are not those of its input"
-    ours = ours[0, scored][side_index]
+    ours = ours[0, packed.model["scored"]][packed.side_index]
     gap = float((ours - expected).abs().max() / expected.abs().max().clamp(min=1e-6))
     if not gap <= _TOLERANCE.get(weight.dtype, _TOLERANCE_HALF):
         return f"its packed logits are not its padded ones (they differ by {gap:.1e})"
     return None
 
 
-def _logits(base: Any, inputs: dict[str, Any]) -> Tensor:
-    device = next(base.parameters()).device
-    inputs = {
-        key: value.to(device) if isinstance(value, Tensor) else value
-        for key, value in inputs.items()
-    }
-    logits: Tensor = base(**inputs, use_cache=False).logits
-    return logits.double().cpu()
+def _logits(base: Any, part: Part, **others: Tensor) -> Tensor:
+    inputs = {k: v for k, v in part.model.items() if k not in ("targets", "scored")}
+    logits: Tensor = base(**inputs, **others, use_cache=False).logits
+    return logits.double()
 
 
 def _trial_pairs(vocabulary: int) -> Sequence[EncodedPair]:

@@ -16,10 +16,9 @@ from torch import Tensor
 from clairkit.errors import UsageError
 from clairkit.losses.mix import LossMix, fusable, loss_options, parse_loss
 from clairkit.losses.pairwise import LossOptions, PairLogps
-from clairkit.losses.table import ALIASES, LOSSES, Loss, find_loss
+from clairkit.losses.table import LOSSES, Loss, find_loss
 
 __all__ = [
-    "ALIASES",
     "LOSSES",
     "Loss",
     "LossMix",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from clairkit.choices import LOSS_ALIASES
 from clairkit.errors import UsageError, suggest
 from clairkit.losses import pairwise
 from clairkit.losses.pairwise import LossOptions, PairLogps
@@ -59,23 +60,19 @@ LOSSES: dict[str, Loss] = {
 }
 
 
-ALIASES = {"dpo": "sigmoid", "bco": "bco_pair"}
-"""What papers call a loss, with the name that it has here and in TRL."""
-
-
 def loss_name(name: str) -> str:
     """Return the name of a loss as `LOSSES` has it; a dash stands for an underscore.
 
-    An alias of `ALIASES` gets the name that it stands for.
+    An alias of `LOSS_ALIASES` gets the name that it stands for.
 
     Raises:
         UsageError: there is none; suggests the nearest name.
     """
     known = name.replace("-", "_")
-    known = ALIASES.get(known, known)
+    known = LOSS_ALIASES.get(known, known)
     if known in LOSSES:
         return known
-    hint = suggest(known, (*LOSSES, *ALIASES), shown=repr)
+    hint = suggest(known, (*LOSSES, *LOSS_ALIASES), shown=repr)
     remedy = f"{hint}Known losses: {', '.join(LOSSES)}"
     raise UsageError("unknown loss", received=name, remedy=remedy)
 

@@ -107,7 +107,7 @@ def plan_run(
     work = work_of(pairs, config, form, device.kind)
     step = simulate_step(settings, config, work)
     rate = rate or sheet_rate(device, config)
-    reference = _reference_flops(step, work) if not config.ref.startswith("cache:") else 0.0
+    reference = _reference_flops(step, work) if config.reference.kind != "cache" else 0.0
     training = _step_flops(step, work) * work.steps
     memory = _memory(step, pairs, device, runtime)
     if rate is None:
@@ -170,8 +170,7 @@ def _step_flops(step: Step, work: Work) -> float:
 
 def _reference_flops(step: Step, work: Work) -> float:
     vocabulary, hidden = step.head
-    tokens = int(work.reference_part["model"]["input_ids"].numel())
-    backbone = step.forward_flops / tokens * work.tokens
+    backbone = step.forward_flops / work.reference_part.input_tokens * work.tokens
     return backbone + 2.0 * work.scored * vocabulary * hidden
 
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import nn
 
+from clairkit.batching.pack import ModelInputs
 from clairkit.logprobs.head import attach_logps, base_causal_lm
 from clairkit.logprobs.packing_check import packing_of
 from clairkit.planning.estimate import Bounds, Rate
@@ -57,10 +58,7 @@ def probe_rate(settings: Any, config: TrainConfig, work: Work, device: torch.dev
     prepare_model(model, plain)
     attach_logps(model, config.kernel, config.memory_budget, device)
     packing_of(base_causal_lm(model), config.padding_free)
-    inputs = {
-        key: value.to(device) if isinstance(value, Tensor) else value
-        for key, value in tiny.part["model"].items()
-    }
+    inputs = tiny.part.to(device).model
     mixed = bool(config.arguments.get("bf16")) or config.dtype == "bfloat16"
     times = [_timed(model, inputs, device, mixed) for _ in range(_ROUNDS + 1)][1:]
     vocabulary, hidden = step.head
@@ -70,7 +68,7 @@ def probe_rate(settings: Any, config: TrainConfig, work: Work, device: torch.dev
     return Rate(rate, f"measured here on {text.num_hidden_layers} layers, extrapolated")
 
 
-def _timed(model: Any, inputs: dict[str, Any], device: torch.device, mixed: bool) -> float:
+def _timed(model: nn.Module, inputs: ModelInputs, device: torch.device, mixed: bool) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize()
     start = time.perf_counter()

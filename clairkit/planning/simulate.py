@@ -158,7 +158,7 @@ class _Simulation:
         """Return what the backbone takes, and the scored places of a packed sequence."""
         inputs: dict[str, Any] = {
             key: torch.empty(value.shape, dtype=value.dtype) if isinstance(value, Tensor) else value
-            for key, value in part["model"].items()
+            for key, value in part.model.items()
         }
         inputs["use_cache"] = False
         if "layout" in inputs:
@@ -170,7 +170,7 @@ class _Simulation:
         rows, length = inputs.pop("targets").shape
         # what transformers makes of a mask with padding
         inputs["attention_mask"] = torch.empty(rows, 1, length, length, dtype=torch.bool)
-        return inputs, torch.empty(len(part["side_index"]), dtype=torch.int64)
+        return inputs, torch.empty(len(part.side_index), dtype=torch.int64)
 
     def _forward(self, part: Part) -> Tensor:
         """Return something of the log-probs' shape."""

@@ -47,18 +47,12 @@ class Work:
     @property
     def part_tokens(self) -> int:
         """Tokens of the largest part."""
-        return int(self.part["model"]["input_ids"].numel())
+        return self.part.input_tokens
 
     @property
     def part_scored(self) -> int:
         """Scored tokens of the largest part."""
-        return scored_of(self.part)
-
-
-def scored_of(part: Part) -> int:
-    """Return how many tokens of a part have a target."""
-    model = part["model"]
-    return len(model["scored"]) if "scored" in model else len(part["side_index"])
+        return self.part.scored_tokens
 
 
 def work_of(pairs: Sequence[EncodedPair], config: TrainConfig, form: Form, device: str) -> Work:
@@ -116,7 +110,7 @@ def _reference_part(
     size = int(config.arguments.get("per_device_eval_batch_size", _DEFAULT_BATCH))
     longest = sorted(pairs, key=collate.size, reverse=True)[:size]
     parts = collate(longest)
-    return max(parts, key=lambda part: part["model"]["input_ids"].numel())
+    return max(parts, key=lambda part: part.input_tokens)
 
 
 def _drawn(

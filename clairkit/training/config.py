@@ -1,4 +1,4 @@
-"""The configuration of a training run: its keys, their defaults, and where each value came from."""
+"""Hold the configuration of a training run: its keys and their defaults, checked."""
 
 from __future__ import annotations
 
@@ -10,20 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from clairkit.batching.chat_settings import (
-    SPECIAL_TOKENS,
-    ChatSettings,
-    SpecialTokens,
-)
-from clairkit.batching.encode import THOUGHTS, TRUNCATIONS, Thoughts, Truncation
+from clairkit.batching.chat_settings import ChatSettings
+from clairkit.choices import Dtype, Kernel, LossMask, SpecialTokens, Thoughts, Truncation
 from clairkit.errors import UsageError, suggest
 from clairkit.losses import LossMix, loss_options, parse_loss
 from clairkit.training.arguments.defaults import derived_defaults
 from clairkit.training.arguments.ranges import check_numbers
 from clairkit.training.arguments.value_types import fits, type_name
-from clairkit.training.reference.spec import parse_ref
-
-KERNELS = ("auto", "triton", "native", "torch", "eager")
+from clairkit.training.reference.spec import Ref, parse_ref
 
 # Arguments of the Trainer that clairkit sets itself.
 _RESERVED = {
@@ -64,7 +58,7 @@ class TrainConfig:
     """Share of flipped labels that robust, exo_pair and aot assume; None: the loss's own."""
     discopop_tau: float | None = None
     """Temperature of discopop's mixture; None: 0.05."""
-    kernel: str = "auto"
+    kernel: Kernel = "auto"
     """How log-probs are computed: auto, triton, native, torch or eager."""
     memory_budget: int | Literal["auto"] | None = None
     """Bytes of products that a trained head may keep, so as not to make them twice; None: 32 MiB,
@@ -80,7 +74,7 @@ class TrainConfig:
     """What measures the distance to the reference, for losses of a log-ratio difference."""
     f_alpha_divergence_coef: float = 0.5
     """Alpha of f_divergence_type alpha_divergence."""
-    loss_mask: Literal["all", "edits", "weighted"] = "all"
+    loss_mask: LossMask = "all"
     """Response tokens that count: all, those in edit spans, or the shared ones at shared_weight."""
     shared_weight: float = 0.1
     """Weight of tokens outside of edit spans, for loss_mask weighted."""
@@ -137,7 +131,7 @@ class TrainConfig:
     """Train on the assistant's turns alone where a side holds a tool's or a user's, too."""
     fold_system: bool = False
     """Put a system turn into the first user turn, for templates that have none."""
-    dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
+    dtype: Dtype = "float32"
     """What weights are loaded in; "auto" takes the checkpoint's."""
     trust_remote_code: bool = False
     """Run model code that comes with the weights."""
@@ -152,16 +146,11 @@ class TrainConfig:
         _check_text(dataclasses.asdict(self))
         object.__setattr__(self, "loss", str(self.mix))
         loss_options(self.mix, self.beta, self.loss_options)
-        _one_of("kernel", self.kernel, KERNELS)
-        _one_of("truncation", self.truncation, TRUNCATIONS)
-        _one_of("thoughts", self.thoughts, THOUGHTS)
-        _one_of("special_tokens", self.special_tokens, SPECIAL_TOKENS)
-        _one_of("loss_mask", self.loss_mask, ("all", "edits", "weighted"))
-        _one_of("dtype", self.dtype, ("float32", "bfloat16", "float16", "auto"))
+        _check_choices(self)
         budget = self.memory_budget
         if not (budget in (None, "auto") or (isinstance(budget, int) and budget >= 0)):
             raise UsageError('memory_budget must be bytes, "auto" or null', received=budget)
-        parse_ref(self.ref)
+        _ = self.reference
         _check_adapter(self)
         _check_arguments(self.arguments)
         if self.max_length is not None and self.max_length < 2:
@@ -177,6 +166,11 @@ class TrainConfig:
     def mix(self) -> LossMix:
         """The loss, its terms apart."""
         return parse_loss(self.loss)
+
+    @functools.cached_property
+    def reference(self) -> Ref:
+        """What `ref` names."""
+        return parse_ref(self.ref)
 
     @property
     def trains_adapter(self) -> bool:
@@ -214,6 +208,7 @@ class TrainConfig:
         return {**own, **self.default_arguments, **arguments}
 
 
+@functools.cache
 def own_types() -> dict[str, Any]:
     """Return the type of each key of clairkit's own."""
     hints = typing.get_type_hints(TrainConfig)
@@ -302,6 +297,11 @@ def _check_adapter(config: TrainConfig) -> None:
         )
 
 
-def _one_of(key: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise UsageError(f"{key} must be one of {', '.join(known)}", received=value)
+def _check_choices(config: TrainConfig) -> None:
+    """Refuse a value that is not among those of its key's type."""
+    for key, hint in own_types().items():
+        known = typing.get_args(hint)
+        if typing.get_origin(hint) is Literal and getattr(config, key) not in known:
+            raise UsageError(
+                f"{key} must be one of {', '.join(known)}", received=getattr(config, key)
+            )

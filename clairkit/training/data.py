@@ -1,22 +1,59 @@
-"""What the trainer iterates: encoded pairs with their reference log-probs, cut into parts."""
+"""Give the trainer its batches: encoded pairs with their reference log-probs, cut into parts."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, TypedDict
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from clairkit.batching import EncodedPair
-from clairkit.batching.collate import PairCollator
-from clairkit.training.masks import LossMask, edited_tokens, weights_of
+from clairkit.batching.collate import PairCollator, Part
+from clairkit.choices import LossMask
+from clairkit.training.masks import edited_tokens, weights_of
 
-Part = dict[str, Any]
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+@dataclass(frozen=True)
+class TrainingPart(Part):
+    """A part of b pairs and S response tokens, with what the loss and the metrics read of it.
+
+    Sequences are in the order chosen 0..b-1, then rejected 0..b-1.
+    """
+
+    ids: list[str]
+    """The pairs' names, for error messages."""
+    ref_logps: Tensor
+    """[S] float32: log-prob of each token under the reference."""
+    edited: Tensor
+    """[S] bool: lies in an edit span."""
+    weights: Tensor | None
+    """[S] float32: what a token counts in the loss; None where all count 1."""
+    ref_sums: Tensor
+    """[2b] float32: weighted sums of reference log-probs."""
+    sizes: Tensor
+    """[2b] float32: weighted tokens."""
+    chosen_tokens: float
+    """Weighted tokens of all chosen sides."""
+    sides: int
+    """How many sides have any weight."""
+    counts: bool = True
+    """False for a part that is run for the sake of other processes alone."""
+
+
+class Batch(TypedDict):
+    """One batch of a process."""
+
+    rows: Tensor
+    """[B]: the Trainer knows a batch's size by it."""
+    parts: list[TrainingPart]
 
 
 @dataclass(frozen=True)
@@ -57,18 +94,7 @@ class TrainingPairs(Dataset[TrainingPair]):
 
 @dataclass(frozen=True)
 class TrainingCollator:
-    """`PairCollator`'s parts with what the loss and the metrics read.
-
-    Each part of b pairs and S response tokens gets, sequences in the order chosen 0..b-1, then
-    rejected 0..b-1:
-
-    - `ids`: the pairs' names, for error messages;
-    - `ref_logps`, `edited` [S]: per token;
-    - `weights` [S]: what a token counts in the loss; absent where all count 1;
-    - `ref_sums`, `sizes` [2b]: weighted sums of reference log-probs, and of tokens;
-    - `chosen_tokens`, `sides`: weighted tokens of all chosen sides, and how many sides have any;
-    - `counts`: False for a part that is run for the sake of other processes alone.
-    """
+    """Makes a batch of `PairCollator`'s parts."""
 
     collate: PairCollator
     mask: LossMask = "all"
@@ -77,11 +103,10 @@ class TrainingCollator:
     """Tokens of the largest pair of the run: the number of parts goes by it, and so is the same on
     all processes of a sharded model. None: as few parts as hold the batch."""
 
-    def __call__(self, items: Sequence[TrainingPair]) -> dict[str, Any]:
-        """Return one batch: its `parts`, and `rows` [B] by which its size is known."""
-        parts: list[Part] = []
-        for made in self._collate_for(len(items))([item.pair for item in items]):
-            parts.append({**made, **self._tokens([items[index] for index in made["index"]])})
+    def __call__(self, items: Sequence[TrainingPair]) -> Batch:
+        """Return one batch."""
+        made = self._collate_for(len(items))([item.pair for item in items])
+        parts = [self._filled(part, [items[index] for index in part.index]) for part in made]
         return {"rows": torch.arange(len(items)), "parts": parts}
 
     def _collate_for(self, size: int) -> PairCollator:
@@ -89,33 +114,35 @@ class TrainingCollator:
             return self.collate
         return replace(self.collate, parts=math.ceil(size * self.largest / self.collate.tokens))
 
-    def _tokens(self, items: Sequence[TrainingPair]) -> Part:
-        references = _by_side([item.reference for item in items])
-        found: Part = {
-            "ids": [item.pair.id for item in items],
-            "ref_logps": torch.cat(references),
-            "edited": torch.cat(_by_side([item.edited for item in items])),
-        }
+    def _filled(self, part: Part, items: Sequence[TrainingPair]) -> TrainingPart:
+        logps = references = _by_side([item.reference for item in items])
         sizes = torch.tensor([float(len(reference)) for reference in references])
+        weights = None
         if self.mask != "all" or any(any(item.pair.foreign) for item in items):
-            weights = _by_side(
+            by_side = _by_side(
                 [
                     weights_of(self.mask, self.shared_weight, item.edited, item.pair.foreign)
                     for item in items
                 ]
             )
-            found["weights"] = torch.cat(weights)
-            references = [w * reference for w, reference in zip(weights, references, strict=True)]
-            sizes = _sums(weights)
-        return found | {
-            "ref_sums": _sums(references),
-            "sizes": sizes,
-            **_totals(sizes),
-            "counts": True,
-        }
+            weights = torch.cat(by_side)
+            references = [w * reference for w, reference in zip(by_side, logps, strict=True)]
+            sizes = _sums(by_side)
+        chosen_tokens, sides = _totals(sizes)
+        return TrainingPart(
+            **{field.name: getattr(part, field.name) for field in fields(Part)},
+            ids=[item.pair.id for item in items],
+            ref_logps=torch.cat(logps),
+            edited=torch.cat(_by_side([item.edited for item in items])),
+            weights=weights,
+            ref_sums=_sums(references),
+            sizes=sizes,
+            chosen_tokens=chosen_tokens,
+            sides=sides,
+        )
 
 
-def without_repeats(parts: Sequence[Part], own: int) -> list[Part]:
+def without_repeats(parts: Sequence[TrainingPart], own: int) -> list[TrainingPart]:
     """Leave out the pairs of a batch from place `own` on, which repeat others of the epoch.
 
     With them a process's last batch was filled up, so that all have batches of one size. They are
@@ -123,9 +150,9 @@ def without_repeats(parts: Sequence[Part], own: int) -> list[Part]:
     """
     result = []
     for part in parts:
-        kept = [place < own for place in part["index"]]
+        kept = [place < own for place in part.index]
         if not any(kept):
-            result.append({**part, "counts": False})
+            result.append(replace(part, counts=False))
         elif not all(kept):
             result.append(_selected(part, kept))
         else:
@@ -133,27 +160,34 @@ def without_repeats(parts: Sequence[Part], own: int) -> list[Part]:
     return result
 
 
-def _selected(part: Part, kept: Sequence[bool]) -> Part:
+def _selected(part: TrainingPart, kept: Sequence[bool]) -> TrainingPart:
     """Return the part with some of its pairs alone, but for what the model is given."""
-    sequences = [*kept, *kept]
-    lengths = zip(part["lengths"], sequences, strict=True)
-    tokens = [keep for length, keep in lengths for _ in range(length)]
-    per_token = {"side_index", "ref_logps", "edited", "weights"} & part.keys()
-    found = {name: part[name][_mask(tokens, part[name])] for name in per_token}
-    for name in ("ref_sums", "sizes"):
-        found[name] = part[name][_mask(sequences, part[name])]
-    for name, mask in (("ids", kept), ("index", kept), ("lengths", sequences)):
-        found[name] = list(itertools.compress(part[name], mask))
-    return part | found | _totals(found["sizes"])
+    both = [*kept, *kept]
+    device = part.sizes.device
+    sequences = torch.tensor(both, device=device)
+    tokens = sequences.repeat_interleave(torch.tensor(part.lengths, device=device))
+    sizes = part.sizes[sequences]
+    chosen_tokens, sides = _totals(sizes)
+    return replace(
+        part,
+        side_index=part.side_index[tokens],
+        lengths=list(itertools.compress(part.lengths, both)),
+        index=list(itertools.compress(part.index, kept)),
+        ids=list(itertools.compress(part.ids, kept)),
+        ref_logps=part.ref_logps[tokens],
+        edited=part.edited[tokens],
+        weights=None if part.weights is None else part.weights[tokens],
+        ref_sums=part.ref_sums[sequences],
+        sizes=sizes,
+        chosen_tokens=chosen_tokens,
+        sides=sides,
+    )
 
 
-def _mask(kept: Sequence[bool], like: Tensor) -> Tensor:
-    return torch.tensor(kept, device=like.device)
-
-
-def _totals(sizes: Tensor) -> dict[str, float]:
+def _totals(sizes: Tensor) -> tuple[float, int]:
+    """Return the weighted tokens of all chosen sides, and how many sides have any."""
     chosen, _ = sizes.chunk(2)
-    return {"chosen_tokens": float(chosen.sum()), "sides": int((sizes > 0).sum())}
+    return float(chosen.sum()), int((sizes > 0).sum())
 
 
 @dataclass(frozen=True)
@@ -165,13 +199,13 @@ class StepSize:
     sides: float
 
     @classmethod
-    def of(cls, batches: Sequence[dict[str, Any]], accelerator: Any = None) -> StepSize:
+    def of(cls, batches: Sequence[Batch], accelerator: Accelerator | None = None) -> StepSize:
         """Count what is in some batches; a mean over the processes of `accelerator`."""
-        parts = [part for batch in batches for part in batch["parts"] if part["counts"]]
+        parts = [part for batch in batches for part in batch["parts"] if part.counts]
         counts = (
-            sum(len(part["ids"]) for part in parts),
-            sum(part["chosen_tokens"] for part in parts),
-            sum(part["sides"] for part in parts),
+            sum(len(part.ids) for part in parts),
+            sum(part.chosen_tokens for part in parts),
+            sum(part.sides for part in parts),
         )
         if accelerator is None or accelerator.num_processes == 1:
             return cls(*counts)

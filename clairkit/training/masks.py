@@ -1,4 +1,4 @@
-"""Which response tokens of a pair count in its loss, and how much.
+"""Mark which response tokens of a pair count in its loss, and how much.
 
 The alignment is that of `clairkit.scoring`, over token ids: tokens in an edit span are *edited*,
 all others are *shared*. A deletion marks tokens of rejected alone, an insertion tokens of chosen
@@ -10,17 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from clairkit.batching import EncodedPair
 from clairkit.batching.foreign import Spans
+from clairkit.choices import LossMask
 from clairkit.scoring import Alignment, align
-
-LossMask = Literal["all", "edits", "weighted"]
-LOSS_MASKS: tuple[str, ...] = get_args(LossMask)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from clairkit.kernels.preference import fits_one_launch
 from clairkit.logprobs.head import LogpsPath
 from clairkit.losses import PairLogps, PreferenceLoss, fusable, loss_options, preference_loss
 from clairkit.training.config import TrainConfig
-from clairkit.training.data import Part, StepSize
+from clairkit.training.data import StepSize, TrainingPart
 
 
 class PairLosses:
@@ -24,43 +24,43 @@ class PairLosses:
     accelerator: Any
     _step: StepSize
 
-    def token_logps(self, model: nn.Module, part: Part) -> Tensor:
+    def token_logps(self, model: nn.Module, part: TrainingPart) -> Tensor:
         """Return the log-probs [S] of a part's response tokens, sequence after sequence."""
-        logps: Tensor = model(**part["model"]).flatten()
-        return logps[part["side_index"]]
+        logps: Tensor = model(**part.model).flatten()
+        return logps[part.side_index]
 
-    def pair_losses(self, tokens: Tensor, part: Part) -> tuple[PairLogps, PreferenceLoss]:
+    def pair_losses(self, tokens: Tensor, part: TrainingPart) -> tuple[PairLogps, PreferenceLoss]:
         """Return the summed log-probs of a part and its losses, given its tokens' [S]."""
-        if "weights" in part:
-            tokens = tokens * part["weights"]
+        if part.weights is not None:
+            tokens = tokens * part.weights
         if self._fuses(part):
             return self._fused_losses(tokens, part)
-        sequences = torch.split(tokens, part["lengths"])
+        sequences = torch.split(tokens, part.lengths)
         sums = torch.stack([sequence.sum() for sequence in sequences])
         pairs = self._pair_logps(sums, part)
         return pairs, self._loss(pairs)
 
-    def _fuses(self, part: Part) -> bool:
-        size = len(part["ids"])
+    def _fuses(self, part: TrainingPart) -> bool:
+        size = len(part.ids)
         alone = self.accelerator.num_processes == 1
-        whole = alone and size == self._step.pairs and part["sides"] == 2 * size
+        whole = alone and size == self._step.pairs and part.sides == 2 * size
         return (
             self.path.kernel == "triton"
             and fits_one_launch(size)
             and fusable(self.config.mix, self.config.loss_options, whole=whole)
         )
 
-    def _fused_losses(self, tokens: Tensor, part: Part) -> tuple[PairLogps, PreferenceLoss]:
+    def _fused_losses(self, tokens: Tensor, part: TrainingPart) -> tuple[PairLogps, PreferenceLoss]:
         """Sum, compare and differentiate in one launch; the host reads nothing in between."""
         (options,) = loss_options(self.config.mix, self.config.beta, self.config.loss_options)
-        starts = list(itertools.accumulate(part["lengths"], initial=0))
+        starts = list(itertools.accumulate(part.lengths, initial=0))
         found = fused_preference(
             tokens,
             torch.tensor(starts, device=tokens.device),
-            part["ref_sums"],
+            part.ref_sums,
             loss=str(self.config.mix),
             beta=options.beta,
-            lengths=part["sizes"],
+            lengths=part.sizes,
             label_smoothing=options.label_smoothing,
             discopop_tau=options.discopop_tau,
         )
@@ -69,8 +69,8 @@ class PairLosses:
         )
         return self._pair_logps(found.sums, part), result
 
-    def _pair_logps(self, sums: Tensor, part: Part) -> PairLogps:
-        columns = (*sums.chunk(2), *part["ref_sums"].chunk(2), *part["sizes"].chunk(2))
+    def _pair_logps(self, sums: Tensor, part: TrainingPart) -> PairLogps:
+        columns = (*sums.chunk(2), *part.ref_sums.chunk(2), *part.sizes.chunk(2))
         return PairLogps(*columns, **self._step.means)  # type: ignore[arg-type]  # by keyword
 
     def _loss(self, pairs: PairLogps) -> PreferenceLoss:

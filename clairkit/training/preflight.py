@@ -1,4 +1,4 @@
-"""What is settled and refused before any weight is loaded: for a run and for its plan."""
+"""Settle and refuse what can be before any weight is loaded: for a run and for its plan."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from clairkit.training.config_sources import Resolved
 from clairkit.training.models import load_settings
 from clairkit.training.preparation import refuse_float16, training_arguments
 from clairkit.training.reference.available import check_ref
-from clairkit.training.reference.spec import parse_ref
 
 # On a CPU smaller parts are faster, too: what they hold stays in its caches (docs/training.md).
 _CPU_TOKENS = 1024
@@ -37,7 +36,7 @@ def check_early(config: TrainConfig) -> TrainingArguments:
     check_best_metric(arguments, config, [""] if config.eval_pairs is not None else None)
     if not config.trains_adapter:
         refuse_float16([_dtype(config)])
-    check_ref(parse_ref(config.ref), trust_remote_code=config.trust_remote_code)
+    check_ref(config.reference, trust_remote_code=config.trust_remote_code)
     return arguments
 
 
@@ -70,8 +69,12 @@ def check_apart(config: TrainConfig) -> None:
         UsageError: the run directory is the model's, the adapter's or the reference's.
     """
     run = Path(config.output).resolve()
-    reference = config.ref.partition(":")[2]
-    for key, name in (("model", config.model), ("adapter", config.adapter), ("ref", reference)):
+    named = (
+        ("model", config.model),
+        ("adapter", config.adapter),
+        ("ref", config.reference.value),
+    )
+    for key, name in named:
         if name and Path(name).resolve() == run:
             raise UsageError(
                 f"the run directory is the {key} that the run starts from",

@@ -1,4 +1,4 @@
-"""What can be told of a training run before torch and transformers are imported."""
+"""Check what can be told of a training run before torch and transformers are imported."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from clairkit.choices import LOSS_ALIASES, LOSS_NAMES
 from clairkit.errors import UsageError, suggest
 from clairkit.hub_access import check_model_there
 from clairkit.records import ColumnChoice, read_pairs
@@ -80,28 +81,6 @@ KEYS = {
     "kl_coef": "beta",
 }
 
-
-LOSS_NAMES = (
-    "apo_zero",
-    "apo_down",
-    "sigmoid",
-    "hinge",
-    "ipo",
-    "robust",
-    "exo_pair",
-    "nca_pair",
-    "bco_pair",
-    "sppo_hard",
-    "aot",
-    "aot_unpaired",
-    "discopop",
-    "sft",
-    "sigmoid_norm",
-    "apo_zero_unpaired",
-)
-"""The names of `clairkit.losses.LOSSES`, which brings torch."""
-_ALIASES = ("dpo", "bco")
-
 _TOLD_LATER = "output_dir"  # a key of transformers that is reserved, not unknown
 
 
@@ -139,9 +118,9 @@ def check_quickly(flags: Mapping[str, Any], settings: Sequence[str], file: str |
 def _check_loss(text: str) -> None:
     """Refuse a single word that is no loss; sums and weights are for `parse_loss`."""
     word = text.strip().replace("-", "_")
-    if not word.isidentifier() or word in LOSS_NAMES or word in _ALIASES:
+    if not word.isidentifier() or word in LOSS_NAMES or word in LOSS_ALIASES:
         return
-    hint = suggest(word, (*LOSS_NAMES, *_ALIASES), shown=repr)
+    hint = suggest(word, (*LOSS_NAMES, *LOSS_ALIASES), shown=repr)
     remedy = f"{hint}Known losses: {', '.join(LOSS_NAMES)}"
     raise UsageError("unknown loss", received=text, remedy=remedy)
 

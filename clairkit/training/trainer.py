@@ -37,7 +37,14 @@ from clairkit.training.checkpoint.nan_guard import (
 from clairkit.training.checkpoint.resuming import ExactResume
 from clairkit.training.checkpoint.saving import SafeSaving
 from clairkit.training.config import TrainConfig
-from clairkit.training.data import Part, StepSize, TrainingCollator, TrainingPairs, without_repeats
+from clairkit.training.data import (
+    Batch,
+    StepSize,
+    TrainingCollator,
+    TrainingPairs,
+    TrainingPart,
+    without_repeats,
+)
 from clairkit.training.merge_adapter import merged_model
 from clairkit.training.metrics import TokenView, step_metrics
 from clairkit.training.models import is_quantised, load_model
@@ -60,7 +67,6 @@ from clairkit.training.reference.compute import (
     compute_references,
 )
 from clairkit.training.reference.models import ReferenceSettings
-from clairkit.training.reference.spec import parse_ref
 from clairkit.training.run_directory.files import MetricsFile
 from clairkit.training.run_directory.folder import RunFolder
 from clairkit.training.step_zero import allowed_gap, check_step_zero
@@ -185,7 +191,7 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         with self.accelerator.autocast():
             found = compute_references(
                 self.model.to(self.args.device),
-                parse_ref(self.config.ref),
+                self.config.reference,
                 pairs,
                 self.pair_collator,
                 self._reference_settings(),
@@ -244,7 +250,7 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         self.compute_references()
         return super().evaluate(*args, **kwargs)
 
-    def get_batch_samples(self, *args: Any, **kwargs: Any) -> tuple[list[Any], Any]:
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> tuple[list[Batch], float]:
         """Return the batches of one step and how many pairs they hold, a process's share of them.
 
         The loss of a step is a mean over its pairs, however they are cut into batches and parts.
@@ -255,7 +261,7 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         self._step = StepSize.of(batches, self.accelerator)
         return batches, self._step.pairs
 
-    def _without_repeats(self, batch: dict[str, Any]) -> dict[str, Any]:
+    def _without_repeats(self, batch: Batch) -> Batch:
         """Leave out the pairs that fill up the last batches of an epoch, see `without_repeats`."""
         place = self.accelerator.gradient_state
         filled = self.accelerator.num_processes > 1 and not self.args.dataloader_drop_last
@@ -264,9 +270,18 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         size = len(batch["rows"])
         rest = len(place.active_dataloader.dataset) % (size * self.accelerator.num_processes)
         own = rest - self.accelerator.process_index * size
-        return batch | {"parts": without_repeats(batch["parts"], own)} if rest else batch
+        if rest:
+            return {"rows": batch["rows"], "parts": without_repeats(batch["parts"], own)}
+        return batch
 
-    def training_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any) -> Tensor:
+    def _prepare_inputs(self, inputs: Batch | TrainingPart) -> Batch | TrainingPart:
+        """Move a batch, or one part of it, to the device."""
+        if isinstance(inputs, TrainingPart):
+            return inputs.to(self.args.device)
+        parts = [part.to(self.args.device) for part in inputs["parts"]]
+        return {"rows": inputs["rows"], "parts": parts}
+
+    def training_step(self, model: nn.Module, inputs: Batch, *args: Any) -> Tensor:
         """Run forward and backward part by part; return the batch's share of the step's loss."""
         *others, last = inputs["parts"]
         loss: Tensor = torch.zeros((), device=self.args.device)
@@ -280,7 +295,7 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
     def compute_loss(
         self,
         model: nn.Module,
-        inputs: Part,
+        inputs: TrainingPart,
         return_outputs: bool = False,
         num_items_in_batch: Tensor | float | None = None,
     ) -> Any:
@@ -291,14 +306,14 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         tokens = self.token_logps(model, inputs)
         pairs, result = self.pair_losses(tokens, inputs)
         if not math.isfinite(result.loss.item()):
-            raise _loss_not_finite(result, inputs["ids"])
+            raise _loss_not_finite(result, inputs.ids)
         if model.training:
-            self._finite.ids += inputs["ids"]
+            self._finite.ids += inputs.ids
             at_start = not self._guarded and self.state.global_step == 0
             if at_start and self.references is not None and self.references.is_policy:
                 self._check_step_0(model, pairs, result, inputs)
-        view = TokenView(tokens.detach(), inputs["ref_logps"], inputs["edited"], inputs["lengths"])
-        counts = float(inputs["counts"])
+        view = TokenView(tokens.detach(), inputs.ref_logps, inputs.edited, inputs.lengths)
+        counts = float(inputs.counts)
         means = self._means["train" if model.training else "eval"]
         means.add(step_metrics(pairs, result, view).times(counts))
         count = len(result.losses)
@@ -335,7 +350,7 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
             super()._save(output_dir, state_dict)
 
     def prediction_step(
-        self, model: nn.Module, inputs: dict[str, Any], *_args: Any, **_kwargs: Any
+        self, model: nn.Module, inputs: Batch, *_args: Any, **_kwargs: Any
     ) -> tuple[Tensor, None, None]:
         """Return the loss of a held-out batch."""
         inputs = self._without_repeats(self._prepare_inputs(inputs))
@@ -347,13 +362,13 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
             ]
         return torch.stack(losses).sum().detach(), None, None
 
-    def floating_point_ops(self, inputs: dict[str, Any]) -> float:
+    def floating_point_ops(self, inputs: Batch) -> float:
         """Return what the Trainer's estimate says for all parts."""
         estimate = super().floating_point_ops
-        return float(sum(estimate(part["model"]) for part in inputs["parts"]))
+        return float(sum(estimate(part.model) for part in inputs["parts"]))
 
     def _check_step_0(
-        self, model: nn.Module, pairs: PairLogps, result: PreferenceLoss, inputs: Part
+        self, model: nn.Module, pairs: PairLogps, result: PreferenceLoss, inputs: TrainingPart
     ) -> None:
         """Compare the first batch with the reference, both without dropout."""
         if has_dropout(self.model):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from clairkit.choices import LOSS_MASKS
 from clairkit.cli.score.checks import set_asked
 from clairkit.cli.shared.console import Console
 from clairkit.display import redact
@@ -33,7 +34,7 @@ def show_options(function: Command) -> Command:
     for option in (
         click.option(
             "--loss-mask",
-            type=click.Choice(["all", "edits", "weighted"]),
+            type=click.Choice(LOSS_MASKS),
             help="With --show: the tokens that train --loss-mask would train on.",
         ),
         click.option("--show", metavar="ID", help="One pair; the beginning of its id is enough."),

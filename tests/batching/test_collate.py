@@ -32,21 +32,21 @@ def test_parts_hold_every_pair_once_within_the_budget(
 ) -> None:
     collate = PairCollator(0, form, share, tokens, count)
     parts = collate(pairs)
-    assert sorted(i for part in parts for i in part["index"]) == list(range(len(pairs)))
-    assert [part["index"] for part in parts] == collate.split(pairs)
+    assert sorted(i for part in parts for i in part.index) == list(range(len(pairs)))
+    assert [part.index for part in parts] == collate.split(pairs)
     if count is not None:
         assert len(parts) == min(count, len(pairs))
     for part in parts:
-        members = [pairs[i] for i in part["index"]]
-        size = part["model"]["input_ids"].numel()
+        members = [pairs[i] for i in part.index]
+        size = part.model["input_ids"].numel()
         assert size == collate.size(members[0]) or len(members) > 1
         if tokens is not None and count is None:
             assert size <= tokens or len(members) == 1
         responses = [pair.chosen_ids for pair in members]
         responses += [pair.rejected_ids for pair in members]
-        assert part["lengths"] == list(map(len, responses))
-        found = part["model"]["targets"].flatten()[part["side_index"]]
-        assert part["side_index"].dtype == torch.int64
+        assert part.lengths == list(map(len, responses))
+        found = part.model["targets"].flatten()[part.side_index]
+        assert part.side_index.dtype == torch.int64
         assert found.tolist() == [token for response in responses for token in response]
 
 

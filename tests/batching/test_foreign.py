@@ -69,8 +69,8 @@ def test_a_batch_gives_them_no_weight() -> None:
     batch = TrainingCollator(PairCollator(0))([data[0]])
     ((start, end),) = pairs[0].foreign[0]
     (part,) = batch["parts"]
-    assert part["weights"].sum() == sum(sizes) - (end - start)
-    assert part["ref_sums"].tolist() == [sizes[0] - (end - start), sizes[1]]
+    assert part.weights.sum() == sum(sizes) - (end - start)
+    assert part.ref_sums.tolist() == [sizes[0] - (end - start), sizes[1]]
     edited = torch.ones(3, dtype=torch.bool), torch.zeros(2, dtype=torch.bool)
     chosen, rejected = weights_of("all", 0.1, edited, (((1, 2),), ()))
     assert (chosen.tolist(), rejected.tolist()) == ([1, 0, 1], [1, 1])

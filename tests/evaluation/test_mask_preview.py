@@ -47,7 +47,8 @@ def test_weights_are_those_of_a_training_batch(mask: Any) -> None:
     ]
     collate = TrainingCollator(PairCollator(0), config.loss_mask, config.shared_weight)
     (part,) = collate([data[0]])["parts"]
-    expected = part.get("weights", torch.ones(sum(part["lengths"]))).tolist()
+    weights = torch.ones(sum(part.lengths)) if part.weights is None else part.weights
+    expected = weights.tolist()
     pieces = [*preview.chosen, *preview.rejected]
     assert [weight for piece in pieces for weight in piece.weights] == expected
     assert [each for piece in preview.chosen for each in piece.ids] == encoded.chosen_ids

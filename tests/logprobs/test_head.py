@@ -264,7 +264,7 @@ def packed(model: nn.Module) -> dict[str, Any]:
     assert packing_of(model).form == "packed"
     pairs = [EncodedPair("a", [5, 6, 7], [8, 9, 10], [8, 11]), EncodedPair("b", [5], [9], [4, 3])]
     [part] = PairCollator(0, form="packed", share_prompt=True)(pairs)
-    return part["model"]
+    return part.model
 
 
 def packed_truth(model: nn.Module, inputs: dict[str, Any]) -> Tensor:

@@ -95,11 +95,11 @@ def alone(model: Any, pairs: list[EncodedPair]) -> Sequences:
 def together(model: Any, pairs: list[EncodedPair], **form: Any) -> Sequences:
     result = {}
     for part in PairCollator(0, form="packed", **form)(pairs):
-        flat = model(**part["model"]).flatten()[part["side_index"]]
-        count = len(part["index"])
-        for place, logps in enumerate(flat.split(part["lengths"])):
+        flat = model(**part.model).flatten()[part.side_index]
+        count = len(part.index)
+        for place, logps in enumerate(flat.split(part.lengths)):
             if len(logps):
-                result[place // count, part["index"][place % count]] = logps
+                result[place // count, part.index[place % count]] = logps
     return result
 
 

@@ -20,7 +20,19 @@ HOMES = {
 }
 """Source folder -> import name, as pyproject.toml maps them."""
 
-COMMON = frozenset({"errors", "redaction", "display", "extras", "hub_access", "markup", "texts", "user_code"})
+COMMON = frozenset(
+    {
+        "choices",
+        "errors",
+        "redaction",
+        "display",
+        "extras",
+        "hub_access",
+        "markup",
+        "texts",
+        "user_code",
+    }
+)
 """Rooms of one file that any room above them may import."""
 
 
@@ -52,9 +64,7 @@ ROOMS: Mapping[str, Room] = {
         "batching engine generation intervals journal judging labels logprobs models records "
         "scoring statistics training",
     ),
-    "labels": _room(
-        "ask people, blind, and read their votes", "intervals records statistics"
-    ),
+    "labels": _room("ask people, blind, and read their votes", "intervals records statistics"),
     "probe": _room(
         "is the reviser healthy",
         "engine generation intervals journal judging models records scoring",
@@ -89,6 +99,7 @@ ROOMS: Mapping[str, Room] = {
     "markup": _room("pages from templates, foreign texts escaped"),
     "texts": _room("the texts of a language, from data files"),
     "extras": _room("optional dependencies"),
+    "choices": _room("names that options take"),
     "display": _room("show foreign text safely"),
     "redaction": _room("hide secrets"),
     "errors": _room("errors and exit codes"),

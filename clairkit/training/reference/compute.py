@@ -152,12 +152,12 @@ def reference_logps(
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
             for part in collate([pairs[i] for i in batch]):
-                members = [batch[i] for i in part["index"]]
-                inputs = {key: _moved(value, device) for key, value in part["model"].items()}
-                flat = model(**inputs).flatten()[part["side_index"].to(device)].float().cpu()
+                members = [batch[i] for i in part.index]
+                moved = part.to(device)
+                flat = model(**moved.model).flatten()[moved.side_index].float().cpu()
                 if not bool(torch.isfinite(flat).all()):
                     raise _not_finite([pairs[i].id for i in members])
-                sides = flat.split(part["lengths"])
+                sides = flat.split(part.lengths)
                 chosen, rejected = sides[: len(members)], sides[len(members) :]
                 result.update(zip(members, zip(chosen, rejected, strict=True), strict=True))
             progress(min(start + batch_size, len(order)))
@@ -277,10 +277,6 @@ def _whose(source: Source) -> str:
 
 def _short(source: Source) -> str:
     return f"weights {source.weights[:8]}…, {source.precision}"
-
-
-def _moved(value: Any, device: torch.device) -> Any:
-    return value.to(device) if isinstance(value, Tensor) else value
 
 
 def _length(pair: EncodedPair) -> int:

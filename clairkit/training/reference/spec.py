@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clairkit.errors import UsageError
+from clairkit.training.run_directory.portable import portable
 
 _KINDS = ("adapter", "model", "cache")
 _FORMS = "start, base, adapter:PATH, model:ID or cache:FILE"
@@ -18,6 +19,14 @@ class Ref:
     """start, base, adapter, model or cache."""
     value: str = ""
     """The path or id."""
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.value}" if self.value else self.kind
+
+    @property
+    def portable(self) -> str:
+        """The text of a reference, without the folders of this machine."""
+        return str(replace(self, value=portable(self.value)))
 
 
 def parse_ref(text: str) -> Ref:

@@ -23,11 +23,11 @@ from clairkit.records.output import atomic_write
 from clairkit.training.arguments.defaults import argument_defaults
 from clairkit.training.config import TrainConfig
 from clairkit.training.config_sources import Resolved
+from clairkit.training.reference.spec import parse_ref
 from clairkit.training.run_directory.portable import (
     hub_id,
     portable,
     portable_command,
-    portable_spec,
 )
 
 CONFIG, METRICS, CARD, RUN = "config.yaml", "metrics.jsonl", "README.md", "run.json"
@@ -112,7 +112,7 @@ def portable_config(resolved: Resolved) -> str:
 
 def _portable(values: Mapping[str, Any]) -> dict[str, Any]:
     texts = {key: portable(value) for key, value in values.items() if isinstance(value, str)}
-    return {**values, **texts, "ref": portable_spec(values["ref"])}
+    return {**values, **texts, "ref": parse_ref(values["ref"]).portable}
 
 
 def check_allowed(allowed: Sequence[str], *, resume: bool) -> None:

@@ -23,7 +23,6 @@ from clairkit.training.memory import peak_memory_mb
 from clairkit.training.merge_adapter import remove_stale
 from clairkit.training.run_directory import files
 from clairkit.training.run_directory.card import model_card
-from clairkit.training.run_directory.portable import portable_spec
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ class RunFolder:
             learning_rate=trainer.args.learning_rate,
             sources=self.sources,
             counts=self.counts,
-            reference=portable_spec(config.ref),
+            reference=config.reference.portable,
             loss_mask=config.loss_mask,
             movement=trainer.movement,
         )

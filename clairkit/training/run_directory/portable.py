@@ -28,12 +28,6 @@ def portable(name: str) -> str:
     return name
 
 
-def portable_spec(text: str) -> str:
-    """Return what has a kind before its path (`adapter:/x/y`) with a portable path."""
-    kind, colon, value = text.partition(":")
-    return f"{kind}:{portable(value)}" if colon and value else portable(text)
-
-
 def portable_command(words: Sequence[str]) -> list[str]:
     """Return a command without the folders of this machine."""
 

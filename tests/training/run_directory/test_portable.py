@@ -15,11 +15,11 @@ from tiny import make_llama, make_tokenizer
 
 from clairkit.records import write_pairs
 from clairkit.training import resolve, run_training
+from clairkit.training.reference.spec import parse_ref
 from clairkit.training.run_directory.portable import (
     hub_id,
     portable,
     portable_command,
-    portable_spec,
 )
 
 SNAPSHOT = "/home/me/.cache/huggingface/hub/models--org--some-model/snapshots/0123abcd"
@@ -45,9 +45,9 @@ def test_names(name: str, shown: str) -> None:
 
 
 def test_specs_and_commands() -> None:
-    assert portable_spec("model:/a/b") == "model:b"
-    assert portable_spec("cache:~/x.safetensors") == "cache:x.safetensors"
-    assert portable_spec("start") == "start"
+    assert parse_ref("model:/a/b").portable == "model:b"
+    assert parse_ref("cache:~/x.safetensors").portable == "cache:x.safetensors"
+    assert parse_ref("start").portable == "start"
     words = [
         "/usr/bin/clairkit",
         "train",
