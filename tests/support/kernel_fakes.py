@@ -11,7 +11,7 @@ from torch import Tensor
 from clairkit.bench import peers
 from clairkit.bench.kernels import suite as kernel_suite
 from clairkit.bench.kernels.variant import Variant, from_logps, plain_logps
-from clairkit.bench.measure.isolate import ProcessOutcome, attempt
+from clairkit.bench.measure.worker_process import ProcessOutcome, attempt
 
 
 def right(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
