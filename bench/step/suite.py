@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from clairkit.bench.measure.timing import turns
 from clairkit.bench.measure.worker_process import ProcessOutcome, WorkerProcess
 from clairkit.bench.results import CaseResult, Status, VariantResult
 from clairkit.bench.step.cases import StepCase
@@ -62,9 +63,7 @@ def measure_case(case: StepCase, variants: Sequence[str], settings: Settings) ->
         for name in found.alive:
             found.measure_memory(name)
         for index in range(settings.rounds):
-            alive = found.alive
-            turn = index % max(len(alive), 1)
-            for name in alive[turn:] + alive[:turn]:
+            for name in turns(found.alive, index):
                 found.measure_time(name)
     finally:
         found.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import tempfile
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from transformers import PrinterCallback, TrainerCallback
 from transformers.models.llama import modeling_llama  # noqa: F401 - as above
 
-from clairkit.bench.measure.timing import Peak, peak_extra, synchronize
+from clairkit.bench.measure.timing import Peak, StopPeak, start_peak, synchronize
 from clairkit.bench.measure.worker_process import ProcessOutcome, failed
 from clairkit.bench.step.cases import StepCase
 from clairkit.bench.step.models import build_model, build_tokenizer, random_tokens
@@ -124,7 +123,7 @@ class Gate(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
     def __init__(self, connection: Connection, device: torch.device) -> None:
         self.connection, self.device = connection, device
         self.wish, self.started, self.seconds = "", 0.0, 0.0
-        self.meter: Meter | None = None
+        self.stop_peak: StopPeak | None = None
         self.peak: Peak | None = None
         self.gradients: dict[str, Any] = {}
         self.gradient_bytes = 0
@@ -137,7 +136,7 @@ class Gate(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         gc.collect()
         gc.disable()
         if self.wish == "memory":
-            self.meter = Meter(self.device)
+            self.stop_peak = start_peak(self.device)
         synchronize(self.device)
         self.started = time.perf_counter()
 
@@ -150,8 +149,8 @@ class Gate(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
     def on_step_end(self, *_: Any, **__: Any) -> None:
         synchronize(self.device)
         self.seconds = time.perf_counter() - self.started
-        self.peak = self.meter.stop() if self.meter else None
-        self.meter = None
+        self.peak = self.stop_peak() if self.stop_peak else None
+        self.stop_peak = None
         gc.enable()
 
     def on_log(self, *_: Any, logs: Mapping[str, float], **__: Any) -> None:
@@ -160,30 +159,6 @@ class Gate(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         )
         self.gradients = {}
         self.connection.send(ProcessOutcome(report))
-
-
-class Meter:
-    """`peak_extra` of what happens until `stop`."""
-
-    def __init__(self, device: torch.device) -> None:
-        began, self._end = threading.Event(), threading.Event()
-        self._found: list[Peak] = []
-
-        def work() -> None:
-            began.set()
-            self._end.wait()
-
-        self._thread = threading.Thread(
-            target=lambda: self._found.append(peak_extra(work, device)), daemon=True
-        )
-        self._thread.start()
-        began.wait()
-
-    def stop(self) -> Peak:
-        """Return the peak since the meter was made."""
-        self._end.set()
-        self._thread.join()
-        return self._found[0]
 
 
 def sample(gradient: Tensor) -> Any:
