@@ -19,7 +19,7 @@ NOTES = (
     "what it does in use."
 )
 _NOTHING = "-"
-_MB = 1e6
+MB = 1e6
 
 
 def columns(point: Mapping[str, Any]) -> list[str]:
@@ -68,17 +68,21 @@ def absences(document: Mapping[str, Any]) -> list[str]:
 def describe(document: Mapping[str, Any]) -> str:
     """Return in a few sentences where and how it was measured."""
     machine, settings = document["machine"], document["settings"]
-    versions = ", ".join(
-        f"{name} {version}" for name, version in machine["versions"].items() if version
-    )
     apart = "; each variant in a process of its own" if settings.get("apart") else ""
     simd = f", {machine['simd']}" if machine["device"] == "cpu" else ""
     return (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads{simd}, device "
-        f"{machine['device']}; {versions}; commit {machine['commit'] or 'unknown'}. Up to "
-        f"{settings['rounds']} rounds; after {settings['patience']:g} s a variant sits out{apart}. "
-        f"Load average {document['load_before']} before, {document['load_after']} after; "
-        f"{document['wall_seconds']:.0f} s in all."
+        f"{machine['device']}; {versions_text(machine)}; commit {machine['commit'] or 'unknown'}. "
+        f"Up to {settings['rounds']} rounds; after {settings['patience']:g} s a variant sits "
+        f"out{apart}. Load average {document['load_before']} before, {document['load_after']} "
+        f"after; {document['wall_seconds']:.0f} s in all."
+    )
+
+
+def versions_text(machine: Mapping[str, Any]) -> str:
+    """Return the versions of what was there."""
+    return ", ".join(
+        f"{name} {version}" for name, version in machine["versions"].items() if version
     )
 
 
@@ -116,7 +120,7 @@ def summary(document: Mapping[str, Any]) -> str:
                 point["case"]["name"],
                 _digits(ours["time"]["median"]),
                 _ratio(ours["against_bare"].get(base)),
-                number(ours["memory"]["extra_bytes"] / _MB),
+                number(ours["memory"]["extra_bytes"] / MB),
                 f"{max(ours['accuracy']['nats']):.1e}",
                 *_best_other(point),
             ]
@@ -176,7 +180,7 @@ def _row(point: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
         *_seconds(result),
         *bare,
         ours,
-        _NOTHING if memory is None else number(memory["extra_bytes"] / _MB),
+        _NOTHING if memory is None else number(memory["extra_bytes"] / MB),
         _NOTHING if share is None else f"{share:.2f}x",
         *errors,
     ]

@@ -46,6 +46,27 @@ class Choices:
     apart: bool | None = None  # as `KernelSettings`; None: on a GPU
     ready_seconds: float = KernelSettings.ready_seconds
 
+    @classmethod
+    def of(cls, options: Mapping[str, Any], output: Path | None) -> Choices:
+        """Return what the options of a command line say, by the names in `clairkit.bench.options`.
+
+        Args:
+            options: their values; `device` is not "auto" any more.
+            output: of the JSON.
+        """
+        peers, bare = options["peers"], ("commit", "apart", "ready_seconds")
+        return cls(
+            options["case"],
+            options["quick"],
+            DEFAULT_PEERS if peers is None else [name for name in peers.split(",") if name],
+            options["device"],
+            options["rounds"] or 3,
+            options["budget_minutes"],
+            output,
+            options["resume"],
+            **{name: options[name] for name in bare if options.get(name)},
+        )
+
     def points(self) -> list[KernelCase]:
         """Return the points that are asked for.
 

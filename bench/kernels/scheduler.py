@@ -27,10 +27,9 @@ from clairkit.bench.kernels.worker import (
     Timed,
     bare_name,
 )
-from clairkit.bench.measure.isolate import ProcessOutcome
 from clairkit.bench.measure.machine import core_count
-from clairkit.bench.measure.timing import Times
-from clairkit.bench.measure.worker_process import WorkerProcess
+from clairkit.bench.measure.timing import Times, turns
+from clairkit.bench.measure.worker_process import ProcessOutcome, WorkerProcess, serve_object
 
 _GRACE_SECONDS = 3.0  # of the last step after the deadline, and for a process to end in order
 _FEWEST = 3  # rounds before times with peers replace those without
@@ -122,7 +121,13 @@ class VariantPool:
     def _start(self, name: str) -> None:
         point = self._point
         self._there[name] = WorkerProcess(
-            Member, point.case, name, point.settings, point.truth, preload=self._preload
+            serve_object,
+            Member,
+            point.case,
+            name,
+            point.settings,
+            point.truth,
+            preload=self._preload,
         )
 
     def _check(self, name: str) -> None:
@@ -150,8 +155,7 @@ class VariantPool:
         fewest = min(_FEWEST, settings.rounds) if self._timed else 1
         for index in range(settings.rounds):
             alive = [run for run in asks if run in times.seconds and run not in resting]
-            turn = index % max(len(alive), 1)
-            for run in alive[turn:] + alive[:turn]:
+            for run in turns(alive, index):
                 if not self._over():
                     self._turn(times, run, *asks[run])
                 peer = self._groups.get(asks[run][0], EAGER) not in _OWN

@@ -24,8 +24,8 @@ from clairkit.bench.kernels.worker import (
     measure_variant,
     plan,
 )
-from clairkit.bench.measure.isolate import ProcessOutcome, run_apart
 from clairkit.bench.measure.memory import available_bytes
+from clairkit.bench.measure.worker_process import ProcessOutcome, run_apart
 from clairkit.bench.peers import PEERS, absence
 
 _GB = 1e9

@@ -24,9 +24,9 @@ from clairkit.bench.kernels.products import fastest
 from clairkit.bench.kernels.truth import Accuracy, Reference, judge
 from clairkit.bench.kernels.variant import Step
 from clairkit.bench.kernels.variants import KEPT, OURS, find_variant, variants
-from clairkit.bench.measure.isolate import ProcessOutcome
 from clairkit.bench.measure.memory import limit_memory
 from clairkit.bench.measure.timing import Peak, Times, interleave, peak_extra
+from clairkit.bench.measure.worker_process import ProcessOutcome
 from clairkit.kernels import choose_backend
 
 # Below so many N*V*D a whole round goes before the counted ones; above, steps on a few tokens do.

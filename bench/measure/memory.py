@@ -1,4 +1,4 @@
-"""How much memory can still be had, and a limit, so that a greedy variant fails alone.
+"""Tell how much memory is left, and limit a process to it, so that a greedy variant fails alone.
 
 Imports torch alone.
 """
@@ -10,6 +10,8 @@ from pathlib import Path
 
 import torch
 
+from clairkit.kernels.memory import proc_bytes
+
 _CGROUP = Path("/sys/fs/cgroup")
 _KEEP_FREE = 1 << 30  # for the rest of the machine
 
@@ -18,7 +20,8 @@ def available_bytes(device: torch.device) -> int | None:
     """Return the bytes that may be allocated on a device, None where the system does not tell."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    found = [value for value in (_system_available(), _cgroup_available()) if value is not None]
+    system = proc_bytes("meminfo", "MemAvailable")
+    found = [value for value in (system, _cgroup_available()) if value is not None]
     return max(min(found) - _KEEP_FREE, 0) if found else None
 
 
@@ -30,7 +33,7 @@ def limit_memory(device: torch.device) -> None:
     """
     if device.type == "cuda":
         return
-    free, size = available_bytes(device), _own_size()
+    free, size = available_bytes(device), proc_bytes("self/status", "VmSize")
     if free is None or size is None:
         return
     import resource
@@ -42,25 +45,8 @@ def limit_memory(device: torch.device) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
 
-def _system_available() -> int | None:
-    with suppress(OSError, ValueError):
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return None
-
-
 def _cgroup_available() -> int | None:
     with suppress(OSError, ValueError):  # ValueError: "max", no limit
         limit = int((_CGROUP / "memory.max").read_text(encoding="ascii"))
         return limit - int((_CGROUP / "memory.current").read_text(encoding="ascii"))
-    return None
-
-
-def _own_size() -> int | None:
-    with suppress(OSError, ValueError):
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        import resource
-
-        return pages * resource.getpagesize()
     return None

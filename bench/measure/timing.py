@@ -57,21 +57,16 @@ class Times:
 def first_rounds(seconds: Sequence[float], base: Sequence[float]) -> Spread | None:
     """Return the spread of seconds / base over the rounds that both were in, None without any.
 
-    A variant that sits out rounds was in the first ones.
+    A variant that sits out rounds was in the first ones, and each ratio is of one round.
     """
-    both = min(len(seconds), len(base))
-    return paired_ratio(seconds[:both], base[:both]) if both else None
+    found = [ours / theirs for ours, theirs in zip(seconds, base, strict=False)]
+    return Spread.of(found) if found else None
 
 
-def paired_ratio(seconds: Sequence[float], base: Sequence[float]) -> Spread:
-    """Return the spread of seconds / base, each ratio from one round.
-
-    Raises:
-        ValueError: the two were not measured in the same rounds.
-    """
-    if len(seconds) != len(base) or not seconds:
-        raise ValueError(f"{len(seconds)} and {len(base)} rounds can't be paired")
-    return Spread.of([ours / theirs for ours, theirs in zip(seconds, base, strict=True)])
+def turns(names: Sequence[str], index: int) -> list[str]:
+    """Return the names in the order of a round: it rotates from round to round."""
+    first = index % max(len(names), 1)
+    return [*names[first:], *names[:first]]
 
 
 def interleave(
@@ -103,8 +98,7 @@ def interleave(
     try:
         for index in range(warmup + rounds):
             alive = [name for name in steps if name not in times.failed and name not in resting]
-            turn = index % max(len(alive), 1)
-            for name in alive[turn:] + alive[:turn]:
+            for name in turns(alive, index):
                 try:
                     seconds = timed_step(steps[name], device, between)
                 except Exception as error:
@@ -161,20 +155,30 @@ class Peak:
     method: str
 
 
+StopPeak = Callable[[], Peak]
+
+
 def peak_extra(work: Callable[[], object], device: torch.device) -> Peak:
-    """Run `work` and return its peak memory above the present one.
+    """Run `work` and return its peak memory above the present one, as `start_peak` measures it."""
+    stop = start_peak(device)
+    work()
+    return stop()
+
+
+def start_peak(device: torch.device) -> StopPeak:
+    """Return what tells the peak memory since now, beyond what is held now.
 
     On a GPU the allocator's own count. On a CPU the process's resident memory: its high-water
     mark where the system lets it be reset (Linux), else samples, else its lifetime's mark.
     """
     if device.type == "cuda":
-        return _cuda_peak(work, device)
+        return _cuda_peak(device)
     settle()
-    for meter in (_reset_mark_peak, _sampled_peak, _lifetime_peak):
-        peak = meter(work)
-        if peak is not None:
-            return peak
-    raise RuntimeError("this system tells no memory use")
+    for start in (_reset_mark_peak, _sampled_peak):
+        stop = start()
+        if stop is not None:
+            return stop
+    return _lifetime_peak()
 
 
 def settle() -> None:
@@ -184,19 +188,22 @@ def settle() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _cuda_peak(work: Callable[[], object], device: torch.device) -> Peak:
+def _cuda_peak(device: torch.device) -> StopPeak:
     gc.collect()
     torch.cuda.synchronize(device)
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
-    work()
-    torch.cuda.synchronize(device)
-    peak = torch.cuda.max_memory_allocated(device)
-    return Peak(peak - before, before, "torch.cuda.max_memory_allocated")
+
+    def stop() -> Peak:
+        torch.cuda.synchronize(device)
+        peak = torch.cuda.max_memory_allocated(device)
+        return Peak(peak - before, before, "torch.cuda.max_memory_allocated")
+
+    return stop
 
 
-def _reset_mark_peak(work: Callable[[], object]) -> Peak | None:
+def _reset_mark_peak() -> StopPeak | None:
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:
@@ -204,38 +211,40 @@ def _reset_mark_peak(work: Callable[[], object]) -> Peak | None:
     before = proc_bytes("self/status", "VmRSS")
     if before is None or (proc_bytes("self/status", "VmHWM") or 0) > before + _RESET_SLACK:
         return None
-    work()
-    peak = proc_bytes("self/status", "VmHWM")
-    return None if peak is None else Peak(peak - before, before, "VmHWM after a reset")
+    return lambda: Peak(
+        (proc_bytes("self/status", "VmHWM") or before) - before, before, "VmHWM after a reset"
+    )
 
 
-def _sampled_peak(work: Callable[[], object]) -> Peak | None:
+def _sampled_peak() -> StopPeak | None:
     before = proc_bytes("self/status", "VmRSS")
     if before is None:
         return None
-    highest, over = before, threading.Event()
+    samples, over = [before], threading.Event()
 
     def watch() -> None:
-        nonlocal highest
         while not over.wait(_SAMPLE_SECONDS):
-            highest = max(highest, proc_bytes("self/status", "VmRSS") or 0)
+            samples[0] = max(samples[0], proc_bytes("self/status", "VmRSS") or 0)
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
-    try:
-        work()
-    finally:
+
+    def stop() -> Peak:
         over.set()
         watcher.join()
-    return Peak(highest - before, before, "VmRSS sampled")
+        return Peak(samples[0] - before, before, "VmRSS sampled")
+
+    return stop
 
 
-def _lifetime_peak(work: Callable[[], object]) -> Peak | None:
-    """The mark before counts as the baseline: too low a result where set-up held more."""
+def _lifetime_peak() -> StopPeak:
+    """Count the mark before as the baseline: too low a result where set-up held more."""
     import resource
 
     unit = 1 if sys.platform == "darwin" else 1024
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    work()
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return Peak(after - before, before, "ru_maxrss, never reset")
+
+    def mark() -> int:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+    before = mark()
+    return lambda: Peak(mark() - before, before, "ru_maxrss, never reset")

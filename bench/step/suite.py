@@ -8,18 +8,19 @@ from typing import Any
 
 import torch
 
-from clairkit.bench.measure.isolate import ProcessOutcome
+from clairkit.bench.measure.timing import turns
+from clairkit.bench.measure.worker_process import ProcessOutcome, WorkerProcess
 from clairkit.bench.results import CaseResult, Status, VariantResult
 from clairkit.bench.step.cases import StepCase
 from clairkit.bench.step.clairkit_step import FORMS
 from clairkit.bench.step.parity import TOLERANCES, Parity, StepResult, compare
-from clairkit.bench.step.process import StepProcess, VariantLost, Wish
-from clairkit.bench.step.step_report import StepReport
-from clairkit.bench.step.worker import PLAIN, TRL, Settings
+from clairkit.bench.step.worker import PLAIN, TRL, Settings, StepReport, Wish, serve
 
 PEERS: Mapping[str, tuple[str, ...]] = {"trl": tuple(TRL), "plain": tuple(PLAIN)}
 # The least that the first steps must move the loss, for equal losses to say something.
 _MOVED = 1e-4
+_PRELOAD = ("clairkit.bench.step.worker",)
+_GRACE_SECONDS = 10.0  # in which a training tidies up its folder
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,7 @@ def measure_case(case: StepCase, variants: Sequence[str], settings: Settings) ->
         for name in found.alive:
             found.measure_memory(name)
         for index in range(settings.rounds):
-            alive = found.alive
-            turn = index % max(len(alive), 1)
-            for name in alive[turn:] + alive[:turn]:
+            for name in turns(found.alive, index):
                 found.measure_time(name)
     finally:
         found.close()
@@ -77,7 +76,7 @@ class _Case:
 
     def __init__(self, case: StepCase, settings: Settings, base: str) -> None:
         self.case, self.settings, self.base = case, settings, base
-        self.processes: dict[str, StepProcess] = {}
+        self.processes: dict[str, WorkerProcess] = {}
         self.results: dict[str, VariantResult] = {}
         self.reports: dict[str, list[StepReport]] = {}
         self.gradient_bytes = 0
@@ -89,10 +88,10 @@ class _Case:
     def start(self, name: str) -> None:
         """Start the variant's training and take its first steps."""
         self.results[name] = VariantResult(name)
-        try:
-            self.processes[name] = StepProcess(self.case, name, self.settings)
-        except VariantLost as error:
-            self.results[name] = lost(name, error.outcome)
+        self.processes[name] = WorkerProcess(
+            serve, self.case, name, self.settings, preload=_PRELOAD
+        )
+        if self._answer(name).problem:
             return
         reports = [self._step(name, "time") for _ in range(self.settings.warmup - 1)]
         reports.append(self._step(name, "gradients"))
@@ -108,7 +107,7 @@ class _Case:
                 continue
             self.results[name] = checked(name, self.case, reports, base)
             if self.results[name].status == "PARITY FAILED":
-                self.processes.pop(name).close()
+                self._end(name)
 
     def measure_memory(self, name: str) -> None:
         report = self._step(name, "memory")
@@ -122,18 +121,28 @@ class _Case:
             self.results[name] = replace(self.results[name], seconds=seconds)
 
     def close(self) -> None:
-        for process in self.processes.values():
-            process.close()
+        for name in self.alive:
+            self._end(name)
 
     def _step(self, name: str, wish: Wish) -> StepReport | None:
         if name not in self.processes:
             return None
-        try:
-            return self.processes[name].step(wish)
-        except VariantLost as error:
-            del self.processes[name]
-            self.results[name] = lost(name, error.outcome)
-            return None
+        self.processes[name].ask("step", wish)
+        report: StepReport | None = self._answer(name).value
+        return report
+
+    def _answer(self, name: str) -> ProcessOutcome:
+        """Return the process's next outcome; one that failed is the variant's result."""
+        outcome = self.processes[name].answer(None) or ProcessOutcome(problem="no answer")
+        if outcome.problem:
+            self._end(name)
+            self.results[name] = lost(name, outcome)
+        return outcome
+
+    def _end(self, name: str) -> None:
+        process = self.processes.pop(name)
+        process.dismiss()
+        process.end(_GRACE_SECONDS)
 
 
 def checked(

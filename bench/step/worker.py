@@ -1,16 +1,15 @@
-"""What runs in the processes of the step suite: one variant's training, a step at a time."""
+"""Train one variant of the step suite in a process of its own, a step at a time."""
 
 from __future__ import annotations
 
 import gc
 import os
 import tempfile
-import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Literal
 
 import datasets
 import torch
@@ -19,16 +18,16 @@ from torch import Tensor, nn
 from transformers import PrinterCallback, TrainerCallback
 from transformers.models.llama import modeling_llama  # noqa: F401 - as above
 
-from clairkit.bench.measure.isolate import ProcessOutcome, settle_in
-from clairkit.bench.measure.timing import Peak, is_out_of_memory, peak_extra, synchronize
+from clairkit.bench.measure.timing import Peak, StopPeak, start_peak, synchronize
+from clairkit.bench.measure.worker_process import ProcessOutcome, failed
 from clairkit.bench.step.cases import StepCase
 from clairkit.bench.step.models import build_model, build_tokenizer, random_tokens
-from clairkit.bench.step.step_report import StepReport
 
 # Largest number of a parameter's gradients that are compared, evenly spaced.
 _SAMPLE = 4096
 PLAIN = {"plain": False, "plain trimmed": True}  # whether trimmed
 TRL = {"trl": False, "trl accumulated": True}  # whether one pair at a time
+Wish = Literal["time", "memory", "gradients"]  # measured beside a step's time
 
 
 @dataclass(frozen=True)
@@ -41,21 +40,29 @@ class Settings:
     warmup: int = 2
 
 
+@dataclass(frozen=True)
+class StepReport:
+    """What one step took and told."""
+
+    seconds: float
+    logs: Mapping[str, float]
+    gradients: Mapping[str, Any] = field(default_factory=dict)  # numpy, a sample of each parameter
+    gradient_bytes: int = 0
+    memory: Peak | None = None
+
+
 def serve(connection: Connection, case: StepCase, variant: str, settings: Settings) -> None:
-    """Train the variant on the case, a step for each message, until the process is ended."""
-    settle_in()
+    """Train the variant on the case, a step for each `step(wish)`, until nobody asks any more."""
     try:
         with tempfile.TemporaryDirectory() as output:
             trainer = make_trainer(variant, case, settings, output)
             trainer.remove_callback(PrinterCallback)
             trainer.add_callback(Gate(connection, torch.device(settings.device)))
             trainer.train()
-    except EOFError:  # nobody wants another step
+    except EOFError:
         pass
     except Exception as error:
-        text = f"{type(error).__name__}: {error}"
-        connection.send(ProcessOutcome(problem=text, out_of_memory=is_out_of_memory(error)))
-    connection.close()
+        connection.send(failed(error))
 
 
 def make_trainer(variant: str, case: StepCase, settings: Settings, output: str) -> Any:
@@ -116,7 +123,7 @@ class Gate(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
     def __init__(self, connection: Connection, device: torch.device) -> None:
         self.connection, self.device = connection, device
         self.wish, self.started, self.seconds = "", 0.0, 0.0
-        self.meter: Meter | None = None
+        self.stop_peak: StopPeak | None = None
         self.peak: Peak | None = None
         self.gradients: dict[str, Any] = {}
         self.gradient_bytes = 0
@@ -125,11 +132,11 @@ class Gate(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         self.connection.send(ProcessOutcome())
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
-        self.wish = self.connection.recv()
+        _, (self.wish,) = self.connection.recv()
         gc.collect()
         gc.disable()
         if self.wish == "memory":
-            self.meter = Meter(self.device)
+            self.stop_peak = start_peak(self.device)
         synchronize(self.device)
         self.started = time.perf_counter()
 
@@ -142,8 +149,8 @@ class Gate(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
     def on_step_end(self, *_: Any, **__: Any) -> None:
         synchronize(self.device)
         self.seconds = time.perf_counter() - self.started
-        self.peak = self.meter.stop() if self.meter else None
-        self.meter = None
+        self.peak = self.stop_peak() if self.stop_peak else None
+        self.stop_peak = None
         gc.enable()
 
     def on_log(self, *_: Any, logs: Mapping[str, float], **__: Any) -> None:
@@ -152,30 +159,6 @@ class Gate(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         )
         self.gradients = {}
         self.connection.send(ProcessOutcome(report))
-
-
-class Meter:
-    """`peak_extra` of what happens until `stop`."""
-
-    def __init__(self, device: torch.device) -> None:
-        began, self._end = threading.Event(), threading.Event()
-        self._found: list[Peak] = []
-
-        def work() -> None:
-            began.set()
-            self._end.wait()
-
-        self._thread = threading.Thread(
-            target=lambda: self._found.append(peak_extra(work, device)), daemon=True
-        )
-        self._thread.start()
-        began.wait()
-
-    def stop(self) -> Peak:
-        """Return the peak since the meter was made."""
-        self._end.set()
-        self._thread.join()
-        return self._found[0]
 
 
 def sample(gradient: Tensor) -> Any:

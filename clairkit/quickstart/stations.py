@@ -1,6 +1,6 @@
 """The quickstart's stations, each through the library's own public functions.
 
-The objective grid of `clairkit.bench.quickstart_grid` runs the same ones.
+The objective grid of `docs/benchmarks/quickstart_grid.py` runs the same ones.
 """
 
 from __future__ import annotations

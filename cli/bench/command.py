@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from clairkit.bench.options import options_of
 from clairkit.cli.bench.output import find_device, wrapped
 from clairkit.cli.shared.console import Console
 
@@ -21,52 +22,31 @@ if TYPE_CHECKING:
 _STDOUT = "-"
 
 
+def _measured_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of both suites, as `clairkit.bench.options` lists them."""
+    for option in reversed(options_of("both", "step", "kernels")):
+        kind: Any = option.kind
+        if isinstance(kind, tuple):
+            kind = click.Choice(kind)
+        elif kind in (int, float):
+            kind = (click.IntRange if kind is int else click.FloatRange)(option.least)
+        function = click.option(
+            *option.flags,
+            option.name,
+            type=kind,
+            is_flag=kind is bool,
+            multiple=option.many,
+            metavar=option.metavar,
+            default=option.default,
+            show_default=option.default is not None,
+            help=option.help or None,
+        )(function)
+    return function
+
+
 @click.command("bench", short_help="Time and memory, against TRL and others.")
 @click.option("--suite", type=click.Choice(["step", "kernels"]), default="step", show_default=True)
-@click.option("--quick", is_flag=True, help="A few small cases, to see that it works.")
-@click.option(
-    "--case",
-    "names",
-    metavar="NAME",
-    multiple=True,
-    help="This case; repeatable. kernels: or a pattern.",
-)
-@click.option(
-    "--kernel",
-    "kernels",
-    metavar="NAME",
-    multiple=True,
-    help="step: another kernel of clairkit, beside the one it takes by itself; repeatable.",
-)
-@click.option(
-    "--peers",
-    metavar="NAMES",
-    help="What to compare with. step: trl, plain; the first is the base.  [default: step plain; "
-    "kernels trl,liger,cce,torch]",
-)
-@click.option(
-    "--variant",
-    "only",
-    metavar="NAME",
-    multiple=True,
-    help="step: measure these variants alone; repeatable.",
-)
-@click.option(
-    "--repeats",
-    "--rounds",
-    metavar="N",
-    type=click.IntRange(1),
-    help="Rounds.  [default: step 5, or 3 if quick; kernels 3]",
-)
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
-)
-@click.option(
-    "--budget-minutes", metavar="N", type=click.FloatRange(0), help="kernels: begin no point later."
-)
-@click.option("--resume", is_flag=True, help="kernels: keep the points that the JSON FILE holds.")
-@click.option("--plot", metavar="FILE", help="kernels: time and memory over length, an SVG.")
-@click.option("--markdown", is_flag=True, help="Markdown in place of tables.")
+@_measured_options
 @click.option(
     "--json",
     "as_json",
@@ -100,24 +80,14 @@ def command(suite: str, as_json: str | None, quiet: bool, markdown: bool, **choi
         _measure_step(console, target, markdown, choices)
 
 
-# What one suite alone reads.
-_ONLY = {
-    "kernels": "step",
-    "only": "step",
-    "budget_minutes": "kernels",
-    "resume": "kernels",
-    "plot": "kernels",
-}
-
-
 def _check_suite(suite: str, target: Path | None, **choices: Any) -> None:
     from clairkit.errors import UsageError
 
-    for name, owner in _ONLY.items():
-        if choices[name] and owner != suite:
-            flags = {"kernels": "kernel", "only": "variant"}
-            option = f"--{flags.get(name, name).replace('_', '-')}"
-            raise UsageError(f"{option} is an option of --suite {owner}", remedy="leave it out")
+    for option in options_of("step", "kernels"):
+        if choices[option.name] and option.scope != suite:
+            raise UsageError(
+                f"{option.flags[-1]} is an option of --suite {option.scope}", remedy="leave it out"
+            )
     if choices["resume"] and target is None:
         raise UsageError("--resume needs the file of the run before", remedy="add --json FILE")
 
@@ -130,7 +100,7 @@ def _measure_step(
     from clairkit.bench.measure.machine import describe_machine, load
     from clairkit.bench.report import document
 
-    suite = _suite(**choices)
+    suite = _suite(choices)
     settings = suite.settings
     before, start = load(), time.perf_counter()
     found = []
@@ -172,26 +142,19 @@ def _check_target(value: str | None) -> Path | None:
     return check_output(value, force=True)
 
 
-def _suite(
-    quick: bool,
-    names: tuple[str, ...],
-    kernels: tuple[str, ...],
-    peers: str | None,
-    repeats: int | None,
-    device: str,
-    only: tuple[str, ...],
-    **_: Any,
-) -> StepSuite:
+def _suite(choices: dict[str, Any]) -> StepSuite:
     import torch
 
     from clairkit.bench.step.suite import StepSuite
     from clairkit.bench.step.worker import Settings
 
-    cases = _cases(quick, names)
-    rounds = repeats or (3 if quick else 5)
-    settings = Settings(find_device(device), torch.get_num_threads(), rounds)
-    suite = StepSuite(cases, settings, _step_peers(peers or "plain"), _known(kernels))
-    return _restricted(suite, only)
+    cases = _cases(choices["quick"], choices["case"])
+    rounds = choices["rounds"] or (3 if choices["quick"] else 5)
+    settings = Settings(find_device(choices["device"]), torch.get_num_threads(), rounds)
+    peers = _step_peers(choices["peers"] or "plain")
+    return _restricted(
+        StepSuite(cases, settings, peers, _known(choices["kernel"])), choices["variant"]
+    )
 
 
 def _restricted(suite: StepSuite, only: tuple[str, ...]) -> StepSuite:

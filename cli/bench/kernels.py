@@ -9,7 +9,7 @@ from clairkit.cli.bench.output import find_device, wrapped
 from clairkit.cli.shared.console import Console
 
 if TYPE_CHECKING:
-    from clairkit.bench.kernels.run import Choices, Document, Point
+    from clairkit.bench.kernels.run import Document, Point
 
 
 def measure_kernels(
@@ -24,18 +24,18 @@ def measure_kernels(
         plot: file of the SVG.
         **choices: the options of the command.
     """
-    from clairkit.bench.kernels.run import measure
+    from clairkit.bench.kernels.run import Choices, measure
     from clairkit.errors import UsageError
-    from clairkit.records import check_output
 
-    image = None if plot is None else check_output(plot, force=True)
+    image = None if plot is None else _check_plot(plot)
+    choices["device"] = find_device(choices["device"])
 
     def show(point: Point) -> None:
         if not markdown:
             _show(console, point)
 
     try:
-        document = measure(_choices(target, **choices), console.note, show)
+        document = measure(Choices.of(choices, target), console.note, show)
     except ValueError as error:
         raise UsageError(str(error)) from error
     _finish(console, document, markdown)
@@ -43,25 +43,6 @@ def measure_kernels(
         _write_plot(image, document)
     console.result(document)
     _judge(document)
-
-
-def _choices(
-    target: Path | None,
-    quick: bool,
-    names: tuple[str, ...],
-    peers: str | None,
-    repeats: int | None,
-    device: str,
-    budget_minutes: float | None,
-    resume: bool,
-    **_: Any,
-) -> Choices:
-    from clairkit.bench.kernels.run import DEFAULT_PEERS, Choices
-
-    wanted = DEFAULT_PEERS if peers is None else [name for name in peers.split(",") if name]
-    return Choices(
-        names, quick, wanted, find_device(device), repeats or 3, budget_minutes, target, resume
-    )
 
 
 def _show(console: Console, point: Point) -> None:
@@ -82,12 +63,24 @@ def _finish(console: Console, document: Document, as_markdown: bool) -> None:
         wrapped(console, text)
 
 
+def _check_plot(path: str) -> Path:
+    from importlib.util import find_spec
+
+    from clairkit.errors import UsageError
+    from clairkit.extras import install_command
+    from clairkit.records import check_output
+
+    if find_spec("matplotlib") is None:
+        raise UsageError("--plot needs matplotlib", remedy=f"run {install_command('peers')}")
+    return check_output(path, force=True)
+
+
 def _write_plot(target: Path, document: Document) -> None:
     from clairkit.bench.kernels.plot import draw
     from clairkit.records import atomic_write
 
     with atomic_write(target) as file:
-        file.write(draw(document).encode())
+        file.write(draw(document))
 
 
 def _judge(document: Document) -> None:

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from clairkit.bench import peers
-from clairkit.bench.kernels import suite as kernel_suite
 from clairkit.bench.kernels.variant import Variant, from_logps, plain_logps
-from clairkit.bench.measure.isolate import ProcessOutcome, attempt
+from clairkit.bench.measure.worker_process import ProcessOutcome, attempt
 
 
 def right(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
@@ -48,8 +47,11 @@ def add_fakes(patch: pytest.MonkeyPatch) -> None:
         return peers.Peer(name, "torch", lambda case, device: [made])
 
     absent = peers.Peer("away-kernels", "module_that_is_nowhere", lambda case, device: [])
-    patch.setattr(peers, "PEERS", {**{name: peer(name) for name in FAKES}, "away": absent})
-    patch.setattr(kernel_suite, "PEERS", peers.PEERS)
+    for name in list(peers.PEERS):
+        patch.delitem(peers.PEERS, name)
+    for name in FAKES:
+        patch.setitem(peers.PEERS, name, peer(name))
+    patch.setitem(peers.PEERS, "away", absent)
 
 
 def run_here(task: Any, *arguments: Any, preload: Any = (), seconds: Any = None) -> ProcessOutcome:

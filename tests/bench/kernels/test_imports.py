@@ -23,7 +23,6 @@ from clairkit.bench.kernels.run import Choices, measure
 document = measure(Choices(["quick-full-fp32-62"], peers=(), rounds=1), print, lambda point: None)
 assert document["points"][0]["results"][0]["status"] == "ok", document["points"]
 assert kernels.verdict(document)[0] == 0, kernels.verdict(document)
-kernels.plot.draw(document)
 from pathlib import Path
 import tempfile
 from clairkit.bench.kernels.cases import QUICK

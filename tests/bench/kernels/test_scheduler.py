@@ -11,15 +11,15 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from clairkit.bench.kernels import scheduler as kernel_crew
+from clairkit.bench.kernels import scheduler
 from clairkit.bench.kernels.cases import QUICK
 from clairkit.bench.kernels.report import problems, text_table
 from clairkit.bench.kernels.results import entry, point_json
 from clairkit.bench.kernels.scheduler import CrewPoint, VariantPool
 from clairkit.bench.kernels.truth import Accuracy
 from clairkit.bench.kernels.worker import BARE, KernelSettings, Measured, Planned, Timed
-from clairkit.bench.measure.isolate import ProcessOutcome
 from clairkit.bench.measure.timing import Peak
+from clairkit.bench.measure.worker_process import ProcessOutcome
 
 CASE = QUICK[0]  # a frozen head
 OURS = Planned("clairkit auto", "clairkit", 0.0)
@@ -49,17 +49,17 @@ class World:
         """Stand in for the time module's."""
         return self.now
 
-    def wait(self, companions: Sequence[Any], timeout: float) -> None:
+    def wait(self, workers: Sequence[Any], timeout: float) -> None:
         """Stand in for the one of multiprocessing."""
-        self.now += max(min(timeout, *(one.until - self.now for one in companions)), 0.0)
+        self.now += max(min(timeout, *(one.until - self.now for one in workers)), 0.0)
 
-    def companion(self, make: Any, case: Any, name: str, *_: Any, preload: Any) -> Any:
-        """Stand in for `Companion`."""
+    def worker(self, serve: Any, make: Any, case: Any, name: str, *_: Any, preload: Any) -> Any:
+        """Stand in for `WorkerProcess`."""
         return Pretender(self, name)
 
 
 class Pretender:
-    """A companion without a process."""
+    """A worker without a process."""
 
     def __init__(self, world: World, name: str) -> None:
         self.world, self.name, self.turns = world, name, 0
@@ -119,10 +119,10 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
         manners: dict[str, Manner], *, deadline: float = math.inf, cores: int = 16, **settings: Any
     ) -> Run:
         world = World(manners)
-        monkeypatch.setattr(kernel_crew, "time", world)
-        monkeypatch.setattr(kernel_crew, "wait", world.wait)
-        monkeypatch.setattr(kernel_crew, "Companion", world.companion)
-        monkeypatch.setattr(kernel_crew, "core_count", lambda: cores)
+        monkeypatch.setattr(scheduler, "time", world)
+        monkeypatch.setattr(scheduler, "wait", world.wait)
+        monkeypatch.setattr(scheduler, "WorkerProcess", world.worker)
+        monkeypatch.setattr(scheduler, "core_count", lambda: cores)
         peers = [name for name in manners if name not in (BARE, OURS.name, EAGER.name)]
         planned = [OURS, EAGER, *(Planned(name, name, 0.0) for name in peers)]
         found = Run(world, [], [])

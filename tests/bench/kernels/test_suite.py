@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from kernel_fakes import FAKES, add_fakes, right, run_here
 
-from clairkit.bench.kernels import run as kernel_run
 from clairkit.bench.kernels import suite as kernel_suite
 from clairkit.bench.kernels import worker as kernel_worker
 from clairkit.bench.kernels.report import absences, columns, markdown, problems, rows, text_table
@@ -23,7 +22,6 @@ FROZEN, FULL = "quick-frozen-fp32-62", "quick-full-bf16-62"
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     add_fakes(monkeypatch)
     monkeypatch.setattr(kernel_suite, "run_apart", run_here)
-    monkeypatch.setattr(kernel_run, "PEERS", kernel_suite.PEERS)
     # The process under test measures here: it must not be limited, nor lose its warnings.
     monkeypatch.setattr(kernel_worker, "limit_memory", lambda device: None)
 

@@ -36,10 +36,10 @@ def test_an_allocation_beyond_what_is_there_is_out_of_memory() -> None:
 
 
 def test_the_tighter_of_system_and_container_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_system_available", lambda: 9 << 30)
+    monkeypatch.setattr(memory, "proc_bytes", lambda file, name: 9 << 30)
     monkeypatch.setattr(memory, "_cgroup_available", lambda: 4 << 30)
     assert memory.available_bytes(CPU) == 3 << 30
     monkeypatch.setattr(memory, "_cgroup_available", lambda: None)
     assert memory.available_bytes(CPU) == 8 << 30
-    monkeypatch.setattr(memory, "_system_available", lambda: None)
+    monkeypatch.setattr(memory, "proc_bytes", lambda file, name: None)
     assert memory.available_bytes(CPU) is None

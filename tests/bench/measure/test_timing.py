@@ -11,7 +11,6 @@ from clairkit.bench.measure.timing import (
     Spread,
     first_rounds,
     interleave,
-    paired_ratio,
     peak_extra,
 )
 
@@ -27,11 +26,8 @@ def test_spread() -> None:
 
 def test_a_ratio_is_taken_within_each_round() -> None:
     # The machine was twice as slow in the second round: the ratio does not see it.
-    assert paired_ratio([1.0, 2.0, 1.0], [2.0, 4.0, 2.0]) == Spread(0.5, 0.5, 0.5)
-    assert paired_ratio([1.0, 9.0], [2.0, 3.0]) == Spread(1.75, 0.5, 3.0)
-    for seconds, base in (([1.0], [1.0, 2.0]), ([], [])):
-        with pytest.raises(ValueError, match="rounds"):
-            paired_ratio(seconds, base)
+    assert first_rounds([1.0, 2.0, 1.0], [2.0, 4.0, 2.0]) == Spread(0.5, 0.5, 0.5)
+    assert first_rounds([1.0, 9.0], [2.0, 3.0]) == Spread(1.75, 0.5, 3.0)
 
 
 def test_rounds_alternate_rotate_and_leave_the_warm_up_out() -> None:
@@ -86,7 +82,7 @@ def test_peak_memory_leaves_out_what_came_before() -> None:
 
 
 def test_without_a_reset_the_memory_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure, "_reset_mark_peak", lambda _work: None)
+    monkeypatch.setattr(measure, "_reset_mark_peak", lambda: None)
 
     def long_enough() -> None:
         held = torch.ones(64 * MIB // 4)
@@ -100,7 +96,7 @@ def test_without_a_reset_the_memory_is_sampled(monkeypatch: pytest.MonkeyPatch) 
 
 def test_where_proc_is_absent_the_lifetime_mark_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_reset_mark_peak", "_sampled_peak"):
-        monkeypatch.setattr(measure, name, lambda _work: None)
+        monkeypatch.setattr(measure, name, lambda: None)
     assert isinstance(found := peak_extra(use_64_mib, CPU), Peak)
     assert "never reset" in found.method
 

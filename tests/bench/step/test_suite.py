@@ -6,15 +6,13 @@ from typing import Any, ClassVar
 
 import pytest
 
-from clairkit.bench.measure.isolate import ProcessOutcome
 from clairkit.bench.measure.timing import Peak
+from clairkit.bench.measure.worker_process import ProcessOutcome
 from clairkit.bench.step import suite as step
 from clairkit.bench.step.cases import QUICK
 from clairkit.bench.step.parity import Parity
-from clairkit.bench.step.process import StepProcess, VariantLost
-from clairkit.bench.step.step_report import StepReport
 from clairkit.bench.step.suite import StepSuite, measure_case
-from clairkit.bench.step.worker import Settings
+from clairkit.bench.step.worker import Settings, StepReport
 
 SETTINGS = Settings("cpu", 1, rounds=3)
 VARIANTS = ("trl", "clairkit", "clairkit padded")
@@ -29,22 +27,29 @@ class Fake:
     failing: ClassVar[dict[str, int]] = {}
     closed: ClassVar[list[str]] = []
 
-    def __init__(self, _case: Any, variant: str, _settings: Any) -> None:
-        self.variant, self.count = variant, 0
-        if self.failing.get(variant) == 0:
-            raise VariantLost(ProcessOutcome(problem="ValueError: no"))
+    def __init__(self, serve: Any, case: Any, variant: str, settings: Any, **_: Any) -> None:
+        self.variant, self.count, self.wish = variant, 0, ""
 
-    def step(self, wish: str = "time") -> StepReport:
+    def ask(self, method: str, wish: str) -> None:
+        assert method == "step"
+        self.wish = wish
         self.count += 1
-        if self.failing.get(self.variant) == self.count:
-            raise VariantLost(KILLED)
-        self.taken.append((self.variant, wish))
-        seconds = {"trl": 4.0, "clairkit": 1.0}.get(self.variant, 2.0)
-        memory = Peak(100, 1, "x") if wish == "memory" else None
-        return StepReport(seconds, {}, {}, 40, memory)
 
-    def close(self) -> None:
+    def answer(self, seconds: None) -> ProcessOutcome:
+        if self.failing.get(self.variant) == self.count:
+            return KILLED if self.count else ProcessOutcome(problem="ValueError: no")
+        if not self.count:
+            return ProcessOutcome()
+        self.taken.append((self.variant, self.wish))
+        seconds_of = {"trl": 4.0, "clairkit": 1.0}
+        memory = Peak(100, 1, "x") if self.wish == "memory" else None
+        return ProcessOutcome(StepReport(seconds_of.get(self.variant, 2.0), {}, {}, 40, memory))
+
+    def dismiss(self) -> None:
         self.closed.append(self.variant)
+
+    def end(self, grace: float) -> None:
+        assert self.closed[-1] == self.variant
 
 
 @pytest.fixture
@@ -52,7 +57,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[Fake]:
     class Fresh(Fake):
         taken, failing, closed = [], {}, []
 
-    monkeypatch.setattr(step, "StepProcess", Fresh)
+    monkeypatch.setattr(step, "WorkerProcess", Fresh)
     monkeypatch.setattr(step, "parity_of", lambda *_: FINE)
     return Fresh
 
@@ -115,11 +120,17 @@ def test_variants_by_peers_and_kernels() -> None:
 
 
 def test_processes_that_fail_or_end_say_so() -> None:
-    with pytest.raises(VariantLost, match="none"):
-        StepProcess(QUICK[0], "clairkit none", SETTINGS)
-    process = StepProcess(QUICK[0], "plain", SETTINGS)
-    assert process.step().logs["loss"] == pytest.approx(1.0)
-    process._process.kill()
-    with pytest.raises(VariantLost, match="killed") as caught:
-        process.step()
-    assert caught.value.outcome.out_of_memory
+    found = step._Case(QUICK[0], SETTINGS, "plain")
+    try:
+        found.start("clairkit none")
+        assert found.results["clairkit none"].status == "ERROR"
+        assert "none" in found.results["clairkit none"].problem
+        found.start("plain")
+        assert found.reports["plain"][0].logs["loss"] == pytest.approx(1.0)
+        found.processes["plain"]._process.kill()
+        found.measure_time("plain")
+        assert found.results["plain"].status == "OOM"
+        assert "killed" in found.results["plain"].problem
+        assert found.alive == []
+    finally:
+        found.close()

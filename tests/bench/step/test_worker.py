@@ -18,9 +18,15 @@ from clairkit.bench.step.cases import PairLengths, StepCase
 from clairkit.bench.step.clairkit_step import FORMS
 from clairkit.bench.step.models import build_model, random_tokens
 from clairkit.bench.step.plain_step import PlainTrainer
-from clairkit.bench.step.step_report import StepReport
 from clairkit.bench.step.suite import checked
-from clairkit.bench.step.worker import TRL, Gate, Settings, make_trainer, training_arguments
+from clairkit.bench.step.worker import (
+    TRL,
+    Gate,
+    Settings,
+    StepReport,
+    make_trainer,
+    training_arguments,
+)
 
 CASE = StepCase("t", 97, 64, 1, (PairLengths(5, 7, 4), PairLengths(3, 2, 9)), learning_rate=1e-3)
 SETTINGS = Settings("cpu", 1, rounds=2)
@@ -38,10 +44,10 @@ class Wishes:
         self.wishes = list(wishes)
         self.reports: list[StepReport] = []
 
-    def recv(self) -> str:
+    def recv(self) -> tuple[str, tuple[str]]:
         if not self.wishes:
             raise Stopped
-        return self.wishes.pop(0)
+        return "step", (self.wishes.pop(0),)
 
     def send(self, outcome: Any) -> None:
         if outcome.value is not None:

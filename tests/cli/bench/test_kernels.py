@@ -13,7 +13,6 @@ import pytest
 from kernel_fakes import add_fakes, run_here
 
 from clairkit.bench.kernels import __main__ as kernels
-from clairkit.bench.kernels import run as kernel_run
 from clairkit.bench.kernels import suite as kernel_suite
 from clairkit.bench.kernels import worker as kernel_worker
 from clairkit.cli.main import run
@@ -26,7 +25,6 @@ LINE = ["bench", "--suite", "kernels", "--case", POINT, "--rounds", "1"]
 def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Processes and peers are fakes; files go to a folder of their own."""
     add_fakes(monkeypatch)
-    monkeypatch.setattr(kernel_run, "PEERS", kernel_suite.PEERS)
     monkeypatch.setattr(kernel_suite, "run_apart", run_here)
     monkeypatch.setattr(kernel_worker, "limit_memory", lambda device: None)
     monkeypatch.chdir(tmp_path)
