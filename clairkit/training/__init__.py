@@ -15,7 +15,7 @@ _HOMES = {
     "PreferenceTrainer": "trainer",
     "Resolved": "config_sources",
     "TrainConfig": "config",
-    "TrainResult": "run_folder",
+    "TrainResult": "run_directory.folder",
     "resolve": "config_sources",
     "run_training": "run",
 }
