@@ -48,6 +48,7 @@ $(READY): pyproject.toml constraints.txt $(wildcard kernels/csrc/*)
 
 docs: $(READY)
 	$(BIN)/python -m clairkit.cli.document > docs/commands.md
+	$(BIN)/python tests/support/draw_house.py
 
 # A real page, from the quickstart's own run; paths of this machine are taken out of it.
 report-example: $(READY)
