@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import click
 from clairkit.cli.shared.console import Console, output_options
 
 if TYPE_CHECKING:
-    from clairkit.labels import Key, Rater, Votes
+    from clairkit.labels import Item, Key, Rater, Votes
 
 _REPEATS = "Share of items shown twice, sides swapped."
 _IDENTICAL = "Share of pairs of one answer with itself."
@@ -29,7 +29,7 @@ def command() -> None:
 
 
 @command.command("export", short_help="Draw items and write a blind page for each rater.")
-@click.argument("source", metavar="PAIRS|ANSWERS")
+@click.argument("source", metavar="PAIRS|ANSWERS|EVAL")
 @click.option("-o", "--output", metavar="FILE.html", required=True, help="The page, or each page.")
 @click.option("--key", "key_path", metavar="FILE", help="The key file.  [default: FILE.key.json]")
 @click.option("--n", type=click.IntRange(min=1), help="Items to draw at random.  [default: all]")
@@ -41,13 +41,14 @@ def command() -> None:
 @click.option("--identical", type=float, default=0.05, show_default=True, help=_IDENTICAL)
 @click.option("--language", default="en", show_default=True, help="Of the page: en or ja.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the draw of the items.")
+@click.option("--models", metavar="A,B", help="Of EVAL: whose answers, where it has more models.")
 @click.option("--skip-bad", is_flag=True, help="Leave out unreadable rows, and count them.")
 @click.option("--force", is_flag=True, help="Replace pages and key: votes on old ones are void.")
 @output_options
 def export(source: str, output: str, as_json: bool, quiet: bool, **flags: Any) -> None:
-    """Draw items of PAIRS or ANSWERS and write a page for each rater, and the key.
+    """Draw items of PAIRS, ANSWERS or EVAL and write a page for each rater, and the key.
 
-    PAIRS is a pair file; ANSWERS is what `evaluate -o` wrote with a baseline, or rows with prompt,
+    PAIRS is a pair file; EVAL is the folder that `evaluate -o` wrote; ANSWERS has rows with prompt,
     a and b (for --question accept: prompt, answer and revision). Answers that are empty, equal, or
     name the model that wrote them are left out and counted. --question better asks which is better,
     accept whether to replace the answer by its revision.
@@ -61,7 +62,7 @@ def export(source: str, output: str, as_json: bool, quiet: bool, **flags: Any) -
     """
     import secrets
 
-    from clairkit.labels import LabelPlan, draw, make_page, read_gold, read_items
+    from clairkit.labels import LabelPlan, draw, make_page, read_gold
     from clairkit.records import atomic_write, canonical_json
 
     console = Console(as_json=as_json, quiet=quiet)
@@ -70,14 +71,14 @@ def export(source: str, output: str, as_json: bool, quiet: bool, **flags: Any) -
     pages = _page_paths(output, raters)
     key_path = flags["key_path"] or str(Path(output).with_suffix(".key.json"))
     _check_outputs((key_path, *pages.values()), force=flags["force"])
-    stream = read_items(source, skip_bad=flags["skip_bad"])
+    items, models, skipped = _items(source, plan.question, flags)
     gold = read_gold(flags["gold"], plan.question) if flags["gold"] else []
-    key = draw(stream, plan, gold, secret=secrets.token_hex(16))
+    key = draw(items, plan, gold, secret=secrets.token_hex(16), models=models)
     made = {path: make_page(key, rater).encode() for rater, path in pages.items()}
     for path, content in {key_path: canonical_json(key.to_json()).encode(), **made}.items():
         with atomic_write(path) as file:
             file.write(content)
-    _show_export(console, key, stream.skipped)
+    _show_export(console, key, skipped)
     for rater, path in pages.items():
         console.show(f"Page: {path} ({len(key.raters[rater])} screens for {rater})")
     console.show(f"Key: {key_path}. It knows which side is which: don't send it.")
@@ -88,9 +89,34 @@ def export(source: str, output: str, as_json: bool, quiet: bool, **flags: Any) -
             "key_sha256": key.digest,
             "sample": key.sample,
             "screens": {rater: len(shown) for rater, shown in key.raters.items()},
-            "skipped": dict(sorted(stream.skipped.items())),
+            "skipped": dict(sorted(skipped.items())),
         }
     )
+
+
+def _items(
+    source: str, question: str, flags: Mapping[str, Any]
+) -> tuple[Iterable[Item], Sequence[str], Mapping[str, int]]:
+    """Return the items of a source, the specs of their models, and the counts of bad rows.
+
+    The counts of a file are filled while its items are read.
+    """
+    from clairkit.errors import UsageError
+    from clairkit.labels import read_items
+    from clairkit.labels.evaluated import is_evaluation, read_evaluated
+
+    if not is_evaluation(source):
+        if flags["models"]:
+            problem = "--models is for the folder of an evaluation"
+            raise UsageError(problem, received=source, remedy="leave it out")
+        stream = read_items(source, skip_bad=flags["skip_bad"])
+        return list(stream), (), stream.skipped
+    if question != "better":
+        problem = "an evaluation holds answers, and no revisions"
+        raise UsageError(problem, received=question, remedy="ask --question better")
+    names = flags["models"]
+    found = read_evaluated(source, names and [name.strip() for name in names.split(",")])
+    return found.items, found.specs, {}
 
 
 def _check_outputs(paths: Sequence[str], *, force: bool) -> None:
@@ -118,7 +144,7 @@ def _page_paths(output: str, raters: tuple[str, ...]) -> dict[str, str]:
     return pages
 
 
-def _show_export(console: Console, key: Key, skipped: dict[str, int]) -> None:
+def _show_export(console: Console, key: Key, skipped: Mapping[str, int]) -> None:
     sample = key.sample
     console.show(
         f"Drawn: {sample['drawn']} of {sample['population']} items (seed {sample['seed']})"
@@ -184,7 +210,7 @@ def import_votes(
     _check_outputs([path for path in (output, labels_path) if path], force=force)
     found = _collected(votes, key_path, accept_edits=accept_edits)
     raters = assess(found)
-    rows = found.rows({rater.name: rater.flags for rater in raters})
+    rows = found.rows({rater.name: rater.columns for rater in raters})
     if output.lower().endswith(".csv"):
         with atomic_write(output) as file:
             file.write(to_csv(rows))

@@ -75,17 +75,16 @@ class Votes:
         """Return the votes that are no checks and no skips."""
         return [cast for cast in self.casts if cast.kind == "vote" and cast.label != "skip"]
 
-    def rows(self, flags: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    def rows(self, raters: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Return a row for each vote that counts, with how its item was drawn.
 
         Args:
-            flags: by rater, what speaks against their votes.
+            raters: by name, the columns that say how far the rater can be relied on.
         """
         sample = {**self.key.sample, "key": self.key.digest}
         del sample["left_out"]
         return [
-            _row(cast, self.key.question)
-            | {"rater_flags": list(flags[cast.rater]), "sample": sample}
+            {**_row(cast, self.key.question), **raters[cast.rater], "sample": sample}
             for cast in self.counting()
         ]
 

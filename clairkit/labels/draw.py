@@ -20,14 +20,17 @@ Screen = tuple[int, Kind, Side]
 
 _SIDES: tuple[Side, Side] = ("a", "b")
 
-_METHOD = "simple random sampling without replacement"
+METHOD = "simple random sampling without replacement"
+"""How items are drawn; what else a key may say allows no blend with a judge."""
+
 _FEWEST = 10
+"""With fewer items there are no checks: a repeat would come while the first is remembered."""
+
 _LEFT_OUT = {
     "no_answer": "with an empty answer",
     "same_answers": "with two equal answers",
     "names_a_model": "with an answer that names a model",
 }
-"""With fewer items there are no checks: a repeat would come while the first is remembered."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,14 @@ class LabelPlan:
                 )
 
 
-def draw(items: Iterable[Item], plan: LabelPlan, gold: Sequence[Item] = (), *, secret: str) -> Key:
+def draw(
+    items: Iterable[Item],
+    plan: LabelPlan,
+    gold: Sequence[Item] = (),
+    *,
+    secret: str,
+    models: Iterable[str] = (),
+) -> Key:
     """Return the key: items drawn at random, and what each rater is shown of them.
 
     The same items, in any order, the same plan and the same secret give the same key. The seed
@@ -86,11 +96,12 @@ def draw(items: Iterable[Item], plan: LabelPlan, gold: Sequence[Item] = (), *, s
         plan: what is asked of whom.
         gold: items with a known right vote, which every rater is shown.
         secret: a random text that stands in the key alone.
+        models: specs of the compared models, where the items have other names for them.
 
     Raises:
         DataError: no item can be shown, or fewer than the plan draws.
     """
-    population, left_out = _population(items)
+    population, left_out = shown_population(items, models)
     if not population:
         counts = [f"{len(ids)} {_LEFT_OUT[reason]}" for reason, ids in left_out.items() if ids]
         raise DataError(
@@ -104,7 +115,7 @@ def draw(items: Iterable[Item], plan: LabelPlan, gold: Sequence[Item] = (), *, s
             f"{size} items cannot be drawn of {len(population)}",
             remedy="draw fewer with --n, or leave --n out to take all",
         )
-    texts = digest([[item.id, item.prompt, item.a, item.b] for item in population])
+    texts = population_digest(population)
     drawn = Random(f"{plan.seed} {texts}").sample(population, size)
     checks = _identical(population, drawn, plan, Random(f"{secret} identical"))
     shown = (*drawn, *checks, *gold)
@@ -118,7 +129,7 @@ def draw(items: Iterable[Item], plan: LabelPlan, gold: Sequence[Item] = (), *, s
             for place, screen in enumerate(screens)
         )
     sample = {
-        "method": _METHOD,
+        "method": METHOD,
         "population": len(population),
         "population_sha256": texts,
         "drawn": size,
@@ -128,10 +139,17 @@ def draw(items: Iterable[Item], plan: LabelPlan, gold: Sequence[Item] = (), *, s
     return Key(plan.question, plan.language, plan.ask, sample, shown, raters, secret)
 
 
-def _population(items: Iterable[Item]) -> tuple[list[Item], dict[str, list[str]]]:
+def population_digest(population: Iterable[Item]) -> str:
+    """Return what tells one population from another: ids, prompts and both answers."""
+    return digest([[item.id, item.prompt, item.a, item.b] for item in population])
+
+
+def shown_population(
+    items: Iterable[Item], models: Iterable[str] = ()
+) -> tuple[list[Item], dict[str, list[str]]]:
     """Return the items that can be shown, by id, and the ids of the others by reason."""
     ordered = sorted(items, key=lambda item: item.id)
-    models = NamedModels({name for item in ordered for name in item.names})
+    named = NamedModels({*models, *(name for item in ordered for name in item.names)})
     left_out: dict[str, list[str]] = {reason: [] for reason in _LEFT_OUT}
     kept = []
     for item in ordered:
@@ -140,7 +158,7 @@ def _population(items: Iterable[Item]) -> tuple[list[Item], dict[str, list[str]]
             left_out["no_answer"].append(item.id)
         elif a == b:
             left_out["same_answers"].append(item.id)
-        elif models.reveals(item):
+        elif named.reveals(item):
             left_out["names_a_model"].append(item.id)
         else:
             kept.append(item)

@@ -65,16 +65,26 @@ class Rater:
     first_side: Share
 
     @property
+    def checks(self) -> dict[str, Share]:
+        """The checks among the screens, by name."""
+        return {"repeats": self.repeats, "identical": self.identical, "gold": self.gold}
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What a row of votes says of its rater: flags, and checks met of checks answered."""
+        checks = {name: [share.hits, share.n] for name, share in self.checks.items()}
+        return {"rater_flags": self.flags, "rater_checks": checks}
+
+    @property
     def flags(self) -> list[str]:
         """What speaks against this rater's votes."""
-        checks = {"repeats": self.repeats, "identical": self.identical, "gold": self.gold}
-        found = [name for name, share in checks.items() if share.is_below(LEAST)]
+        found = [name for name, share in self.checks.items() if share.is_below(LEAST)]
         return [*found, "too_fast"] if self.unhurried.is_below(_UNHURRIED) else found
 
     def cells(self, labels: Iterable[str]) -> list[str]:
         """Return the figures as a row of a table, with a cell for each of `labels`."""
         counts = [str(self.labels.get(label, 0)) for label in labels]
-        checks = [str(share) for share in (self.repeats, self.identical, self.gold)]
+        checks = [str(share) for share in self.checks.values()]
         seconds = "" if self.seconds is None else f"{self.seconds:.0f}"
         return [self.name, f"{self.answered}/{self.screens}", *counts, *checks, seconds]
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _FORMULA = tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20")
-_NESTED = ("prompt", "names", "sample", "rater_flags")
+_NESTED = ("prompt", "names", "sample", "rater_flags", "rater_checks")
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:

@@ -127,3 +127,13 @@ def read_rows(
 
     to_named = convert if columns else to_record
     return RowStream(found.path, rows, to_named, skip_bad=skip_bad, limit=limit)
+
+
+def located_rows(source: str | os.PathLike[str]) -> Iterator[Located]:
+    """Yield each row of a source as it stands there with its line, or what is wrong with it.
+
+    Raises:
+        DataError: the source is missing or in no accepted format.
+    """
+    found = find_source(source)
+    yield from _READERS[found.kind](found)

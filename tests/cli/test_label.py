@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eval_folders import write_evaluation
 from label_cases import row, toward, write_votes
 
 from clairkit.cli.main import run
@@ -200,3 +201,34 @@ def test_answers_of_one_model_alone(capsys: pytest.CaptureFixture[str]) -> None:
     write("answers.jsonl", [{"prompt": "p", "answer": "x", "model": "hf:run"}])
     assert run(["label", "export", "answers.jsonl", "-o", "label.html"]) == 3
     assert "with --baseline" in capsys.readouterr().err
+
+
+def test_the_folder_of_an_evaluation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    answers = {"new": [f"new {at}" for at in range(12)], "old": [f"old {at}" for at in range(12)]}
+    write_evaluation(tmp_path / "EVAL", answers)
+    arguments = ["label", "export", "EVAL", "-o", "eval.html"]
+    assert run([*arguments, "--n", "10"]) == 0
+    key = read_key("eval.key.json")
+    assert key.names == ("new", "old")
+    assert key.sample["population"] == 12
+    assert run([*arguments, "--force", "--models", "old,new"]) == 0
+    assert read_key("eval.key.json").names == ("old", "new")
+    capsys.readouterr()
+    assert run([*arguments, "--force", "--question", "accept"]) == 2
+    assert "an evaluation holds answers, and no revisions" in capsys.readouterr().err
+    assert run(["label", "export", "answers.jsonl", "-o", "x.html", "--models", "a,b"]) == 2
+    assert "--models is for the folder of an evaluation" in capsys.readouterr().err
+
+
+def test_a_vote_says_how_far_its_rater_can_be_relied_on() -> None:
+    key = export("--n", "20")
+    assert (
+        run(["label", "import", vote(key, "rater"), "--key", "label.key.json", "-o", "v.csv"]) == 0
+    )
+    assert (
+        run(["label", "import", vote(key, "rater"), "--key", "label.key.json", "-o", "v.jsonl"])
+        == 0
+    )
+    row = json.loads(Path("v.jsonl").read_text().splitlines()[0])
+    assert row["rater_checks"] == {"repeats": [1, 1], "identical": [0, 1], "gold": [0, 0]}
+    assert "rater_checks" not in Path("v.csv").read_text(encoding="utf-8-sig")

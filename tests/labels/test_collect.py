@@ -24,7 +24,7 @@ def test_votes_are_unblinded(tmp_path: Path) -> None:
     assert len(counting) == 20
     assert {cast.label for cast in counting} == {"a"}
     assert {cast.vote.vote for cast in counting} == {"left", "right"}
-    for made in found.rows({"A": ["repeats"], "B": []}):
+    for made in found.rows({"A": {"rater_flags": ["repeats"]}, "B": {}}):
         assert made["a"].startswith("first")
         assert made["b"].startswith("second")
         assert (made["label"], made["names"]) == ("a", ["new", "old"])
@@ -110,7 +110,7 @@ def test_labels_go_into_calibrate(tmp_path: Path) -> None:
         ]
         found = collect(key, votes_of(tmp_path / "votes.json", key, rows))
         path = tmp_path / f"{question}.jsonl"
-        write_rows(path, found.rows({"rater": []}))
+        write_rows(path, found.rows({"rater": {}}))
         labels = list(read_labels(path))
         assert len(labels) == 24
         for label, cast in zip(labels, found.counting(), strict=True):
