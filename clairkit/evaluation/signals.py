@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from clairkit.statistics.estimates import Estimate
+
 Kind = Literal[
     "check", "judge", "length-controlled judge", "elo", "people", "blend", "kpi", "seeds"
 ]
@@ -51,3 +53,46 @@ class Signal:
     def to_json(self) -> dict[str, Any]:
         """Return the signal as `eval.json` holds it."""
         return asdict(self)
+
+
+def signal_of(
+    kind: Kind,
+    found: Estimate,
+    *,
+    model: str,
+    against: str | None,
+    unit: str = "share",
+    name: str = "",
+    notes: tuple[str, ...] = (),
+    details: dict[str, Any] | None = None,
+) -> Signal:
+    """Return the signal of an estimate, its notes and its standard error with it.
+
+    Args:
+        kind: what it rests on.
+        found: the estimate; without an interval it says nothing, and has no ends.
+        model: the candidate's name.
+        against: the baseline's; None for a figure of one model alone.
+        unit: of the estimate.
+        name: tells signals of one kind apart.
+        notes: what a reader has to know, beside the estimate's own notes.
+        details: figures of this kind alone.
+    """
+    interval = found.interval
+    return Signal(
+        signal=kind,
+        model=model,
+        against=against,
+        n=found.n,
+        clusters=found.clusters,
+        estimate=found.estimate,
+        low=None if interval is None else interval.low,
+        high=None if interval is None else interval.high,
+        level=found.level,
+        method=found.method,
+        unit=unit,
+        name=name,
+        is_defined=interval is not None,
+        notes=(*(str(note) for note in found.notes), *notes),
+        details={"standard_error": found.standard_error, **(details or {})},
+    )
