@@ -1,19 +1,27 @@
-"""Asking any model for answers: a loaded one, or whatever a model spec names."""
+"""Ask a model for one answer a prompt: as a call of the engine, or a loaded model as the engine's.
+
+An answer's randomness comes from the seed and the row's id alone, so that all models meet the same
+luck and the order of prompts makes no difference.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from types import TracebackType
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
+from clairkit.engine.keys import request_key, row_columns
+from clairkit.engine.program import Call
+from clairkit.models.budget import Budget
 from clairkit.models.outcomes import thoughts_apart
-from clairkit.models.requests import AnswerRequest, Budget, Task
-from clairkit.models.sampling import Outcome, Reply, Sampling
+from clairkit.models.reasons import HALTED
+from clairkit.models.requests import AnswerRequest, Model, Task
+from clairkit.models.sampling import Failure, Outcome, Reply, Sampling
 from clairkit.models.specs import ModelOptions, make_model
+from clairkit.models.threads import in_thread
 from clairkit.records import Message, PromptRow, digest
+from clairkit.records.thoughts import THOUGHT_MARKS, Marks
+
+ANSWER = "answer"
 
 
 class Answerer(Protocol):
@@ -24,42 +32,56 @@ class Answerer(Protocol):
     ) -> Sequence[Reply]: ...
 
 
-class Asker(AbstractContextManager["Asker"]):
-    """Gives an outcome for each row; lets go of the model at the end of its block."""
+class LoadedModel:
+    """A model that is loaded already, as the engine asks it; it stays its owner's.
 
-    @abstractmethod
-    def ask(self, rows: Sequence[PromptRow], sampling: Sampling) -> Sequence[Outcome]:
-        """Return one outcome a row, in order."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """A loaded model stays its owner's."""
-
-
-def make_asker(
-    model: str | Answerer,
-    options: ModelOptions | None = None,
-    *,
-    say: Callable[[str], None] | None = None,
-) -> Asker:
-    """Return what asks `model`: a spec (`hf:`, `openai:`, `python:`), or a loaded model.
+    Nothing says what its weights are: a journal of its replies must be of it alone, and end with
+    the run.
 
     Args:
-        model: the spec, or the model.
-        options: how the model of a spec is run.
-        say: told remarks for the user.
+        model: answers.
+        marks: of the thoughts before an answer.
+    """
+
+    is_function = False
+    is_local = True
+    batch_size = 64
+    concurrency = 1
+    name = "loaded model"
+
+    def __init__(self, model: Answerer, marks: Marks = THOUGHT_MARKS) -> None:
+        self._model = model
+        self._marks = marks
+        self.identity: Mapping[str, Any] = {"kind": "loaded"}
+
+    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
+        if not control.take(len(tasks)):
+            return [Failure(HALTED)] * len(tasks)
+        replies = await in_thread(
+            self._model.generate,
+            [task.messages for task in tasks],
+            [task.seed_key for task in tasks],
+            tasks[0].sampling,
+        )
+        return [
+            thoughts_apart(reply, self._marks) if reply.thoughts is None else reply
+            for reply in replies
+        ]
+
+    async def close(self) -> None:
+        """Keep it: it is its owner's."""
+
+
+def as_model(model: str | Answerer, options: ModelOptions | None = None) -> Model:
+    """Return a spec (`hf:`, `openai:`, `python:`) or a loaded model as the engine asks it.
 
     Raises:
-        UsageError: the spec is none, or names a function that is not there.
+        UsageError: the spec is not valid, or names a function that is not there.
         RemoteError: OpenAI's own server is meant and there is no key.
     """
     if isinstance(model, str):
-        return _SpecAsker(model, options, say)
-    return _LoadedAsker(model, options)
+        return make_model(model, options)
+    return LoadedModel(model, (options or ModelOptions()).thought_marks)
 
 
 def row_key(row: PromptRow, sampling: Sampling) -> str:
@@ -67,63 +89,17 @@ def row_key(row: PromptRow, sampling: Sampling) -> str:
     return digest([row.id, sampling.seed])
 
 
-class _LoadedAsker(Asker):
-    def __init__(self, model: Answerer, options: ModelOptions | None) -> None:
-        self._model = model
-        self._marks = (options or ModelOptions()).thought_marks
+def answer_call(row: PromptRow, model: Model, sampling: Sampling, stage: int) -> Call:
+    """Return the call that asks a model for its answer to a row.
 
-    def ask(self, rows: Sequence[PromptRow], sampling: Sampling) -> Sequence[Outcome]:
-        keys = [row_key(row, sampling) for row in rows]
-        replies = self._model.generate([row.prompt for row in rows], keys, sampling)
-        return [
-            thoughts_apart(reply, self._marks) if reply.thoughts is None else reply
-            for reply in replies
-        ]
-
-
-class _SpecAsker(Asker):
-    def __init__(
-        self, spec: str, options: ModelOptions | None, say: Callable[[str], None] | None
-    ) -> None:
-        self._model = make_model(spec, options)
-        self._runner = asyncio.Runner()
-        self._control = Budget()
-        if say is not None:
-            self._control.say = say
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._runner.run(self._model.close())
-        self._runner.close()
-
-    def ask(self, rows: Sequence[PromptRow], sampling: Sampling) -> Sequence[Outcome]:
-        tasks = [_task(row, sampling) for row in rows]
-        outcomes = self._runner.run(self._run(tasks))
-        return [outcomes[task.key] for task in tasks]
-
-    async def _run(self, tasks: Sequence[Task]) -> dict[str, Outcome]:
-        size = self._model.batch_size
-        batches = iter([tasks[start : start + size] for start in range(0, len(tasks), size)])
-        outcomes: dict[str, Outcome] = {}
-
-        async def work() -> None:
-            for batch in batches:
-                made = await self._model.complete(batch, self._control)
-                outcomes.update((task.key, got) for task, got in zip(batch, made, strict=True))
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(self._model.concurrency):
-                    group.create_task(work())
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-        return outcomes
-
-
-def _task(row: PromptRow, sampling: Sampling) -> Task:
-    request = AnswerRequest(row.prompt, {"id": row.id, **row.extra})
-    return Task(row_key(row, sampling), row.prompt, request, sampling)
+    Args:
+        row: the prompt, and what a function is handed beside it.
+        model: who answers; its identity, the digest of its weights, is part of the key.
+        sampling: of the answer.
+        stage: see `clairkit.engine.program.Call`.
+    """
+    stream = row_key(row, sampling)
+    decides = {"prompt": row.prompt, "stream": stream}
+    key = request_key(ANSWER, model, decides, row=row, sampling=sampling)
+    request = AnswerRequest(row.prompt, row_columns(row))
+    return Call(ANSWER, stage, model, Task(key, row.prompt, request, sampling, stream))

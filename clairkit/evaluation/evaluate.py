@@ -1,22 +1,29 @@
-"""The held-out station: one sampled answer a prompt, checked by program, counted."""
+"""Count right answers on held-out prompts: one sampled answer a prompt, checked by program."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from clairkit.engine.progress import Progress, ProgressHook
 from clairkit.errors import DataError, UsageError
-from clairkit.evaluation.answering import Answerer, make_asker
+from clairkit.evaluation.answering import Answerer, as_model
 from clairkit.evaluation.checks import Check, score_answer
+from clairkit.evaluation.comparison import Comparison, Contestant, RowResult, ask_all
 from clairkit.intervals import Difference, Interval, mean_interval, paired_difference, wilson
+from clairkit.journal.results import Journal
+from clairkit.models.budget import Budget
 from clairkit.models.sampling import Failure, Outcome, Sampling
 from clairkit.models.specs import ModelOptions
 from clairkit.records import PromptRow
 from clairkit.records.leakage import prompt_digest
 
-_CHUNK = 64  # prompts between two reports of progress
+_TELL = 64  # prompts between two reports of progress
 
 
 @dataclass(frozen=True)
@@ -80,27 +87,6 @@ class Evaluation:
     cut: int
     failures: dict[str, int]
 
-    def without(self, ids: Collection[str], confidence: float = 0.95) -> Evaluation:
-        """Return the evaluation of all other prompts.
-
-        Raises:
-            DataError: none is left.
-        """
-        rows = [row for row in self.rows if row.prompt.id not in ids]
-        if not rows:
-            raise DataError(
-                "no prompt is left to evaluate on",
-                remedy="name prompts that the model's chat template takes",
-            )
-        return _counted(rows, confidence)
-
-    @property
-    def refused(self) -> frozenset[str]:
-        """The ids of the prompts that the model's chat template does not take."""
-        return frozenset(
-            row.prompt.id for row in self.rows if row.finish_reason == "template_refused"
-        )
-
     @property
     def share(self) -> float:
         """Successes / n, in [0, 1]."""
@@ -155,22 +141,85 @@ def evaluate(
         UsageError: the spec is none, the check fails, or a number is out of its range.
         RemoteError: the server fails or refuses.
     """
-    if not 0 < pass_at <= 1:
-        raise UsageError("the pass mark must lie in (0, 1]", received=pass_at)
+    scorer = Scorer(check, pass_at)
     ordered = sorted(prompts, key=lambda row: row.id)
     if not ordered:
         raise DataError("there is no prompt to evaluate on")
-    rows: list[AnswerRow] = []
-    with make_asker(model, options, say=say) as asker:
-        for start in range(0, len(ordered), _CHUNK):
-            chunk = ordered[start : start + _CHUNK]
-            outcomes = asker.ask(chunk, sampling)
-            rows += (
-                _answered(row, outcome, check, pass_at)
-                for row, outcome in zip(chunk, outcomes, strict=True)
-            )
-            say(f"{len(rows)} of {len(ordered)} prompts answered")
-    return _counted(rows, confidence)
+    asked = Contestant("model", "", as_model(model, options))
+    comparison = Comparison((asked,), sampling)
+    with (
+        TemporaryDirectory(prefix="clairkit-") as folder,
+        closing(Journal(Path(folder) / "answers")) as journal,
+    ):
+        found = ask_all(
+            comparison,
+            ordered,
+            journal,
+            Budget(),
+            trial=scorer.score,
+            progress=_told(say, len(ordered)),
+            say=say,
+        )
+    found.raise_stopped()
+    return counted(scorer, found.results, "model", confidence)
+
+
+class Scorer:
+    """Scores answers by a check; each answer once.
+
+    Args:
+        check: says how right an answer is.
+        pass_at: the lowest score that is right.
+
+    Raises:
+        UsageError: the pass mark lies outside (0, 1].
+    """
+
+    def __init__(self, check: Check, pass_at: float = 1.0) -> None:
+        if not 0 < pass_at <= 1:
+            raise UsageError("the pass mark must lie in (0, 1]", received=pass_at)
+        self._check = check
+        self._pass_at = pass_at
+        self._known: dict[tuple[str, str], AnswerRow] = {}
+
+    def score(self, result: RowResult) -> dict[str, AnswerRow]:
+        """Return a prompt's answers with their scores, by the models' names.
+
+        Raises:
+            UsageError: the check fails, or returns neither a bool nor a number in [0, 1].
+        """
+        return {name: self._scored(result, name) for name in result.answers}
+
+    def _scored(self, result: RowResult, name: str) -> AnswerRow:
+        place = (result.row.id, name)
+        if place not in self._known:
+            outcome = result.answers[name]
+            self._known[place] = _answered(result.row, outcome, self._check, self._pass_at)
+        return self._known[place]
+
+
+def counted(
+    scorer: Scorer, results: Iterable[RowResult], name: str, confidence: float = 0.95
+) -> Evaluation:
+    """Return how often one of the models was right.
+
+    Raises:
+        UsageError: as of `Scorer.score`.
+    """
+    return _counted([scorer.score(each)[name] for each in results], confidence)
+
+
+def _told(say: Callable[[str], None], total: int) -> ProgressHook:
+    """Return the hook that tells how many prompts are answered, now and then."""
+    told = 0
+
+    def tell(progress: Progress) -> None:
+        nonlocal told
+        if progress.done > told and (progress.done == total or progress.done >= told + _TELL):
+            told = progress.done
+            say(f"{told} of {total} prompts answered")
+
+    return tell
 
 
 def compare(before: Evaluation, after: Evaluation, confidence: float = 0.95) -> Difference:

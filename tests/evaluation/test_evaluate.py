@@ -154,6 +154,7 @@ def test_a_spec_is_asked_and_failures_count_as_wrong(
 def test_an_error_of_the_whole_run_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     class Down:
         batch_size, concurrency, closed = 1, 4, 0
+        name, identity, is_function = "openai:m", {"kind": "down"}, False
 
         async def complete(self, *_: Any) -> None:
             raise RemoteError("the server is down")

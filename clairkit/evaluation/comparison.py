@@ -1,0 +1,258 @@
+"""Ask models the same prompts, and judges which of two answers is better, through the engine."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import combinations
+
+from clairkit.engine.driver import run_works
+from clairkit.engine.program import Call
+from clairkit.engine.progress import ProgressHook
+from clairkit.engine.replay import Open, Work, replay
+from clairkit.evaluation.answering import answer_call
+from clairkit.journal.results import Journal, Recorded
+from clairkit.judging.judge import Asked, Judge
+from clairkit.judging.verdicts import Grade
+from clairkit.models.budget import Budget
+from clairkit.models.requests import Model
+from clairkit.models.sampling import Failure, Outcome, Sampling
+from clairkit.records import PromptRow
+
+_SCORES: Mapping[Grade, float] = {
+    "first_much": 1.0,
+    "first": 1.0,
+    "tie": 0.5,
+    "second": 0.0,
+    "second_much": 0.0,
+}
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A model that is compared.
+
+    Attributes:
+        name: as the user calls it.
+        spec: as the user gave it.
+        model: answers.
+        is_baseline: the others are compared with it.
+    """
+
+    name: str
+    spec: str
+    model: Model
+    is_baseline: bool = False
+
+
+@dataclass(frozen=True)
+class NamedJudge:
+    """A judge by the name that its signals carry."""
+
+    name: str
+    judge: Judge
+
+
+@dataclass(frozen=True)
+class JudgedOrder:
+    """One verdict: two answers to a prompt, in one order.
+
+    Attributes:
+        judge: its name.
+        model: the candidate.
+        against: what it is compared with.
+        first: which of the two was shown first.
+        grade: what was said; None when it could not be read.
+        failure: why not.
+        recorded: the reply as the journal has it; None where nothing was asked.
+    """
+
+    judge: str
+    model: str
+    against: str
+    first: str
+    grade: Grade | None
+    failure: Failure | None = None
+    recorded: Recorded | None = None
+
+    @property
+    def score(self) -> float | None:
+        """Return 1 where the candidate is better, 1/2 for a tie, 0 where it is worse."""
+        if self.grade is None:
+            return None
+        score = _SCORES[self.grade]
+        return score if self.first == self.model else 1 - score
+
+    @property
+    def is_much(self) -> bool:
+        """Whether one is much better."""
+        return self.grade in ("first_much", "second_much")
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """What became of one prompt: the answers by the models' names, and the verdicts on them."""
+
+    row: PromptRow
+    answers: Mapping[str, Outcome]
+    verdicts: tuple[JudgedOrder, ...] = ()
+
+
+Asking = Generator[Sequence[Call], Sequence[Recorded], RowResult]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Who answers, who judges, and which answers are compared.
+
+    Attributes:
+        contestants: in the order in which they are asked.
+        sampling: of the answers.
+        judges: each is asked about every meeting in both orders.
+        all_pairs: let candidates meet each other, too, and not only the baseline.
+    """
+
+    contestants: tuple[Contestant, ...]
+    sampling: Sampling
+    judges: tuple[NamedJudge, ...] = ()
+    all_pairs: bool = False
+
+    @property
+    def models(self) -> Mapping[str, Model]:
+        """The models by role, for the forecast of a dry run."""
+        named = {each.name: each.model for each in self.contestants}
+        return named | {f"judge {each.name}": each.judge.model for each in self.judges}
+
+    @cached_property
+    def meetings(self) -> tuple[tuple[str, str], ...]:
+        """Return whose answers are compared: (model, against)."""
+        bases = [each.name for each in self.contestants if each.is_baseline]
+        others = [each.name for each in self.contestants if not each.is_baseline]
+        among = combinations(others, 2) if self.all_pairs else ()
+        return (*((name, base) for base in bases for name in others), *among)
+
+    def program(self, row: PromptRow) -> Asking:
+        """Return the program of a row: all answers in one round, all verdicts in the next."""
+        recorded = yield [
+            answer_call(row, each.model, self.sampling, stage)
+            for stage, each in enumerate(self.contestants)
+        ]
+        answers = {
+            each.name: found.outcome for each, found in zip(self.contestants, recorded, strict=True)
+        }
+        texts = {name: answer_text(outcome) for name, outcome in answers.items()}
+        orders = list(self._orders(row, texts))
+        asked = [order for order in orders if isinstance(order[1], Asked)]
+        results: Sequence[Recorded] = ()
+        if asked:
+            results = yield [order[1].call for order in asked if isinstance(order[1], Asked)]
+        replies = iter(results)
+        return RowResult(row, answers, tuple(_judged(order, replies) for order in orders))
+
+    def _orders(self, row: PromptRow, texts: Mapping[str, str | None]) -> Iterator[_Order]:
+        for number, named in enumerate(self.judges):
+            stage = len(self.contestants) + number
+            for model, against in self.meetings:
+                for first, second in ((model, against), (against, model)):
+                    shown = texts[first], texts[second]
+                    place = JudgedOrder(named.name, model, against, first, None)
+                    yield place, _known(*shown) or named.judge.ask(row, _both(shown), stage), named
+
+
+_Order = tuple[JudgedOrder, Grade | Asked, NamedJudge]
+
+
+def answer_text(outcome: Outcome) -> str | None:
+    """Return the text that a judge is shown; None where there is no answer."""
+    return None if isinstance(outcome, Failure) or outcome.is_only_thoughts else outcome.text
+
+
+def _known(first: str | None, second: str | None) -> Grade | None:
+    """Return the verdict that needs no judge: equal answers tie, a missing one loses."""
+    if first == second:
+        return "tie"
+    if first is None or second is None:
+        return "second" if first is None else "first"
+    return None
+
+
+def _both(shown: tuple[str | None, str | None]) -> tuple[str, str]:
+    return shown[0] or "", shown[1] or ""
+
+
+def _judged(order: _Order, replies: Iterator[Recorded]) -> JudgedOrder:
+    place, asked, named = order
+    grade: Grade | None
+    recorded = failure = None
+    if isinstance(asked, Asked):
+        recorded = next(replies)
+        said = named.judge.read(asked, recorded)
+        grade, failure = (None, said) if isinstance(said, Failure) else (said, None)
+    else:
+        grade = asked
+    names = place.judge, place.model, place.against, place.first
+    return JudgedOrder(*names, grade, failure, recorded)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a run found.
+
+    Attributes:
+        results: of the rows that are done, in their order.
+        unfinished: rows that are not.
+        control: says what stopped the run, if anything did.
+    """
+
+    results: tuple[RowResult, ...]
+    unfinished: int
+    control: Budget
+
+    def raise_stopped(self) -> None:
+        """Raise what ended the run early: its error, or the signal anew.
+
+        Raises:
+            ClairError: the run's error.
+        """
+        if self.control.error is not None:
+            raise self.control.error
+        if self.control.signal is not None:
+            signal.raise_signal(self.control.signal)
+
+
+def ask_all(
+    comparison: Comparison,
+    rows: Sequence[PromptRow],
+    journal: Journal,
+    control: Budget,
+    *,
+    trial: Callable[[RowResult], object] | None = None,
+    progress: ProgressHook | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Answered:
+    """Make all calls that the journal has no result of; return what is known then.
+
+    Args:
+        comparison: whom to ask what.
+        rows: the prompts.
+        journal: where results are looked up and recorded.
+        control: the run's caps, and its cause of stopping.
+        trial: called with the first row as soon as it is done; an error ends the run, so that a
+            faulty check does not show only when all has been paid for.
+        progress: called after each result.
+        say: told remarks for the user.
+    """
+    works: list[Work[RowResult]] = [partial(comparison.program, row) for row in rows]
+    tried = [partial(_tried, works[0], trial), *works[1:]] if trial and works else works
+    run_works(tried, journal, control, progress=progress, say=say, total=len(works))
+    found = [replay(work, journal) for work in works]
+    results = tuple(each for each in found if not isinstance(each, Open))
+    return Answered(results, len(found) - len(results), control)
+
+
+def _tried(work: Work[RowResult], trial: Callable[[RowResult], object]) -> Asking:
+    result = yield from work()
+    trial(result)
+    return result
