@@ -185,17 +185,24 @@ def _row(signal: Signal, baseline: str | None) -> list[str]:
     name = signal.model
     if signal.against not in (None, baseline):
         name += f" against {signal.against}"
-    kind = "at equal length" if signal.signal == "length-controlled judge" else signal.signal
-    what = "judge" if kind == "judge" and signal.name else kind
-    if signal.signal == "check" and signal.against is not None:
-        what = f"change of {signal.name or 'right answers'}"
-    elif signal.signal != "length-controlled judge" and signal.name:
-        what = signal.name if "judge" in signal.name else f"{what} {signal.name}"
+    what = _what(signal)
     ends = (signal.low, signal.high)
     shown = ["" if end is None else number(signal, end) for end in ends]
     interval = "too few" if ends == (None, None) else f"{shown[0]} to {shown[1]}"
     estimate = "" if signal.estimate is None else number(signal, signal.estimate, unit=True)
     return [f"{name}: {what}", f"{signal.n:,}", estimate, interval, _rests_on(signal)]
+
+
+def _what(signal: Signal) -> str:
+    from clairkit.evaluation.judge_signals import ALL_JUDGES
+
+    if signal.signal == "length-controlled judge":
+        return "at equal length"
+    if signal.signal == "check" and signal.against is not None:
+        return f"change of {signal.name or 'right answers'}"
+    if signal.signal == "judge" and signal.name == ALL_JUDGES:
+        return signal.name
+    return f"{signal.signal} {signal.name}".strip()
 
 
 def _rests_on(signal: Signal) -> str:
