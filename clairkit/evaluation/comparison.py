@@ -245,7 +245,9 @@ def ask_all(
         say: told remarks for the user.
     """
     works: list[Work[RowResult]] = [partial(comparison.program, row) for row in rows]
-    tried = [partial(_tried, works[0], trial), *works[1:]] if trial and works else works
+    tried = list(works)
+    if trial is not None and works:
+        tried[0] = partial(_tried, works[0], trial)
     run_works(tried, journal, control, progress=progress, say=say, total=len(works))
     found = [replay(work, journal) for work in works]
     results = tuple(each for each in found if not isinstance(each, Open))

@@ -28,6 +28,7 @@ from clairkit.statistics.win_rate import (
 )
 
 ALL_JUDGES = "all judges"
+_NO_SPREAD = 1e-6  # Elo
 _UNREAD = "no verdict could be read"
 
 Clusters = Mapping[Any, Hashable] | None
@@ -52,19 +53,12 @@ def judge_signals(
     signals: list[Signal] = []
     names = [each.name for each in comparison.judges]
     for model, against in comparison.meetings:
-        orders = [
-            each
+        placed = [
+            (result.row.id, each)
             for result in results
             for each in result.verdicts
             if (each.model, each.against) == (model, against)
         ]
-        ids = [
-            result.row.id
-            for result in results
-            for each in result.verdicts
-            if (each.model, each.against) == (model, against)
-        ]
-        placed = list(zip(ids, orders, strict=True))
         for name in names:
             own = [each for each in placed if each[1].judge == name]
             preference = None
@@ -210,6 +204,8 @@ def _elo(
     for rating in bradley_terry(verdicts, base, clusters, level):
         if rating.model != base:
             found = replace(rating.elo, n=len(results))
+            if found.standard_error < _NO_SPREAD:  # each prompt's verdicts cancel each other out
+                found = replace(found, interval=None, notes=(Note.TOO_FEW, Note.ALL_EQUAL))
             details = {"comparisons": rating.comparisons}
             yield signal_of(
                 "elo", found, model=rating.model, against=base, unit="elo", details=details

@@ -165,14 +165,16 @@ def _decided(model: str, signals: Sequence[Signal], guards: Sequence[GuardFound]
     held = next(_objections(counted, guards), None)
     if held is not None:
         return Decision(model, "HOLD", held, main.signal)
-    is_open = next(_doubts(main, signals, guards), None)
-    if is_open is None:
+    doubts = [*_unread(signals), *_open(main, signals), *_open_guards(guards)]
+    if not doubts:
         return Decision(model, "SHIP", _sentence(main, "is better than"), main.signal)
-    more = _needed(main) if not _is_above(main) else None
-    if more is not None and more.more:
-        unit = "labels" if main.signal in _PEOPLE else "prompts"
-        is_open += f"; about {more.more:,} more {unit} would decide, if it stays as it is"
-    return Decision(model, "NEED MORE", is_open, main.signal, more)
+    reason, more = doubts[0], None
+    if not _is_above(main):
+        more = _needed(main)
+        if more.more and not any(True for _ in _unread(signals)):
+            unit = "labels" if main.signal in _PEOPLE else "prompts"
+            reason += f"; about {more.more:,} more {unit} would decide, if it stays as it is"
+    return Decision(model, "NEED MORE", reason, main.signal, more)
 
 
 def _counts(signal: Signal, signals: Sequence[Signal]) -> bool:
@@ -192,7 +194,8 @@ def _objections(signals: Sequence[Signal], guards: Sequence[GuardFound]) -> Iter
             yield _sentence(signal, "is worse than", ", beyond chance")
 
 
-def _doubts(main: Signal, signals: Sequence[Signal], guards: Sequence[GuardFound]) -> Iterator[str]:
+def _unread(signals: Sequence[Signal]) -> Iterator[str]:
+    """Say whose verdicts could too often not be read."""
     for signal in signals:
         details = signal.details or {}
         unparsed, verdicts = details.get("unparsed", 0), details.get("verdicts", 0)
@@ -201,12 +204,33 @@ def _doubts(main: Signal, signals: Sequence[Signal], guards: Sequence[GuardFound
                 f"{unparsed} of {verdicts} verdicts of {signal.name} could not be read: the win "
                 f"rate is between {100 * details['worst']:.1f} and {100 * details['best']:.1f} %"
             )
+
+
+def _open(main: Signal, signals: Sequence[Signal]) -> Iterator[str]:
+    """Say why the signal that counts most does not decide."""
     if not main.is_defined:
-        yield f"too little to say anything by the {_source(main)}: {'; '.join(main.notes)}"
+        found = f"{_source(main)}, {shown(main)}{_position(main, signals)}"
+        yield f"too little to say anything: {found}"
     elif not _is_above(main):
         null = "one half" if main.unit == "share" else "0"
         what = "win rate" if main.unit == "share" else "change"
         yield f"the interval of the {what} includes {null}: {_source(main)}, {shown(main)}"
+
+
+def _position(main: Signal, signals: Sequence[Signal]) -> str:
+    """Say how far verdicts follow the order, where they are all that is known."""
+    for signal in signals:
+        first = (signal.details or {}).get("first_wins")
+        if signal.signal == "judge" and signal.name == main.name and first is not None:
+            same = (signal.details or {}).get("consistency") or 0.0
+            return (
+                f"; {100 * same:.0f} % of verdicts are the same in both orders, and the answer "
+                f"shown first wins {100 * first:.0f} %"
+            )
+    return ""
+
+
+def _open_guards(guards: Sequence[GuardFound]) -> Iterator[str]:
     for guard in guards:
         if guard.result.status is GuardStatus.UNDECIDED:
             yield f"guard undecided: {guard.reason}"

@@ -66,8 +66,8 @@ def show_evaluated(console: Console, found: Evaluated) -> None:
     else:
         console.table(
             f"{_prompts(found)}, {100 * found.plan.resampling.level:g} % intervals",
-            ["", "n", "estimate", "low", "high", "rests on"],
-            [_row(signal) for signal in found.signals],
+            ["", "n", "estimate", "interval", "rests on"],
+            [_row(signal, found.plan.baseline) for signal in found.signals],
             note="\n".join(_notes(found)),
         )
     for decision in found.decisions.values():
@@ -179,39 +179,52 @@ def _show_checked(
     )
 
 
-def _row(signal: Signal) -> list[str]:
+def _row(signal: Signal, baseline: str | None) -> list[str]:
     from clairkit.evaluation.verdict import number
 
-    name = f"{signal.model} against {signal.against}" if signal.against else signal.model
-    source = f"{signal.signal} {signal.name}".strip()
-    ends = ["too few" if end is None else number(signal, end) for end in (signal.low, signal.high)]
+    name = signal.model
+    if signal.against not in (None, baseline):
+        name += f" against {signal.against}"
+    what = _what(signal)
+    ends = (signal.low, signal.high)
+    shown = ["" if end is None else number(signal, end) for end in ends]
+    interval = "too few" if ends == (None, None) else f"{shown[0]} to {shown[1]}"
     estimate = "" if signal.estimate is None else number(signal, signal.estimate, unit=True)
-    return [f"{name}: {source}", f"{signal.n:,}", estimate, *ends, _rests_on(signal)]
+    return [f"{name}: {what}", f"{signal.n:,}", estimate, interval, _rests_on(signal)]
+
+
+def _what(signal: Signal) -> str:
+    from clairkit.evaluation.judge_signals import ALL_JUDGES
+
+    if signal.signal == "length-controlled judge":
+        return "at equal length"
+    if signal.signal == "check" and signal.against is not None:
+        return f"change of {signal.name or 'right answers'}"
+    if signal.signal == "judge" and signal.name == ALL_JUDGES:
+        return signal.name
+    return f"{signal.signal} {signal.name}".strip()
 
 
 def _rests_on(signal: Signal) -> str:
-    from clairkit.evaluation.wording import percent
-
     details = signal.details or {}
     if signal.signal == "judge":
-        parts = [f"{details['verdicts']:,} verdicts"]
-        if details["consistency"] is not None:
-            parts.append(f"{percent(details['consistency'])} the same in both orders")
-        if details["first_wins"] is not None:
-            parts.append(f"the first wins {percent(details['first_wins'])}")
-        return ", ".join(parts)
+        known = (details["consistency"], details["first_wins"])
+        shown = [f"{100 * each:.0f} %" for each in known if each is not None]
+        return f"consistent {shown[0]}, first wins {shown[1]}" if len(shown) == 2 else ""
     if signal.signal == "length-controlled judge":
-        return f"mean length difference {details['mean_length_difference']:+.0f} characters"
+        return f"{details['mean_length_difference']:+.0f} characters a prompt"
     if "gained" in details:
-        return f"+{details['gained']} -{details['lost']} right"
+        return f"+{details['gained']} -{details['lost']}"
     if "successes" in details:
-        return f"{details['successes']}/{signal.n} right"
+        return f"{details['successes']:,} right"
+    if "comparisons" in details:
+        return f"{details['comparisons']:,} verdicts"
     return "" if signal.clusters == signal.n else f"{signal.clusters:,} clusters"
 
 
 def _notes(found: Evaluated) -> Iterator[str]:
     for signal in found.signals:
-        if signal.notes and not signal.is_defined:
+        if signal.notes and not (signal.signal.startswith("length") and not signal.is_defined):
             yield f"{signal.model}, {signal.signal}: {'; '.join(signal.notes)}."
         preference = (signal.details or {}).get("self_preference")
         if preference and preference["estimate"] is not None:
