@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,6 +16,14 @@ from clairkit.errors import DataError
 from clairkit.evaluation.check_signals import check_signals
 from clairkit.evaluation.comparison import Answered, Comparison, RowResult, ask_all
 from clairkit.evaluation.evaluate import Evaluation, Scorer, counted
+from clairkit.evaluation.evidence import (
+    Everything,
+    Evidence,
+    Findings,
+    further_signals,
+    tested_guards,
+    vote_rows,
+)
 from clairkit.evaluation.families import relatives, warning
 from clairkit.evaluation.folder import SCHEMA, cost_of, item_rows, write_folder
 from clairkit.evaluation.judge_signals import judge_signals
@@ -53,6 +62,7 @@ class Plan:
         max_cost: the most US$, likewise.
         skip_refused: leave out, of all models, what one's chat template refuses.
         skipped: rows of the prompt file that were left out, by reason.
+        evidence: votes, KPIs and guards.
     """
 
     comparison: Comparison
@@ -68,6 +78,7 @@ class Plan:
     max_cost: float | None = None
     skip_refused: bool = False
     skipped: Mapping[str, int] = field(default_factory=dict)
+    evidence: Evidence = field(default_factory=Evidence)
 
     def __post_init__(self) -> None:
         if not self.prompts:
@@ -227,10 +238,11 @@ class Evaluated:
 
 def forecast(plan: Plan, output: Path | None) -> DryRun:
     """Return what a run still takes; nothing is asked and nothing written."""
+    whole = Everything(plan.comparison, plan.prompts, plan.evidence.guards)
     if output is None or not journal_path(output).exists():
-        return DryRun(estimate(plan.prompts, plan.comparison, plan.prices), 0.0)
+        return DryRun(estimate(whole.rows, whole, plan.prices), 0.0)
     with closing(Journal(output)) as journal:
-        made = estimate(plan.prompts, plan.comparison, plan.prices, journal)
+        made = estimate(whole.rows, whole, plan.prices, journal)
         return DryRun(made, plan.prices.cost_of(journal.usage_by_model()))
 
 
@@ -265,12 +277,20 @@ def ask(
         UsageError: a model has no price and there is a cap on the cost; or the check fails.
     """
     if plan.max_cost is not None:
-        plan.prices.require(model.name for model in plan.comparison.models.values())
+        whole = Everything(plan.comparison, plan.prompts, plan.evidence.guards)
+        plan.prices.require(model.name for model in whole.models.values())
     caps = BuildSettings(max_calls=plan.max_calls, max_cost=plan.max_cost)
     control = make_control(caps, plan.prices, journal)
     trial = None if plan.scorer is None else plan.scorer.score
     return ask_all(
-        plan.comparison, plan.prompts, journal, control, trial=trial, progress=progress, say=say
+        plan.comparison,
+        plan.prompts,
+        journal,
+        control,
+        more=[(each.comparison, each.prompts) for each in plan.evidence.guards],
+        trial=trial,
+        progress=progress,
+        say=say,
     )
 
 
@@ -290,7 +310,10 @@ def conclude(plan: Plan, results: Sequence[RowResult], journal: Journal) -> Eval
             plan.scorer.score(result)
         checked = {name: counted(plan.scorer, kept, name, level) for name in names}
     signals = _signals(plan, kept, checked)
-    guards: tuple[GuardFound, ...] = ()
+    findings = Findings(plan.comparison, kept, checked, plan.clusters, plan.resampling)
+    further, kpis = further_signals(plan.evidence, findings)
+    signals += further
+    guards = tuple(tested_guards(plan.evidence, findings, kpis, journal))
     decisions = decide(plan.candidates, signals, guards) if plan.baseline else {}
     cost = cost_of(journal, plan.prices)
     return Evaluated(plan, kept, checked, tuple(signals), guards, decisions, skipped, cost)
@@ -300,8 +323,12 @@ def write(found: Evaluated, folder: Path) -> None:
     """Write the folder of an evaluation whose journal lies there."""
     plan = found.plan
     items = item_rows(found.results, plan.comparison, plan.scorer, plan.clusters, plan.prices)
+    findings = Findings(
+        plan.comparison, found.results, found.checked, plan.clusters, plan.resampling
+    )
     facts = {"verdict": found.decision.verdict if found.decision else None, **found.cost}
-    write_folder(folder, found.to_json(), items, facts)
+    rows = chain(items, vote_rows(plan.evidence, findings))
+    write_folder(folder, found.to_json(), rows, facts)
 
 
 def _signals(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from clairkit.cli.evaluate.evidence import make_evidence
 from clairkit.cli.shared.column_options import COLUMN_OPTIONS, chosen_columns
 from clairkit.cli.shared.config_file import read_config
 from clairkit.cli.shared.once_option import only_once
@@ -130,6 +131,26 @@ _OPTIONS = (
     ),
     section_option(
         _SIGNALS,
+        "--votes",
+        metavar="FILE",
+        help="People's votes on these answers, as label import wrote them; blended with judges.",
+    ),
+    section_option(
+        _SIGNALS,
+        "--kpi",
+        metavar="kpi.yaml",
+        help="KPIs of a log or a program, their utility, guards, and when it pays.",
+    ),
+    section_option(
+        _SIGNALS,
+        "--guards",
+        multiple=True,
+        metavar="YAML",
+        help="What must not get worse, as {check: python:…, margin: 4} or {judge: SPEC, prompts: "
+        "FILE, margin: 4}, in points; give it once for each, in --config a list.",
+    ),
+    section_option(
+        _SIGNALS,
         "--cluster",
         metavar="COLUMN",
         help="Prompts with one value here belong together: a template, a customer.",
@@ -240,6 +261,7 @@ def make_plan(source: str, options: Mapping[str, Any]) -> Plan:
         max_cost=options["max_cost"],
         skip_refused=options["skip_bad"],
         skipped=dict(sorted(stream.skipped.items())),
+        evidence=make_evidence(options, comparison, prompts, _judge_maker(options, model_options)),
     )
 
 
@@ -248,10 +270,12 @@ def _check_combination(options: Mapping[str, Any]) -> None:
 
     if options["require_gain"] and options["baseline"] is None:
         raise UsageError("--require-gain compares with a baseline", remedy="give --baseline")
-    if options["check"] is None and not options["judges"]:
+    sources = ("check", "judges", "votes", "kpi")
+    if not any(options[name] for name in sources):
         raise UsageError("nothing says which answers are good", remedy="give --check or --judge")
-    if options["judges"] and options["baseline"] is None:
-        raise UsageError("--judge compares with a baseline", remedy="give --baseline")
+    for name, flag in (("judges", "judge"), ("votes", "votes"), ("kpi", "kpi"), ("guards",) * 2):
+        if options[name] and options["baseline"] is None:
+            raise UsageError(f"--{flag} compares with a baseline", remedy="give --baseline")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -308,20 +332,30 @@ def _with_models(named: Sequence[_Named], options: ModelOptions) -> Iterator[Con
 
 def _judges(options: Mapping[str, Any], model_options: ModelOptions) -> Iterator[NamedJudge]:
     from clairkit.errors import UsageError
+
+    specs = options["judges"]
+    if len(set(specs)) < len(specs):
+        raise UsageError("a judge is named twice", received=", ".join(specs))
+    yield from map(_judge_maker(options, model_options), specs)
+
+
+def _judge_maker(
+    options: Mapping[str, Any], model_options: ModelOptions
+) -> Callable[[str], NamedJudge]:
+    """Return what makes a judge of its spec."""
     from clairkit.evaluation.comparison import NamedJudge
     from clairkit.judging.judge import Judge
     from clairkit.judging.rubrics import load_rubric
     from clairkit.models.specs import make_model
 
-    specs = options["judges"]
-    if len(set(specs)) < len(specs):
-        raise UsageError("a judge is named twice", received=", ".join(specs))
-    for spec in specs:
+    def make(spec: str) -> NamedJudge:
         rubric = load_rubric(options["rubric"], options["language"])
         model = make_model(spec, model_options, role="judge")
         sampling = _judging(options["seed"])
         judge = Judge(model, sampling, rubric.text, options["language"], form="grade")
-        yield NamedJudge(spec, judge)
+        return NamedJudge(spec, judge)
+
+    return make
 
 
 def _judging(seed: int) -> Sampling:

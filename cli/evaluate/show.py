@@ -54,7 +54,8 @@ def show_evaluated(console: Console, found: Evaluated) -> None:
     """Show one table, a row a signal, and one verdict."""
     from clairkit.evaluation.wording import score_sentence, sentence
 
-    is_simple = len(found.plan.candidates) == 1 and not found.plan.comparison.judges
+    plan = found.plan
+    is_simple = len(plan.candidates) == 1 and not plan.comparison.judges and not plan.evidence
     if is_simple:
         after, before = _sides(found)
         assert after is not None
@@ -70,6 +71,8 @@ def show_evaluated(console: Console, found: Evaluated) -> None:
             [_row(signal, found.plan.baseline) for signal in found.signals],
             note="\n".join(_notes(found)),
         )
+    for guard in found.guards:
+        console.show(f"Guard {guard.result.status} for {_called(guard.model)}: {guard.reason}.")
     for decision in found.decisions.values():
         name = "" if len(found.decisions) == 1 else f"{decision.model}: "
         console.show(f"{name}{decision.verdict}: {decision.reason}.")
@@ -217,6 +220,12 @@ def _rests_on(signal: Signal) -> str:
         return f"+{details['gained']} -{details['lost']}"
     if "successes" in details:
         return f"{details['successes']:,} right"
+    if "raters" in details:
+        return f"{details['votes']:,} votes, E = {details['e_value']:.3g}"
+    if "worth" in details:
+        return f"{details['labels']:,} labels, weight of the judge {details['weight']:.2f}"
+    if "mids" in details:
+        return f"{details['mids']:+.2f} MID, weight {details['weight']:g}"
     if "comparisons" in details:
         return f"{details['comparisons']:,} verdicts"
     return "" if signal.clusters == signal.n else f"{signal.clusters:,} clusters"
