@@ -34,7 +34,10 @@ COMMANDS = {
     "calibrate": ("calibrate", "Which rubric or template agrees with your labels."),
     "train": ("train", "Train a model on pairs with an anchored loss."),
     "plan": ("plan", "Whether a training run fits, how long it takes, its cost."),
-    "evaluate": ("evaluate", "Exactly right answers on held-out prompts, with an interval."),
+    "evaluate": (
+        "evaluate.command",
+        "Exactly right answers on held-out prompts, with an interval.",
+    ),
     "label": ("label", "Ask people, blind: pages for them, and their votes."),
     "bench": ("bench.command", "Time and memory, against an independent implementation."),
     "doctor": ("doctor", "What this machine offers, and what is missing."),

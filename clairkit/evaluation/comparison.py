@@ -228,6 +228,7 @@ def ask_all(
     journal: Journal,
     control: Budget,
     *,
+    more: Sequence[tuple[Comparison, Sequence[PromptRow]]] = (),
     trial: Callable[[RowResult], object] | None = None,
     progress: ProgressHook | None = None,
     say: Callable[[str], None] | None = None,
@@ -239,17 +240,23 @@ def ask_all(
         rows: the prompts.
         journal: where results are looked up and recorded.
         control: the run's caps, and its cause of stopping.
+        more: what else is asked of whom; its results are not returned, but in the journal.
         trial: called with the first row as soon as it is done; an error ends the run, so that a
             faulty check does not show only when all has been paid for.
         progress: called after each result.
         say: told remarks for the user.
     """
     works: list[Work[RowResult]] = [partial(comparison.program, row) for row in rows]
-    tried = [partial(_tried, works[0], trial), *works[1:]] if trial and works else works
-    run_works(tried, journal, control, progress=progress, say=say, total=len(works))
+    tried = list(works)
+    if trial is not None and works:
+        tried[0] = partial(_tried, works[0], trial)
+    others = [partial(each.program, row) for each, prompts in more for row in prompts]
+    total = len(works) + len(others)
+    run_works([*tried, *others], journal, control, progress=progress, say=say, total=total)
     found = [replay(work, journal) for work in works]
     results = tuple(each for each in found if not isinstance(each, Open))
-    return Answered(results, len(found) - len(results), control)
+    unfinished = sum(isinstance(replay(work, journal), Open) for work in others)
+    return Answered(results, len(found) - len(results) + unfinished, control)
 
 
 def _tried(work: Work[RowResult], trial: Callable[[RowResult], object]) -> Asking:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,27 +86,6 @@ class Evaluation:
     mean_score: float
     cut: int
     failures: dict[str, int]
-
-    def without(self, ids: Collection[str], confidence: float = 0.95) -> Evaluation:
-        """Return the evaluation of all other prompts.
-
-        Raises:
-            DataError: none is left.
-        """
-        rows = [row for row in self.rows if row.prompt.id not in ids]
-        if not rows:
-            raise DataError(
-                "no prompt is left to evaluate on",
-                remedy="name prompts that the model's chat template takes",
-            )
-        return _counted(rows, confidence)
-
-    @property
-    def refused(self) -> frozenset[str]:
-        """The ids of the prompts that the model's chat template does not take."""
-        return frozenset(
-            row.prompt.id for row in self.rows if row.finish_reason == "template_refused"
-        )
 
     @property
     def share(self) -> float:

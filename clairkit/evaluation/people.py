@@ -139,7 +139,7 @@ def people_signals(
         DataError: a vote on these two models is on other answers than theirs.
     """
     resampling = resampling or Resampling()
-    placed = _placed(votes, meeting)
+    placed = placed_votes(votes, meeting)
     if not placed:
         return []
     scores = prompt_scores(verdict for _, verdict in placed)
@@ -152,8 +152,8 @@ def people_signals(
 _Placed = tuple[PersonVote, Verdict]
 
 
-def _placed(votes: Iterable[PersonVote], meeting: Meeting) -> list[_Placed]:
-    """Return the votes on the meeting with what they say of the candidate.
+def placed_votes(votes: Iterable[PersonVote], meeting: Meeting) -> list[_Placed]:
+    """Return the votes on a meeting with what they say of the candidate.
 
     Texts tell which side is whose, so that no vote on a former answer counts for today's.
     """

@@ -39,7 +39,14 @@ def quarantine_path(output: Path) -> Path:
     return output.with_name(f"{output.name}.quarantine.jsonl")
 
 
-def seal(output: Path, event: str, facts: Mapping[str, Any]) -> Entry:
+def seal(
+    output: Path,
+    event: str,
+    facts: Mapping[str, Any],
+    *,
+    beside: Sequence[Path] = (),
+    has_card: bool = True,
+) -> Entry:
     """Add a line to the manifest about the output as it stands, and return it; write its card.
 
     When nothing is new since the last line, that one is returned and none is added. Files are
@@ -48,10 +55,12 @@ def seal(output: Path, event: str, facts: Mapping[str, Any]) -> Entry:
 
     Args:
         output: the pair file or folder, complete; its journal and quarantine file lie beside it.
-        event: what was done: `build`, `merge`, `remove`.
+        event: what was done: `build`, `merge`, `remove`, `evaluate`.
         facts: what is to be on record, without secrets and paths. The card shows `settings`
             (flat), `pairs`, `counts` (by reason code), `unfinished`, `calls`, `tokens`, `cost`
             and `removed`.
+        beside: further files in the output's folder that belong to it.
+        has_card: write the card of a pair file.
 
     Raises:
         DataError: the manifest is damaged, the journal is missing, or a result that was sealed
@@ -66,11 +75,11 @@ def seal(output: Path, event: str, facts: Mapping[str, Any]) -> Entry:
         "clairkit": __version__,
         **facts,
         **({"removing": removing} if removing else {}),
-        "files": _files(output),
+        "files": {**_files(output), **{path.name: file_digest(path) for path in beside}},
         "journal": journal,
     }
     if entries and body == {name: v for name, v in entries[-1].items() if name not in _OWN}:
-        if not is_card_of(output, entries):
+        if has_card and not is_card_of(output, entries):
             write_card(output, entries)
         return entries[-1]
     entry = {
@@ -83,7 +92,8 @@ def seal(output: Path, event: str, facts: Mapping[str, Any]) -> Entry:
     with atomic_write(manifest_path(output)) as file:
         for line in (*entries, sealed):
             file.write(dump_line(line))
-    write_card(output, [*entries, sealed])
+    if has_card:
+        write_card(output, [*entries, sealed])
     return sealed
 
 

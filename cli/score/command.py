@@ -13,10 +13,19 @@ from clairkit.cli.score.checks import (
     set_options,
     show_slices,
 )
+from clairkit.cli.score.judge import (
+    add_verdicts,
+    check_read,
+    is_known,
+    judge_options,
+    requested_judge,
+    stopped,
+)
 from clairkit.cli.score.models import add_columns, model_options, requested_models
 from clairkit.cli.score.show import requested_view, show, show_options
 from clairkit.cli.shared.column_options import column_options
 from clairkit.cli.shared.console import Console, output_options
+from clairkit.cli.shared.option_sections import ResumableCommand
 
 if TYPE_CHECKING:
     from clairkit.scoring import ScoredPairs, SummaryRow
@@ -33,7 +42,11 @@ _COUNTS = frozenset(
 )
 
 
-@click.command("score", short_help="What really differs between the two sides of each pair.")
+@click.command(
+    "score",
+    cls=ResumableCommand,
+    short_help="What really differs between the two sides of each pair.",
+)
 @click.argument("pairs", nargs=-1, required=True)
 @click.option("--compare", is_flag=True, help="Two sets of pairs or more, side by side.")
 @click.option("-o", "--output", help="Write the pairs here, `scores` filled, sorted by id.")
@@ -48,11 +61,15 @@ _COUNTS = frozenset(
 @set_options
 @show_options
 @model_options
+@judge_options
 @column_options
 @click.option("--skip-bad", is_flag=True, help="Leave out unreadable rows, and count them.")
 @click.option("--force", is_flag=True, help="Replace the output if it exists.")
 @output_options
+@click.pass_context
 def command(
+    context: click.Context,
+    /,
     pairs: tuple[str, ...],
     compare: bool,
     output: str | None,
@@ -61,7 +78,7 @@ def command(
     as_json: bool,
     quiet: bool,
     **flags: Any,
-) -> None:
+) -> int:
     """Show what really differs between the two sides of each pair of PAIRS.
 
     With --compare, several PAIRS are set side by side: clairkit score --compare A B C. Each mean
@@ -88,10 +105,12 @@ def command(
     view = requested_view(pairs, output, tokenizer, drop, flags)
     if view is not None:
         show(console, view)
-        return
+        return 0
     models = requested_models(flags, is_comparison=compare)
+    judge = requested_judge(flags, output, is_comparison=compare)
     if output is not None:
-        check_output(output, force=flags["force"])
+        known = judge is not None and is_known(output)
+        check_output(output, force=flags["force"] or known)
     loaded = load_tokenizer(tokenizer) if tokenizer is not None else None
     if compare:
         from clairkit.cli.score import compare as score_compare
@@ -106,7 +125,7 @@ def command(
             reading={"skip_bad": flags["skip_bad"], "columns": flags["columns"]},
             number=_number,
         )
-        return
+        return 0
     (source,) = pairs
     stream = read_pairs(source, skip_bad=flags["skip_bad"], columns=flags["columns"])
     if flags["by"]:
@@ -128,11 +147,20 @@ def command(
     readings: dict[str, Any] = {}
     if models is not None:
         written, readings = add_columns(console, scored.pairs, source, models)
+    judged = None
+    if judge is not None and output is not None:
+        written, judged = add_verdicts(console, written, output, judge, flags)
+        if judged.unfinished:
+            return stopped(console, judged, context.meta["clairkit.arguments"])
+        readings["judge"] = judged.to_json()
     if output is not None:
-        write_pairs(output, written, force=flags["force"])
+        write_pairs(output, written, force=flags["force"] or judged is not None)
         console.show(f"Pairs with scores: {output}")
         console.note(f"Next: clairkit train --model ID --pairs {output} -o RUN")
     console.result({**_result(rows, scored, stream.skipped, output), **by, **readings})
+    if judged is not None:
+        check_read(judged)
+    return 0
 
 
 def _check_use(

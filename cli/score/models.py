@@ -12,7 +12,7 @@ from clairkit.cli.shared.console import Console
 from clairkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from clairkit.evaluation.pair_logps import PairColumns
+    from clairkit.evaluation.pairs.pair_logps import PairColumns
     from clairkit.records import Pair
     from clairkit.training.config import TrainConfig
 
@@ -146,8 +146,8 @@ def add_columns(
     """
     from transformers.utils import logging
 
-    from clairkit.evaluation.pair_logps import model_columns
-    from clairkit.evaluation.pair_rewards import reward_columns
+    from clairkit.evaluation.pairs.pair_logps import model_columns
+    from clairkit.evaluation.pairs.pair_rewards import reward_columns
 
     logging.disable_progress_bar()
     kept, facts = list(pairs), {}

@@ -16,7 +16,7 @@ from clairkit.display import redact
 from clairkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from clairkit.evaluation.mask_preview import MaskPreview, TokenPiece
+    from clairkit.evaluation.pairs.mask_preview import MaskPreview, TokenPiece
     from clairkit.records import Message, Pair
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -84,7 +84,7 @@ def requested_view(
             "--show takes one pair, --drop, --by and checks a whole set",
             remedy="leave them out, or leave out --show",
         )
-    if model := flags["target"] or flags["reward"]:
+    if model := flags["target"] or flags["reward"] or flags["judge"]:
         raise UsageError("--show runs no model", received=model, remedy="score with -o first")
     if mask is None and (flags["config"] or flags["settings"]):
         raise UsageError("--config and --set are for the loss mask", remedy="add --loss-mask edits")
@@ -170,7 +170,7 @@ def _pieces(pair: Pair) -> Pieces:
 
 def _preview(pair: Pair, view: View) -> tuple[MaskPreview, Any]:
     from clairkit.cli.score.models import run_config
-    from clairkit.evaluation.mask_preview import preview_mask
+    from clairkit.evaluation.pairs.mask_preview import preview_mask
     from clairkit.training.models import load_tokenizer
 
     config = run_config(

@@ -10,7 +10,12 @@ import click
 
 def once(*names: str, **attributes: Any) -> Callable[[Any], Any]:
     """Return a `click.option` that refuses a second value; None when it is not given."""
-    return click.option(*names, multiple=True, callback=_only, **attributes)
+    return click.option(*names, **only_once(), **attributes)
+
+
+def only_once() -> dict[str, Any]:
+    """Return what makes an option refuse a second value, as attributes of it."""
+    return {"multiple": True, "callback": _only}
 
 
 def _only(context: click.Context, parameter: click.Parameter, values: Sequence[Any]) -> Any:

@@ -24,12 +24,16 @@ def section_option(section: str, *names: str, **attributes: Any) -> Callable[[An
     )
 
 
-class SectionCommand(click.Command):
-    """Shows its options by section, and remembers its arguments for the command that resumes."""
+class ResumableCommand(click.Command):
+    """Remembers its arguments for the command that resumes."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta["clairkit.arguments"] = list(args)
         return super().parse_args(ctx, args)
+
+
+class SectionCommand(ResumableCommand):
+    """Shows its options by section."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}

@@ -160,13 +160,20 @@ def test_scores_have_an_interval(
     assert "mean score is" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("option", ["--baseline", "--model", "--check"])
+@pytest.mark.parametrize("option", ["--baseline", "--check"])
 def test_a_second_value_is_refused(
     prompts: str, model: str, option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = arguments(prompts, model, "always", option, "python:json:dumps")
     assert run([*given, option, "python:json:loads"]) == 2
     assert f"'{option}': takes one value" in capsys.readouterr().err
+
+
+def test_models_without_names_are_refused(
+    prompts: str, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments(prompts, model, "always", "--model", "python:json:loads")) == 2
+    assert "two models have the name model" in capsys.readouterr().err
 
 
 def test_cut_answers_are_told(prompts: str, model: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from clairkit.engine.program import Call
 from clairkit.errors import UsageError
+from clairkit.journal.results import Recorded
 from clairkit.judging.judge import Judge, Judgement, judge
 from clairkit.judging.verdicts import read_verdict, template_hash
 from clairkit.models.requests import JudgeRequest
@@ -195,3 +196,42 @@ def test_marks_of_another_request_are_no_verdict() -> None:
 )
 def test_the_request_is_what_it_always_was(language: str, expected: str) -> None:
     assert template_hash(language) == expected  # part of the key of every judgement
+
+
+# Five points
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+@pytest.mark.parametrize(
+    ("name", "grade"),
+    [
+        ("A-much", "first_much"),
+        ("A", "first"),
+        ("tie", "tie"),
+        ("B", "second"),
+        ("b-MUCH", "second_much"),
+    ],
+)
+def test_a_grade_is_read(name: str, grade: str, language: str) -> None:
+    graded = Judge(Named(), language=language, form="grade")
+    asked = graded.ask(PromptRow(PROMPT), ("four", "five"), 0)
+    (turn,) = asked.call.task.messages
+    assert f"[[{name.lower()}:{asked.nonce}]]" in turn["content"].lower()
+    reply = Reply(f"Because.\n[[{name}:{asked.nonce}]]")
+    assert graded.read(asked, Recorded(1, reply)) == grade
+
+
+def test_the_five_points_are_a_request_of_their_own() -> None:
+    plain, graded = (Judge(Named(), form=form) for form in ("verdict", "grade"))
+    asked = [each.ask(PromptRow(PROMPT), ("four", "five"), 0) for each in (plain, graded)]
+    assert asked[0].call.task.key != asked[1].call.task.key
+    assert "much" not in asked[0].call.task.messages[0]["content"]
+
+
+def test_two_grades_are_none() -> None:
+    graded = Judge(Named(), form="grade")
+    asked = graded.ask(PromptRow(PROMPT), ("four", "five"), 0)
+    reply = Reply(f"[[A:{asked.nonce}]] or rather [[A-much:{asked.nonce}]]")
+    found = graded.read(asked, Recorded(1, reply))
+    assert isinstance(found, Failure)
+    assert found.reason == "verdict_unclear"

@@ -22,6 +22,8 @@ _PRELOADED = (
     "clairkit.cli.merge",
     "clairkit.cli.remove",
     "clairkit.cli.verify",
+    "clairkit.cli.evaluate.command",
+    "clairkit.cli.evaluate.show",
     "clairkit.cli.explain",
     "clairkit.cli.score.command",
     "clairkit.generation.engine",
@@ -31,6 +33,7 @@ _PRELOADED = (
     "clairkit.audit.merge",
     "clairkit.models.function",
     "clairkit.models.server.model",
+    "clairkit.evaluation.run",
     "reviser_functions",
 )
 

@@ -8,20 +8,33 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
-from clairkit.engine.program import Call, Method
+from clairkit.engine.program import Call
 from clairkit.engine.replay import Open, known, trace
 from clairkit.generation.cost.expected_calls import Foreseen, foresee
 from clairkit.generation.cost.prediction import CostRange, predict_total
 from clairkit.journal.prices import Prices
 from clairkit.journal.results import Journal, Recorded
+from clairkit.models.requests import Model
 from clairkit.records import PromptRow
 
 _FIELDS = ("calls", "prompt_tokens", "completion_tokens", "cost")
 _LEAST_MEASURED = 2
+
+
+class Asking(Protocol):
+    """What asks models for each row: a method of making pairs, or an evaluation."""
+
+    @property
+    def models(self) -> Mapping[str, Model]:
+        """The models by role."""
+
+    def program(self, row: PromptRow) -> Generator[Sequence[Call], Sequence[Recorded], object]:
+        """Return the program of a row."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +99,7 @@ def choose_probes(rows: Iterable[PromptRow], count: int, *, seed: int = 0) -> li
 
 def estimate(
     rows: Iterable[PromptRow],
-    method: Method,
+    method: Asking,
     prices: Prices,
     journal: Journal | None = None,
     *,
@@ -96,7 +109,7 @@ def estimate(
 
     Args:
         rows: read once and not held.
-        method: how a row becomes a pair.
+        method: what is asked for each row.
         prices: of the models.
         journal: what is known already; None for a run from the start.
         confidence: of measured ranges.
@@ -140,7 +153,7 @@ class _Series:
 class _Book:
     """Adds up rows; of those that are open it keeps sums only."""
 
-    def __init__(self, method: Method, prices: Prices) -> None:
+    def __init__(self, method: Asking, prices: Prices) -> None:
         roles: dict[int, list[str]] = {}
         for role, model in method.models.items():
             roles.setdefault(id(model), []).append(role)

@@ -11,7 +11,7 @@ from tiny import make_llama, make_tokenizer
 
 from clairkit.batching import ChatEncoder
 from clairkit.errors import ResourceError, UsageError
-from clairkit.evaluation.pair_rewards import reward_columns
+from clairkit.evaluation.pairs.pair_rewards import reward_columns
 from clairkit.records import Pair
 from clairkit.training.config import TrainConfig
 

@@ -12,7 +12,7 @@ from tiny import make_llama, make_tokenizer
 
 from clairkit.batching import ChatEncoder, EncodedPair, encode_pairs
 from clairkit.errors import DataError, UsageError
-from clairkit.evaluation.pair_logps import columns_of, model_columns
+from clairkit.evaluation.pairs.pair_logps import columns_of, model_columns
 from clairkit.records import Pair
 from clairkit.training.config import TrainConfig
 

@@ -14,7 +14,7 @@ from tiny import make_tokenizer
 from clairkit.batching import ChatEncoder, encode_pairs
 from clairkit.batching.collate import PairCollator
 from clairkit.errors import DataError
-from clairkit.evaluation.mask_preview import preview_mask, token_pieces
+from clairkit.evaluation.pairs.mask_preview import preview_mask, token_pieces
 from clairkit.records import Pair
 from clairkit.training.config import TrainConfig
 from clairkit.training.data import TrainingCollator, TrainingPairs

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from clairkit.errors import ResourceError, UsageError
-from clairkit.evaluation.pair_logps import SIDES, PairColumns, encode_by_place
+from clairkit.evaluation.pairs.pair_logps import SIDES, PairColumns, encode_by_place
 from clairkit.records import Pair
 from clairkit.training.config import TrainConfig
 from clairkit.training.models import load_settings, load_tokenizer

@@ -1,0 +1,1 @@
+"""Read pairs with models: log-probs, rewards, verdicts of a judge, masks of a loss."""

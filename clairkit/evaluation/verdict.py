@@ -1,0 +1,266 @@
+"""Decide from signals and guards: SHIP, HOLD or NEED MORE, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol
+
+from clairkit.evaluation.signals import Kind, Signal
+from clairkit.intervals import Interval
+from clairkit.statistics.estimates import Estimate
+from clairkit.statistics.guards import GuardResult, GuardStatus
+from clairkit.statistics.sample_size import needed
+
+Word = Literal["SHIP", "HOLD", "NEED MORE"]
+
+MOST_UNPARSED = 0.05
+"""The share of verdicts that may be unreadable."""
+
+# What a decision rests on: the first that there is. A KPI counts by its weighted sum alone.
+_ORDER: tuple[Kind, ...] = (
+    "kpi",
+    "blend",
+    "people",
+    "check",
+    "length-controlled judge",
+    "judge",
+)
+_UTILITY = "utility"
+_PEOPLE = ("people", "blend")
+
+
+class GuardFound(Protocol):
+    """A guard after the test; `clairkit.evaluation.guards.GuardRow` is one."""
+
+    @property
+    def model(self) -> str:
+        """The candidate."""
+
+    @property
+    def reason(self) -> str:
+        """Why it holds, is violated, or is open."""
+
+    @property
+    def result(self) -> GuardResult:
+        """What the data say."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the guard as `eval.json` holds it."""
+
+
+@dataclass(frozen=True)
+class Needed:
+    """How many prompts, or labels, would about decide, if the estimate stayed as it is.
+
+    Attributes:
+        signal: that is undecided.
+        name: of the signal.
+        model: the candidate.
+        total: in all; None where no number would do.
+        more: beyond those at hand.
+    """
+
+    signal: str
+    name: str
+    model: str
+    total: int | None
+    more: int | None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do with a candidate.
+
+    Attributes:
+        model: its name.
+        verdict: in two words at most.
+        reason: in a sentence.
+        rests_on: the kind of signal that decided; None where there is none.
+        needed: how many more would decide; None where nothing is open.
+    """
+
+    model: str
+    verdict: Word
+    reason: str
+    rests_on: str | None = None
+    needed: Needed | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the decision as `eval.json` holds it."""
+        needed = None if self.needed is None else asdict(self.needed)
+        return {
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "rests_on": self.rests_on,
+            "needed": needed,
+        }
+
+
+def decide(
+    models: Sequence[str], signals: Sequence[Signal], guards: Sequence[GuardFound] = ()
+) -> dict[str, Decision]:
+    """Return the decision for each candidate.
+
+    It ships when the signal that counts most lies above "no difference" with its whole interval,
+    no other signal lies below it, and all guards hold. It is held when a guard is violated or a
+    signal lies below. Else more is needed.
+
+    Args:
+        models: the candidates.
+        signals: of all models; those without a baseline decide nothing.
+        guards: of all models, after the test.
+    """
+    return {
+        name: _decided(
+            name,
+            [each for each in signals if each.model == name and _can_decide(each)],
+            [each for each in guards if each.model == name],
+        )
+        for name in models
+    }
+
+
+def best(decisions: Sequence[Decision]) -> Decision:
+    """Return the decision that stands for all: one that ships, else one that is still open."""
+    words: tuple[Word, ...] = ("SHIP", "NEED MORE", "HOLD")
+    return min(decisions, key=lambda each: words.index(each.verdict))
+
+
+def null_of(signal: Signal) -> float:
+    """Return the value that means "no difference"."""
+    return 0.5 if signal.unit == "share" else 0.0
+
+
+def shown(signal: Signal) -> str:
+    """Return a signal's estimate with its interval, as people read it."""
+    if signal.estimate is None:
+        return "unknown"
+    text = number(signal, signal.estimate, unit=True)
+    if signal.low is None or signal.high is None:
+        return f"{text} (too few for an interval)"
+    return f"{text} ({number(signal, signal.low)} to {number(signal, signal.high)})"
+
+
+def number(signal: Signal, value: float, *, unit: bool = False) -> str:
+    """Return a value in the signal's unit, as people read it."""
+    if signal.unit == "share":
+        return f"{100 * value:.1f}" + (" %" if unit else "")
+    if signal.unit == "points":
+        return f"{100 * value:+.1f}" + (" points" if unit else "")
+    return f"{value:+.3g}" + (f" {signal.unit}" if unit else "")
+
+
+def _can_decide(signal: Signal) -> bool:
+    if signal.against is None or signal.signal in ("elo", "seeds"):
+        return False
+    return signal.signal != "kpi" or signal.name == _UTILITY
+
+
+def _decided(model: str, signals: Sequence[Signal], guards: Sequence[GuardFound]) -> Decision:
+    counted = [each for each in signals if _counts(each, signals)]
+    main = next((each for kind in _ORDER for each in counted if each.signal == kind), None)
+    if main is None:
+        return Decision(model, "NEED MORE", "nothing was compared with a baseline")
+    held = next(_objections(counted, guards), None)
+    if held is not None:
+        return Decision(model, "HOLD", held, main.signal)
+    doubts = [*_unread(signals), *_open(main, signals), *_open_guards(guards)]
+    if not doubts:
+        return Decision(model, "SHIP", _sentence(main, "is better than"), main.signal)
+    reason, more = doubts[0], None
+    if not _is_above(main):
+        more = _needed(main)
+        if more.more and not any(True for _ in _unread(signals)):
+            unit = "labels" if main.signal in _PEOPLE else "prompts"
+            reason += f"; about {more.more:,} more {unit} would decide, if it stays as it is"
+    return Decision(model, "NEED MORE", reason, main.signal, more)
+
+
+def _counts(signal: Signal, signals: Sequence[Signal]) -> bool:
+    """Whether a signal has a say: one judge of several has none beside all of them."""
+    if signal.signal != "judge":
+        return True
+    judges = [each for each in signals if each.signal == "judge" and each.against == signal.against]
+    return signal is judges[-1]
+
+
+def _objections(signals: Sequence[Signal], guards: Sequence[GuardFound]) -> Iterator[str]:
+    for guard in guards:
+        if guard.result.status is GuardStatus.VIOLATED:
+            yield f"guard violated: {guard.reason}"
+    for signal in signals:
+        if signal.high is not None and signal.high < null_of(signal):
+            yield _sentence(signal, "is worse than", ", beyond chance")
+
+
+def _unread(signals: Sequence[Signal]) -> Iterator[str]:
+    """Say whose verdicts could too often not be read."""
+    for signal in signals:
+        details = signal.details or {}
+        unparsed, verdicts = details.get("unparsed", 0), details.get("verdicts", 0)
+        if signal.signal == "judge" and unparsed > MOST_UNPARSED * verdicts:
+            yield (
+                f"{unparsed} of {verdicts} verdicts of {signal.name} could not be read: the win "
+                f"rate is between {100 * details['worst']:.1f} and {100 * details['best']:.1f} %"
+            )
+
+
+def _open(main: Signal, signals: Sequence[Signal]) -> Iterator[str]:
+    """Say why the signal that counts most does not decide."""
+    if not main.is_defined:
+        found = f"{_source(main)}, {shown(main)}{_position(main, signals)}"
+        yield f"too little to say anything: {found}"
+    elif not _is_above(main):
+        null = "one half" if main.unit == "share" else "0"
+        what = "win rate" if main.unit == "share" else "change"
+        yield f"the interval of the {what} includes {null}: {_source(main)}, {shown(main)}"
+
+
+def _position(main: Signal, signals: Sequence[Signal]) -> str:
+    """Say how far verdicts follow the order, where they are all that is known."""
+    for signal in signals:
+        first = (signal.details or {}).get("first_wins")
+        if signal.signal == "judge" and signal.name == main.name and first is not None:
+            same = (signal.details or {}).get("consistency") or 0.0
+            return (
+                f"; {100 * same:.0f} % of verdicts are the same in both orders, and the answer "
+                f"shown first wins {100 * first:.0f} %"
+            )
+    return ""
+
+
+def _open_guards(guards: Sequence[GuardFound]) -> Iterator[str]:
+    for guard in guards:
+        if guard.result.status is GuardStatus.UNDECIDED:
+            yield f"guard undecided: {guard.reason}"
+
+
+def _is_above(signal: Signal) -> bool:
+    return signal.is_defined and signal.low is not None and signal.low > null_of(signal)
+
+
+def _needed(signal: Signal) -> Needed:
+    error = (signal.details or {}).get("standard_error")
+    found = None
+    if signal.estimate is not None and error:
+        interval = Interval(signal.low or 0.0, signal.high or 0.0)
+        estimate = Estimate(
+            signal.estimate, interval, error, signal.n, signal.clusters, signal.level, ""
+        )
+        found = needed(estimate, null_of(signal))
+    total, more = (None, None) if found is None else (found.total, found.more)
+    return Needed(signal.signal, signal.name, signal.model, total, more)
+
+
+def _sentence(signal: Signal, relation: str, end: str = "") -> str:
+    model, against = _called(signal.model), _called(signal.against or "")
+    return f"{model} {relation} {against}{end}: {_source(signal)}, {shown(signal)}"
+
+
+def _source(signal: Signal) -> str:
+    return f"{signal.signal} {signal.name}".strip()
+
+
+def _called(name: str) -> str:
+    return f"the {name}" if name in ("model", "baseline") else name

@@ -1,0 +1,1 @@
+"""`clairkit evaluate`."""
