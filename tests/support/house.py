@@ -20,7 +20,9 @@ HOMES = {
 }
 """Source folder -> import name, as pyproject.toml maps them."""
 
-COMMON = frozenset({"errors", "redaction", "display", "extras", "hub_access", "markup", "texts", "user_code"})
+COMMON = frozenset(
+    {"errors", "redaction", "display", "extras", "hub_access", "markup", "texts", "user_code"}
+)
 """Rooms of one file that any room above them may import."""
 
 
@@ -52,15 +54,16 @@ ROOMS: Mapping[str, Room] = {
         "batching engine generation intervals journal judging labels logprobs models records "
         "scoring statistics training",
     ),
-    "labels": _room(
-        "ask people, blind, and read their votes", "intervals records statistics"
-    ),
+    "labels": _room("ask people, blind, and read their votes", "intervals records statistics"),
     "probe": _room(
         "is the reviser healthy",
         "engine generation intervals journal judging models records scoring",
     ),
     "audit": _room("explain, verify, remove, merge", "engine journal models records scoring"),
-    "report": _room("one page of pairs and runs", "charts journal models records runs scoring"),
+    "report": _room(
+        "pages of pairs and runs, and of an evaluation",
+        "charts intervals journal models records runs scoring statistics",
+    ),
     "planning": _room("does a training run fit", "batching kernels logprobs training"),
     "integrations": _room("TRL's trainer with our head", "kernels logprobs"),
     "generation": _room(
