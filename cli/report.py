@@ -86,7 +86,8 @@ def command(
     noun = "answers" if found else "pairs"
     console.show(f"Report: {output} ({page.pairs:,} {noun}, {size}). Open it in a browser.")
     if page.browsed < page.pairs:
-        console.note(f"The browser has {page.browsed:,} of them (--max-pairs).")
+        limit = "--max-pairs; a page of answers stays below 10 MB" if found else "--max-pairs"
+        console.note(f"The browser has {page.browsed:,} of them ({limit}).")
     console.result(
         {
             "output": output,

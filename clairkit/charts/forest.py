@@ -32,7 +32,7 @@ def forest_row(
     middle = HEIGHT / 2
     parts = []
     if null is not None:
-        parts.append(_line("base", across(null), 0, across(null), HEIGHT))
+        parts.append(_line("null", across(null), 0, across(null), HEIGHT))
     if ends is not None:
         parts.append(_line("bar s0", across(ends[0]), middle, across(ends[1]), middle))
     parts.append(f'<circle class="dot f0" cx="{across(estimate):.1f}" cy="{middle}" r="4"/>')
@@ -60,6 +60,6 @@ def _line(kind: str, x: float, y: float, to_x: float, to_y: float) -> str:
 
 def _svg(parts: Sequence[str], height: float) -> str:
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart row" viewBox="0 0 {WIDTH} {height}" '
-        f'width="{WIDTH}" height="{height}" aria-hidden="true">{"".join(parts)}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart strip" '
+        f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" aria-hidden="true">{"".join(parts)}</svg>'
     )

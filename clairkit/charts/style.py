@@ -33,6 +33,7 @@ STYLE = (
     ".chart .mark{fill:var(--page);stroke-width:1.6}"
     ".chart .dot{stroke:none}"
     ".chart .bar{stroke-width:1.6}"
+    ".chart .null{stroke:var(--soft);stroke-width:1;stroke-dasharray:2 2}"
     ".chart .area{stroke:var(--page);stroke-width:.7;fill-opacity:.82}"
     ".chart .label{font-weight:600}"
     + "".join(

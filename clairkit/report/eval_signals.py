@@ -33,8 +33,9 @@ def unit_text(value: Any, unit: str) -> str:
         return f"{100 * value:.1f} %"
     if unit in ("share", "score"):
         return number(value)
-    sign = "+" if value > 0 else ""
-    return f"{sign}{number(round(100 * value, 1) if unit == 'points' else value)}"
+    if unit == "points":
+        return f"{100 * value:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return f"{'+' if value > 0 else ''}{number(value)}"
 
 
 def forest_groups(evaluated: Evaluated, words: Language) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ def test_a_row_lies_inside_and_in_order(values: list[float], null: float | None)
     assert all(0 <= place <= WIDTH for place in places)
     low, high = places[-3:-1]
     assert low <= places[-1] <= high
-    assert drawn.count('class="base"') == (null is not None)
+    assert drawn.count('class="null"') == (null is not None)
 
 
 def test_without_an_interval_there_is_the_mark_alone() -> None:

@@ -193,6 +193,7 @@ def write_evaluation(folder: Path, rows: list[dict[str, Any]] | None, **more: An
     """Write a folder; without rows there is no `items.jsonl`."""
     folder.mkdir(exist_ok=True)
     (folder / "eval.json").write_text(json.dumps(facts(**more)), encoding="utf-8")
+    (folder / "items.jsonl").unlink(missing_ok=True)
     if rows is not None:
         lines = "".join(json.dumps(row) + "\n" for row in rows)
         (folder / "items.jsonl").write_text(lines, encoding="utf-8")
