@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from clairkit.records import ColumnChoice
 
 
-@click.command("report", short_help="One HTML page: what the pairs teach, and each of them.")
-@click.argument("sources", metavar="PAIRS|RUN…", nargs=-1, required=True)
+@click.command("report", short_help="One HTML page: pairs and runs, or an evaluation.")
+@click.argument("sources", metavar="PAIRS|RUN|EVAL…", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="FILE.html", required=True, help="The page.")
 @click.option(
     "--language",
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     default=10_000,
     show_default=True,
-    help="Pairs to browse; figures are of all.",
+    help="Pairs (or answers) to browse; figures are of all.",
 )
 @column_options
 @click.option("--skip-bad", is_flag=True, help="Leave out unreadable rows, and count them.")
@@ -54,29 +54,48 @@ def command(
 
     A pair that is in several PAIRS is one: name pairs.jsonl and what `score` wrote of it, and the
     page has the scores, too. The same input gives the same bytes.
+
+    Of an EVAL folder of `evaluate -o`, the page shows the verdict, every signal with its interval,
+    guards, wins against length and by group, judge against people, and the answers side by side
+    with verdicts and votes.
     """
     from clairkit.records import atomic_write, check_output
-    from clairkit.report import gather, language, make_page
+    from clairkit.report import (
+        gather,
+        gather_evaluation,
+        language,
+        make_evaluation_page,
+        make_page,
+    )
 
     console = Console(as_json=as_json, quiet=quiet)
     path = check_output(output, force=force)
-    gathered = gather(sources, skip_bad=skip_bad, columns=columns)
-    page = make_page(gathered, language(code), max_pairs=max_pairs)
+    words, skipped = language(code), {}
+    if found := gather_evaluation(sources):
+        evaluated, runs = found
+        page = make_evaluation_page(evaluated, runs, words, max_items=max_pairs)
+    else:
+        gathered = gather(sources, skip_bad=skip_bad, columns=columns)
+        page = make_page(gathered, words, max_pairs=max_pairs)
+        runs = list(gathered.runs)
+        skipped = dict(sorted(gathered.skipped.items()))
     content = page.html.encode()
     with atomic_write(path) as file:
         file.write(content)
     size = f"{len(content) / 1e6:.1f} MB"
-    console.show(f"Report: {output} ({page.pairs:,} pairs, {size}). Open it in a browser.")
+    noun = "answers" if found else "pairs"
+    console.show(f"Report: {output} ({page.pairs:,} {noun}, {size}). Open it in a browser.")
     if page.browsed < page.pairs:
-        console.note(f"The browser has {page.browsed:,} of them (--max-pairs).")
+        limit = "--max-pairs; a page of answers stays below 10 MB" if found else "--max-pairs"
+        console.note(f"The browser has {page.browsed:,} of them ({limit}).")
     console.result(
         {
             "output": output,
             "pairs": page.pairs,
             "browsed": page.browsed,
-            "runs": len(gathered.runs),
+            "runs": len(runs),
             "bytes": len(content),
             "language": code,
-            "skipped": dict(sorted(gathered.skipped.items())),
+            "skipped": skipped,
         }
     )

@@ -37,10 +37,11 @@ def line_chart(chart: Chart) -> str:
         return ""
     points = [point for series in shown for point in measured(series.points)]
     held = [] if chart.baseline is None else [chart.baseline]
+    held += [end for series in shown for bar in series.bars for end in bar[1:]]
     low, high = scale.domain([y for _, y in points] + held)
     across, up = _scales(shown, low, high)
     values = scale.ticks(up.low, up.high)
-    parts = _axes(across, up, values, scale.labels(values), chart.x_label)
+    parts = _axes(across, up, values, scale.labels(values), chart.x_label, counts=chart.counts)
     if chart.baseline is not None:
         parts.append(_rule("base", (across.start, up(chart.baseline)), (across.end, None)))
     for series in shown:
@@ -110,7 +111,13 @@ def _scales(series: Sequence[Series], low: float, high: float) -> tuple[Scale, S
 
 
 def _axes(
-    across: Scale, up: Scale, values: Sequence[float], labels: Sequence[str], x_label: str
+    across: Scale,
+    up: Scale,
+    values: Sequence[float],
+    labels: Sequence[str],
+    x_label: str,
+    *,
+    counts: bool = True,
 ) -> list[str]:
     parts = []
     for value, label in zip(values, labels, strict=True):
@@ -119,8 +126,8 @@ def _axes(
         parts.append(_text(across.start - 6, y + 4, label, anchor="end"))
     floor = up.start
     parts.append(_rule("axis", (across.start, floor), (across.end, None)))
-    whole = scale.whole_ticks(across.low, across.high)
-    for value, label in zip(whole, scale.labels(whole), strict=True):
+    places = (scale.whole_ticks if counts else scale.ticks)(across.low, across.high)
+    for value, label in zip(places, scale.labels(places), strict=True):
         x = across(value)
         parts.append(_rule("axis", (x, floor), (None, floor + 4)))
         parts.append(_text(x, floor + 17, label, anchor="middle"))
@@ -163,7 +170,11 @@ def _last(points: Sequence[Point], smooth: bool) -> float:
 
 def _marks(series: Series, across: Scale, up: Scale) -> list[str]:
     style = series.style % STYLES
-    return [
+    bars = [
+        _rule(f"bar s{style}", (across(x), up(low)), (None, up(high)))
+        for x, low, high in series.bars
+    ]
+    return bars + [
         f'<circle class="mark s{style}" {_at(across(x), up(y))} r="3.4"/>'
         for x, y in thinned(measured(series.points), POINTS // 4)
     ]

@@ -20,12 +20,14 @@ class Series:
         points: in order of x.
         style: 0 to 5, picks colour and dashes; series that belong together may share one.
         marks: draw circles without a line, and no label: for the same quantity measured elsewhere.
+        bars: of marks: x and both ends of an interval.
     """
 
     name: str
     points: Sequence[Point]
     style: int = 0
     marks: bool = False
+    bars: Sequence[tuple[float, float, float]] = ()
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Chart:
         x_label: what the horizontal axis counts.
         baseline: a value that is marked by a line across and always in view.
         smooth: draw a line of many points thin and faint, and its running mean over it.
+        counts: x is a count, so that its axis has whole numbers alone.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Chart:
     x_label: str = ""
     baseline: float | None = None
     smooth: bool = False
+    counts: bool = True
 
 
 def measured(points: Sequence[Point]) -> list[tuple[float, float]]:

@@ -32,11 +32,13 @@ STYLE = (
     ".chart .raw{stroke-width:1;stroke-opacity:.38;stroke-dasharray:none}"
     ".chart .mark{fill:var(--page);stroke-width:1.6}"
     ".chart .dot{stroke:none}"
+    ".chart .bar{stroke-width:1.6}"
+    ".chart .null{stroke:var(--soft);stroke-width:1;stroke-dasharray:2 2}"
     ".chart .area{stroke:var(--page);stroke-width:.7;fill-opacity:.82}"
     ".chart .label{font-weight:600}"
     + "".join(
         f".chart .s{index}{{stroke:var(--s{index});stroke-dasharray:{dashes}}}"
-        f".chart .mark.s{index}{{stroke-dasharray:none}}"
+        f".chart .mark.s{index},.chart .bar.s{index}{{stroke-dasharray:none}}"
         f".chart .f{index}{{fill:var(--s{index})}}"
         f".chart text.t{index}{{fill:var(--s{index})}}"
         for index, dashes in enumerate(_DASHES)

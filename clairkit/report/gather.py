@@ -1,4 +1,4 @@
-"""What a page is made of: pair files, what `build-pairs` left beside them, and training runs."""
+"""Read what a page is made of: pairs, what `build-pairs` left beside them, runs, evaluations."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
 from clairkit.records import ColumnChoice, Pair, read_pairs
 from clairkit.records.read import AS_NAMED
+from clairkit.report.evaluated import Evaluated, is_evaluation, read_evaluation
 
 _METRICS, _RUN = "metrics.jsonl", "run.json"
 _EXAMPLES = 3  # quarantined rows that a reason is shown with
@@ -111,6 +112,27 @@ def gather(
     names = sorted({Path(source).absolute().name for source in sources})
     ordered = [pairs[key] for key in sorted(pairs)]
     return Gathered(ordered, files, builds, runs, dict(skipped), names)
+
+
+def gather_evaluation(sources: Sequence[str]) -> tuple[Evaluated, list[Run]] | None:
+    """Read an evaluation and the training runs named beside it; None where there is none.
+
+    Raises:
+        DataError: a source is bad.
+        UsageError: there are two, or pairs beside it.
+    """
+    found = [Path(source) for source in sources if is_evaluation(Path(source))]
+    if not found:
+        return None
+    others = [Path(source) for source in sources if Path(source) not in found]
+    strange = [path for path in others if not _is_run(path)] or found[1:]
+    if strange:
+        raise UsageError(
+            "a page shows one evaluation, and training runs beside it",
+            received=str(strange[0]),
+            remedy="make a page of its own of it",
+        )
+    return read_evaluation(found[0]), [_run(path) for path in others]
 
 
 def _joined(first: Pair, second: Pair) -> Pair:

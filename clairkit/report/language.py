@@ -38,6 +38,8 @@ class Language:
         metrics: names of figures.
         phrases: texts of other modules, from English.
         reasons: why a row became no pair, by code.
+        answers: what differs in the browser of answers: sections `browser` and `metrics`.
+        signals: names of an evaluation's signals.
     """
 
     code: str
@@ -46,6 +48,8 @@ class Language:
     metrics: Mapping[str, str]
     phrases: Mapping[str, str]
     reasons: Mapping[str, str]
+    answers: Mapping[str, Mapping[str, str]]
+    signals: Mapping[str, str]
 
     def say(self, key: str, **values: object) -> str:
         """Return the words of that key with `values` put in."""
@@ -65,6 +69,13 @@ class Language:
         named = {name: f"{self.metric(name)} ({said})" for name in COUNTED}
         return replace(self, metrics={**self.metrics, **named})
 
+    def of_answers(self) -> Language:
+        """Return the language in which the browser shows answers of models, not pairs."""
+        browser, metrics = self.answers["browser"], self.answers["metrics"]
+        return replace(
+            self, browser={**self.browser, **browser}, metrics={**self.metrics, **metrics}
+        )
+
     def phrase(self, text: str) -> str:
         """Return a text of another module in this language, as it is where there is none."""
         return self.phrases.get(text, text)
@@ -77,9 +88,16 @@ def language(code: str) -> Language:
         UsageError: there is none.
     """
     found = texts(_FOLDER, code, ("metrics", "phrases", "reasons"))
-    metrics = {**METRICS, **found["metrics"]}
-    words = {**found["page"], **found["browser"]}
-    return Language(code, words, found["browser"], metrics, found["phrases"], found["reasons"])
+    return Language(
+        code=code,
+        words={**found["page"], **found["browser"], **found["evaluation"]},
+        browser=found["browser"],
+        metrics={**METRICS, **found["metrics"]},
+        phrases=found["phrases"],
+        reasons=found["reasons"],
+        answers={"browser": found["answers"], "metrics": found["answer_metrics"]},
+        signals=found["signal_names"],
+    )
 
 
 def count_text(value: int) -> str:

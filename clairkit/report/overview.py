@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,7 @@ def overview(gathered: Gathered, entries: Sequence[PairEntry], words: Language) 
         "figures": [_figure(name, values[name], words) for name in drawn],
         "sources": _sources(entries, words),
         "builds": [build_values(build, words) for build in gathered.builds],
-        "runs": [_run(run, index, words) for index, run in enumerate(gathered.runs)],
+        "runs": [run_values(run, index, words) for index, run in enumerate(gathered.runs)],
     }
 
 
@@ -149,7 +149,8 @@ def _sources(
     return head, rows
 
 
-def _run(run: Run, index: int, words: Language) -> dict[str, Any]:
+def run_values(run: Run, index: int, words: Language) -> dict[str, Any]:
+    """Return what the template of a training run takes; `index` tells its charts apart."""
     from clairkit.runs.curves import run_section
     from clairkit.runs.diagnosis import Diagnosis
 
@@ -174,9 +175,3 @@ def _finding(item: Mapping[str, Any]) -> Finding:
     text = {key: str(item.get(key, "")) for key in ("kind", "title", "text")}
     known: Severity = level if level in ("problem", "good") else "note"
     return Finding(**text, evidence={}, level=known)
-
-
-def counted(names: Iterable[str]) -> dict[str, int]:
-    """Return how often each name occurs, sorted by name."""
-    counts = Counter(names)
-    return {name: counts[name] for name in sorted(counts)}

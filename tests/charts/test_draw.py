@@ -218,3 +218,16 @@ def test_a_running_mean_leaves_a_straight_line_where_it_is() -> None:
     line = [(float(x), 2.0 * x) for x in range(30)]
     assert running_mean(line, 4) == line
     assert running_mean([], 4) == []
+
+
+def test_marks_have_their_intervals_and_an_axis_of_fractions() -> None:
+    marks = Series("people", [(0.25, 0.4)], marks=True, bars=[(0.25, 0.1, 0.9)])
+    line = Series("equal", [(0.0, 0.2), (1.0, 0.8)], 4)
+    root = ET.fromstring(line_chart(Chart("c", "t", "d", [line, marks], counts=False)))
+    (bar,) = [each for each in root.iter() if each.attrib.get("class", "").startswith("bar")]
+    assert bar.attrib["x1"] == bar.attrib["x2"]
+    top, bottom = sorted(float(bar.attrib[name]) for name in ("y1", "y2"))
+    (circle,) = [each for each in root.iter() if each.attrib.get("class", "").startswith("mark")]
+    assert 0 <= top < float(circle.attrib["cy"]) < bottom
+    below = [t.text for t in root.iter() if t.attrib.get("text-anchor") == "middle"]
+    assert below == ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]

@@ -70,7 +70,10 @@ ROOMS: Mapping[str, Room] = {
         "engine generation intervals journal judging models records scoring",
     ),
     "audit": _room("explain, verify, remove, merge", "engine journal models records scoring"),
-    "report": _room("one page of pairs and runs", "charts journal models records runs scoring"),
+    "report": _room(
+        "pages of pairs and runs, and of an evaluation",
+        "charts intervals journal models records runs scoring statistics",
+    ),
     "planning": _room("does a training run fit", "batching kernels logprobs training"),
     "integrations": _room("TRL's trainer with our head", "kernels logprobs"),
     "generation": _room(

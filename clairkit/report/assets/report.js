@@ -10,8 +10,6 @@
   const SHORT = 40; // lines of a pair that is shown whole: what is wrong may be in what stayed
   const FEWEST = 8; // lines that a fold hides
 
-  const CHANGED = metrics.findIndex(([name]) => name === "changed_share");
-
   const say = (key, values = {}) =>
     words[key].replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
 
@@ -177,7 +175,7 @@
   function drawList() {
     ui.count.textContent = say("found", { shown: state.found.length, total: pairs.length });
     const items = state.found.slice(0, state.shown).map((pair, at) => {
-      const figure = ui.sort.value === "" ? CHANGED : Number(ui.sort.value);
+      const figure = ui.sort.value === "" ? data.listed : Number(ui.sort.value);
       const facts = `${pair.source} · ${metrics[figure][1]} ${shortNumber(pair.scores[figure])}` +
         (pair.flags.length ? ` · ${pair.flags.join(", ")}` : "");
       const said = lastTurn(pair).slice(0, 160);
@@ -234,34 +232,43 @@
       ...pair.prompt.map(([role, text]) =>
         make("div", { kind: "turn" }, make("b", { text: role }), textBlock(text))),
       drawDiff(pair),
-      make("p", { kind: "facts legend", text: say("legend") }),
     ];
+    if (namesOf(pair).length > 1) parts.push(make("p", { kind: "facts legend", text: say("legend") }));
+    if (pair.votes?.length) parts.push(make("h4", { text: say("votes") }), tableOf(pair.votes));
     if (pair.rationale) parts.push(make("h4", { text: say("rationale") }), textBlock(pair.rationale));
     const scores = make("dl", { kind: "scores" }, ...metrics.flatMap(([, label], at) =>
       pair.scores[at] === null ? [] : [make("div", {}, make("dt", { text: label }),
         make("dd", { text: shortNumber(pair.scores[at]) }))]));
     parts.push(make("h4", { text: say("scores") }), scores);
     if (pair.details.length) {
-      const rows = pair.details.map(([name, value]) => make("tr", {},
-        make("th", { scope: "row", text: shared[name] }), make("td", { text: shared[value] })));
       parts.push(make("details", {}, make("summary", { text: say("provenance") }),
-        make("div", { kind: "scroll", tabindex: "0" },
-          make("table", { kind: "words" }, make("tbody", {}, ...rows)))));
+        tableOf(pair.details.map((row) => row.map((place) => shared[place])))));
     }
     ui.pair.replaceChildren(...parts);
   }
 
+  function tableOf(rows) {
+    const lines = rows.map(([name, ...cells]) => make("tr", {},
+      make("th", { scope: "row", text: name }), ...cells.map((text) => make("td", { text }))));
+    return make("div", { kind: "scroll", tabindex: "0" },
+      make("table", { kind: "words" }, make("tbody", {}, ...lines)));
+  }
+
+  // What both sides are called; one name for an answer that stands alone.
+  const namesOf = (pair) => pair.names ?? [say("rejected"), say("chosen")];
+
   function drawDiff(pair) {
-    const lines = linesOf(pair.diff), two = ui.view.value === "two";
+    const titles = namesOf(pair), alone = titles.length < 2;
+    const lines = linesOf(pair.diff), two = ui.view.value === "two" && !alone;
     const kinds = two ? [["del"], ["ins"]] : [["del", "ins"]];
     const box = make("div", { kind: "diff" });
     const row = (cells, kind = "") =>
       box.append(make("div", { kind: two ? `two ${kind}` : kind }, ...cells));
-    const names = two ? [say("rejected"), say("chosen")] : [`${say("rejected")} → ${say("chosen")}`];
+    const names = two ? titles : [titles.join(" → ")];
     row(names.map((text) => make("div", { kind: "cell", text })), "head");
-    const near = lines.map((_, at) =>
+    const near = lines.map((_, at) => alone ||
       lines.slice(Math.max(0, at - NEAR), at + NEAR + 1).some(isChanged));
-    if (!near.some(Boolean)) box.append(make("p", { kind: "cell facts", text: say("same") }));
+    if (!near.some(Boolean) && !alone) box.append(make("p", { kind: "cell facts", text: say("same") }));
     for (let at = 0; at < lines.length; at += 1) {
       let end = at;
       while (end < lines.length && !near[end]) end += 1;
