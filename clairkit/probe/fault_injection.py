@@ -11,8 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from clairkit.probe.swaps import CODE_BREAKS, NEGATIONS
-from clairkit.probe.words import contains, content_words, numbers_in, window
+from clairkit.probe.words import contains, content_words, numbers_in, replacements, window
 from clairkit.records import digest
 
 NUMBER, NEGATION, STEP, CODE, URL = "number", "negation", "step", "code", "url"
@@ -51,6 +50,17 @@ _URL = re.compile(r"https?://(?:(?![<>()\[\]{}\"'`])[!-~])+")
 _NUMBER = re.compile(r"(?<![\w.,/:#-])\d+(?:[.,]\d+)*(?![A-Za-z0-9_/:-])(?![.,]\d)", re.ASCII)
 _ITEM = re.compile(r"(?m)^[ \t]*(?P<number>\d{1,2})(?:[.)][ \t]+|[\uff0e\u3001][ \t]*)(?=\S)")
 
+_CODE_BREAKS = (
+    (re.compile(r"<="), "<"),
+    (re.compile(r">="), ">"),
+    (re.compile(r"(?<![=!<>+\-*/])==(?!=)"), "!="),
+    (re.compile(r"(?<=\w) \+ (?=\w)"), " - "),
+    (re.compile(r"\bTrue\b"), "False"),
+    (re.compile(r"\btrue\b"), "false"),
+    (re.compile(r"\bDESC\b"), "ASC"),
+    (re.compile(r"\)(?=:?;?$)", re.MULTILINE), ""),
+    (re.compile(r"\](?=:?;?$)", re.MULTILINE), ""),
+)
 _TRIES = 20  # places, each of which takes a look at the whole text
 _FAR = 3  # a digit nearer to the right one could pass for rounding
 
@@ -108,7 +118,7 @@ def _negation(answer: str, prompt: str, choice: random.Random) -> PlantedFault |
     plain = _blanked(answer, _FENCED, _URL)
     changes = [
         _Change(*match.span(), match.expand(wrong))
-        for pattern, wrong in NEGATIONS
+        for pattern, wrong in replacements("negations")
         for match in pattern.finditer(plain)
     ]
     choice.shuffle(changes)
@@ -154,7 +164,7 @@ def _code(answer: str, prompt: str, choice: random.Random) -> PlantedFault | Non
     changes = [
         _Change(*match.span(), wrong)
         for fence in _FENCED.finditer(answer)
-        for pattern, wrong in CODE_BREAKS
+        for pattern, wrong in _CODE_BREAKS
         for match in pattern.finditer(answer, fence.start(), fence.end())
     ]
     choice.shuffle(changes)

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from clairkit.probe.cases import built_in
 from clairkit.probe.fault_injection import PLANTERS, plant
 from clairkit.probe.fault_repair import collateral, mending
+from clairkit.probe.words import TEXTS
+from clairkit.texts import languages
 
-GOOD = [*built_in("en"), *built_in("ja")]
+GOOD = [row for language in languages(TEXTS) for row in built_in(language)]
 STEPS = "Do this:\n1. Open it.\n2. Press the red button.\n3. Wait.\n4. Close it.\n\nDone in 90 s."
 
 
@@ -62,7 +64,7 @@ def test_a_fault_is_told_from_the_original(row, kind: str, seed: int) -> None:  
     assert plant(kind, row.answer, prompt=row.prompt[0]["content"], seed=seed) == fault
 
 
-@pytest.mark.parametrize("language", ["en", "ja"])
+@pytest.mark.parametrize("language", languages(TEXTS))
 def test_the_built_in_answers_hold_faults_of_each_kind(language: str) -> None:
     for kind in PLANTERS:
         found = [plant(kind, row.answer or "") for row in built_in(language)]

@@ -6,18 +6,15 @@ import re
 import unicodedata
 from collections import Counter
 from decimal import Decimal, InvalidOperation
+from functools import cache
 
 from clairkit.display import excerpt
 from clairkit.generation.gates.case import GateCase
+from clairkit.generation.gates.phrases import first_match, phrases
 from clairkit.scoring.spans import EditSpan, align
 
 _URL = re.compile(
     r"(?:https?://|www\.)[^\s<>\"'`\u3000-\u30ff\u4e00-\u9fff\uff08\uff09]+", re.IGNORECASE
-)
-_LINK_WORDS = re.compile(
-    r"\b(?:urls?|links?|address(?:es)?|web ?sites?|domains?|endpoints?)\b"
-    r"|リンク|アドレス|サイト|URL",
-    re.IGNORECASE,
 )
 # Not within a name, as in `sqrt5` or `K8s`; a unit may follow, as may any letter of a script that
 # has no spaces.
@@ -27,11 +24,6 @@ _ITEM = re.compile(r"(?m)^[ \t>]*(?:#+[ \t]*)?(?:\*\*)?\(?\d+[.):](?=[ \t]|\*)")
 _WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[^\w\s]")
 _CITATION = re.compile(
     r"\b[A-Z][\w'\u2019-]+ et al\.|\b10\.\d{4,9}/[^\s\"<>,;)]+|\barXiv:\s?\d{4}\.\d{4,5}"
-)
-# Amounts, shares, years and long numbers: what a reader would take for a looked-up fact.
-_SPECIFIC = re.compile(
-    rf"{_NO_NAME}(?:[$\u20ac\u00a3\u00a5]\s?\d[\d.,]*\d"
-    r"|\d+(?:[.,]\d+)*\s?(?:%|percent\b|\u5186|\u30c9\u30eb)|\d{4,}(?:\.\d+)?|\d{1,3}(?:,\d{3})+)"
 )
 _DIGITS = re.compile(r"\d+")
 _NAMED = re.compile(r"://|www\.|et al\.|arxiv:", re.IGNORECASE)  # claims that need no new number
@@ -63,7 +55,7 @@ def urls_changed(case: GateCase) -> str | None:
     removed = [url for url in old if url not in new]
     added = [url for url in new if url not in old and url not in _urls(case.asked)]
     said = case.rationale or ""
-    if not removed or not added or _LINK_WORDS.search(said):
+    if not removed or not added or first_match("link_words", said):
         return None
     if any(url in said for url in (*removed, *added)):
         return None
@@ -78,10 +70,20 @@ def new_claims(case: GateCase) -> str | None:
     known, found = _plain(case.known), _plain(case.revision)
     claims = [*_urls(found), *(match[0] for match in _CITATION.finditer(found))]
     numbers = set(_numbers(known))
-    for match in _SPECIFIC.finditer(found):
+    for match in _specific().finditer(found):
         if not numbers.issuperset(_numbers(match[0])):
             claims.append(match[0].strip())
     return _shown([claim for claim in claims if claim not in known])
+
+
+@cache
+def _specific() -> re.Pattern[str]:
+    """Amounts, shares, years and long numbers: what a reader would take for a looked-up fact."""
+    units = "|".join(phrase.pattern.pattern for phrase in phrases("amount_units"))
+    return re.compile(
+        rf"{_NO_NAME}(?:[$\u20ac\u00a3\u00a5]\s?\d[\d.,]*\d"
+        rf"|\d+(?:[.,]\d+)*\s?(?:%|{units})|\d{{4,}}(?:\.\d+)?|\d{{1,3}}(?:,\d{{3}})+)"
+    )
 
 
 def _shown(found: list[str]) -> str | None:

@@ -13,6 +13,7 @@ from clairkit.generation.gates.language import (
     named_languages,
 )
 from clairkit.generation.gates.markdown import read_fences, without_code
+from clairkit.generation.gates.phrases import first_match
 from clairkit.generation.revision.parser import same_text
 
 _MOST_RATIO = 1.5
@@ -20,14 +21,6 @@ _LEAST_ADDED = 200  # characters; a short answer may well double
 _END = 40  # characters that show how a text ends
 _SENTENCE_END = re.compile(
     r"[.!?\u3002\uff01\uff1f\u2026][\"'\u201d\u2019)\]\u300d\u300f\uff09*_`]*\s*\Z"
-)
-# A last line that stops where a sentence can't.
-_CUT_EN = re.compile(
-    r"(?:,|\b(?:a|an|the|and|or|but|of|to|with|from|by|because|while|using|into|its|their|your))\s*\Z",
-    re.IGNORECASE,
-)
-_CUT_JA = re.compile(
-    "(?:\u3001|は|が|を|に|の|と|から|ので|ため|および|または|そして|しかし)\\s*\\Z"
 )
 _NO_SENTENCE = re.compile(r"^\s*(?:[-*+|>#]|\d+[.)]|\u30fb|\u2022)")
 
@@ -71,7 +64,7 @@ def truncated(case: GateCase) -> str | None:
     """The revision stops within a sentence and the answer did not."""
     last = case.revision.rstrip().rpartition("\n")[2]
     end = last[-_END:]
-    if not (_CUT_EN.search(end) or _CUT_JA.search(end)) or _NO_SENTENCE.match(last):
+    if first_match("unfinished", end) is None or _NO_SENTENCE.match(last):
         return None
     is_whole = _SENTENCE_END.search(case.answer.rstrip()[-_END:])
     return f"it ends with: {excerpt(end, 60)}" if is_whole else None

@@ -6,7 +6,7 @@ import re
 
 from clairkit.display import excerpt
 from clairkit.generation.gates.case import GateCase
-from clairkit.generation.gates.phrases import DIRECTIONS, first_match
+from clairkit.generation.gates.phrases import first_match
 
 _WORDS = re.compile(r"[^\W_]+")
 _KEPT_LITTLE = 0.3
@@ -14,8 +14,8 @@ _KEPT_LITTLE = 0.3
 
 def injection_suspect(case: GateCase) -> str | None:
     """The answer directs its reader, or the prompt does and little of the answer is left."""
-    in_answer = first_match(DIRECTIONS, case.answer)
-    found = in_answer or first_match(DIRECTIONS, case.asked)
+    in_answer = first_match("directions", case.answer)
+    found = in_answer or first_match("directions", case.asked)
     if found is None:
         return None
     kept = _kept_share(case)
