@@ -1,4 +1,4 @@
-"""A judge says which of two answers is better, asked in both orders.
+"""Ask a judge which of two answers is better, in both orders.
 
 Models prefer what stands first, or second: a preference that changes with the order is none.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from clairkit.engine.keys import request_key, row_columns
 from clairkit.engine.program import Call
@@ -94,10 +93,10 @@ class Judge:
 
     @cached_property
     def hash(self) -> str:
-        """What determines the request besides the texts that are judged; part of every key."""
+        """Return what determines the request besides the texts; part of every key."""
         return digest([template_hash(self.language), self.rubric])[:16]
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """Return what of the request may not change from one run to the next; flat."""
         if self.model.is_function:
             return {}
@@ -139,7 +138,7 @@ class Judge:
         ]
 
     def _ask(self, row: PromptRow, answers: tuple[str, str], stage: int, step: str) -> _Asked:
-        decides: dict[str, Any] = {"prompt": row.prompt, "answers": answers}
+        decides: dict[str, object] = {"prompt": row.prompt, "answers": answers}
         if not self.model.is_function:
             decides["template"] = self.hash
         key = request_key(JUDGE, self.model, decides, row=row, sampling=self.sampling)
@@ -171,21 +170,3 @@ class Judge:
             # A function that returns None sees nothing to choose between.
             return "tie" if self.model.is_function and outcome.reason == "no_op" else outcome
         return read_said(outcome) if self.model.is_function else read_verdict(outcome, nonce)
-
-
-def judge(
-    prompt: Sequence[Message],
-    first: str,
-    second: str,
-    *,
-    model: Model,
-    sampling: Sampling,
-    stage: int,
-    step: str = JUDGE,
-    rubric: str = "",
-) -> Generator[Sequence[Call], Sequence[Recorded], Judgement]:
-    """Ask `model` which of two answers to `prompt` is better, in both orders; see `Judge`."""
-    judges = Judge(model, sampling, rubric)
-    row = PromptRow(tuple(prompt))
-    (judgement,) = yield from judges.compare(row, [(first, second)], stage=stage, step=step)
-    return judgement

@@ -1,4 +1,4 @@
-"""What a judge is asked, and which of two answers its reply names."""
+"""Render a judge's request, and read which of two answers its reply names."""
 
 from __future__ import annotations
 
@@ -34,7 +34,15 @@ def template_hash(language: str) -> str:
 def render_request(
     prompt: Sequence[Message], answers: tuple[str, str], rubric: str, *, language: str, nonce: str
 ) -> tuple[Message, ...]:
-    """Return the request to compare two answers, the first of them as A."""
+    """Return the request to compare two answers.
+
+    Args:
+        prompt: the conversation that was answered.
+        answers: the first is shown as A, the second as B.
+        rubric: the lines that say what counts.
+        language: of the request.
+        nonce: part of each mark, so that no text can forge one.
+    """
     values = {
         "rubric": rubric,
         "conversation": delimit_conversation(prompt, nonce),

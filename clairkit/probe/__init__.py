@@ -1,4 +1,4 @@
-"""The health of a reviser: good answers left alone, planted faults mended, the same each time."""
+"""Probe a reviser's health: good answers left alone, planted faults mended, each time alike."""
 
 from clairkit.probe.card import HealthCard, ProbeFinding
 from clairkit.probe.cases import ProbeCase, make_cases

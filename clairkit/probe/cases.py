@@ -1,4 +1,4 @@
-"""What a probe asks: which answers are revised, and which of them are known to be good."""
+"""Choose what a probe asks: the answers to be revised, and those known to be good."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def built_in(language: str) -> list[PromptRow]:
 
 
 def is_good(row: PromptRow) -> bool:
-    """Whether a row's answer is marked as good."""
+    """Return whether a row's answer is marked as good."""
     return row.answer is not None and str(row.extra.get(GOOD, "")).strip().lower() in _YES
 
 
@@ -100,7 +100,7 @@ def slice_of(row: PromptRow) -> str:
 
 
 def _language_of(rows: Sequence[PromptRow]) -> str:
-    """The language of the built-in answers for these rows."""
+    """Return the language of the built-in answers for these rows."""
     texts = (row.answer or row.prompt[-1]["content"] for row in rows)
     found = find_language("\n".join(text[:_EXAMINED] for text in texts))
     return found if found in languages(TEXTS) else "en"
@@ -109,7 +109,7 @@ def _language_of(rows: Sequence[PromptRow]) -> str:
 def _drawn(
     rows: Iterable[PromptRow], settings: ProbeSettings
 ) -> tuple[list[PromptRow], list[PromptRow]]:
-    """The good rows and the others that are drawn: those with the least digests of their ids."""
+    """Return the good rows and the others that are drawn: those with the least digests."""
     good: list[tuple[str, int, PromptRow]] = []
     others: list[tuple[str, int, PromptRow]] = []
     for number, row in enumerate(rows):
@@ -124,12 +124,12 @@ def _drawn(
 
 
 def _place(row: PromptRow, settings: ProbeSettings) -> str:
-    """Where a row stands in the drawing, whatever its place in the file."""
+    """Return where a row stands in the drawing, whatever its place in the file."""
     return digest([settings.seed, row.id, row.prompt, row.answer])
 
 
 def _planted(good: Sequence[PromptRow], settings: ProbeSettings) -> Iterator[ProbeCase]:
-    """Up to `settings.faults` cases of each kind, a row's second place after every row's first."""
+    """Yield up to `settings.faults` cases of each kind, second places after all first ones."""
     for kind in PLANTERS:
         seen: set[tuple[str, str]] = set()
         for place, row in product(range(_PLACES), good):

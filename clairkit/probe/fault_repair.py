@@ -1,4 +1,4 @@
-"""What a revision made of a planted fault, and of the text around it."""
+"""Tell what a revision made of a planted fault, and of the text around it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _Spots = list[tuple[int, int]]
 
 
 def _whole_words(units: _Units, spots: _Spots) -> _Spots:
-    """The spots up to the white space, or the character that is not ASCII, on either side."""
+    """Return the spots up to the next white space, or character beyond ASCII, on either side."""
     whole: _Spots = []
     for start, end in spots:
         while start > 0 and _is_solid(units[start - 1]):
@@ -74,7 +74,7 @@ def _is_solid(unit: int | str) -> bool:
 
 
 def _outside(base: _Units, revised: _Units, spots: _Spots) -> float:
-    """How much of `base` and `revised` differs, spots and what stands in their place aside."""
+    """Return how much of two texts differs, spots and what stands in their place aside."""
     gone = new = replaced = gone_in_spots = 0
     for span in align(base, revised).spans:
         added = span.chosen_end - span.chosen_start
@@ -95,7 +95,7 @@ def _touches(span: EditSpan, spots: _Spots) -> bool:
 
 
 def _within(span: EditSpan, spots: _Spots) -> int:
-    """How many of the units that a span deletes lie in spots."""
+    """Return how many of the units that a span deletes lie in spots."""
     overlaps = (
         min(end, span.rejected_end) - max(start, span.rejected_start) for start, end in spots
     )
@@ -124,7 +124,7 @@ def _of_url(fault: PlantedFault, revision: str) -> Mending:
 
 
 def _of_step(fault: PlantedFault, revision: str) -> Mending:
-    """A step is back when there are more steps, and enough of the words that only it had."""
+    """Return `fixed` when there are more steps, and enough of the words that only it had."""
     wanted = content_words(fault.right) - content_words(fault.text)
     is_back = len(wanted & content_words(revision)) >= _STEP_SHARE * len(wanted)
     has_more = items_in(revision) > items_in(fault.text)

@@ -1,4 +1,4 @@
-"""From a probe's cases to its health card."""
+"""Make the health card of a probe's cases."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SHOWN = 3  # examples of each sort
 def make_card(
     seen: Sequence[Seen],
     *,
-    about: Mapping[str, Any],
+    about: Mapping[str, object],
     spent: Mapping[str, Any],
     thresholds: Thresholds,
     unfinished: int = 0,
@@ -104,7 +104,7 @@ def _steady(held: Sequence[Seen]) -> Rate:
 
 
 def _preferred(held: Iterable[Seen]) -> Rate:
-    """How often the judge prefers the revision."""
+    """Return how often the judge prefers the revision."""
     return _won(held, "second")
 
 
@@ -113,7 +113,7 @@ def _preferred_rows(held: Sequence[Seen]) -> Rate:
 
 
 def _judge_right(held: Sequence[Seen]) -> Rate:
-    """How often the judge prefers the original to the answer with the fault."""
+    """Return how often the judge prefers the original to the answer with the fault."""
     return _won((each for each in held if each.case.fault is not None), "first")
 
 

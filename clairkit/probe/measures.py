@@ -1,4 +1,4 @@
-"""What a probe's cases say, as numbers with their intervals."""
+"""Measure a probe's cases: shares and means with their intervals."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
-from typing import Any
 
 from clairkit.intervals import Interval, mean_interval, wilson
 from clairkit.probe.observe import Seen
@@ -23,15 +22,15 @@ class Rate:
 
     @property
     def share(self) -> float | None:
-        """Hits / n; None for n = 0."""
+        """Return hits / n; None for n = 0."""
         return self.hits / self.n if self.n else None
 
     @property
     def interval(self) -> Interval | None:
-        """Wilson's interval, 95 %; None for n = 0."""
+        """Return Wilson's interval, 95 %; None for n = 0."""
         return wilson(self.hits, self.n) if self.n else None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return hits, n, share and interval."""
         return {"hits": self.hits, "n": self.n, "share": self.share, **_ends(self.interval)}
 
@@ -44,7 +43,7 @@ class Mean:
     mean: float | None
     interval: Interval | None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return n, mean and interval."""
         return {"n": self.n, "mean": self.mean, **_ends(self.interval)}
 
@@ -61,7 +60,7 @@ class FaultCount:
     missed: int
     collateral: Mean
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the counts."""
         return {
             "fixed": self.fixed.to_json(),
@@ -131,7 +130,7 @@ def _edited(seen: Seen) -> set[tuple[str, int]]:
     return places
 
 
-def _jaccard(one: set[Any], two: set[Any]) -> float:
+def _jaccard(one: set[tuple[str, int]], two: set[tuple[str, int]]) -> float:
     return len(one & two) / len(one | two) if one or two else 1.0
 
 

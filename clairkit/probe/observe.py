@@ -1,11 +1,10 @@
-"""A case as a row program: one revision, and what the judge says of it."""
+"""Observe a case by a row program: one revision, and what the judge says of it."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from clairkit.engine.program import Call
 from clairkit.generation.gates import GatePolicy, check
@@ -44,35 +43,35 @@ class Seen:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the reviser never got to say anything."""
+        """Return whether the reviser never got to say anything."""
         return self.answer is None or self.reason in _SERVER_FAILED
 
     @property
     def is_kept(self) -> bool:
-        """Whether a run would take the revision, or find nothing to revise."""
+        """Return whether a run would take the revision, or find nothing to revise."""
         return self.revision is not None and self.reason in (None, "no_op")
 
     @cached_property
     def is_untouched(self) -> bool:
-        """Whether nothing but white space or Unicode composition was changed."""
+        """Return whether nothing but white space or Unicode composition was changed."""
         return self.is_kept and same_text(self.answer or "", self.revision or "")
 
     @cached_property
     def mending(self) -> Mending | None:
-        """What became of the planted fault; None without one, or when nothing is kept."""
+        """Return what became of the planted fault; None without one, or when nothing is kept."""
         fault = self.case.fault if self.is_kept else None
         return None if fault is None else mending(fault, self.revision or "")
 
     @cached_property
     def collateral(self) -> float | None:
-        """How much of the text around the fault was changed; None when nothing was."""
+        """Return how much of the text around the fault was changed; None when nothing was."""
         fault = self.case.fault if self.is_kept and not self.is_untouched else None
         return None if fault is None else collateral(fault, self.revision or "")
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the case as an object of the file of cases."""
         case, judged = self.case, self.judgement
-        fault: Mapping[str, Any] = {}
+        fault: Mapping[str, object] = {}
         if case.fault is not None:
             kind, right, wrong = case.fault.kind, case.fault.right, case.fault.wrong
             fault = {
@@ -133,7 +132,7 @@ def _seen(case: ProbeCase, answer: str, found: Revision | Failure, gates: GatePo
 
 
 def _sides(seen: Seen) -> tuple[str, str] | None:
-    """What the judge compares: original and faulty answer, or answer and changed revision."""
+    """Return what the judge compares: original and faulty answer, or answer and revision."""
     fault = seen.case.fault
     if fault is not None:
         return fault.original, fault.text

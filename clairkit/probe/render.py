@@ -1,4 +1,4 @@
-"""The health card for people: tables, remarks, and both as Markdown."""
+"""Render the health card for people: tables, remarks, and both as Markdown."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def _examples(card: HealthCard) -> Iterator[str]:
 
 
 def _first_change(seen: Seen) -> tuple[str, str]:
-    """The longest edit of a case with some text beside it, before and after."""
+    """Return the longest edit of a case with some text beside it, before and after."""
     answer, revision = units_of(seen.answer or "", None), units_of(seen.revision or "", None)
     spans = align(answer, revision).spans
     longest = max(spans, key=lambda span: span.length, default=EditSpan(0, 0, 0, 0))
@@ -228,14 +228,14 @@ _MARKUP = str.maketrans(
 
 
 def _plain(value: object) -> str:
-    """A value as text that Markdown shows literally."""
+    """Return a value as text that Markdown shows literally."""
     if isinstance(value, Mapping):
         return ", ".join(f"{_plain(name)} {_plain(each)}" for name, each in value.items())
     return excerpt(str(value), 400).translate(_MARKUP)
 
 
 def _code(text: str) -> str:
-    """A text as a code span, in which Markdown reads no markup."""
+    """Return a text as a code span, in which Markdown reads no markup."""
     shown = excerpt(text.strip())
     longest = max((len(run) for run in re.findall("`+", shown)), default=0)
     ticks = "`" * (longest + 1)

@@ -1,4 +1,4 @@
-"""Texts as words and numbers, for telling whether a fault is still there.
+"""Split texts into words and numbers, to tell whether a fault is still there.
 
 A word is a run of letters and digits, a number as it is written, one character of Chinese or
 Japanese, or one mark of punctuation. White space and case do not count.

@@ -1,4 +1,4 @@
-"""Facts that a revision changed or added: numbers, links, citations."""
+"""Find facts that a revision changed or added: numbers, links, citations."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LONGEST = 28  # digits that Decimal keeps
 
 
 def numbers_changed(case: GateCase) -> str | None:
-    """Numbers of the answer that have another value, and no word on it in the rationale."""
+    """Find numbers of the answer that have another value, and no word on it in the rationale."""
     if _DIGITS.findall(case.answer) == _DIGITS.findall(case.revision):
         return None  # as in most minimal revisions
     old, new = _plain(case.answer), _plain(case.revision)
@@ -50,7 +50,7 @@ def numbers_changed(case: GateCase) -> str | None:
 
 
 def urls_changed(case: GateCase) -> str | None:
-    """Links of the answer that are gone while others came, and no word on it."""
+    """Find links of the answer that are gone while others came, and no word on it."""
     old, new = _urls(case.answer), _urls(case.revision)
     removed = [url for url in old if url not in new]
     added = [url for url in new if url not in old and url not in _urls(case.asked)]
@@ -63,7 +63,7 @@ def urls_changed(case: GateCase) -> str | None:
 
 
 def new_claims(case: GateCase) -> str | None:
-    """Links, citations, years and amounts that no text before the revision has."""
+    """Find links, citations, years and amounts that no text before the revision has."""
     old = set(_DIGITS.findall(case.answer))
     if old.issuperset(_DIGITS.findall(case.revision)) and not _NAMED.search(case.revision):
         return None
@@ -78,7 +78,7 @@ def new_claims(case: GateCase) -> str | None:
 
 @cache
 def _specific() -> re.Pattern[str]:
-    """Amounts, shares, years and long numbers: what a reader would take for a looked-up fact."""
+    """Return the pattern of amounts, shares, years and long numbers, which look like facts."""
     units = "|".join(phrase.pattern.pattern for phrase in phrases("amount_units"))
     return re.compile(
         rf"{_NO_NAME}(?:[$\u20ac\u00a3\u00a5]\s?\d[\d.,]*\d"
@@ -95,18 +95,18 @@ def _shown(found: list[str]) -> str | None:
 
 
 def _plain(text: str) -> str:
-    """Full-width digits as plain ones, and list items without their numbers."""
+    """Return full-width digits as plain ones, and list items without their numbers."""
     plain = text if text.isascii() else unicodedata.normalize("NFKC", text)
     return _ITEM.sub("", plain)
 
 
 def _numbers(text: str) -> Counter[str]:
-    """The numbers in a text that `_plain` made, each in one spelling."""
+    """Return the numbers in a text that `_plain` made, each in one spelling."""
     return Counter(_spelling(match[0]) for match in _NUMBER.finditer(text))
 
 
 def _spelling(number: str) -> str:
-    """`1,000.50` and `1000.5` are one number; `1.2.3` is none and stays as it is."""
+    """Return `1000.5` for `1,000.50`, too; `1.2.3` is no number and stays as it is."""
     if len(number) > _LONGEST:
         return number
     try:
@@ -117,7 +117,7 @@ def _spelling(number: str) -> str:
 
 
 def _replaced(old: str, new: str) -> list[tuple[str, str]]:
-    """The numbers that stand for one another: as many on both sides of one edit span."""
+    """Return numbers that stand for one another: as many on both sides of one edit span."""
     before, after = _WORD.findall(old), _WORD.findall(new)
     pairs: list[tuple[str, str]] = []
     for span in align(before, after).spans:

@@ -1,4 +1,4 @@
-"""Damage to the whole: nothing changed, another language, broken code, cut or swollen text."""
+"""Find damage to the whole: nothing changed, another language, broken code, cut or long text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NO_SENTENCE = re.compile(r"^\s*(?:[-*+|>#]|\d+[.)]|\u30fb|\u2022)")
 
 
 def no_op(case: GateCase) -> str | None:
-    """Equal texts, white space and Unicode composition aside."""
+    """Find equal texts, white space and Unicode composition aside."""
     if case.answer == case.revision:
         return "equal"
     if same_text(case.answer, case.revision):
@@ -35,7 +35,7 @@ def no_op(case: GateCase) -> str | None:
 
 
 def language_change(case: GateCase) -> str | None:
-    """Another language than the answer's, which the prompt neither is in nor names."""
+    """Find another language than the answer's, which the prompt neither is in nor names."""
     new = find_language(case.prose)
     if new in (None, LATIN):  # code that stands without a fence, names, formulas
         return None
@@ -48,7 +48,7 @@ def language_change(case: GateCase) -> str | None:
 
 
 def fence_broken(case: GateCase) -> str | None:
-    """A fence that no longer closes, or code that lost its fence."""
+    """Find a fence that no longer closes, or code that lost its fence."""
     old, new = read_fences(case.answer), read_fences(case.revision)
     if new.is_open and not old.is_open:
         return "a code fence is opened and not closed"
@@ -61,7 +61,7 @@ def fence_broken(case: GateCase) -> str | None:
 
 
 def truncated(case: GateCase) -> str | None:
-    """The revision stops within a sentence and the answer did not."""
+    """Find a revision that stops within a sentence where the answer did not."""
     last = case.revision.rstrip().rpartition("\n")[2]
     end = last[-_END:]
     if first_match("unfinished", end) is None or _NO_SENTENCE.match(last):
@@ -71,7 +71,7 @@ def truncated(case: GateCase) -> str | None:
 
 
 def length_inflation(case: GateCase) -> str | None:
-    """Half as long again as the answer, or more."""
+    """Find a revision that is half as long again as the answer, or more."""
     old, new = len(case.answer), len(case.revision)
     if new - old < _LEAST_ADDED or new < _MOST_RATIO * old:
         return None

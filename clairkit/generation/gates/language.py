@@ -1,4 +1,4 @@
-"""Which language a text is in: by its script, and by its commonest words where scripts agree.
+"""Tell a text's language by its script, and by its commonest words where scripts agree.
 
 A few hundred bytes of words, so that the gates need no model and no further dependency. It tells
 apart what a reviser might change to by mistake; a text too short or too mixed gets None.
@@ -113,7 +113,7 @@ def named_languages(text: str) -> frozenset[str]:
 
 
 def _by_words(text: str) -> str:
-    """The language whose common words stand in `text` at least twice as often as any other's."""
+    """Return the language whose common words `text` has at least twice as often as any other's."""
     counts = Counter(dict.fromkeys(_COMMON, 0))
     for word, times in Counter(_WORD.findall(text.lower())).items():
         for language in _SPOKEN_IN.get(word, ()):
@@ -125,5 +125,5 @@ def _by_words(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _script(letter: str) -> str:
-    """The language or script of a letter; empty for one of another script."""
+    """Return the language or script of a letter; empty for one of another script."""
     return _SCRIPTS.get(unicodedata.name(letter, "").partition(" ")[0].partition("-")[0], "")

@@ -1,4 +1,4 @@
-"""Refusals, and answers that declined and were made to claim."""
+"""Find refusals, and answers that declined and were made to claim."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _HEAD = 400  # a refusal is said at once
 
 
 def is_refusal(text: str) -> bool:
-    """Whether a text begins as a refusal does."""
+    """Return whether a text begins as a refusal does."""
     return any(matches_at("refusal", text.lstrip()[:_HEAD]))
 
 
 def _declines(text: str) -> bool:
-    """Whether a text begins with a refusal, or with not knowing, and leaves it at that."""
+    """Return whether a text refuses, or says that it does not know, and leaves it at that."""
     head = text.lstrip()[:_HEAD]
     unknown = next(matches_at("unknown", head), None)
     answers_after_all = unknown is not None and any(matches_at("but", head, unknown.end()))
@@ -23,14 +23,14 @@ def _declines(text: str) -> bool:
 
 
 def refusal(case: GateCase) -> str | None:
-    """The revision refuses and the answer did not."""
+    """Find a revision that refuses where the answer did not."""
     if is_refusal(case.revision) and not is_refusal(case.answer):
         return "the revision refuses where the answer did not"
     return None
 
 
 def refusal_flipped(case: GateCase) -> str | None:
-    """The answer declined, or did not know, and the revision does neither any more."""
+    """Find an answer that declined, or did not know, where the revision does neither."""
     if not _declines(case.answer) or _declines(case.revision):
         return None
     return f"the answer declined: {excerpt(case.answer.strip(), 60)}"
