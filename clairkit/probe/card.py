@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from clairkit import __version__
 from clairkit.probe.measures import FaultCount, Mean, Rate
-from clairkit.probe.observe import Seen
+from clairkit.probe.observe import Observation
 
 Verdict = Literal["pass", "fail", "undecided", "not probed"]
 State = Literal["healthy", "unhealthy", "undecided"]
@@ -84,7 +84,7 @@ class HealthCard:
     judge_consistent: Rate
     spent: Mapping[str, Any]
     open: int = 0
-    examples: tuple[Seen, ...] = field(default=(), repr=False)
+    examples: tuple[Observation, ...] = field(default=(), repr=False)
 
     @property
     def judge_counts(self) -> bool:

@@ -9,7 +9,7 @@ from itertools import combinations
 from statistics import fmean
 
 from clairkit.intervals import Interval, mean_interval, wilson
-from clairkit.probe.observe import Seen
+from clairkit.probe.observe import Observation
 from clairkit.scoring import align, units_of
 
 
@@ -82,10 +82,10 @@ def mean(values: Iterable[float]) -> Mean:
     return Mean(len(held), fmean(held), mean_interval(held)) if held else Mean(0, None, None)
 
 
-def count_faults(seen: Iterable[Seen]) -> FaultCount:
+def count_faults(seen: Iterable[Observation]) -> FaultCount:
     """Return what became of the planted faults among the cases whose revision is kept."""
-    cases = [each for each in seen if each.mending is not None]
-    found = [each.mending for each in cases]
+    cases = [each for each in seen if each.repair is not None]
+    found = [each.repair for each in cases]
     return FaultCount(
         fixed=rate(each == "fixed" for each in found),
         changed=found.count("changed"),
@@ -94,23 +94,23 @@ def count_faults(seen: Iterable[Seen]) -> FaultCount:
     )
 
 
-def grouped(seen: Iterable[Seen], name: str) -> dict[str, list[Seen]]:
+def grouped(seen: Iterable[Observation], name: str) -> dict[str, list[Observation]]:
     """Return the cases by `slice`, or by the `kind` of their faults, in order of the names."""
-    groups: dict[str, list[Seen]] = defaultdict(list)
+    groups: dict[str, list[Observation]] = defaultdict(list)
     for each in seen:
         fault = each.case.fault
         groups[each.case.slice if name == "slice" else fault.kind if fault else ""].append(each)
     return {key: groups[key] for key in sorted(groups)}
 
 
-def agreements(seen: Iterable[Seen]) -> list[float]:
+def agreements(seen: Iterable[Observation]) -> list[float]:
     """Return for each answer of the `repeat` probe how far its revisions agree, if it has two.
 
     For two revisions it is |E n F| / |E u F|, of the places E and F of the answer that they edit:
     graphemes that are gone, and gaps where something is new. 1 when both leave it untouched, 0
     when only one does. For more, the mean over all twos.
     """
-    rows: dict[str, list[Seen]] = defaultdict(list)
+    rows: dict[str, list[Observation]] = defaultdict(list)
     for each in seen:
         if each.case.probe == "repeat" and each.is_kept:
             rows[each.case.row.id].append(each)
@@ -118,7 +118,7 @@ def agreements(seen: Iterable[Seen]) -> list[float]:
     return [fmean(_jaccard(one, two) for one, two in combinations(each, 2)) for each in edits]
 
 
-def _edited(seen: Seen) -> set[tuple[str, int]]:
+def _edited(seen: Observation) -> set[tuple[str, int]]:
     if seen.is_untouched:
         return set()
     places: set[tuple[str, int]] = set()

@@ -16,13 +16,13 @@ from clairkit.journal.results import Recorded
 from clairkit.judging.judge import Judge, Judgement
 from clairkit.models.sampling import Failure
 from clairkit.probe.cases import ProbeCase
-from clairkit.probe.fault_repair import Mending, collateral, mending
+from clairkit.probe.fault_repair import Repair, collateral, repair
 
 _SERVER_FAILED = frozenset(("request_failed", "bad_response", "content_type", "unfinished"))
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observation:
     """What became of a case.
 
     Attributes:
@@ -57,10 +57,10 @@ class Seen:
         return self.is_kept and same_text(self.answer or "", self.revision or "")
 
     @cached_property
-    def mending(self) -> Mending | None:
+    def repair(self) -> Repair | None:
         """Return what became of the planted fault; None without one, or when nothing is kept."""
         fault = self.case.fault if self.is_kept else None
-        return None if fault is None else mending(fault, self.revision or "")
+        return None if fault is None else repair(fault, self.revision or "")
 
     @cached_property
     def collateral(self) -> float | None:
@@ -76,7 +76,7 @@ class Seen:
             kind, right, wrong = case.fault.kind, case.fault.right, case.fault.wrong
             fault = {
                 "fault": {"kind": kind, "right": right, "wrong": wrong},
-                "mending": self.mending,
+                "mending": self.repair,
                 "collateral": self.collateral,
             }
         return {
@@ -93,7 +93,7 @@ class Seen:
         }
 
 
-Observing = Generator[Sequence[Call], Sequence[Recorded], Seen]
+Observing = Generator[Sequence[Call], Sequence[Recorded], Observation]
 
 
 def observe(case: ProbeCase, method: Clair, judge: Judge | None) -> Observing:
@@ -105,7 +105,7 @@ def observe(case: ProbeCase, method: Clair, judge: Judge | None) -> Observing:
         case.row, method.target, method.answer_sampling, method.thought_marks
     )
     if isinstance(answered.outcome, Failure):
-        return Seen(case, None, None, answered.outcome.reason)
+        return Observation(case, None, None, answered.outcome.reason)
     answer = answered.outcome.text
     row, sampling = case.row, method.revise_sampling
     if case.repeat:
@@ -124,14 +124,16 @@ def observe(case: ProbeCase, method: Clair, judge: Judge | None) -> Observing:
     return replace(seen, judgement=judgement)
 
 
-def _seen(case: ProbeCase, answer: str, found: Revision | Failure, gates: GatePolicy) -> Seen:
+def _seen(
+    case: ProbeCase, answer: str, found: Revision | Failure, gates: GatePolicy
+) -> Observation:
     if isinstance(found, Failure):
-        return Seen(case, answer, answer if found.reason == "no_op" else None, found.reason)
+        return Observation(case, answer, answer if found.reason == "no_op" else None, found.reason)
     failure = check(case.row.prompt, answer, found, policy=gates).failure
-    return Seen(case, answer, found.text, None if failure is None else failure.reason)
+    return Observation(case, answer, found.text, None if failure is None else failure.reason)
 
 
-def _sides(seen: Seen) -> tuple[str, str] | None:
+def _sides(seen: Observation) -> tuple[str, str] | None:
     """Return what the judge compares: original and faulty answer, or answer and revision."""
     fault = seen.case.fault
     if fault is not None:

@@ -12,7 +12,7 @@ from clairkit.journal.prices import dollars
 from clairkit.models.reasons import reason
 from clairkit.probe.card import HealthCard
 from clairkit.probe.measures import FaultCount, Mean, Rate
-from clairkit.probe.observe import Seen
+from clairkit.probe.observe import Observation
 from clairkit.scoring import EditSpan, align, units_of
 
 _NONE = "\u2013"
@@ -159,7 +159,7 @@ _ADVICE = {
 def _examples(card: HealthCard) -> Iterator[str]:
     for each in card.examples:
         fault, name = each.case.fault, f"{_plain(each.case.row.id)} ({_plain(each.case.slice)})"
-        if fault is not None and each.mending == "missed":
+        if fault is not None and each.repair == "missed":
             was = f"{_code(fault.right)} became {_code(fault.wrong or 'nothing')}"
             yield f"{name}: the planted {fault.kind} was missed: {was}"
         else:
@@ -168,7 +168,7 @@ def _examples(card: HealthCard) -> Iterator[str]:
             yield f"{name}: changed {place}: {_code(was)} to {_code(now)}"
 
 
-def _first_change(seen: Seen) -> tuple[str, str]:
+def _first_change(seen: Observation) -> tuple[str, str]:
     """Return the longest edit of a case with some text beside it, before and after."""
     answer, revision = units_of(seen.answer or "", None), units_of(seen.revision or "", None)
     spans = align(answer, revision).spans

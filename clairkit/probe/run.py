@@ -26,7 +26,7 @@ from clairkit.models.requests import Model
 from clairkit.probe.card import HealthCard
 from clairkit.probe.cases import ProbeCase, is_good, make_cases
 from clairkit.probe.findings import make_card
-from clairkit.probe.observe import Seen, observe
+from clairkit.probe.observe import Observation, observe
 from clairkit.probe.render import to_markdown
 from clairkit.probe.settings import ProbeSettings
 from clairkit.records import PromptRow, atomic_write, check_output, read_prompts, write_rows
@@ -99,7 +99,7 @@ def run_probe(
     cases = _cases(rows, method, probe)
     base = Path(f"{os.fspath(output)}.health")
     paths = _paths(base, force=force)
-    works: list[Work[Seen]] = [partial(observe, case, method, judge) for case in cases]
+    works: list[Work[Observation]] = [partial(observe, case, method, judge) for case in cases]
     prices = settings.prices or Prices()
     if settings.max_cost is not None:
         prices.require(model.name for model in models.values())
@@ -204,7 +204,7 @@ def _spent(steps: Iterable[tuple[Call, Recorded]], prices: Prices) -> dict[str, 
     return {"calls": whole.calls, "tokens": tokens, "cost": prices.cost_of(used)}
 
 
-def _write(card: HealthCard, seen: Sequence[Seen], paths: Mapping[str, Path]) -> None:
+def _write(card: HealthCard, seen: Sequence[Observation], paths: Mapping[str, Path]) -> None:
     write_rows(paths["cases"], (each.to_json() for each in seen), force=True)
     text = json.dumps(card.to_json(), ensure_ascii=False, indent=2, allow_nan=False)
     for name, content in (("md", to_markdown(card)), ("json", text + "\n")):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from clairkit.probe.cases import built_in
 from clairkit.probe.fault_injection import PLANTERS, plant
-from clairkit.probe.fault_repair import collateral, mending
+from clairkit.probe.fault_repair import collateral, repair
 from clairkit.probe.words import TEXTS
 from clairkit.texts import languages
 
@@ -49,8 +49,8 @@ WORDS = st.sampled_from(
 def test_a_fault_in_any_text_is_told_from_the_original(answer: str, kind: str) -> None:
     fault = plant(kind, answer)
     if fault is not None:
-        assert mending(fault, answer) == "fixed"
-        assert mending(fault, fault.text) == "missed"
+        assert repair(fault, answer) == "fixed"
+        assert repair(fault, fault.text) == "missed"
 
 
 @given(st.sampled_from(GOOD), st.sampled_from(sorted(PLANTERS)), st.integers(0, 99))
@@ -59,7 +59,7 @@ def test_a_fault_is_told_from_the_original(row, kind: str, seed: int) -> None:  
     if fault is None:
         return
     assert fault.text != fault.original == row.answer
-    assert (mending(fault, fault.original), mending(fault, fault.text)) == ("fixed", "missed")
+    assert (repair(fault, fault.original), repair(fault, fault.text)) == ("fixed", "missed")
     assert collateral(fault, fault.original) == collateral(fault, fault.text) == 0
     assert plant(kind, row.answer, prompt=row.prompt[0]["content"], seed=seed) == fault
 
