@@ -8,8 +8,8 @@ from clairkit.display import excerpt
 from clairkit.generation.gates.case import GateCase
 from clairkit.generation.gates.language import (
     LATIN,
-    LATIN_LANGUAGES,
     find_language,
+    latin_languages,
     named_languages,
 )
 from clairkit.generation.gates.markdown import read_fences, without_code
@@ -40,7 +40,7 @@ def language_change(case: GateCase) -> str | None:
     if new in (None, LATIN):  # code that stands without a fence, names, formulas
         return None
     old = case.language or find_language(without_code(case.answer))
-    if old in (None, new) or (old == LATIN and new in LATIN_LANGUAGES):
+    if old in (None, new) or (old == LATIN and new in latin_languages()):
         return None
     turn = case.prompt[-1]["content"] if case.prompt else ""
     wanted = {find_language(without_code(turn)), *named_languages(case.asked)}
