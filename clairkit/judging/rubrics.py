@@ -1,4 +1,4 @@
-"""Rubrics: what counts in an answer, by name or from a file such as a house style."""
+"""Load what counts in an answer: a rubric by name, or from a file such as a house style."""
 
 from __future__ import annotations
 

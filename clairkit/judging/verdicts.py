@@ -1,4 +1,4 @@
-"""What a judge is asked, and which of two answers its reply names."""
+"""Render a judge's request, and read which of two answers its reply names."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ def render_request(
     nonce: str,
     form: Form = "verdict",
 ) -> tuple[Message, ...]:
-    """Return the request to compare two answers, the first of them as A.
+    """Return the request to compare two answers.
 
     Args:
-        prompt: what both answer.
-        answers: their texts.
-        rubric: what counts.
+        prompt: the conversation that was answered.
+        answers: the first is shown as A, the second as B.
+        rubric: the lines that say what counts.
         language: of the request.
-        nonce: of its marks.
+        nonce: part of each mark, so that no text can forge one.
         form: what may be said.
     """
     values = {

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from clairkit.engine.program import Call
 from clairkit.errors import UsageError
 from clairkit.journal.results import Recorded
-from clairkit.judging.judge import Judge, Judgement, judge
+from clairkit.judging.judge import Judge, Judgement
 from clairkit.judging.verdicts import read_verdict, template_hash
 from clairkit.models.requests import JudgeRequest
 from clairkit.models.sampling import Failure, Reply, Sampling
@@ -24,8 +24,8 @@ NONCE = "3fa9c01e"
 
 
 def judged(say: object, first: str = "four", second: str = "five!") -> Judgement:
-    program = judge(PROMPT, first, second, model=Named(), sampling=GREEDY, stage=2)
-    found, (calls,) = drive(program, say)  # type: ignore[arg-type]
+    program = Judge(Named(), GREEDY).compare(PromptRow(PROMPT), [(first, second)], stage=2)
+    (found,), (calls,) = drive(program, say)  # type: ignore[arg-type]
     assert [(call.step, call.stage) for call in calls] == [("judge", 2)] * 2
     return found
 
@@ -52,8 +52,8 @@ def test_one_tie_is_half_a_preference() -> None:
 
 
 def test_equal_answers_are_not_asked_about() -> None:
-    program = judge(PROMPT, "same", "same", model=Named(), sampling=GREEDY, stage=0)
-    found, rounds = drive(program, prefers(longer))
+    program = Judge(Named(), GREEDY).compare(PromptRow(PROMPT), [("same", "same")], stage=0)
+    (found,), rounds = drive(program, prefers(longer))
     assert (found.winner, found.consistent, rounds) == ("tie", True, [])
 
 

@@ -13,7 +13,9 @@ import pytest
 from clairkit.errors import UsageError
 from clairkit.probe import ProbeSettings, make_cases
 from clairkit.probe.cases import ProbeCase, built_in, is_good, slice_of
+from clairkit.probe.words import TEXTS
 from clairkit.records import Message, PromptRow, digest
+from clairkit.texts import languages
 
 
 def row(number: int, answer: str | None = "It is 5.", **extra: Any) -> PromptRow:
@@ -162,7 +164,7 @@ def test_the_built_in_code_does_what_it_says(tmp_path: Any) -> None:
             function(wrong)
 
 
-@pytest.mark.parametrize("language", ["en", "ja"])
+@pytest.mark.parametrize("language", languages(TEXTS))
 def test_the_built_in_sums_are_right(language: str) -> None:
     text = "\n".join(each.answer or "" for each in built_in(language))
     number = r"(\d+(?:\.\d+)?)"

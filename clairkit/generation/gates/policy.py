@@ -1,4 +1,4 @@
-"""What is done about a revision that a gate stops: drop it, keep it with a flag, or keep it."""
+"""Choose what is done when a gate stops a revision: drop it, flag it, or keep it."""
 
 from __future__ import annotations
 

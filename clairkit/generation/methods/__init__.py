@@ -1,4 +1,4 @@
-"""How a row becomes a pair: the four methods by name."""
+"""Make a row a pair by one of four methods."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
-"""`judge-off-policy`: answers of other models; a judge picks the best and the worst."""
+"""Make pairs by `judge-off-policy`: of other models' answers a judge picks best and worst."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from clairkit.display import excerpt
 from clairkit.engine.program import Method, Program
@@ -47,12 +46,12 @@ class JudgeOffPolicy:
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
-        """The models by role."""
+        """Return the models by role."""
         return {**self.answering, "judge": self.judge.model}
 
-    def settings(self) -> Mapping[str, Any]:
+    def settings(self) -> Mapping[str, object]:
         """Return what may not change from one run to the next on the same output."""
-        flat: dict[str, Any] = {
+        flat: dict[str, object] = {
             "method": NAME,
             "columns": list(self.columns),
             **marks_identity(self.thought_marks),
@@ -62,7 +61,7 @@ class JudgeOffPolicy:
         return {**flat, **judge_settings(self.judge)}
 
     def program(self, row: PromptRow) -> Program:
-        """Collect, ask, compare."""
+        """Return the program of a row: collect, ask, compare."""
         given = list(self._given(row))
         roles = list(self.answering)
         calls = [
@@ -76,7 +75,7 @@ class JudgeOffPolicy:
             Candidate(usable(result.outcome, self.thought_marks), {"role": role})
             for role, result in zip(roles, results, strict=True)
         ]
-        provenance: dict[str, Any] = {"method": NAME, "answer_tokens": tokens_of(*results)}
+        provenance: dict[str, object] = {"method": NAME, "answer_tokens": tokens_of(*results)}
         for role, model in self.answering.items():
             provenance |= role_provenance(role, model, self.sampling)
         return (

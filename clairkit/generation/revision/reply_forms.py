@@ -1,4 +1,4 @@
-"""The forms of a reviser's reply: the whole revision (`rewrite`), or edits of the answer (`edits`).
+"""Read a reply in its form: the whole revision (`rewrite`), or edits of the answer (`edits`).
 
 Each form is a function from a reply to a draft or to what is wrong with it.
 """

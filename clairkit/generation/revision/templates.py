@@ -1,4 +1,4 @@
-"""Revision templates: what a reviser is asked, and in which form it is to reply."""
+"""Make requests from templates: what a reviser is asked, and in which form it is to reply."""
 
 from __future__ import annotations
 
@@ -120,21 +120,21 @@ class Template:
 
     @cached_property
     def form(self) -> str:
-        """The form of the reply: `rewrite` or `edits`."""
+        """Return the form of the reply: `rewrite` or `edits`."""
         return EDITS if {"edits_mark", "find_mark"} & set(self._used) else REWRITE
 
     @property
     def has_paper_form(self) -> bool:
-        """Whether replies carry the published markers."""
+        """Return whether replies carry the published markers."""
         return _PAPER in self.text and not any(name in _MARKS for name in self._used)
 
     @cached_property
     def hash(self) -> str:
-        """What determines the request and the reading of the reply; part of every key."""
+        """Return what determines the request and the reading of the reply; part of every key."""
         return digest([_GRAMMAR, self.text, self.language, self.rubric, self.length])[:16]
 
     def uses(self, placeholder: str) -> bool:
-        """Whether a placeholder stands in the text."""
+        """Return whether a placeholder stands in the text."""
         return placeholder in self._used
 
     @cached_property
