@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from clairkit.batching.chat_settings import ChatSettings, SpecialTokens, fold_system
+from clairkit.batching.chat_settings import ChatSettings, fold_system
 from clairkit.batching.foreign import Rendering, Spans, shared_length
 from clairkit.batching.guard import Guard, Guarded, disguised_in
 from clairkit.batching.in_context import ContextEncoder
 from clairkit.batching.template_tokens import PROBE, TemplateTokens, find_template_tokens
 from clairkit.batching.thinking import forms_of
+from clairkit.choices import SpecialTokens
 from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
 from clairkit.records import Message

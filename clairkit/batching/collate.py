@@ -7,8 +7,8 @@ Shapes: B pairs of a part; padded: 2B sequences (chosen, then rejected), L the l
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Literal, Self, cast
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
@@ -59,9 +59,9 @@ class Part:
             name: change(value) if isinstance(value, Tensor) else value
             for name, value in self.model.items()
         }
-        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        own: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         changed = {name: change(value) for name, value in own.items() if isinstance(value, Tensor)}
-        return replace(self, **changed, model=cast("ModelInputs", model))
+        return type(self)(**{**own, **changed, "model": model})
 
 
 @dataclass(frozen=True)

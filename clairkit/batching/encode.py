@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from clairkit.choices import Thoughts, Truncation
 from clairkit.errors import DataError
 from clairkit.records import Pair
 from clairkit.records.thoughts import pair_without_thoughts
+from clairkit.scoring import Alignment, align
 
 
 class Unrenderable(DataError):
@@ -39,6 +41,11 @@ class EncodedPair:
     rejected_ids: list[int]
     foreign: tuple[Spans, Spans] = ((), ())
     """Tokens of chosen and of rejected that are not trained on: of turns of others."""
+
+    @functools.cached_property
+    def alignment(self) -> Alignment:
+        """What differs between both sides' tokens, found once: long sides take their time."""
+        return align(self.rejected_ids, self.chosen_ids)
 
 
 @dataclass

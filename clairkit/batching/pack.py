@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Required, TypedDict
+from typing import Any, Literal, NamedTuple, Required, TypedDict
 
 import torch
 from torch import Tensor
@@ -54,7 +54,7 @@ class PackedLayout:
     """
 
     trees: tuple[Tree, ...]
-    cache: dict[object, object] = field(default_factory=dict, compare=False, repr=False)
+    cache: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def length(self) -> int:

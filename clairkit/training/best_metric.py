@@ -164,7 +164,7 @@ def _counts(metric: str, pairs: Sequence[EncodedPair]) -> bool:
     """Whether anything in the pairs counts for a metric."""
     for start in range(0, len(pairs), _AT_ONCE):
         part = pairs[start : start + _AT_ONCE]
-        edited = [edited_tokens(pair.chosen_ids, pair.rejected_ids) for pair in part]
+        edited = [edited_tokens(pair) for pair in part]
         lengths = [len(p.chosen_ids) for p in part] + [len(p.rejected_ids) for p in part]
         marks = torch.cat([side[0] for side in edited] + [side[1] for side in edited])
         found = _metrics_of(marks, lengths)

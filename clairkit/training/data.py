@@ -77,7 +77,6 @@ class TrainingPairs(Dataset[TrainingPair]):
         self.pairs = list(pairs)
         self.prompts = prompts  # their digests, where the texts are known
         self.sources = dict(sources or {})  # pairs by their `source`, where it is known
-        self._edited: dict[int, tuple[Tensor, Tensor]] = {}
         self.reference: list[tuple[Tensor, Tensor]] | None = None
 
     def __len__(self) -> int:
@@ -87,9 +86,7 @@ class TrainingPairs(Dataset[TrainingPair]):
         if self.reference is None:
             raise RuntimeError("compute_references() comes before the first batch")
         pair = self.pairs[index]
-        if index not in self._edited:  # long pairs take a tenth of a second to align
-            self._edited[index] = edited_tokens(pair.chosen_ids, pair.rejected_ids)
-        return TrainingPair(pair, self.reference[index], self._edited[index])
+        return TrainingPair(pair, self.reference[index], edited_tokens(pair))
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ alone: what follows is the same on both sides and counts as shared, although its
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -17,56 +16,41 @@ from torch import Tensor
 from clairkit.batching import EncodedPair
 from clairkit.batching.foreign import Spans
 from clairkit.choices import LossMask
-from clairkit.scoring import Alignment, align
 
 
-@dataclass
-class PairMasks:
-    """The masks of pairs, in their order: True for edited tokens of chosen and of rejected.
-
-    `counts` are over the pairs: `tokens`, `edited`; `no_edit_chosen` and `no_edit_rejected`, the
-    pairs of two sides one of which has no edited token (a pure deletion, a pure insertion);
-    `approximate`, the pairs too long to be aligned exactly, where more tokens may be marked than
-    need be.
-    """
-
-    edited: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # bool, [tokens] each
-    counts: Counter[str] = field(default_factory=Counter)
-
-
-def edited_tokens(chosen_ids: Sequence[int], rejected_ids: Sequence[int]) -> tuple[Tensor, Tensor]:
+def edited_tokens(pair: EncodedPair) -> tuple[Tensor, Tensor]:
     """Return which tokens of chosen and of rejected lie in edit spans.
 
     Where the other side is absent (has no token), every token is edited.
 
     Returns:
-        bool, [len(chosen_ids)] and [len(rejected_ids)].
+        bool, [tokens] each.
     """
-    return _marked(align(rejected_ids, chosen_ids), len(chosen_ids), len(rejected_ids))
+    chosen = torch.zeros(len(pair.chosen_ids), dtype=torch.bool)
+    rejected = torch.zeros(len(pair.rejected_ids), dtype=torch.bool)
+    for span in pair.alignment.spans:
+        chosen[span.chosen_start : span.chosen_end] = True
+        rejected[span.rejected_start : span.rejected_end] = True
+    return chosen, rejected
 
 
-def _marked(alignment: Alignment, chosen: int, rejected: int) -> tuple[Tensor, Tensor]:
-    marks = torch.zeros(chosen, dtype=torch.bool), torch.zeros(rejected, dtype=torch.bool)
-    for span in alignment.spans:
-        marks[0][span.chosen_start : span.chosen_end] = True
-        marks[1][span.rejected_start : span.rejected_end] = True
-    return marks
+def mask_counts(pairs: Iterable[EncodedPair]) -> Counter[str]:
+    """Count what a mask makes of pairs.
 
-
-def mask_pairs(pairs: Iterable[EncodedPair]) -> PairMasks:
-    """Return the masks of all pairs, with counts."""
-    masks = PairMasks()
+    `tokens` and `edited` are response tokens. `no_edit_chosen` and `no_edit_rejected` are pairs of
+    two sides one of which has no edited token (a pure deletion, a pure insertion); `approximate`
+    are pairs too long to be aligned exactly, where more tokens may be marked than need be.
+    """
+    counts: Counter[str] = Counter()
     for pair in pairs:
-        alignment = align(pair.rejected_ids, pair.chosen_ids)
-        marks = _marked(alignment, len(pair.chosen_ids), len(pair.rejected_ids))
-        masks.edited.append(marks)
-        masks.counts["tokens"] += len(pair.chosen_ids) + len(pair.rejected_ids)
-        masks.counts["edited"] += alignment.inserted + alignment.deleted
+        alignment = pair.alignment
+        counts["tokens"] += len(pair.chosen_ids) + len(pair.rejected_ids)
+        counts["edited"] += alignment.inserted + alignment.deleted
         both = bool(pair.chosen_ids and pair.rejected_ids)
-        masks.counts["no_edit_chosen"] += both and not alignment.inserted
-        masks.counts["no_edit_rejected"] += both and not alignment.deleted
-        masks.counts["approximate"] += not alignment.exact
-    return masks
+        counts["no_edit_chosen"] += both and not alignment.inserted
+        counts["no_edit_rejected"] += both and not alignment.deleted
+        counts["approximate"] += not alignment.exact
+    return counts
 
 
 def weights_of(

@@ -12,7 +12,7 @@ from clairkit.errors import DataError
 from clairkit.records import ColumnChoice, read_pairs
 from clairkit.records.leakage import prompt_digest
 from clairkit.training.config import TrainConfig
-from clairkit.training.masks import mask_pairs
+from clairkit.training.masks import mask_counts
 
 # What happened to pairs, in words, in the order in which it is told.
 _WORDS = {
@@ -73,7 +73,7 @@ def read_run_pairs(
         )
         encoded.counts["unreadable"] = sum(stream.skipped.values())
         if config.loss_mask != "all":
-            encoded.counts.update(mask_pairs(encoded.pairs).counts)
+            encoded.counts.update(mask_counts(encoded.pairs))
         say(f"{name}: {described(len(encoded.pairs), encoded.counts)}")
         for note in special_notes(encoded.counts):
             say(note)

@@ -274,12 +274,9 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
             return {"rows": batch["rows"], "parts": without_repeats(batch["parts"], own)}
         return batch
 
-    def _prepare_inputs(self, inputs: Batch | TrainingPart) -> Batch | TrainingPart:
-        """Move a batch, or one part of it, to the device."""
-        if isinstance(inputs, TrainingPart):
-            return inputs.to(self.args.device)
-        parts = [part.to(self.args.device) for part in inputs["parts"]]
-        return {"rows": inputs["rows"], "parts": parts}
+    def _prepare_inputs(self, inputs: TrainingPart) -> TrainingPart:
+        """Move a part to the device, which the Trainer does for a dict of tensors."""
+        return inputs.to(self.args.device)
 
     def training_step(self, model: nn.Module, inputs: Batch, *args: Any) -> Tensor:
         """Run forward and backward part by part; return the batch's share of the step's loss."""
@@ -353,7 +350,8 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         self, model: nn.Module, inputs: Batch, *_args: Any, **_kwargs: Any
     ) -> tuple[Tensor, None, None]:
         """Return the loss of a held-out batch."""
-        inputs = self._without_repeats(self._prepare_inputs(inputs))
+        parts = [self._prepare_inputs(part) for part in inputs["parts"]]
+        inputs = self._without_repeats({"rows": inputs["rows"], "parts": parts})
         self._step = StepSize.of([inputs], self.accelerator)
         own = StepSize.of([inputs]).pairs
         with torch.no_grad(), self.compute_loss_context_manager():

@@ -58,7 +58,7 @@ class Builds:
     def kill(self, after: float, first: Callable[[], bool] = lambda: True) -> int:
         """Start a build and kill it some seconds after `first` is true."""
         child = self._line()
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while not first() and time.monotonic() < end:
             time.sleep(0.001)
         time.sleep(after)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
+from counted_work import counted_calls
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -147,10 +146,10 @@ def test_where_nothing_is_negated(answer: str) -> None:
     assert plant("negation", answer) is None
 
 
-def test_a_long_answer_that_says_one_thing_over_and_over_takes_no_long_time() -> None:
-    start = time.process_time()
-    assert plant("negation", "It is so. " * 2_000) is None
-    assert time.process_time() - start < 10  # without a limit: minutes
+def test_a_long_answer_that_says_one_thing_over_and_over_is_tried_a_few_times() -> None:
+    found, calls = counted_calls(lambda: plant("negation", "It is so. " * 2_000))
+    assert found is None
+    assert calls < 3_000_000  # without a limit: many more than can be waited for
 
 
 def test_a_step_is_dropped_and_the_others_are_numbered_anew() -> None:

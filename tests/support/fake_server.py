@@ -83,6 +83,7 @@ class FakeServer:
         self.requests: list[Request] = []
         self.script = script
         self.running = 0
+        self.stalling = 0
         self.peak = 0
         self._lock = threading.Lock()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -130,7 +131,9 @@ class FakeServer:
                     for _ in range(response.repeat):
                         self.wfile.write(response.body)
                     self.wfile.flush()
+                    server.stalling += bool(response.stall)
                     time.sleep(response.stall)
+                    server.stalling -= bool(response.stall)
                 except OSError:
                     self.close_connection = True
                 if response.reset:

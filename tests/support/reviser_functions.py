@@ -48,8 +48,16 @@ def surrogate(request: ReviseRequest) -> str:
     return "\udcff"
 
 
-async def slow(request: ReviseRequest) -> str:
-    await asyncio.sleep(0.2)
+_WAITING: list[str] = []
+_ALL_WAIT = asyncio.Event()
+
+
+async def together(request: ReviseRequest) -> str:
+    """Answer once eight requests wait side by side."""
+    _WAITING.append(request.answer)
+    if len(_WAITING) == 8:
+        _ALL_WAIT.set()
+    await asyncio.wait_for(_ALL_WAIT.wait(), 60)
     return request.answer.upper()
 
 

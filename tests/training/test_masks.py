@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clairkit.batching import EncodedPair
-from clairkit.training.masks import LossMask, edited_tokens, mask_pairs, weights_of
+from clairkit.choices import LossMask
+from clairkit.scoring import Alignment, align
+from clairkit.training.masks import edited_tokens, mask_counts, weights_of
 
 IDS = st.lists(st.integers(0, 5), max_size=25)
 
@@ -26,11 +30,15 @@ def common_length(first: list[int], second: list[int]) -> int:
     return row[-1]
 
 
+def edited(chosen: list[int], rejected: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    return edited_tokens(EncodedPair("pair", [9], chosen, rejected))
+
+
 @given(IDS, IDS)
 def test_shared_tokens_are_a_longest_common_subsequence(
     chosen: list[int], rejected: list[int]
 ) -> None:
-    marks = edited_tokens(chosen, rejected)
+    marks = edited(chosen, rejected)
     shared = [
         [token for token, edited in zip(ids, side.tolist(), strict=True) if not edited]
         for ids, side in zip((chosen, rejected), marks, strict=True)
@@ -41,21 +49,21 @@ def test_shared_tokens_are_a_longest_common_subsequence(
 
 @given(IDS, IDS)
 def test_the_sides_may_be_exchanged(chosen: list[int], rejected: list[int]) -> None:
-    ours = edited_tokens(chosen, rejected)
-    theirs = edited_tokens(rejected, chosen)
+    ours = edited(chosen, rejected)
+    theirs = edited(rejected, chosen)
     assert torch.equal(ours[0], theirs[1])
     assert torch.equal(ours[1], theirs[0])
 
 
 def test_a_replacement_marks_both_sides_and_a_deletion_one() -> None:
-    chosen, rejected = edited_tokens([1, 2, 3, 4], [1, 7, 8, 3, 9, 4])
+    chosen, rejected = edited([1, 2, 3, 4], [1, 7, 8, 3, 9, 4])
     assert chosen.tolist() == [False, True, False, False]
     assert rejected.tolist() == [False, True, True, False, True, False]
     assert chosen.dtype == torch.bool
 
 
 def test_weights_by_mode() -> None:
-    marks = edited_tokens([1, 2, 3], [1, 3])
+    marks = edited([1, 2, 3], [1, 3])
     expected: dict[LossMask, tuple[list[float], list[float]]] = {
         "all": ([1, 1, 1], [1, 1]),
         "edits": ([0, 1, 0], [0, 0]),
@@ -68,7 +76,7 @@ def test_weights_by_mode() -> None:
 
 
 def test_of_an_only_side_every_token_is_edited() -> None:
-    chosen, rejected = edited_tokens([4, 5], [])
+    chosen, rejected = edited([4, 5], [])
     assert chosen.tolist() == [True, True]
     assert rejected.shape == (0,)
 
@@ -80,20 +88,14 @@ def test_sides_without_an_edit_are_counted() -> None:
         EncodedPair("replacement", [9], [1, 2], [1, 4]),
         EncodedPair("one side", [9], [], [1, 4]),
     ]
-    masks = mask_pairs(pairs)
-    for pair, marks in zip(pairs, masks.edited, strict=True):
-        for ours, theirs in zip(
-            marks, edited_tokens(pair.chosen_ids, pair.rejected_ids), strict=True
-        ):
-            assert torch.equal(ours, theirs)
-    assert masks.counts == {
+    assert mask_counts(pairs) == {
         "tokens": 16,
         "edited": 6,
         "no_edit_chosen": 1,
         "no_edit_rejected": 1,
         "approximate": 0,
     }
-    assert masks.counts["edited"] == sum(int(side.sum()) for pair in masks.edited for side in pair)
+    assert sum(int(side.sum()) for pair in pairs for side in edited_tokens(pair)) == 6
 
 
 def test_long_sides_share_all_but_their_edits() -> None:
@@ -104,6 +106,21 @@ def test_long_sides_share_all_but_their_edits() -> None:
     chosen = list(rejected)
     for place in places:
         chosen[place] = 40_000 + place
-    marks = edited_tokens(chosen, rejected)
+    marks = edited(chosen, rejected)
     for side in marks:
         assert side.nonzero().flatten().tolist() == places
+
+
+def test_a_pair_is_aligned_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def counted(rejected: list[int], chosen: list[int]) -> Alignment:
+        calls.append(rejected)
+        return align(rejected, chosen)
+
+    monkeypatch.setattr("clairkit.batching.encode.align", counted)
+    pair = EncodedPair("pair", [9], [1, 2, 3], [1, 3])
+    mask_counts([pair])
+    assert all(map(torch.equal, edited_tokens(pair), edited_tokens(pair)))
+    assert len(calls) == 1
+    assert replace(pair, chosen_ids=[1, 3]).alignment.spans == ()

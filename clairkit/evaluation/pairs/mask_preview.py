@@ -87,8 +87,8 @@ def preview_mask(pair: Pair, tokenizer: Any, config: TrainConfig) -> MaskPreview
             f"training would not see the pair: {described(0, counts)}",
             remedy="set another max_length or truncation" if counts["too_long"] else None,
         )
-    edited = edited_tokens(encoded.chosen_ids, encoded.rejected_ids)
-    chosen, rejected = weights_of(config.loss_mask, config.shared_weight, edited, encoded.foreign)
+    marks = edited_tokens(encoded)
+    chosen, rejected = weights_of(config.loss_mask, config.shared_weight, marks, encoded.foreign)
     return MaskPreview(
         loss_mask=config.loss_mask,
         shared_weight=config.shared_weight,

@@ -131,9 +131,7 @@ def columns_of(
         reference: the same under the reference.
     """
     found: dict[str, Any] = {}
-    for place, (side, marks) in enumerate(
-        zip(SIDES, edited_tokens(pair.chosen_ids, pair.rejected_ids), strict=True)
-    ):
+    for place, (side, marks) in enumerate(zip(SIDES, edited_tokens(pair), strict=True)):
         ours = target[place].double()
         found |= {
             f"tokens_{side}": len(marks),

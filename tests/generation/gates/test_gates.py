@@ -142,11 +142,11 @@ HOSTILE = [
 
 
 def test_long_hostile_texts_take_linear_time() -> None:
-    started = time.monotonic()
+    started = time.process_time()  # of this process alone, however busy the machine is
     for piece in HOSTILE:
         text = piece * (40_000 // len(piece))
         found(Sample(text, text, f"{text}!", text))
-    assert time.monotonic() - started < 20  # 1 s; a quadratic search takes minutes
+    assert time.process_time() - started < 20  # 1 s; a quadratic search takes minutes
 
 
 def test_numbers_of_any_length_are_compared() -> None:

@@ -74,12 +74,11 @@ def test_a_passing_fault_is_retried(build: Build, fault: Response) -> None:
 
 
 def test_a_stalled_body_ends_by_the_time_out(build: Build) -> None:
-    stalled = Response(body=b"{", headers={"Content-Length": "99"}, stall=1.0)
+    stalled = Response(body=b"{", headers={"Content-Length": "99"}, stall=60)
     with serving(first(stalled)) as server:
-        started = time.monotonic()
         result = build(server.url, timeout=0.3)
+        assert server.stalling == 1
     assert (result.pairs, result.calls) == (1, 2)
-    assert time.monotonic() - started < 1.0
 
 
 def test_retry_after_is_waited_for(build: Build) -> None:
