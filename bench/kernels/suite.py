@@ -26,7 +26,7 @@ from clairkit.bench.kernels.worker import (
 )
 from clairkit.bench.measure.memory import available_bytes
 from clairkit.bench.measure.worker_process import ProcessOutcome, run_apart
-from clairkit.bench.peers import PEERS, absence
+from clairkit.bench.peers import PEERS, TORCH_OWN, absence, torch_lacks
 
 _GB = 1e9
 _SHARE = 0.8  # of the memory that is free; a prediction is no measurement
@@ -66,8 +66,10 @@ class KernelSuite:
         return torch.device(self.settings.device)
 
     def absent(self) -> dict[str, str]:
-        """Return why each peer that can't be measured here can't."""
+        """Return why each peer, or a part of it, that can't be measured here can't."""
         reasons = {name: absence(name, self.device) for name in self.peers}
+        if "torch" in self.peers:
+            reasons[TORCH_OWN] = torch_lacks()
         return {name: reason for name, reason in reasons.items() if reason}
 
     def run(
