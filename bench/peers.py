@@ -227,7 +227,49 @@ def _torch(case: KernelCase, device: torch.device) -> list[Variant]:
         # logits, their log-softmax in float32, and the gradient of one of them
         return float32_logits(case) * (2.1 if case.dtype == "float32" else 1.5)
 
-    return [Variant("torch compiled", "torch", load, extra)]
+    found = [Variant("torch compiled", "torch", load, extra)]
+    if not torch_lacks():
+        found.append(Variant(TORCH_OWN, "torch", _load_torch_own, _torch_own_bytes))
+    return found
+
+
+TORCH_OWN = "torch linear_cross_entropy"
+
+
+def torch_lacks() -> str:
+    """Return why torch's own chunked head can't be measured, or ""."""
+    there = hasattr(torch.nn, "LinearCrossEntropyOptions")
+    return "" if there else f"torch {torch.__version__} has none, 2.13 does"
+
+
+def _load_torch_own() -> Step:
+    """Take torch's own choice of chunks and precision.
+
+    A sum a sequence is the cheapest that a preference loss can be made of. It comes in the dtype of
+    the inputs: bfloat16 would round a response's log-prob by up to 16 nats, so there each token is
+    asked for, whose chunks are computed twice.
+    """
+    head = torch.nn.functional.linear_cross_entropy
+    options = torch.nn.LinearCrossEntropyOptions()
+
+    def negative_sum(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+        return head(hidden, weight, targets, reduction="sum", options=options)
+
+    def logps(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+        return -head(hidden, weight, targets, reduction="none", options=options).float()
+
+    sums, tokens = per_sequence(negative_sum), from_logps(logps)
+
+    def step(problem: Problem) -> tuple[Tensor, Tensor]:
+        return (sums if problem.hidden.dtype == torch.float32 else tokens)(problem)
+
+    return step
+
+
+def _torch_own_bytes(case: KernelCase) -> float:
+    # A chunk's logits and their gradient, twice as wide as high; the weight's gradient twice.
+    rows = case.vocabulary if case.head == "full" else 0
+    return 8.0 * case.vocabulary * case.hidden + 4.0 * rows * case.hidden
 
 
 def _quack(case: KernelCase, device: torch.device) -> list[Variant]:

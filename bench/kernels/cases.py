@@ -129,15 +129,23 @@ CPU: tuple[KernelCase, ...] = (
     LONG,
 )
 
-_GPU_LABEL = "v{v}-d{d}"
-GPU: tuple[KernelCase, ...] = (
-    *_grid([(151936, 896)], (2048,), ("bfloat16",), _HEADS, _GPU_LABEL),
-    *_grid([(128256, 4096)], (4096,), ("bfloat16",), _HEADS, _GPU_LABEL),
-    LONG,
-    *_grid([(32768, 2048)], (2048, 16384), ("bfloat16",), _HEADS, _GPU_LABEL),
-    *_grid([(151936, 896)], (512, 16384), ("bfloat16",), _HEADS, _GPU_LABEL),
-    *_grid([(128256, 4096)], (512, 16384), ("bfloat16",), _HEADS, _GPU_LABEL),
-    *_grid([(151936, 896)], (2048,), ("float32",), ("frozen",), _GPU_LABEL),
+# By what matters: a small model and a large one as they are trained, long responses, the rest.
+_GPU_SHAPES = ((151936, 896), (128256, 4096), (49152, 576))
+_GPU_ORDER = [
+    (2048, _GPU_SHAPES[0]),
+    (8192, _GPU_SHAPES[1]),
+    (24576, _GPU_SHAPES[1]),
+    (2048, _GPU_SHAPES[2]),
+    (8192, _GPU_SHAPES[0]),
+    (2048, _GPU_SHAPES[1]),
+    (24576, _GPU_SHAPES[0]),
+    (8192, _GPU_SHAPES[2]),
+    (24576, _GPU_SHAPES[2]),
+]
+GPU: tuple[KernelCase, ...] = tuple(
+    case
+    for count, shape in _GPU_ORDER
+    for case in _grid([shape], (count,), ("bfloat16",), _HEADS, "v{v}-d{d}")
 )
 
 # No multiple of a tile, so that it checks, too.

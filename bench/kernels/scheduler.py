@@ -1,10 +1,11 @@
-"""A point whose variants each stay in a process of their own. Imports torch alone.
+"""Measure a point whose variants each stay in a process of their own. Imports torch alone.
 
-They are made ready side by side, since imports, compilers and tuners take most of the time; one
-that is not ready in time is ended and named. Then they are asked one at a time, first for memory
-and accuracy, then in turns for the time of a step. clairkit, eager and the bare products have been
-through all of it before a peer is started, and what is found is handed on at once: whenever the run
-is killed, what was measured is there.
+A process is started at the first point that has its variant, and serves the next ones, too. All are
+made ready side by side, since imports, compilers and tuners take most of the time; one that is not
+ready in time is ended and named. Then they are asked one at a time, first for memory and accuracy,
+then in turns for the time of a step. clairkit, eager and the bare products have been through all of
+it before a peer is started, and what is found is handed on at once: whenever the run is killed,
+what was measured is there.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ Found = dict[str, Measured]
 
 
 @dataclass(frozen=True)
-class CrewPoint:
-    """What a crew measures, and until when."""
+class PoolPoint:
+    """What a pool measures, and until when."""
 
     case: KernelCase
     planned: Sequence[Planned]
@@ -56,17 +57,19 @@ class VariantPool:
         point: what is measured.
         say: takes progress.
         keep: takes everything found so far, whenever there is more of it.
+        idle: processes of earlier points by variant; those of this one are there afterwards.
         preload: what the processes are forked with.
     """
 
     def __init__(
         self,
-        point: CrewPoint,
+        point: PoolPoint,
         say: Callable[[str], None],
         keep: Callable[[Found, Timed | None], None],
+        idle: dict[str, WorkerProcess],
         preload: Sequence[str] = (),
     ) -> None:
-        self._point, self._say, self._keep = point, say, keep
+        self._point, self._say, self._keep, self._idle = point, say, keep, idle
         self._preload = preload
         self._limit = point.settings.ready_seconds  # to get ready, and for each answer after that
         self._groups = {one.name: one.group for one in point.planned}
@@ -75,6 +78,7 @@ class VariantPool:
         self._timed: Timed | None = None
         self._tilings: dict[int, str] = {}
         self._there: dict[str, WorkerProcess] = {}  # that are ready and sound
+        self._new: set[str] = set()  # whose first answer, that they are made, is still to come
 
     def run(self) -> tuple[Found, Timed | None]:
         """Measure all of it; return what `keep` got last."""
@@ -87,12 +91,20 @@ class VariantPool:
                     self._check(name)
                 if any(name in self._there for name in names):
                     self._time()
-        finally:
-            for companion in self._there.values():
-                companion.dismiss()
-            for companion in self._there.values():
-                companion.end(_GRACE_SECONDS)
+        except BaseException:
+            end_all(self._there)
+            raise
+        self._rest()
         return self._found, self._timed
+
+    def _rest(self) -> None:
+        """Have the processes leave the memory to others, and keep them for the next point."""
+        for name, worker in self._there.items():
+            outcome = self._asked(name, "rest")
+            if outcome is None or outcome.problem:
+                worker.end()
+            else:
+                self._idle[name] = worker
 
     def _prepare(self, names: Sequence[str]) -> None:
         """Start the processes, as many at a time as there are cores, and wait for them."""
@@ -108,6 +120,9 @@ class VariantPool:
             )
             for name, start in list(started.items()):
                 outcome = self._there[name].answer(0)
+                if name in self._new and outcome is not None and not outcome.problem:
+                    self._new.discard(name)
+                    outcome = self._there[name].answer(0)
                 took = time.monotonic() - start
                 if outcome is None and took < self._limit and not self._over():
                     continue
@@ -119,16 +134,12 @@ class VariantPool:
                     self._say(f"{name}: ready after {took:.1f} s")
 
     def _start(self, name: str) -> None:
-        point = self._point
-        self._there[name] = WorkerProcess(
-            serve_object,
-            Member,
-            point.case,
-            name,
-            point.settings,
-            point.truth,
-            preload=self._preload,
-        )
+        point, worker = self._point, self._idle.pop(name, None)
+        if worker is None:
+            self._new.add(name)
+            worker = WorkerProcess(serve_object, Member, point.settings, preload=self._preload)
+        worker.ask("prepare", point.case, name, point.truth)
+        self._there[name] = worker
 
     def _check(self, name: str) -> None:
         """Have the memory and the accuracy of a variant measured, or the bare tiles chosen."""
@@ -218,6 +229,14 @@ class VariantPool:
 
     def _over(self) -> bool:
         return time.monotonic() >= self._point.deadline
+
+
+def end_all(workers: dict[str, WorkerProcess]) -> None:
+    """End processes, those first in order that wait for what to do."""
+    for worker in workers.values():
+        worker.dismiss()
+    for worker in workers.values():
+        worker.end(_GRACE_SECONDS)
 
 
 def _checked(found: Measured) -> str:

@@ -13,7 +13,7 @@ import torch
 
 from clairkit.bench.kernels.cases import KernelCase
 from clairkit.bench.kernels.results import entry, point_json
-from clairkit.bench.kernels.scheduler import CrewPoint, VariantPool
+from clairkit.bench.kernels.scheduler import PoolPoint, VariantPool, end_all
 from clairkit.bench.kernels.truth import write_reference
 from clairkit.bench.kernels.worker import (
     KernelSettings,
@@ -25,8 +25,8 @@ from clairkit.bench.kernels.worker import (
     plan,
 )
 from clairkit.bench.measure.memory import available_bytes
-from clairkit.bench.measure.worker_process import ProcessOutcome, run_apart
-from clairkit.bench.peers import PEERS, absence
+from clairkit.bench.measure.worker_process import ProcessOutcome, WorkerProcess, run_apart
+from clairkit.bench.peers import PEERS, TORCH_OWN, absence, torch_lacks
 
 _GB = 1e9
 _SHARE = 0.8  # of the memory that is free; a prediction is no measurement
@@ -66,8 +66,10 @@ class KernelSuite:
         return torch.device(self.settings.device)
 
     def absent(self) -> dict[str, str]:
-        """Return why each peer that can't be measured here can't."""
+        """Return why each peer, or a part of it, that can't be measured here can't."""
         reasons = {name: absence(name, self.device) for name in self.peers}
+        if "torch" in self.peers:
+            reasons[TORCH_OWN] = torch_lacks()
         return {name: reason for name, reason in reasons.items() if reason}
 
     def run(
@@ -93,23 +95,27 @@ class KernelSuite:
         if planned.problem:
             raise RuntimeError(f"the variants can't be listed: {planned.problem}")
         left: list[str] = []
-        with tempfile.TemporaryDirectory() as folder:
-            for index, case in enumerate(self.cases, 1):
-                place = f"[{index}/{len(self.cases)}] {case.name}"
-                if case.name in done:
-                    say(f"{place}: there already")
-                    yield done[case.name]
-                elif time.monotonic() > begin:
-                    left.append(case.name)
-                else:
-                    say(f"{place}: {case.describe()}")
-                    backend, variants = planned.value[case.name]
-                    work = _Work(case, backend, variants, say, keep, deadline)
-                    yield self._point(work, Path(folder))
+        idle: dict[str, WorkerProcess] = {}
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                for index, case in enumerate(self.cases, 1):
+                    place = f"[{index}/{len(self.cases)}] {case.name}"
+                    if case.name in done:
+                        say(f"{place}: there already")
+                        yield done[case.name]
+                    elif time.monotonic() > begin:
+                        left.append(case.name)
+                    else:
+                        say(f"{place}: {case.describe()}")
+                        backend, variants = planned.value[case.name]
+                        work = _Work(case, backend, variants, say, keep, deadline)
+                        yield self._point(work, Path(folder), idle)
+        finally:
+            end_all(idle)
         if left:
             say(f"the time is over, left out: {', '.join(left)}")
 
-    def _point(self, work: _Work, folder: Path) -> Point:
+    def _point(self, work: _Work, folder: Path, idle: dict[str, WorkerProcess]) -> Point:
         case = work.case
         # The truth is the same for a frozen and a trained head.
         truth = folder / f"{case.vocabulary}-{case.hidden}-{case.tokens}-{case.dtype}.pt"
@@ -129,13 +135,14 @@ class KernelSuite:
         }
         fitting = [one for one in work.variants if one.name not in found]
         if self.settings.apart:
-            crew = VariantPool(
-                CrewPoint(case, fitting, self.settings, truth, work.deadline),
+            pool = VariantPool(
+                PoolPoint(case, fitting, self.settings, truth, work.deadline),
                 work.say,
                 lambda some, timed: work.keep(work.point(found | some, timed)),
+                idle,
                 self._preload(),
             )
-            measured, timed = crew.run()
+            measured, timed = pool.run()
             return work.point(found | measured, timed)
         return self._in_one_process(work, [one.name for one in fitting], found, truth)
 

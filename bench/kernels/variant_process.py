@@ -1,8 +1,12 @@
-"""What runs in the process of a variant that stays. Imports torch alone, and the peer it is."""
+"""Measure one variant, point after point, in a process that is its own.
+
+Imports torch alone, and the peer it is.
+"""
 
 from __future__ import annotations
 
 import gc
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -27,17 +31,25 @@ from clairkit.bench.measure.timing import is_out_of_memory, timed_step
 
 
 class Member:
-    """A variant, or the bare products, ready to be measured in this process, which is its own.
+    """A variant, or the bare products, in this process, which is its own.
 
     Args:
-        case: the point.
-        name: a variant's name, or `BARE`.
         settings: how to measure.
-        truth: file of the point's reference.
     """
 
-    def __init__(self, case: KernelCase, name: str, settings: KernelSettings, truth: Path) -> None:
+    def __init__(self, settings: KernelSettings) -> None:
         self._device = settings.apply()
+
+    def prepare(self, case: KernelCase, name: str, truth: Path) -> None:
+        """Get ready to be measured at a point: what is imported and compiled stays for the next.
+
+        Args:
+            case: the point.
+            name: a variant's name, or `BARE`; always the same one.
+            truth: file of the point's reference.
+        """
+        if "torch._dynamo" in sys.modules:
+            torch._dynamo.reset()  # or it gives up after some shapes, and runs uncompiled
         self._case, self._truth = case, Reference.load(truth)
         self._problem = Problem.build(case, self._device, self._truth.reference)
         self._bare: dict[int, Products] = {}
@@ -46,6 +58,16 @@ class Member:
             self._step = find_variant(name, case, self._device).load()
             self._rehearse()
         self._tidy()
+
+    def rest(self) -> None:
+        """Leave the memory to the others until the next point."""
+        self._bare.clear()
+        del self._problem, self._step
+        gc.enable()
+        gc.unfreeze()
+        gc.collect()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def tilings(self) -> dict[int, str]:
         """Choose the tiles of the bare products, and return them by N*V*D count."""

@@ -1,8 +1,10 @@
-"""What runs in the processes of the kernel suite. Imports torch alone, and a peer that is measured.
+"""Measure variants in the processes of the kernel suite.
+
+Imports torch alone, and a peer that is measured.
 
 On a CPU a point takes one process for each variant's memory and accuracy, and one in which all
 variants and the bare products take turns to be timed. On a GPU each variant has one process, which
-stays: `kernel_crew` asks them in turn.
+stays: `scheduler` asks them in turn.
 """
 
 from __future__ import annotations

@@ -10,9 +10,11 @@ from torch import Tensor
 
 from clairkit.bench.kernels.cases import KernelCase
 from clairkit.bench.kernels.problem import Problem
+from clairkit.bench.kernels.suite import KernelSuite
 from clairkit.bench.kernels.truth import compute_reference, judge
 from clairkit.bench.kernels.variants import our_variants, variants
-from clairkit.bench.peers import PEERS, absence, check_names, per_sequence
+from clairkit.bench.kernels.worker import KernelSettings
+from clairkit.bench.peers import PEERS, TORCH_OWN, absence, check_names, per_sequence
 
 CPU = torch.device("cpu")
 CASES = [
@@ -68,6 +70,21 @@ def test_a_peer_that_gives_a_sequence_at_a_time(case: KernelCase) -> None:
     problem = Problem.build(case, CPU, truth.reference)
     found = judge(case, problem, truth, *per_sequence(negative_sum)(problem))
     assert found.problem == ""
+
+
+def test_torch_without_its_own_head_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = KernelSuite(CASES, KernelSettings("cpu", 1), ["torch"])
+    assert suite.absent() == {}
+    monkeypatch.delattr(torch.nn, "LinearCrossEntropyOptions")
+    assert list(suite.absent()) == [TORCH_OWN]
+    assert [one.name for one in PEERS["torch"].variants(CASES[0], CPU)] == ["torch compiled"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.dtype}-{case.head}")
+def test_the_head_of_torch_itself(case: KernelCase) -> None:
+    (own,) = [one for one in PEERS["torch"].variants(case, CPU) if one.name == TORCH_OWN]
+    assert own.extra_bytes(case) > 0
+    check(own, case)
 
 
 def test_peers_that_are_not_there_are_named() -> None:

@@ -28,6 +28,22 @@ def test_the_cpu_suite_has_every_combination() -> None:
     assert all(case.tokens % case.sequences == 0 for case in KNOWN)
 
 
+def test_the_gpu_suite_has_every_shape_length_and_head() -> None:
+    found = {(case.vocabulary, case.hidden, case.tokens, case.head) for case in GPU}
+    assert len(GPU) == len(found) == 3 * 3 * 2
+    assert {case.dtype for case in GPU} == {"bfloat16"}
+    assert {(case.vocabulary, case.hidden) for case in GPU} == {
+        (151936, 896),
+        (128256, 4096),
+        (49152, 576),
+    }
+    assert {case.tokens for case in GPU} == {2048, 8192, 24576}
+    assert [case.name for case in GPU[:2]] == [
+        "v152k-d896-frozen-bf16-2048",
+        "v152k-d896-full-bf16-2048",
+    ]
+
+
 def test_selection_by_name_and_pattern() -> None:
     assert select((), QUICK) == list(QUICK)
     assert [case.name for case in select(("v32k-full-bf16-256",), CPU)] == ["v32k-full-bf16-256"]

@@ -15,7 +15,7 @@ from clairkit.bench.kernels import scheduler
 from clairkit.bench.kernels.cases import QUICK
 from clairkit.bench.kernels.report import problems, text_table
 from clairkit.bench.kernels.results import entry, point_json
-from clairkit.bench.kernels.scheduler import CrewPoint, VariantPool
+from clairkit.bench.kernels.scheduler import PoolPoint, VariantPool, end_all
 from clairkit.bench.kernels.truth import Accuracy
 from clairkit.bench.kernels.worker import BARE, KernelSettings, Measured, Planned, Timed
 from clairkit.bench.measure.timing import Peak
@@ -53,38 +53,47 @@ class World:
         """Stand in for the one of multiprocessing."""
         self.now += max(min(timeout, *(one.until - self.now for one in workers)), 0.0)
 
-    def worker(self, serve: Any, make: Any, case: Any, name: str, *_: Any, preload: Any) -> Any:
+    def worker(self, serve: Any, make: Any, settings: Any, *, preload: Any) -> Any:
         """Stand in for `WorkerProcess`."""
-        return Pretender(self, name)
+        return Pretender(self)
 
 
 class Pretender:
     """A worker without a process."""
 
-    def __init__(self, world: World, name: str) -> None:
-        self.world, self.name, self.turns = world, name, 0
-        self.manner = world.manners.get(name, Manner())
-        self.connection = self
-        self.until, self.outcome = world.now + self.manner.ready, ProcessOutcome()
-        world.events.append(f"start {name}")
-        world.starting.add(name)
-        world.most_at_once = max(world.most_at_once, len(world.starting))
+    def __init__(self, world: World) -> None:
+        self.world, self.name, self.turns, self.made = world, "", 0, False
+        self.connection, self.outcome = self, ProcessOutcome()
+        self.until = world.now
+        world.events.append("made")
 
     def ask(self, method: str, *arguments: Any) -> None:
-        self.until = self.world.now + self.manner.step
+        self.outcome = ProcessOutcome()
+        if method == "prepare":
+            _, self.name, _ = arguments
+            self.manner = self.world.manners.get(self.name, Manner())
+            self.until = self.world.now + self.manner.ready
+            self.world.events.append(f"start {self.name}")
+            self.world.starting.add(self.name)
+            self.world.most_at_once = max(self.world.most_at_once, len(self.world.starting))
+            return
+        self.until = self.world.now + (0 if method == "rest" else self.manner.step)
         self.world.events.append(f"{method} {self.name}")
         if method == "check":
             accuracy = Accuracy((1e-3, 2e-3), 0.0, 1e-6, None, self.manner.problem)
             self.outcome = ProcessOutcome(Measured(Peak(5, 1, "made up"), accuracy))
         elif method == "tilings":
             self.outcome = ProcessOutcome({4: "8x8"})
-        else:
+        elif method == "seconds":
             self.turns += 1
             gone = self.turns >= self.manner.fails
             problem = "the process ended with code -11" if gone else ""
             self.outcome = ProcessOutcome(None if gone else self.manner.step, problem)
 
     def answer(self, seconds: float) -> ProcessOutcome | None:
+        if not self.made:
+            self.made = True
+            return ProcessOutcome()
         if self.until > self.world.now + seconds:
             self.world.now += seconds
             return None
@@ -107,6 +116,7 @@ class Run:
     world: World
     points: list[dict[str, Any]]
     said: list[str]
+    idle: dict[str, Any] = field(default_factory=dict)
 
     def results(self, point: int = -1) -> dict[str, Any]:
         """Return the results of a state that was kept, the last by default."""
@@ -132,8 +142,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
             found.points.append(point_json(CASE, "x", entries, timed))
 
         wanted = KernelSettings("cpu", 1, apart=True, **settings)
-        point = CrewPoint(CASE, planned, wanted, Path("nowhere"), deadline)
-        keep(*VariantPool(point, found.said.append, keep).run())
+        point = PoolPoint(CASE, planned, wanted, Path("nowhere"), deadline)
+        keep(*VariantPool(point, found.said.append, keep, found.idle).run())
         for state in found.points:
             text_table(state)
         return found
@@ -147,9 +157,22 @@ def test_all_well(run: Any) -> None:
     assert {len(one["seconds"]) for one in found.results().values()} == {3}
     assert found.results()["cce"]["against_ours"]["median"] == 0.5
     assert found.points[-1]["bare"] == {"4": {"seconds": [0.5] * 3, "tiling": "8x8"}}
-    assert sum(event.startswith("dismiss") for event in found.world.events) == 5
+    assert sum(event.startswith("rest") for event in found.world.events) == 5
     assert "trl: ready after 1.0 s" in found.said
     assert "trl: right, 0 MB" in found.said
+
+
+def test_processes_serve_the_next_point_too(run: Any) -> None:
+    found = run({"trl": Manner(), "cce": Manner(fails=2)})
+    assert sorted(found.idle) == sorted([BARE, OURS.name, EAGER.name, "trl"])
+    assert found.world.events.count("made") == 5
+    point = PoolPoint(CASE, [OURS, EAGER], KernelSettings("cpu", 1), Path("nowhere"), math.inf)
+    VariantPool(point, found.said.append, lambda *_: None, found.idle).run()
+    assert found.world.events.count("made") == 5
+    assert found.world.events.count(f"start {OURS.name}") == 2
+    assert sorted(found.idle) == sorted([BARE, OURS.name, EAGER.name, "trl"])
+    end_all(found.idle)
+    assert found.world.events[-1].startswith("end")
 
 
 def test_ours_are_measured_and_kept_before_a_peer_is_started(run: Any) -> None:
@@ -201,7 +224,7 @@ def test_a_wrong_one_is_not_timed(run: Any) -> None:
     found = run({"trl": Manner(problem="log-probs differ")})
     assert found.results()["trl"]["status"] == "PARITY FAILED"
     assert "seconds trl" not in found.world.events
-    assert "dismiss trl" not in found.world.events  # it was ended before the others were timed
+    assert "rest trl" not in found.world.events  # it was ended before the others were timed
     assert "trl: log-probs differ, 0 MB" in found.said
 
 
