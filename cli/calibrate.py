@@ -1,9 +1,9 @@
-"""`clairkit calibrate`."""
+"""Define `clairkit calibrate`."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +13,7 @@ from clairkit.cli.build_pairs.result import PARTIAL, leave_early
 from clairkit.cli.shared.column_options import column_options
 from clairkit.cli.shared.console import Console, output_options
 from clairkit.cli.shared.option_sections import SectionCommand
+from clairkit.records.json_types import JsonMapping
 
 if TYPE_CHECKING:
     from clairkit.evaluation.calibration import Calibration
@@ -126,7 +127,7 @@ def command(
     return 0 if found.choice.chosen else _NOT_SEPARABLE
 
 
-def _contenders(flags: Mapping[str, Any]) -> Iterator[Contender]:
+def _contenders(flags: JsonMapping) -> Iterator[Contender]:
     from clairkit.errors import UsageError
     from clairkit.evaluation.contenders import Trial
     from clairkit.models.server.request_body import parse_body

@@ -1,4 +1,4 @@
-"""Progress of `clairkit build-pairs` on stderr."""
+"""Show the progress of `clairkit build-pairs` on stderr."""
 
 from __future__ import annotations
 
