@@ -1,4 +1,4 @@
-"""Text made safe to show: secrets removed, control characters spelt out, length bounded."""
+"""Make text safe to show: secrets removed, control characters spelt out, length bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this machine offers and what is missing, piece by piece; no piece can stop the others."""
+"""Check what this machine offers and what is missing; no check can stop the others."""
 
 from __future__ import annotations
 

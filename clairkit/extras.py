@@ -1,4 +1,4 @@
-"""How the packages of an extra are installed: from a checkout as well as from an index."""
+"""Say how the packages of an extra are installed: from a checkout as well as from an index."""
 
 from __future__ import annotations
 

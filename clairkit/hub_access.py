@@ -1,4 +1,4 @@
-"""Whether a model or data set that is named can be had, before any library retries for a minute."""
+"""Tell whether a named model or data set is available, before any library retries for a minute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Confidence intervals: of a proportion, of two on the same prompts, and of a mean."""
+"""Compute confidence intervals: of a proportion, of two on the same prompts, and of a mean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Removes secrets from text, in whatever form they stand there.
+"""Remove secrets from text, in whatever form they stand there.
 
 What is secret: the values of environment variables whose names say so, passwords and keys in the
 addresses that the environment holds, and what has the shape of a key. A known secret is found as

@@ -1,4 +1,4 @@
-"""Where functions of the user run: `python:PACKAGE:FUNCTION` as target, reviser, judge or check.
+"""Run functions of the user: `python:PACKAGE:FUNCTION` as target, reviser, judge or check.
 
 Such code may do what would end or bend the program around it: raise `SystemExit`, close the
 standard streams, change the working folder or the signal handlers, come back out of a fork.

@@ -1,1 +1,1 @@
-"""The command line. One file a command; a command's heavy imports stay inside its callback."""
+"""Parse the command line. One file a command; heavy imports stay inside its callback."""

@@ -1,4 +1,4 @@
-"""`python -m clairkit.cli`, as launchers such as accelerate call it."""
+"""Run `python -m clairkit.cli`, as launchers such as accelerate call it."""
 
 from clairkit.cli.main import main
 

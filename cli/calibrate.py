@@ -1,9 +1,9 @@
-"""`clairkit calibrate`."""
+"""Define `clairkit calibrate`."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +13,7 @@ from clairkit.cli.shared.console import Console, output_options
 from clairkit.cli.shared.ending import PARTIAL, leave_early
 from clairkit.cli.shared.option_sections import SectionCommand
 from clairkit.cli.shared.progress_line import ProgressLine
+from clairkit.records.json_types import JsonMapping
 from clairkit.texts import languages
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def command(
     return 0 if found.choice.chosen else _NOT_SEPARABLE
 
 
-def _contenders(flags: Mapping[str, Any]) -> Iterator[Contender]:
+def _contenders(flags: JsonMapping) -> Iterator[Contender]:
     from clairkit.errors import UsageError
     from clairkit.evaluation.contenders import Trial
     from clairkit.models.server.request_body import parse_body

@@ -1,4 +1,4 @@
-"""A command whose further settings are keys of a configuration: an unknown flag may be one."""
+"""Suggest a configuration key where an unknown flag of a command is one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`clairkit doctor`."""
+"""Define `clairkit doctor`."""
 
 from __future__ import annotations
 

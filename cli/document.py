@@ -1,4 +1,4 @@
-"""Writes docs/commands.md: the help of every command, as the command line prints it.
+"""Write docs/commands.md: the help of every command, as the command line prints it.
 
 Run `make docs`; a test compares the file with what the code says now.
 """

@@ -1,4 +1,4 @@
-"""`clairkit explain`."""
+"""Define `clairkit explain`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`clairkit label`: blind pages for people, and the votes that come back."""
+"""Define `clairkit label`: blind pages for people, and the votes that come back."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clairkit.cli.shared.console import Console, output_options
+from clairkit.records.json_types import JsonObject
 
 if TYPE_CHECKING:
     from clairkit.labels import Item, Key, Rater, Votes
@@ -271,7 +272,7 @@ def _collected(votes: Sequence[str], key_path: str, *, accept_edits: bool) -> Vo
     return collect(key, found, accept_edits=accept_edits)
 
 
-def _counts(found: Votes, raters: Sequence[Rater]) -> dict[str, Any]:
+def _counts(found: Votes, raters: Sequence[Rater]) -> JsonObject:
     return {
         "raters": [rater.to_json() for rater in raters],
         "repeated": found.repeated,

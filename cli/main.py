@@ -1,4 +1,4 @@
-"""Entry point: finds the command lazily, turns errors into messages and exit codes once."""
+"""Enter the command line: find the command lazily, turn errors into messages and codes once."""
 
 from __future__ import annotations
 

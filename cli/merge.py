@@ -1,4 +1,4 @@
-"""`clairkit merge`."""
+"""Define `clairkit merge`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`clairkit quickstart`."""
+"""Define `clairkit quickstart`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`clairkit remove`."""
+"""Define `clairkit remove`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`clairkit verify`."""
+"""Define `clairkit verify`."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What can be shown and undone afterwards: which row asked what, a sealed manifest, removal."""
+"""Explain, verify, merge and remove what a run made."""

@@ -1,4 +1,4 @@
-"""Which rows a removal is about: by id, or by a column of the prompt file."""
+"""Choose the rows of a removal: by id, or by a column of the prompt file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a pair back to its prompt: every request that was made for its row, and every reply."""
+"""Trace a pair back to its prompt: every request that was made for its row, and every reply."""
 
 from __future__ import annotations
 

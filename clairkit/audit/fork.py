@@ -1,4 +1,4 @@
-"""`--fork`: another output that begins with the replies of an earlier one."""
+"""Begin another output with the replies of an earlier one (`--fork`)."""
 
 from __future__ import annotations
 

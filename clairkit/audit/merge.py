@@ -1,13 +1,12 @@
-"""Several outputs of one run, made of parts of its prompts, become one."""
+"""Merge several outputs of one run, made of parts of its prompts, into one."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from clairkit.audit.merge_journals import MergedJournal, merge_journals, merge_of
 from clairkit.audit.merge_rows import MergedRows
@@ -29,6 +28,7 @@ from clairkit.journal.manifest import (
 from clairkit.journal.results import journal_path
 from clairkit.journal.sealed_results import head_of, removing
 from clairkit.records import check_rows_output, digest, write_rows
+from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.records.lock import FileLock
 
 
@@ -142,7 +142,7 @@ def _write(
         quarantine_path(final).unlink(missing_ok=True)
     counts = dict(Counter(str(row["reason"]) for row in aside).most_common())
     unfinished = journal.rows - pairs - len(aside)
-    facts: dict[str, Any] = {
+    facts: JsonObject = {
         "settings": journal.settings,
         "rows": journal.rows,
         "pairs": pairs,
@@ -156,9 +156,9 @@ def _write(
     return Merge(journal.rows, pairs, counts, unfinished, journal.results, entry)
 
 
-def _spent(entries: Sequence[Entry]) -> Mapping[str, Any]:
+def _spent(entries: Sequence[Entry]) -> JsonMapping:
     """What all parts took together; left out where one does not say."""
-    spent: dict[str, Any] = {}
+    spent: JsonObject = {}
     for name in ("calls", "cost"):
         values = [entry.get(name) for entry in entries]
         if None not in values:

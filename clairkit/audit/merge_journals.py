@@ -1,14 +1,13 @@
-"""The journals of several outputs in one."""
+"""Merge the journals of several outputs into one."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from clairkit.display import excerpt
 from clairkit.errors import DataError, ResourceError, UsageError
@@ -21,6 +20,7 @@ from clairkit.journal.row_index import (
     transaction,
 )
 from clairkit.journal.sealed_results import START, note_change
+from clairkit.records.json_types import JsonMapping
 from clairkit.records.output import atomic_path
 
 _COPY = """
@@ -60,7 +60,7 @@ class MergedJournal:
     path: Path
     rows: int
     results: int
-    settings: Mapping[str, Any]
+    settings: JsonMapping
     unsettled: frozenset[tuple[int, str]]
 
 
@@ -101,12 +101,12 @@ def merge_journals(
     return MergedJournal(final, counts[0], counts[1], settings, frozenset(unsettled))
 
 
-def _shared_settings(parts: Sequence[Path]) -> Mapping[str, Any]:
-    first: Mapping[str, Any] | None = None
+def _shared_settings(parts: Sequence[Path]) -> JsonMapping:
+    first: JsonMapping | None = None
     for part in parts:
         with reading(part) as database:
             row = database.execute("SELECT value FROM meta WHERE name = 'settings'").fetchone()
-        settings: Mapping[str, Any] = json.loads(row[0]) if row else {}
+        settings: JsonMapping = json.loads(row[0]) if row else {}
         if first is None:
             first = settings
         elif changes := differences(first, settings):

@@ -1,4 +1,4 @@
-"""The pairs and quarantined rows of several outputs, in the order of the prompts."""
+"""Merge the pairs and quarantined rows of several outputs, in the order of the prompts."""
 
 from __future__ import annotations
 

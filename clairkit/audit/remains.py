@@ -1,4 +1,4 @@
-"""What a removal could leave behind: temporary files, freed pages, the log of the journal."""
+"""Clear what a removal could leave behind: temporary files, freed pages, the journal's log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Removal of rows for good: from the journal, the pairs, the quarantine and what was made of them.
+"""Remove rows for good: from the journal, the pairs, the quarantine and what was made of them.
 
 What is kept of a removed row is a digest of its id, so that the same prompts built once more leave
 it out. What is to go is noted first (see `intent`); a removal that was cut short at any point is

@@ -1,4 +1,4 @@
-"""Whether an output is what its manifest says: chain, files, replies, pairs."""
+"""Verify that an output is what its manifest says: chain, files, replies, pairs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from clairkit.display import counted, excerpt
 from clairkit.errors import ClairError, DataError
@@ -29,6 +28,7 @@ from clairkit.journal.results_digest import results_digest
 from clairkit.journal.row_index import faults, reading
 from clairkit.journal.sealed_results import expected_digest, raise_damage
 from clairkit.records import pair_id
+from clairkit.records.json_types import JsonObject
 from clairkit.records.temporary import leftovers
 
 _FINISH = "give the same `clairkit remove` again"
@@ -170,7 +170,7 @@ def check_pairs(output: Path) -> Check:
     return Check("pairs", None, f"{counted(count, 'pair')} with their results")
 
 
-def _pair_problem(pair: dict[str, Any], database: sqlite3.Connection) -> str | None:
+def _pair_problem(pair: JsonObject, database: sqlite3.Connection) -> str | None:
     made = pair_id(pair["prompt"], pair["chosen"], pair["rejected"], pair["source"])
     if pair["id"] != made:
         return f"its texts give the id {made}"

@@ -1,19 +1,18 @@
-"""Keys: the digest of all that determines a result; never a path or a row number."""
+"""Derive keys: the digest of all that determines a result; never a path or a row number."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 from clairkit.journal.results import SCHEMA_VERSION
 from clairkit.models.requests import Model
 from clairkit.models.sampling import Sampling
 from clairkit.records import PromptRow, digest
+from clairkit.records.json_types import JsonMapping, JsonObject
 
 
 def request_key(
-    kind: str, model: Model, decides: Mapping[str, Any], *, row: PromptRow, sampling: Sampling
+    kind: str, model: Model, decides: JsonMapping, *, row: PromptRow, sampling: Sampling
 ) -> str:
     """Return the key of one request.
 
@@ -31,9 +30,9 @@ def request_key(
     )
 
 
-def row_columns(row: PromptRow) -> dict[str, Any]:
+def row_columns(row: PromptRow) -> JsonObject:
     """Return what a function is handed of a row: plain JSON, so that the key can hold it."""
     if not row.extra:
         return {"id": row.id}
-    plain: dict[str, Any] = json.loads(json.dumps({"id": row.id, **row.extra}, default=str))
+    plain: JsonObject = json.loads(json.dumps({"id": row.id, **row.extra}, default=str))
     return plain

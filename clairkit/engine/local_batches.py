@@ -1,4 +1,4 @@
-"""Calls of models that run in this process: they wait until all of a stage are there.
+"""Collect the calls of models in this process until all of a stage are there.
 
 Batches are formed over every call of a wave, those that the journal already has included, so that
 a resumed run has the same batches, and with them the same replies.

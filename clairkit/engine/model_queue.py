@@ -1,4 +1,4 @@
-"""The calls that wait for one model elsewhere."""
+"""Queue the calls that wait for one remote model."""
 
 from __future__ import annotations
 

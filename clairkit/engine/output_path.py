@@ -1,4 +1,4 @@
-"""Where the output of a run goes: settled before anything is asked of a model."""
+"""Settle where the output of a run goes before anything is asked of a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which results a run waits for: each is asked for once, whoever wants it."""
+"""Track which results a run waits for, so that each is asked for once, whoever needs it."""
 
 from __future__ import annotations
 

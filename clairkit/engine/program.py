@@ -1,4 +1,4 @@
-"""Row programs: what is asked for one row, round after round, until it is a pair or has a reason.
+"""Define row programs: what is asked for one row, round after round, up to a pair or a reason.
 
 A program is a generator. It yields the calls of one round, is sent their results as the journal
 has them, and returns what became of the row. The engine runs the calls that the journal has no
@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from clairkit.journal.results import Recorded
 from clairkit.models.requests import Model, Task
 from clairkit.models.sampling import Failure
 from clairkit.records import Pair, PromptRow
+from clairkit.records.json_types import JsonMapping, JsonObject
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,10 @@ class Quarantined:
     answer: str | None
     failure: Failure
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the row as an object of the quarantine file."""
         failure = self.failure
-        row: dict[str, Any] = {
+        row: JsonObject = {
             "id": self.row.id,
             "reason": failure.reason,
             "detail": failure.detail,
@@ -80,7 +81,7 @@ class Method(Protocol):
     def models(self) -> Mapping[str, Model]:
         """The models by role (`target`, `reviser`, `judge`), to be closed at the end."""
 
-    def settings(self) -> Mapping[str, Any]:
+    def settings(self) -> JsonMapping:
         """Return what may not change from one run to the next on the same output; flat."""
 
     def program(self, row: PromptRow) -> Program:

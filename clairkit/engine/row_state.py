@@ -1,4 +1,4 @@
-"""A row's program on its way through a run."""
+"""Hold a row's program on its way through a run."""
 
 from __future__ import annotations
 

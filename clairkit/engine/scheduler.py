@@ -1,4 +1,4 @@
-"""Runs the calls of row programs: bounded in number and memory, each result journalled first.
+"""Run the calls of row programs: bounded in number and memory, each result journalled first.
 
 Models elsewhere are asked as calls come, so that a row is revised while others are answered.
 Models in this process run in waves: see `clairkit.engine.local_batches`.

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first drains a run, a second one leaves at once."""
+"""Handle Ctrl-C and SIGTERM: the first drains a run, a second one leaves at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine behind `clairkit build-pairs`: answers, revisions, pairs."""
+"""Build pairs (`clairkit build-pairs`): answers, revisions, pairs."""
 
 from __future__ import annotations
 

@@ -1,14 +1,13 @@
-"""From the journal to files: each row in its input order is a pair, or has a reason, or is open."""
+"""Write the files from the journal: each row, in its order, is a pair, has a reason, or is open."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from clairkit.engine.program import Call, Method, Quarantined
 from clairkit.engine.replay import Open, trace
@@ -23,6 +22,7 @@ from clairkit.models.budget import Budget
 from clairkit.models.reasons import SAME_AS, reason
 from clairkit.models.sampling import Failure
 from clairkit.records import Pair, PromptRow, write_pairs, write_rows
+from clairkit.records.json_types import JsonMapping, JsonObject
 
 RowResult = Pair | Quarantined | Open
 _KEY_DIGITS = 16  # of a step's key, in a pair's provenance
@@ -61,7 +61,7 @@ class BuildResult:
         """How many rows should have become pairs and did not."""
         return sum(count for code, count in self.counts.items() if reason(code).failed)
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> JsonObject:
         """Return what the manifest has of it: what the same run always gives."""
         names = ("rows", "pairs", "counts", "flags", "unfinished", "calls", "tokens", "cost")
         return {name: getattr(self, name) for name in names}
@@ -93,7 +93,7 @@ def row_results(
             yield replace(result, provenance=provenance)
 
 
-def _steps(steps: Sequence[tuple[Call, Recorded]]) -> list[Mapping[str, Any]]:
+def _steps(steps: Sequence[tuple[Call, Recorded]]) -> list[JsonMapping]:
     return [
         {"step": call.step, "key": call.task.key[:_KEY_DIGITS], "model": call.model.name}
         for call, _ in steps

@@ -1,4 +1,4 @@
-"""How pairs are built: the settings behind `clairkit build-pairs`."""
+"""Hold the settings of `clairkit build-pairs`."""
 
 from __future__ import annotations
 

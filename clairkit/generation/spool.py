@@ -1,15 +1,15 @@
-"""Rows that wait for their turn on the disk: there may be more than memory should hold."""
+"""Keep rows that wait for their turn on the disk: there may be more than memory should hold."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
-from typing import Any
 
 from clairkit.errors import ResourceError
+from clairkit.records.json_types import JsonMapping, JsonObject
 
 _IN_MEMORY = 2**23  # bytes; what is longer goes to the disk
 
@@ -28,7 +28,7 @@ class Spool:
         )
         self._count = 0
 
-    def add(self, row: Mapping[str, Any]) -> None:
+    def add(self, row: JsonMapping) -> None:
         """Add a row.
 
         Raises:
@@ -43,7 +43,7 @@ class Spool:
     def __len__(self) -> int:
         return self._count
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[JsonObject]:
         """Yield the rows in the order in which they were added; all are there by now."""
         self._file.seek(0)
         return map(json.loads, self._file)

@@ -1,18 +1,18 @@
-"""The dataset card: what the pairs are, how they were made, and how to check them."""
+"""Write the dataset card: what the pairs are, how they were made, and how to check them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from clairkit.display import counted, excerpt
 from clairkit.journal.prices import dollars
 from clairkit.models.reasons import reason
 from clairkit.records import atomic_write
+from clairkit.records.json_types import JsonMapping
 
-Entry = Mapping[str, Any]
+Entry = JsonMapping
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _SIDES = {

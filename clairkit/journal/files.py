@@ -1,4 +1,4 @@
-"""Pair and quarantine files as they were written: plain rows in, plain rows out."""
+"""Read pair and quarantine files as plain rows, as they were written."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from clairkit.records import write_rows
 from clairkit.records.faults import Located, RowFault
 from clairkit.records.formats.arrow_rows import folder_rows, parquet_rows
 from clairkit.records.formats.json_file import json_lines
+from clairkit.records.json_types import JsonObject
 from clairkit.records.source import Kind, Source, find_source
 from clairkit.records.temporary import restore
 
-Row = dict[str, Any]
+Row = JsonObject
 
 _READERS: dict[Kind, Callable[[Source], Iterator[Located]]] = {
     "jsonl": json_lines,

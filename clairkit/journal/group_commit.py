@@ -1,4 +1,4 @@
-"""Writes that share a commit: an `fsync` takes milliseconds, and one serves all that wait."""
+"""Group writes into one commit: an `fsync` takes milliseconds, and one serves all that wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A removal as the journal remembers it until it is done: digests of what goes, no texts.
+"""Remember a removal in the journal until it is done: digests of what goes, no texts.
 
 It is on the disk before anything is deleted, so that whoever comes after a kill knows what is to
 be finished, and the same call finishes it.
@@ -10,10 +10,10 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from clairkit.journal.row_index import row_mark
 from clairkit.records import digest
+from clairkit.records.json_types import JsonObject
 
 _STATE = "removal"  # in `meta`: whether it is done, and the files that it did not touch
 _WRITE = "INSERT OR IGNORE INTO removing VALUES (?, ?)"
@@ -45,7 +45,7 @@ def read_intent(database: sqlite3.Connection) -> Intent:
     for kind, mark in database.execute("SELECT kind, mark FROM removing"):
         marks[kind].add(mark)
     found = database.execute("SELECT value FROM meta WHERE name = ?", (_STATE,)).fetchone()
-    state: dict[str, Any] = json.loads(found[0]) if found else {"done": True, "beside": []}
+    state: JsonObject = json.loads(found[0]) if found else {"done": True, "beside": []}
     return Intent(
         frozenset(marks["request"]),
         frozenset(marks["row"]),

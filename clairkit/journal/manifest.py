@@ -1,4 +1,4 @@
-"""The manifest: what each run made, a line a run, each line sealed with the hash of all before it.
+"""Keep the manifest: a line a run, each sealed with the hash of all before it.
 
 `PAIRS.manifest.jsonl` stands beside the pairs. Whoever noted the hash of one line can tell later
 that neither it nor any line before it was changed, nor any file or reply that it names.
@@ -7,7 +7,7 @@ that neither it nor any line before it was changed, nor any file or reply that i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ from clairkit.journal.sealed_results import START, check_results, seal_journal
 from clairkit.records import atomic_write, digest
 from clairkit.records.faults import RowFault
 from clairkit.records.formats.strict_json import dump_line, parse_object
+from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.records.temporary import is_temporary
 
-Entry = Mapping[str, Any]
+Entry = JsonMapping
 
 _FORMAT = 1
 _OWN = ("sequence", "previous", "time", "hash")  # what two entries of the same run differ in
@@ -42,7 +43,7 @@ def quarantine_path(output: Path) -> Path:
 def seal(
     output: Path,
     event: str,
-    facts: Mapping[str, Any],
+    facts: JsonMapping,
     *,
     beside: Sequence[Path] = (),
     has_card: bool = True,
@@ -162,7 +163,7 @@ def sealed_files(output: Path, entry: Entry) -> dict[Path, Any]:
 
     An output may have been renamed since, all its files alike.
     """
-    names: Mapping[str, Any] = entry["files"]
+    names: JsonMapping = entry["files"]
     earlier = sealed_name(entry)
     return {
         output.parent
@@ -221,7 +222,7 @@ def chain_problem(entries: Sequence[Entry]) -> str | None:
     return None
 
 
-def file_digest(path: Path) -> dict[str, Any]:
+def file_digest(path: Path) -> JsonObject:
     """Return size and sha256 of a file."""
     sha, size = hashlib.sha256(), 0
     with path.open("rb") as file:
@@ -231,7 +232,7 @@ def file_digest(path: Path) -> dict[str, Any]:
     return {"bytes": size, "sha256": sha.hexdigest()}
 
 
-def _files(output: Path) -> dict[str, Any]:
+def _files(output: Path) -> JsonObject:
     paths = [output, quarantine_path(output)]
     if output.is_dir():
         paths = [*sorted(path for path in output.rglob("*") if _is_data(path)), paths[1]]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from clairkit.journal.files import Row
+from clairkit.records.json_types import JsonObject
 
 
 def row_of(pair: Row) -> str:
@@ -27,6 +26,6 @@ def is_worsened(pair: Row) -> bool:
     return (pair.get("provenance") or {}).get("worsen") is True
 
 
-def last_text(messages: list[dict[str, Any]]) -> str:
+def last_text(messages: list[JsonObject]) -> str:
     """Return the text of the last turn."""
     return str(messages[-1]["content"])

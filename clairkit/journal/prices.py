@@ -1,4 +1,4 @@
-"""What calls cost: US dollars per million tokens, by model."""
+"""Price calls: US dollars per million tokens, by model."""
 
 from __future__ import annotations
 

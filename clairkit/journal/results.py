@@ -1,4 +1,4 @@
-"""The journal: every result of a run, on the disk before anything is made of it.
+"""Keep the journal: every result of a run, on the disk before anything is made of it.
 
 A SQLite file beside the output, one row per (key, step, attempt). The exported files are made from
 it and can be made again at any time.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from clairkit.errors import DataError, ResourceError, UsageError
 from clairkit.journal.group_commit import GroupCommit, OnDisk
 from clairkit.models.reasons import reason
 from clairkit.models.sampling import Failure, Outcome, Reply
+from clairkit.records.json_types import JsonMapping
 from clairkit.records.lock import FileLock
 
 SCHEMA_VERSION = 1
@@ -168,7 +169,7 @@ class Journal:
             text = json.dumps(value, sort_keys=True)
             self._database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, text))
 
-    def settle(self, settings: Mapping[str, Any], *, force: bool) -> None:
+    def settle(self, settings: JsonMapping, *, force: bool) -> None:
         """Check that the run's settings are those of the journal, or make them so.
 
         Raises:
@@ -291,7 +292,7 @@ def journal_path(output: Path) -> Path:
     return output.with_name(f"{output.name}.journal.sqlite")
 
 
-def differences(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> list[str]:
+def differences(earlier: JsonMapping, later: JsonMapping) -> list[str]:
     """Return each field in which two settings differ, as `field: earlier -> later`."""
     return [
         f"{name}: {_shown(earlier.get(name))} -> {_shown(later.get(name))}"

@@ -1,4 +1,4 @@
-"""Digests over the results of a journal: of all of them, and of each."""
+"""Digest the results of a journal: all of them, and each."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from clairkit.journal.row_index import faults, reading
+from clairkit.records.json_types import JsonObject
 
 # The order in which they are hashed. A column of a later version follows with its name, where it
 # holds something: what was sealed before it came keeps its digest.
@@ -33,7 +33,7 @@ _KEPT = 16  # bytes of the digest of one result
 _WRITE = "INSERT OR REPLACE INTO sealed VALUES (?, ?)"
 _ROWS_A_WRITE = 10_000
 
-Digest = dict[str, Any]
+Digest = JsonObject
 """How many `results`, and the `sha256` over them."""
 
 

@@ -1,4 +1,4 @@
-"""Which row asked for which results: tables of the journal, beside the results themselves.
+"""Index which row asked for which results, in tables beside the results themselves.
 
 Results are found by the digest of what was asked; these tables lead from a row to its digests, so
 that a row can be explained, removed and merged without the models and settings of the run.
@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from clairkit.errors import DataError, ResourceError
 from clairkit.journal.shards import placed
 from clairkit.records import PromptRow, digest
+from clairkit.records.json_types import JsonObject
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS rows (
@@ -222,9 +222,9 @@ def find_rows(database: sqlite3.Connection, start: str) -> Sequence[str]:
     return [row_id for (row_id,) in found]
 
 
-def columns_of(text: str) -> dict[str, Any]:
+def columns_of(text: str) -> JsonObject:
     """Return the noted columns of a row."""
-    columns: dict[str, Any] = json.loads(text)
+    columns: JsonObject = json.loads(text)
     return columns
 
 

@@ -1,12 +1,11 @@
-"""What the results of a journal were when they were sealed, and whether they still are that."""
+"""Compare the results of a journal with what they were when they were sealed."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 from clairkit.display import excerpt
 from clairkit.errors import DataError
@@ -18,8 +17,9 @@ from clairkit.journal.results_digest import (
     seal_results,
 )
 from clairkit.journal.row_index import RowIndex, faults, reading, transaction
+from clairkit.records.json_types import JsonMapping, JsonObject
 
-Entries = Sequence[Mapping[str, Any]]
+Entries = Sequence[JsonMapping]
 
 START = "0" * 64
 """Stands for the line before the first one of a manifest."""
@@ -36,7 +36,7 @@ def expected_digest(database: sqlite3.Connection, entries: Entries) -> Digest | 
     head = head_of(entries)
     row = database.execute("SELECT value FROM meta WHERE name = ?", (_CHANGED,)).fetchone()
     if row is not None:
-        noted: dict[str, Any] = json.loads(row[0])
+        noted: JsonObject = json.loads(row[0])
         if noted.pop("head") == head:
             return noted
     return dict(entries[-1]["journal"]) if entries else None

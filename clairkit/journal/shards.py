@@ -1,4 +1,4 @@
-"""Parts of a prompt file for several machines, and where each row stands in the whole."""
+"""Split a prompt file for several machines, and tell where each row stands in the whole."""
 
 from __future__ import annotations
 

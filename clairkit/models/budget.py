@@ -1,4 +1,4 @@
-"""What the running calls of a run share: when to stop, and what may still be spent."""
+"""Share among the running calls of a run when to stop and what may still be spent."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""`python:PACKAGE:FUNCTION`: a user's own function as target or reviser."""
+"""Call `python:PACKAGE:FUNCTION`, a user's own function, as target or reviser."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from clairkit.models.outcomes import marks_identity, thoughts_apart
@@ -13,6 +13,7 @@ from clairkit.models.reasons import HALTED
 from clairkit.models.requests import Budget, Task
 from clairkit.models.sampling import Failure, Outcome, Reply
 from clairkit.models.threads import in_thread
+from clairkit.records.json_types import JsonMapping
 from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 from clairkit.user_code import UserCodeEnded, call, described, load_function, user_code
 
@@ -42,7 +43,7 @@ class PythonModel:
         self._function = load_function(path)
         self._is_async = inspect.iscoroutinefunction(self._function)
         self.concurrency = concurrency if self._is_async else 1
-        self.identity: Mapping[str, Any] = {
+        self.identity: JsonMapping = {
             "kind": "python",
             "function": path,
             "source": _source_hash(self._function),

@@ -1,4 +1,4 @@
-"""Sampling by the Gumbel-max trick, with one random stream per row.
+"""Sample by the Gumbel-max trick, with one random stream per row.
 
 argmax(logits / T + Gumbel noise) is a sample of softmax(logits / T). As each row draws its noise
 from its own generator, a row's sample does not depend on which rows share its batch.

@@ -1,12 +1,12 @@
-"""`hf:ID_OR_PATH`: a transformers model in this process, as target or reviser."""
+"""Run `hf:ID_OR_PATH`, a transformers model in this process, as target or reviser."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clairkit.batching.chat_settings import ChatSettings, run_chat_settings
 from clairkit.display import excerpt
@@ -17,6 +17,7 @@ from clairkit.models.reasons import HALTED
 from clairkit.models.requests import Budget, Task
 from clairkit.models.sampling import Failure, Outcome
 from clairkit.models.threads import in_thread
+from clairkit.records.json_types import JsonMapping
 from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class HfModel:
         self._model: LocalModel | None = None
 
     @cached_property
-    def identity(self) -> Mapping[str, Any]:
+    def identity(self) -> JsonMapping:
         folder = Path(self._source)
         more = {**marks_identity(self._marks), **self._chat.changed()}
         if folder.is_dir():

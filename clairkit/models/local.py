@@ -1,4 +1,4 @@
-"""Sampling from a transformers model in this process: batched, and seeded row by row."""
+"""Sample from a transformers model in this process: batched, and seeded row by row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The marks that delimit what a reviser is sent and what it sends back.
+"""Delimit what a reviser is sent and what it sends back.
 
 Our own marks carry a nonce, `[[revision:3fa9c01e]]`, made from the row's key: a text that was
 written before the row was drawn up can't hold them. The published markers of the CLAIR paper,

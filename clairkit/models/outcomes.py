@@ -1,12 +1,12 @@
-"""Results on their way into the journal: thoughts apart, and nothing that UTF-8 can't hold."""
+"""Prepare results for the journal: thoughts apart, and nothing that UTF-8 can't hold."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from clairkit.models.reasons import HALTED
 from clairkit.models.sampling import Failure, Outcome, Reply
+from clairkit.records.json_types import JsonObject
 from clairkit.records.thoughts import (
     THOUGHT_MARKS,
     Marks,
@@ -59,7 +59,7 @@ def usable(outcome: Outcome, marks: Marks = THOUGHT_MARKS) -> Outcome:
     return answer
 
 
-def marks_identity(marks: Marks) -> dict[str, Any]:
+def marks_identity(marks: Marks) -> JsonObject:
     """Return what marks add to a model's identity: nothing for the usual ones."""
     return {} if marks == THOUGHT_MARKS else {"thought_marks": marks_as_json(marks)}
 

@@ -1,4 +1,4 @@
-"""Why a row became no pair: the codes that stand in the quarantine file and in the summary."""
+"""List why a row became no pair: the codes in the quarantine file and in the summary."""
 
 from __future__ import annotations
 

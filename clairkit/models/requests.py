@@ -1,14 +1,15 @@
-"""What is asked of a model, and what every model offers to the engine."""
+"""Define what is asked of a model, and what every model offers to the engine."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from clairkit.models.budget import Budget
 from clairkit.models.sampling import Outcome, Sampling
 from clairkit.records import Message
+from clairkit.records.json_types import JsonMapping
 
 __all__ = ["AnswerRequest", "Budget", "JudgeRequest", "Model", "ReviseRequest", "Task"]
 
@@ -19,7 +20,7 @@ class AnswerRequest:
 
     prompt: tuple[Message, ...]
     """The conversation, to be continued by the assistant."""
-    row: Mapping[str, Any] = field(default_factory=dict)
+    row: JsonMapping = field(default_factory=dict)
     """The row's `id` and all other columns of the prompt file."""
 
 
@@ -31,7 +32,7 @@ class ReviseRequest:
     """The conversation that was answered."""
     answer: str
     """The target model's own answer."""
-    row: Mapping[str, Any] = field(default_factory=dict)
+    row: JsonMapping = field(default_factory=dict)
     """The row's `id` and all other columns of the prompt file."""
 
 
@@ -45,7 +46,7 @@ class JudgeRequest:
     """One answer. Each two answers are judged twice, in both orders."""
     second: str
     """The other."""
-    row: Mapping[str, Any] = field(default_factory=dict)
+    row: JsonMapping = field(default_factory=dict)
     """The row's `id` and all other columns of the prompt file."""
 
 
@@ -77,7 +78,7 @@ class Model(Protocol):
         """The spec, for people."""
 
     @property
-    def identity(self) -> Mapping[str, Any]:
+    def identity(self) -> JsonMapping:
         """What determines its results besides the request; part of every key."""
 
     @property

@@ -1,14 +1,14 @@
-"""How a reply is sampled, and what a reply is: shared by local and remote models."""
+"""Define how a reply is sampled and what a reply is, for local and remote models."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 from clairkit.errors import UsageError
+from clairkit.records.json_types import JsonMapping
 
 FinishReason = Literal["stop", "length"]
 
@@ -43,12 +43,12 @@ class Sampling:
             if not is_good:
                 raise UsageError(f"{name} is out of range", received=value, remedy=f"use {remedy}")
 
-    def to_json(self) -> Mapping[str, Any]:
+    def to_json(self) -> JsonMapping:
         """Return the parameters as JSON has them; part of a result's key."""
         return self._json
 
     @cached_property
-    def _json(self) -> Mapping[str, Any]:
+    def _json(self) -> JsonMapping:
         return {**asdict(self), "stop": list(self.stop)}
 
 

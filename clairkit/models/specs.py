@@ -1,11 +1,10 @@
-"""Model specs: `hf:ID_OR_PATH`, `openai:MODEL`, `python:PACKAGE:FUNCTION`."""
+"""Parse model specs: `hf:ID_OR_PATH`, `openai:MODEL`, `python:PACKAGE:FUNCTION`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from clairkit.batching.chat_settings import ChatSettings
 from clairkit.errors import UsageError, suggest
@@ -13,6 +12,7 @@ from clairkit.models.function import PythonModel
 from clairkit.models.hf import HfModel
 from clairkit.models.requests import Model
 from clairkit.models.server.model import OpenAIModel
+from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 
 
@@ -32,13 +32,13 @@ class ModelOptions:
     """The server of an `openai:` reviser, where it has one of its own."""
     judge_base_url: str | None = None
     """The server of an `openai:` judge, where it has one of its own."""
-    body: Mapping[str, Any] = field(default_factory=dict)
+    body: JsonMapping = field(default_factory=dict)
     """Fields of each request to an `openai:` model; None takes one of ours out."""
-    target_body: Mapping[str, Any] = field(default_factory=dict)
+    target_body: JsonMapping = field(default_factory=dict)
     """More fields, of requests to the target."""
-    reviser_body: Mapping[str, Any] = field(default_factory=dict)
+    reviser_body: JsonMapping = field(default_factory=dict)
     """More fields, of requests to the reviser."""
-    judge_body: Mapping[str, Any] = field(default_factory=dict)
+    judge_body: JsonMapping = field(default_factory=dict)
     """More fields, of requests to the judge."""
     timeout: float = 600.0
     """Seconds that one request may take."""
@@ -74,7 +74,7 @@ class ModelOptions:
         """Return how conversations are rendered for a role."""
         return self.chat.get(role or "", ChatSettings()).over(self.chat.get("", ChatSettings()))
 
-    def body_of(self, role: str | None) -> dict[str, Any]:
+    def body_of(self, role: str | None) -> JsonObject:
         """Return the fields of a role's requests: the common ones, and its own over them."""
         return {**self.body, **getattr(self, f"{role}_body", {})}
 

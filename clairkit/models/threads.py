@@ -1,4 +1,4 @@
-"""Blocking work beside the event loop, in a thread that can't hold up the end of the process."""
+"""Run blocking work beside the event loop, in a thread that can't hold up the process's end."""
 
 from __future__ import annotations
 

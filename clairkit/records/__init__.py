@@ -1,4 +1,4 @@
-"""Pairs and prompts: their form, their identity, and how files of them are read and written."""
+"""Read, check, identify and write pairs and prompts."""
 
 from clairkit.records.column_choice import ColumnChoice
 from clairkit.records.faults import ROW_CAP

@@ -1,14 +1,13 @@
-"""Which columns of a foreign file are what, as the user says: read, left out, never guessed."""
+"""Apply what the user says of a foreign file's columns: which are read, and which are left out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from clairkit.records.columns import listed, together
 from clairkit.records.faults import RowFault
 from clairkit.records.formats.strict_json import is_empty
+from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.records.messages import kind_of, text_of, turns_of
 
 
@@ -29,7 +28,7 @@ class ColumnChoice:
     def __bool__(self) -> bool:
         return bool(self.prompt or self.system or self.ignore)
 
-    def apply(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    def apply(self, row: JsonMapping) -> JsonObject:
         """Return the row under our own names.
 
         Raises:
@@ -42,7 +41,7 @@ class ColumnChoice:
             _put_in_front(made, self.system)
         return made
 
-    def _move_prompt(self, row: dict[str, Any]) -> None:
+    def _move_prompt(self, row: JsonObject) -> None:
         name = _there(row, self.prompt or "", "--prompt-column")
         if not is_empty(row.get("prompt")):
             problem = f"`{name}` is to be the prompt, and there is a column `prompt` as well"
@@ -54,7 +53,7 @@ class ColumnChoice:
         row["prompt"] = row.pop(name)
 
 
-def _put_in_front(row: dict[str, Any], column: str) -> None:
+def _put_in_front(row: JsonObject, column: str) -> None:
     name = _there(row, column, "--system-column")
     value = row.pop(name)
     if is_empty(value):
@@ -71,7 +70,7 @@ def _put_in_front(row: dict[str, Any], column: str) -> None:
     row["prompt"] = [turn, *turns_of(row["prompt"], "prompt", role="user")]
 
 
-def _there(row: Mapping[str, Any], name: str, option: str) -> str:
+def _there(row: JsonMapping, name: str, option: str) -> str:
     if name in row:
         return name
     raise RowFault(

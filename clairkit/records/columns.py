@@ -1,4 +1,4 @@
-"""Names of columns: what is accepted, what was probably meant, and the optional ones read."""
+"""Find columns by their accepted names, suggest the one that was meant, read the optional ones."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from clairkit.errors import nearest
 from clairkit.records.faults import RowFault
 from clairkit.records.formats.strict_json import is_empty
+from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.records.messages import kind_of, text_of
 
 PAIR_FORMS = "prompt, chosen, rejected · chosen, rejected · task, student_solution, revision"
@@ -69,7 +70,7 @@ _SYSTEM = ("system", "system_prompt", "system_message")
 _WATCHED = frozenset((*_UNREAD, *_SYSTEM))
 
 
-def missing(row: Mapping[str, Any], wanted: Sequence[str], accepted: str) -> RowFault:
+def missing(row: JsonMapping, wanted: Sequence[str], accepted: str) -> RowFault:
     """Return the fault of a row without some of the columns `wanted`."""
     absent = [name for name in wanted if name not in row]
     found = [str(name) for name in row]
@@ -83,13 +84,13 @@ def missing(row: Mapping[str, Any], wanted: Sequence[str], accepted: str) -> Row
     return RowFault("missing_column", problem, received=listed(row), remedy=remedy)
 
 
-def listed(row: Mapping[str, Any]) -> str:
+def listed(row: JsonMapping) -> str:
     """Return the names of a row's columns, for an error."""
     found = [str(name) for name in row]
     return ", ".join(found[:12]) + (", …" if len(found) > 12 else "") or "no columns"
 
 
-def unnamed_prompt(row: Mapping[str, Any], known: Iterable[str]) -> RowFault | None:
+def unnamed_prompt(row: JsonMapping, known: Iterable[str]) -> RowFault | None:
     """Return the fault of a row without `prompt` of which another column could be the prompt.
 
     Args:
@@ -110,7 +111,7 @@ def unnamed_prompt(row: Mapping[str, Any], known: Iterable[str]) -> RowFault | N
     return RowFault("missing_column", problem, received=listed(row), remedy=remedy)
 
 
-def _naming(row: Mapping[str, Any], found: str, wanted: str = "prompt") -> str:
+def _naming(row: JsonMapping, found: str, wanted: str = "prompt") -> str:
     """Return what to do with a column that is probably the one `wanted`."""
     if wanted == "prompt" and (more := together(row, found)):
         return f"join `{found}` and `{more}` in a column `prompt`"
@@ -118,7 +119,7 @@ def _naming(row: Mapping[str, Any], found: str, wanted: str = "prompt") -> str:
     return f"rename `{found}` to `{wanted}`{option}"
 
 
-def together(row: Mapping[str, Any], name: str) -> str | None:
+def together(row: JsonMapping, name: str) -> str | None:
     """Return the column that is the other half of the prompt in column `name`, if there is one."""
     halves = {"instruction": "input", "input": "instruction"}
     other = halves.get(name)
@@ -138,7 +139,7 @@ def _reads_as_prompt(value: Any) -> bool:
     return isinstance(value, str) and (len(value.split()) > 1 or not value.isascii())
 
 
-def check_all_read(row: Mapping[str, Any], prompt: Sequence[Mapping[str, Any]]) -> None:
+def check_all_read(row: JsonMapping, prompt: Sequence[JsonMapping]) -> None:
     """Refuse columns that change what a model is asked, and that nothing reads.
 
     Raises:
@@ -173,7 +174,7 @@ def _near(name: str, found: Iterable[str]) -> str | None:
     return None if near is None else lowered[near]
 
 
-def explicit_id(row: Mapping[str, Any]) -> str:
+def explicit_id(row: JsonMapping) -> str:
     """Return the row's own `id` as text, or "" when it has none and one must be computed."""
     value = row.get("id")
     if value is None:
@@ -186,7 +187,7 @@ def explicit_id(row: Mapping[str, Any]) -> str:
     return text_of(value, "id")
 
 
-def optional_text(row: Mapping[str, Any], *names: str) -> str | None:
+def optional_text(row: JsonMapping, *names: str) -> str | None:
     """Return the text of the first of the columns `names` that is there and not null."""
     for name in names:
         if row.get(name) is not None:
@@ -194,7 +195,7 @@ def optional_text(row: Mapping[str, Any], *names: str) -> str | None:
     return None
 
 
-def optional_object(row: Mapping[str, Any], name: str) -> dict[str, Any]:
+def optional_object(row: JsonMapping, name: str) -> JsonObject:
     """Return the object in column `name`, empty when it is absent or null."""
     value = row.get(name)
     if value is None:
@@ -205,7 +206,7 @@ def optional_object(row: Mapping[str, Any], name: str) -> dict[str, Any]:
     return dict(value)
 
 
-def others(row: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
+def others(row: JsonMapping, known: Iterable[str]) -> JsonObject:
     """Return the columns of `row` that are not `known`: they are carried along."""
     names = frozenset(known)
     return {name: value for name, value in row.items() if name not in names}

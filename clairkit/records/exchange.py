@@ -1,4 +1,4 @@
-"""Two names change places in one step, where the system can do that."""
+"""Swap two paths in one step, where the system can do that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be wrong with one row: a reason code, a sentence, and the text that caused it."""
+"""Describe what is wrong with one row: a reason code, a sentence, and the text that caused it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from clairkit.display import excerpt
 from clairkit.errors import DataError
+from clairkit.records.json_types import JsonObject
 
 ROW_CAP = 16 * 2**20
 """The most bytes one row may take: 16 MiB. A longer row is a fault named `too_large`."""
@@ -45,5 +46,5 @@ class RowFault(Exception):
         )
 
 
-Located = tuple[int, "dict[str, Any] | RowFault"]
+Located = tuple[int, "JsonObject | RowFault"]
 """A line number (for tables a row number, from 1) and the row there, or what is wrong with it."""

@@ -1,4 +1,4 @@
-"""Messages in the forms of others: as JSON text in a cell, ShareGPT's words, OpenAI's parts."""
+"""Read messages in the forms of others: JSON text in a cell, ShareGPT's words, OpenAI's parts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from clairkit.records.faults import RowFault
 from clairkit.records.formats.strict_json import STRICT, check_depth, is_empty, too_deep
+from clairkit.records.json_types import JsonMapping
 
 _MESSAGES = re.compile(r'\s*\[\s*\{\s*"(role|content|from|value)"\s*:')
 _REPR = re.compile(r"\s*\[\s*\{\s*'(?:role|content|from|value)'\s*:")
@@ -65,11 +66,11 @@ def _is_message(value: Any) -> bool:
     return _is_sharegpt(value) or ("role" in value and "content" in value)
 
 
-def _is_sharegpt(turn: Mapping[str, Any]) -> bool:
+def _is_sharegpt(turn: JsonMapping) -> bool:
     return "value" in turn and isinstance(turn.get("from"), str) and turn["from"] in _SHAREGPT
 
 
-def named_as_ours(turn: Mapping[str, Any]) -> Mapping[str, Any]:
+def named_as_ours(turn: JsonMapping) -> JsonMapping:
     """Return a turn of ShareGPT's form, `from` and `value`, under our names; others as they are."""
     if "role" in turn or not _is_sharegpt(turn):
         return turn
@@ -77,7 +78,7 @@ def named_as_ours(turn: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"role": _SHAREGPT[turn["from"]], "content": turn["value"], **rest}
 
 
-def check_fields(turn: Mapping[str, Any], place: str) -> None:
+def check_fields(turn: JsonMapping, place: str) -> None:
     """Refuse a turn that says more than its role and its content.
 
     Raises:

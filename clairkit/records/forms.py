@@ -1,4 +1,4 @@
-"""From a row, in any of the accepted forms, to a record."""
+"""Turn a row, in any of the accepted forms, into a record."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from clairkit.records.faults import RowFault
 from clairkit.records.foreign_messages import opened
 from clairkit.records.formats.strict_json import is_empty
 from clairkit.records.implicit import is_transcript, split_messages, split_texts
+from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.records.messages import (
     Messages,
     check_prompt,
@@ -44,7 +45,7 @@ _UNPAIRED = "train on rows of one side with `--loss apo_zero_unpaired`"
 _PROMPT_KNOWN = frozenset(("prompt", "answer", "id"))
 
 
-def to_prompt(row: Mapping[str, Any]) -> PromptRow:
+def to_prompt(row: JsonMapping) -> PromptRow:
     """Return the prompt row of a file row: `prompt`, optional `answer` and `id`, extra columns.
 
     Raises:
@@ -62,7 +63,7 @@ def to_prompt(row: Mapping[str, Any]) -> PromptRow:
     )
 
 
-def _answer(row: Mapping[str, Any]) -> str | None:
+def _answer(row: JsonMapping) -> str | None:
     """Return the answer's text, which may stand in one message of the assistant."""
     if row.get("answer") is None:
         return None
@@ -75,7 +76,7 @@ def _answer(row: Mapping[str, Any]) -> str | None:
     raise RowFault("bad_type", problem, remedy="write all turns before it into `prompt`")
 
 
-def to_pair(row: Mapping[str, Any], *, one_sided: bool = False) -> Pair:
+def to_pair(row: JsonMapping, *, one_sided: bool = False) -> Pair:
     """Return the pair of a file row: ours, an implicit prompt, distilabel's or OpenAI's columns.
 
     Args:
@@ -97,7 +98,7 @@ def to_pair(row: Mapping[str, Any], *, one_sided: bool = False) -> Pair:
     return _pair(row, known, prompt, **{side: check_side(turns, column)})
 
 
-def _two_sided(row: Mapping[str, Any]) -> Pair:
+def _two_sided(row: JsonMapping) -> Pair:
     row, known = _renamed(row)
     if "prompt" in row:
         prompt, (chosen, rejected) = _explicit(row, _SIDES)
@@ -108,7 +109,7 @@ def _two_sided(row: Mapping[str, Any]) -> Pair:
 
 
 def _pair(
-    row: Mapping[str, Any],
+    row: JsonMapping,
     known: frozenset[str],
     prompt: Messages,
     *,
@@ -130,7 +131,7 @@ def _pair(
     )
 
 
-def _only_column(row: Mapping[str, Any]) -> str | None:
+def _only_column(row: JsonMapping) -> str | None:
     """Return the column of the one response of a one-sided row; None for other rows."""
     if row.get("prompt") is None or all(name in row for name in _DISTILABEL):
         return None
@@ -149,7 +150,7 @@ def _labelled_side(label: Any) -> str:
     return "chosen" if label else "rejected"
 
 
-def _no_other_side(row: Mapping[str, Any], column: str) -> RowFault:
+def _no_other_side(row: JsonMapping, column: str) -> RowFault:
     null = [side for side in _SIDES if side != column and side in row]
     if null:
         remedy = f"give it a text, or {_UNPAIRED}"
@@ -157,7 +158,7 @@ def _no_other_side(row: Mapping[str, Any], column: str) -> RowFault:
     return missing(row, _SIDES, f"{PAIR_FORMS}, or {_UNPAIRED} ({ONE_SIDED_FORMS})")
 
 
-def _renamed(row: Mapping[str, Any]) -> tuple[Mapping[str, Any], frozenset[str]]:
+def _renamed(row: JsonMapping) -> tuple[JsonMapping, frozenset[str]]:
     """Return the row under our own names, and the names that are no extra columns."""
     if "chosen" in row and "rejected" in row:
         return row, _PAIR_KNOWN
@@ -175,7 +176,7 @@ def _renamed(row: Mapping[str, Any]) -> tuple[Mapping[str, Any], frozenset[str]]
     raise missing(row, wanted, PAIR_FORMS)
 
 
-def _explicit(row: Mapping[str, Any], columns: Sequence[str]) -> tuple[Messages, list[Messages]]:
+def _explicit(row: JsonMapping, columns: Sequence[str]) -> tuple[Messages, list[Messages]]:
     """Return the prompt and the response in each of `columns`."""
     prompt = turns_of(row["prompt"], "prompt", role="user")
     sides = [turns_of(row[column], column, role="assistant") for column in columns]
@@ -207,7 +208,7 @@ def _after(prompt: Messages, side: Messages, column: str) -> Messages:
     return side[size:]
 
 
-def _implicit(row: Mapping[str, Any]) -> tuple[Messages, Messages, Messages]:
+def _implicit(row: JsonMapping) -> tuple[Messages, Messages, Messages]:
     chosen, rejected = (opened(row[side], side) for side in _SIDES)
     if isinstance(chosen, str) != isinstance(rejected, str):
         problem = "`chosen` and `rejected` must both be texts or both be lists of messages"
@@ -228,7 +229,7 @@ def _implicit(row: Mapping[str, Any]) -> tuple[Messages, Messages, Messages]:
         raise unnamed or fault from None
 
 
-def _source(row: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def _source(row: JsonMapping) -> tuple[str, JsonObject]:
     """Return the pair's source and provenance; a foreign `source` is kept in the latter."""
     provenance = optional_object(row, "provenance")
     name = optional_text(row, "source")

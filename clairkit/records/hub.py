@@ -1,4 +1,4 @@
-"""Rows of a data set on the Hugging Face Hub, streamed."""
+"""Stream the rows of a data set on the Hugging Face Hub."""
 
 from __future__ import annotations
 

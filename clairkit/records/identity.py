@@ -1,4 +1,4 @@
-"""Identity of records: canonical JSON and the digests made of it."""
+"""Identify records by canonical JSON and digests made of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the prompt ends when it has no column of its own: what both sides share.
+"""Find where the prompt ends when it has no column of its own: what both sides share.
 
 TRL's rule is the longest common prefix. Between messages that is exact. Between texts it also
 swallows words with which both answers happen to begin; here the cut goes back to a place where

@@ -1,4 +1,4 @@
-"""Whether evaluation prompts were trained on."""
+"""Find out whether evaluation prompts were trained on."""
 
 from __future__ import annotations
 

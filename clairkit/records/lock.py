@@ -1,4 +1,4 @@
-"""One writer at a time: a lock file that the system frees when its holder dies."""
+"""Keep one writer at a time: a lock file that the system frees when its holder dies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages and texts of a row, checked: known roles, text only, nothing dropped unseen."""
+"""Check the messages and texts of a row: known roles, text only, nothing dropped silently."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from clairkit.errors import nearest
 from clairkit.records.faults import RowFault
 from clairkit.records.foreign_messages import check_fields, named_as_ours, opened, text_of_parts
+from clairkit.records.json_types import JsonMapping
 from clairkit.records.schema import ROLES, Message
 
 _FIELDS = {"role", "content"}
@@ -84,7 +85,7 @@ def _message(turn: Any, place: str) -> Message:
     return Message(role=role, content=text_of(content, f"{place}.content"))
 
 
-def _bad_role(turn: Mapping[str, Any], place: str) -> RowFault:
+def _bad_role(turn: JsonMapping, place: str) -> RowFault:
     role = turn.get("role")
     if role is None and "from" in turn:
         remedy = "use system, human or gpt, or `role` and `content` in place of `from` and `value`"

@@ -1,4 +1,4 @@
-"""Where output may go, and how it gets there whole."""
+"""Check where output may go, and put it there whole."""
 
 from __future__ import annotations
 

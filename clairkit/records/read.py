@@ -1,4 +1,4 @@
-"""Reading pairs and prompts from whatever holds them."""
+"""Read pairs and prompts from whatever holds them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clairkit.records.column_choice import ColumnChoice
 from clairkit.records.faults import Located
@@ -15,6 +15,7 @@ from clairkit.records.formats.csv_file import csv_rows
 from clairkit.records.formats.json_file import json_lines, json_rows
 from clairkit.records.forms import to_pair, to_prompt
 from clairkit.records.hub import hub_rows
+from clairkit.records.json_types import JsonObject
 from clairkit.records.schema import Pair, PromptRow
 from clairkit.records.source import Kind, Source, find_source
 from clairkit.records.stream import Record, RowStream
@@ -104,7 +105,7 @@ def read_prompts(
 
 def read_rows(
     source: str | os.PathLike[str],
-    to_record: Callable[[dict[str, Any]], Record],
+    to_record: Callable[[JsonObject], Record],
     *,
     skip_bad: bool = False,
     limit: int | None = None,
@@ -122,7 +123,7 @@ def read_rows(
     found = replace(find_source(source), ignore=columns.ignore)
     rows = partial(_READERS[found.kind], found)
 
-    def convert(row: dict[str, Any]) -> Record:
+    def convert(row: JsonObject) -> Record:
         return to_record(columns.apply(row))
 
     to_named = convert if columns else to_record

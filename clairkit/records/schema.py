@@ -1,12 +1,12 @@
-"""The two records of the road: a prompt row and a pair. Both are frozen and checked."""
+"""Define the two records, a prompt row and a pair: both frozen and checked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypedDict, get_args
+from typing import Literal, TypedDict, get_args
 
 from clairkit.records.identity import digest, pair_id
+from clairkit.records.json_types import JsonMapping, JsonObject
 
 Source = Literal["clair", "judge_on_policy", "judge_off_policy", "stronger_preferred", "imported"]
 SOURCES: tuple[str, ...] = get_args(Source)
@@ -31,15 +31,15 @@ class PromptRow:
     prompt: tuple[Message, ...]
     answer: str | None = None
     id: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: JsonMapping = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.id:
             object.__setattr__(self, "id", digest([self.prompt, self.answer])[:16])
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the row as an object of a prompt file."""
-        row: dict[str, Any] = {"id": self.id, "prompt": list(self.prompt)}
+        row: JsonObject = {"id": self.id, "prompt": list(self.prompt)}
         if self.answer is not None:
             row["answer"] = self.answer
         return {**row, **self.extra}
@@ -59,18 +59,18 @@ class Pair:
     id: str = ""
     rationale: str | None = None
     source: str = "imported"
-    scores: Mapping[str, Any] = field(default_factory=dict)
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    scores: JsonMapping = field(default_factory=dict)
+    provenance: JsonMapping = field(default_factory=dict)
+    extra: JsonMapping = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.id:
             made = pair_id(self.prompt, self.chosen, self.rejected, self.source)
             object.__setattr__(self, "id", made)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the pair as an object of a pair file; empty parts are left out."""
-        row: dict[str, Any] = {"id": self.id, "prompt": list(self.prompt)}
+        row: JsonObject = {"id": self.id, "prompt": list(self.prompt)}
         if self.chosen:
             row["chosen"] = list(self.chosen)
         if self.rejected:

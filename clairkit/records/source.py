@@ -1,4 +1,4 @@
-"""What a source is: a regular file of a known format, a `datasets` folder, or a Hub id.
+"""Tell what a source is: a regular file of a known format, a `datasets` folder, or a Hub id.
 
 Nothing that is offered as data is ever executed or unpickled, and nothing but a regular file is
 opened: a FIFO would block, a device may act.

@@ -1,14 +1,15 @@
-"""A stream of records: read again each time it is iterated, and never held whole in memory."""
+"""Stream records: read again each time, and never held whole in memory."""
 
 from __future__ import annotations
 
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from clairkit.errors import DataError, UsageError
 from clairkit.records.faults import Located, RowFault
+from clairkit.records.json_types import JsonObject
 
 
 class Identified(Protocol):
@@ -40,7 +41,7 @@ class RowStream(Generic[Record]):
         self,
         path: str,
         rows: Callable[[], Iterator[Located]],
-        convert: Callable[[dict[str, Any]], Record],
+        convert: Callable[[JsonObject], Record],
         *,
         skip_bad: bool = False,
         limit: int | None = None,
@@ -73,7 +74,7 @@ class RowStream(Generic[Record]):
         if not good:
             raise self._nothing()
 
-    def _record(self, row: dict[str, Any] | RowFault, seen: DigestSet) -> Record:
+    def _record(self, row: JsonObject | RowFault, seen: DigestSet) -> Record:
         if isinstance(row, RowFault):
             raise row
         record = self._convert(row)

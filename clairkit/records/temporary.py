@@ -1,4 +1,4 @@
-"""Files on their way to a name: whose they are, and what killed processes left of them.
+"""Own temporary files by process, and remove those that killed processes left.
 
 A file or folder is made beside its final name, under a temporary one that is derived from it, and
 its writer holds a lock on it. The system frees the lock with the process: what nobody holds was

@@ -1,4 +1,4 @@
-"""Thoughts and answers: what a reasoning model writes before its answer, told apart from it.
+"""Tell what a reasoning model writes before its answer apart from the answer.
 
 A reply has thoughts only at its beginning. It has them in one of three forms:
 

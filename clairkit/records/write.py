@@ -1,10 +1,10 @@
-"""Writing records: whole or not at all, never over a file that is not to be lost."""
+"""Write records whole or not at all, never over a file that must not be lost."""
 
 from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, cast
 from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
 from clairkit.records.formats.strict_json import dump_line
+from clairkit.records.json_types import JsonMapping
 from clairkit.records.output import (
     NAME_BYTES,
     OutputPath,
@@ -40,7 +41,7 @@ def write_pairs(path: OutputPath, pairs: Iterable[Pair], *, force: bool = False)
     return write_rows(path, (pair.to_json() for pair in pairs), force=force)
 
 
-def write_rows(path: OutputPath, rows: Iterable[Mapping[str, Any]], *, force: bool = False) -> int:
+def write_rows(path: OutputPath, rows: Iterable[JsonMapping], *, force: bool = False) -> int:
     """Write `rows` to a file and return how many they were.
 
     The suffix decides: `.jsonl` and `.jsonl.gz` are streamed, a row at a time; `.parquet` and,
@@ -81,7 +82,7 @@ def check_rows_output(path: OutputPath, *, force: bool = False, room: int = 0) -
     return final
 
 
-def _writer(path: OutputPath) -> Callable[[Path, Iterable[Mapping[str, Any]]], int]:
+def _writer(path: OutputPath) -> Callable[[Path, Iterable[JsonMapping]], int]:
     name = Path(path).name.lower()
     for suffix, writer in _WRITERS.items():
         if name.endswith(suffix):
@@ -91,12 +92,12 @@ def _writer(path: OutputPath) -> Callable[[Path, Iterable[Mapping[str, Any]]], i
     raise UsageError("unknown kind of output file", received=name, remedy=f"use {_ACCEPTED}")
 
 
-def _write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
+def _write_jsonl(path: Path, rows: Iterable[JsonMapping]) -> int:
     with atomic_write(path) as file:
         return _write_lines(file, path, rows)
 
 
-def _write_gzip(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
+def _write_gzip(path: Path, rows: Iterable[JsonMapping]) -> int:
     # Without name and time in its header, the same rows give the same bytes.
     with (
         atomic_write(path) as file,
@@ -107,7 +108,7 @@ def _write_gzip(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
         return _write_lines(cast(BinaryIO, zipped), path, rows)
 
 
-def _write_lines(file: BinaryIO, path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
+def _write_lines(file: BinaryIO, path: Path, rows: Iterable[JsonMapping]) -> int:
     number = 0
     for number, row in enumerate(rows, 1):
         try:
@@ -118,7 +119,7 @@ def _write_lines(file: BinaryIO, path: Path, rows: Iterable[Mapping[str, Any]]) 
     return number
 
 
-def _write_parquet(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
+def _write_parquet(path: Path, rows: Iterable[JsonMapping]) -> int:
     from pyarrow import parquet
 
     table = _table(path, rows)
@@ -127,7 +128,7 @@ def _write_parquet(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
     return int(table.num_rows)
 
 
-def _write_folder(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
+def _write_folder(path: Path, rows: Iterable[JsonMapping]) -> int:
     import datasets
 
     table = _table(path, rows)
@@ -138,7 +139,7 @@ def _write_folder(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
     return int(table.num_rows)
 
 
-def _table(path: Path, rows: Iterable[Mapping[str, Any]]) -> Any:
+def _table(path: Path, rows: Iterable[JsonMapping]) -> Any:
     import pyarrow
 
     held = list(rows)
@@ -176,7 +177,7 @@ def _no_form(path: Path, column: str | None = None) -> Iterator[None]:
         raise DataError(problem, path=path, remedy="write .jsonl instead") from None
 
 
-_WRITERS: dict[str, Callable[[Path, Iterable[Mapping[str, Any]]], int]] = {
+_WRITERS: dict[str, Callable[[Path, Iterable[JsonMapping]], int]] = {
     ".jsonl": _write_jsonl,
     ".jsonl.gz": _write_gzip,
     ".parquet": _write_parquet,

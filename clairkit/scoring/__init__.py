@@ -1,4 +1,4 @@
-"""What the two sides of a pair differ in: units, edit spans, scores, tables and filters."""
+"""Measure what the two sides of a pair differ in: units, edit spans, scores, tables and filters."""
 
 from clairkit.scoring.checks import Checks, prompt_digests
 from clairkit.scoring.cleanup import clean_up

@@ -1,4 +1,4 @@
-"""What two sequences share: blocks of equal units in the same order, exactly or nearly most.
+"""Match blocks of equal units in the same order in two sequences, exactly or nearly.
 
 Sequences are strings with one character a unit; the characters mean nothing, only whether they
 are equal does.

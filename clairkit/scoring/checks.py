@@ -1,4 +1,4 @@
-"""What a pair is checked for beside its scores: copies, evaluation prompts, benchmark texts."""
+"""Check pairs beside their scores: copies, evaluation prompts, benchmark texts."""
 
 from __future__ import annotations
 

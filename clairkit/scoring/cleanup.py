@@ -1,4 +1,4 @@
-"""Edit spans as a reader sees them: what two edits share by chance between them is not kept apart.
+"""Merge edit spans that are kept apart only by units which both sides share by chance.
 
 A longest common subsequence of two unrelated texts still holds a third to a half of their letters:
 a unit here, two there. The clean-up gives such stretches to the edits around them.

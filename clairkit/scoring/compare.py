@@ -1,4 +1,4 @@
-"""Several sets of pairs side by side: what each differs in on average, with intervals."""
+"""Compare sets of pairs: what each differs in on average, with intervals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether pairs hold text of a benchmark: then its figures say nothing about what was learnt."""
+"""Find pairs that hold text of a benchmark, whose figures then say nothing of what was learnt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contrastiveness figure: how much of a pair is held fixed around what it contrasts."""
+"""Compute contrastiveness: how much of a pair is held fixed around what it contrasts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pairs that are there more than once: word for word, or nearly (MinHash, then counted)."""
+"""Find pairs that occur more than once: word for word, or nearly (MinHash, then counted)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reasons for which a pair may be dropped, by what its scores say."""
+"""Give the reasons for which a pair may be dropped, by what its scores say."""
 
 from __future__ import annotations
 

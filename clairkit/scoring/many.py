@@ -1,4 +1,4 @@
-"""Scores of many pairs: filled in, filtered with counted reasons, in an order of their own."""
+"""Score many pairs: filled in, filtered with counted reasons, in an order of their own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values far from the others, by robust z-scores: the outliers themselves do not move the scale."""
+"""Find values far from the others by robust z-scores, which outliers themselves do not move."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`score_pair`: what differs between the two sides of one pair, as numbers and flags."""
+"""Score one pair: what differs between its two sides, as numbers and flags."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from clairkit.records.json_types import JsonObject
 from clairkit.scoring.cleanup import clean_up
 from clairkit.scoring.contrast import contrast_of
 from clairkit.scoring.spans import Alignment, align
@@ -113,7 +114,7 @@ class PairScores:
     contrastiveness: float
     flags: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the scores as the object that goes into a pair's `scores`."""
         return {**asdict(self), "flags": list(self.flags)}
 
@@ -192,7 +193,7 @@ def score_units(
     )
 
 
-def _measures(ours: Units, theirs: Units, alignment: Alignment) -> dict[str, Any]:
+def _measures(ours: Units, theirs: Units, alignment: Alignment) -> JsonObject:
     lengths = [span.length for span in alignment.spans]
     deleted, inserted = alignment.deleted, alignment.inserted
     jaccard_set, jaccard_multiset = _jaccards(ours, theirs)
@@ -213,7 +214,7 @@ def _measures(ours: Units, theirs: Units, alignment: Alignment) -> dict[str, Any
     }
 
 
-def _cleaned(ours: Units, theirs: Units, alignment: Alignment, *, differs: bool) -> dict[str, Any]:
+def _cleaned(ours: Units, theirs: Units, alignment: Alignment, *, differs: bool) -> JsonObject:
     cleaned = replace(alignment, spans=clean_up(alignment.spans))
     shared = len(ours) - cleaned.inserted
     return {

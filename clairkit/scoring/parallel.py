@@ -1,4 +1,4 @@
-"""Pairs scored in batches, in this process or in several; results come in the pairs' order."""
+"""Score pairs in batches, in this process or in several; results come in the pairs' order."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
-"""Reading what pairs are checked against: evaluation prompts and benchmarks, of any file kind."""
+"""Read what pairs are checked against: evaluation prompts and benchmarks, of any file kind."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from itertools import count
-from typing import Any
 
 from clairkit.records import Pair, PromptRow
 from clairkit.records.columns import missing
 from clairkit.records.forms import to_pair
+from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.records.messages import turns_of
 from clairkit.records.read import read_rows
 from clairkit.scoring.checks import prompt_digests
@@ -45,24 +45,24 @@ def read_benchmark(
 
 
 def _numbered(
-    convert: Callable[[Mapping[str, Any]], Pair | PromptRow],
-) -> Callable[[dict[str, Any]], PromptRow]:
+    convert: Callable[[JsonMapping], Pair | PromptRow],
+) -> Callable[[JsonObject], PromptRow]:
     """Rows by number: an evaluation set may say the same thing twice."""
     numbers = count()
 
-    def numbered(row: dict[str, Any]) -> PromptRow:
+    def numbered(row: JsonObject) -> PromptRow:
         return PromptRow(convert(row).prompt, id=str(next(numbers)))
 
     return numbered
 
 
-def _prompt(row: Mapping[str, Any]) -> Pair | PromptRow:
+def _prompt(row: JsonMapping) -> Pair | PromptRow:
     if "prompt" not in row:
         return to_pair(row)
     return PromptRow(turns_of(row["prompt"], "prompt", role="user"))
 
 
-def _question(row: Mapping[str, Any]) -> PromptRow:
+def _question(row: JsonMapping) -> PromptRow:
     column = next((name for name in QUESTIONS if row.get(name) is not None), None)
     if column is None:
         raise missing(row, ("prompt",), " or ".join(QUESTIONS))

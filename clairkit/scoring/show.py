@@ -1,4 +1,4 @@
-"""One pair to look at: found by its id, its sides as text, what is equal folded."""
+"""Show one pair: found by its id, its sides as text, what is equal folded."""
 
 from __future__ import annotations
 

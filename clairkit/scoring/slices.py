@@ -1,4 +1,4 @@
-"""Means of the scores by what a column of the pairs holds: a source, a language, a task."""
+"""Average the scores by what a column of the pairs holds: a source, a language, a task."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from clairkit.display import excerpt
 from clairkit.errors import UsageError, suggest
 from clairkit.records import Pair, canonical_json
+from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.scoring.pair_scores import PairScores
 
 SLICE_METRICS = (
@@ -71,7 +72,7 @@ def check_column(pairs: Iterable[Pair], column: str) -> None:
     )
 
 
-def _row(pair: Pair) -> dict[str, Any]:
+def _row(pair: Pair) -> JsonObject:
     return {
         **pair.extra,
         "source": pair.source,
@@ -92,7 +93,7 @@ def _find(pair: Pair, column: str) -> tuple[Any, bool]:
     return row, True
 
 
-def _names(row: Mapping[str, Any], start: str = "") -> Iterator[str]:
+def _names(row: JsonMapping, start: str = "") -> Iterator[str]:
     """The columns of a row, and the fields of those that are objects."""
     for name, value in row.items():
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Edit spans: the stretches in which two sides differ, between what they share."""
+"""Find edit spans: the stretches in which two sides differ, between what they share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many pairs' scores as a table: one row a metric, with the unit it was counted in."""
+"""Summarise many pairs' scores as a table: one row a metric, with the unit it was counted in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loading the tokenizer whose tokens are counted."""
+"""Load the tokenizer whose tokens are counted."""
 
 from __future__ import annotations
 

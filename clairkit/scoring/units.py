@@ -1,18 +1,19 @@
-"""Texts as sequences of units: a model's tokens, or grapheme clusters where no tokenizer is given.
+"""Split texts into units: a model's tokens, or grapheme clusters where no tokenizer is given.
 
 Words are never used: Japanese and Thai have no spaces between them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import regex
 
+from clairkit.records.json_types import JsonMapping
 from clairkit.records.thoughts import split_thoughts
 
-Text = str | Sequence[Mapping[str, Any]]
+Text = str | Sequence[JsonMapping]
 """A text, or messages (objects with a `content`)."""
 
 Units = list[int] | list[str]

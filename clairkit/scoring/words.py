@@ -1,4 +1,4 @@
-"""Texts in a form in which copies meet: one normal form, no case, no punctuation; their n-grams.
+"""Normalise texts so that copies match (one normal form, no case, no punctuation); n-grams.
 
 Only for finding texts again. Scores count tokens or graphemes, see `clairkit.scoring.units`.
 """

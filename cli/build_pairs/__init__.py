@@ -1,1 +1,1 @@
-"""The command `build-pairs`."""
+"""Define the command `build-pairs`."""

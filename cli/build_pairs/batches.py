@@ -1,10 +1,11 @@
-"""Batch files of `clairkit build-pairs`: what was written, and what came back."""
+"""Show the batch files of `clairkit build-pairs`: what was written, and what came back."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clairkit.cli.shared.console import Console
+from clairkit.records.json_types import JsonObject
 
 if TYPE_CHECKING:
     from clairkit.generation.batch.rounds import Imported
@@ -40,7 +41,7 @@ def show_export(console: Console, exported: Exported) -> None:
     console.result(export_json(exported))
 
 
-def export_json(exported: Exported) -> dict[str, Any]:
+def export_json(exported: Exported) -> JsonObject:
     """Return an export as `--json` has it."""
     files = [
         {"path": str(each.path), "model": each.model, "requests": each.requests, "bytes": each.size}
@@ -78,7 +79,7 @@ def show_import(console: Console, imported: Imported, result: BuildResult) -> No
         )
 
 
-def import_json(imported: Imported) -> dict[str, Any]:
+def import_json(imported: Imported) -> JsonObject:
     """Return an import as `--json` has it, to stand in the run's result."""
     return {
         "recorded": imported.recorded,

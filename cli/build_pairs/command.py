@@ -1,9 +1,9 @@
-"""`clairkit build-pairs`."""
+"""Define `clairkit build-pairs`."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from clairkit.cli.shared.console import Console, output_options
 from clairkit.cli.shared.ending import PARTIAL, leave_early
 from clairkit.cli.shared.option_sections import SectionCommand
 from clairkit.cli.shared.progress_line import ProgressLine
+from clairkit.records.json_types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
     from clairkit.generation.export import BuildResult
@@ -96,7 +97,7 @@ class _Run:
     rows: RowStream[PromptRow] | Shard
     output: str
     settings: BuildSettings
-    options: Mapping[str, Any]
+    options: JsonMapping
     resume: str
 
     @property
@@ -109,7 +110,7 @@ class _Run:
         return replace(self.settings, models=replace(self.settings.models, needs_key=False))
 
     @property
-    def watched(self) -> dict[str, Any]:
+    def watched(self) -> JsonObject:
         return {"progress": self.line.update, "say": self.line.say}
 
     @property
@@ -117,7 +118,7 @@ class _Run:
         return dict(self.stream.skipped)
 
 
-def _mode(options: Mapping[str, Any]) -> Callable[[_Run], int]:
+def _mode(options: JsonMapping) -> Callable[[_Run], int]:
     """Return what is to be done.
 
     Raises:
@@ -183,7 +184,7 @@ def _fork(run: _Run) -> None:
         run.line.say(f"Begun with the replies of {run.options['fork']}.")
 
 
-def _end(run: _Run, result: BuildResult, more: Mapping[str, Any]) -> int:
+def _end(run: _Run, result: BuildResult, more: JsonMapping) -> int:
     run.line.end()
     show_result(run.console, result, run.skipped, run.resume, more)
     code = leave_early(run.console, result, result.stop, run.resume)

@@ -1,4 +1,4 @@
-"""Which options each method of `clairkit build-pairs` heeds: what it would pass over is refused."""
+"""Refuse options of `clairkit build-pairs` that have no effect with the method."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The options of `clairkit build-pairs`, and the settings that they make."""
+"""Define the options of `clairkit build-pairs`, and the settings that they make."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -11,6 +11,7 @@ from clairkit.cli.shared.column_options import COLUMN_OPTIONS
 from clairkit.cli.shared.config_file import read_config
 from clairkit.cli.shared.option_sections import section_option
 from clairkit.cli.shared.pace_options import PACE, PACE_OPTIONS
+from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.texts import languages
 
 if TYPE_CHECKING:
@@ -223,7 +224,7 @@ def build_options(function: Function) -> Function:
     return function
 
 
-def make_settings(options: Mapping[str, Any]) -> BuildSettings:
+def make_settings(options: JsonMapping) -> BuildSettings:
     """Return the settings that the options ask for.
 
     Raises:
@@ -271,7 +272,7 @@ def make_settings(options: Mapping[str, Any]) -> BuildSettings:
     )
 
 
-def _model_options(options: Mapping[str, Any]) -> Any:
+def _model_options(options: JsonMapping) -> Any:
     from clairkit.models.server.chat_options import parse_chat
     from clairkit.models.server.request_body import parse_body
     from clairkit.models.specs import ModelOptions
@@ -290,7 +291,7 @@ def _model_options(options: Mapping[str, Any]) -> Any:
         "requests_per_minute",
         "tokens_per_minute",
     )
-    given: dict[str, Any] = {name: options[name] for name in names}
+    given: JsonObject = {name: options[name] for name in names}
     for name in ("body", "target_body", "reviser_body", "judge_body"):
         given[name] = parse_body(options[name])
     marks = parse_marks(options["thought_marks"])

@@ -1,4 +1,4 @@
-"""The health card of `clairkit build-pairs --probe`, as people and `--json` see it."""
+"""Show the health card of `clairkit build-pairs --probe`, to people and as `--json`."""
 
 from __future__ import annotations
 

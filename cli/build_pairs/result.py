@@ -1,13 +1,14 @@
-"""What a run of `clairkit build-pairs` made, and how it ends."""
+"""Show what a run of `clairkit build-pairs` made, and end it."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clairkit.cli.shared.console import Console
 from clairkit.display import counted
+from clairkit.records.json_types import JsonMapping
 
 if TYPE_CHECKING:
     from clairkit.generation.export import BuildResult
@@ -18,7 +19,7 @@ def show_result(
     result: BuildResult,
     skipped: Mapping[str, int],
     resume: str,
-    more: Mapping[str, Any],
+    more: JsonMapping,
 ) -> None:
     """Show the result of a run; `more` is added to its JSON."""
     is_whole = not result.unfinished

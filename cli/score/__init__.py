@@ -1,1 +1,1 @@
-"""The command `score`."""
+"""Define the command `score`."""

@@ -1,13 +1,14 @@
-"""`clairkit score`: what is asked of a set of pairs as a whole, its checks, slices and workers."""
+"""Define what `clairkit score` asks of a set as a whole: checks, slices and workers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from clairkit.cli.shared.console import Console
+from clairkit.records.json_types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
     from clairkit.scoring import Checks, ScoredPairs
@@ -58,13 +59,13 @@ def set_options(function: Command) -> Command:
     return function
 
 
-def set_asked(flags: Mapping[str, Any]) -> bool:
+def set_asked(flags: JsonMapping) -> bool:
     """Tell whether any of these options was given."""
     names = ("workers", "by", "near_duplicates", "benchmark", "evaluation")
     return any(flags[name] for name in names)
 
 
-def requested_checks(flags: Mapping[str, Any], reasons: Sequence[str]) -> Checks:
+def requested_checks(flags: JsonMapping, reasons: Sequence[str]) -> Checks:
     """Return the checks that the options ask for, their files read.
 
     Raises:
@@ -95,7 +96,7 @@ def requested_checks(flags: Mapping[str, Any], reasons: Sequence[str]) -> Checks
     )
 
 
-def requested_workers(flags: Mapping[str, Any]) -> int:
+def requested_workers(flags: JsonMapping) -> int:
     """Return how many processes are to score."""
     from clairkit.scoring import default_workers
 
@@ -104,7 +105,7 @@ def requested_workers(flags: Mapping[str, Any]) -> int:
 
 def show_slices(
     console: Console, scored: ScoredPairs, column: str, number: Callable[[str, float], str]
-) -> dict[str, Any]:
+) -> JsonObject:
     """Show the means of each slice; return them as the result object has them.
 
     Args:

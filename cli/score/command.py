@@ -1,4 +1,4 @@
-"""`clairkit score`."""
+"""Define `clairkit score`."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from clairkit.cli.score.show import requested_view, show, show_options
 from clairkit.cli.shared.column_options import column_options
 from clairkit.cli.shared.console import Console, output_options
 from clairkit.cli.shared.option_sections import ResumableCommand
+from clairkit.records.json_types import JsonObject
 
 if TYPE_CHECKING:
     from clairkit.scoring import ScoredPairs, SummaryRow
@@ -144,7 +145,7 @@ def command(
     _show(console, rows, scored, stream.skipped)
     by = {"by": show_slices(console, scored, flags["by"], _number)} if flags["by"] else {}
     written = scored.pairs
-    readings: dict[str, Any] = {}
+    readings: JsonObject = {}
     if models is not None:
         written, readings = add_columns(console, scored.pairs, source, models)
     judged = None
@@ -227,7 +228,7 @@ def _number(metric: str, value: float) -> str:
 
 def _result(
     rows: Sequence[SummaryRow], scored: ScoredPairs, skipped: Mapping[str, int], output: str | None
-) -> dict[str, Any]:
+) -> JsonObject:
     from clairkit.scoring import count_flags
 
     return {

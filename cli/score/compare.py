@@ -1,4 +1,4 @@
-"""`clairkit score --compare`: the contrastiveness table of several sets of pairs."""
+"""Show the contrastiveness table of several sets of pairs (`clairkit score --compare`)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from clairkit.cli.shared.console import Console
 from clairkit.errors import UsageError
+from clairkit.records.json_types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
     from clairkit.records import Pair, RowStream
@@ -35,7 +36,7 @@ def compare(
     drop: Sequence[str],
     checks: Checks,
     workers: int,
-    reading: Mapping[str, Any],
+    reading: JsonMapping,
     number: Callable[[str, float], str],
 ) -> None:
     """Show what the pairs of each of `paths` differ in on average, a row a metric and a set.
@@ -105,7 +106,7 @@ def _show_sets(
 
 def _result(
     found: Comparison, names: Mapping[str, str], streams: Mapping[str, RowStream[Pair]]
-) -> dict[str, Any]:
+) -> JsonObject:
     return {
         "unit": found.unit,
         "tokenizer": found.tokenizer,

@@ -1,4 +1,4 @@
-"""`clairkit score --target`: what models make of the pairs, as columns and as a table."""
+"""Add what models make of the pairs, as columns and as a table (`clairkit score --target`)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from clairkit.cli.shared.console import Console
 from clairkit.errors import UsageError
+from clairkit.records.json_types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
     from clairkit.evaluation.pairs.pair_logps import PairColumns
@@ -110,7 +111,7 @@ class Models:
     settings: tuple[str, ...]
 
 
-def requested_models(flags: Mapping[str, Any], *, is_comparison: bool) -> Models | None:
+def requested_models(flags: JsonMapping, *, is_comparison: bool) -> Models | None:
     """Return the models that shall read the pairs, None where none is named.
 
     Raises:
@@ -138,7 +139,7 @@ def requested_models(flags: Mapping[str, Any], *, is_comparison: bool) -> Models
 
 def add_columns(
     console: Console, pairs: Sequence[Pair], source: str, models: Models
-) -> tuple[list[Pair], dict[str, Any]]:
+) -> tuple[list[Pair], JsonObject]:
     """Let the models read the pairs and show a table for each kind.
 
     Returns:
@@ -184,7 +185,7 @@ def _show(
     names: Mapping[str, str],
     found: PairColumns,
     config: TrainConfig,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Show the table and who is not in it; return both for `--json`."""
     rows = _summaries(names, list(found.columns.values()))
     console.table(
@@ -201,9 +202,7 @@ def _show(
     return {"metrics": rows, "left_out": found.left_out}
 
 
-def _summaries(
-    names: Mapping[str, str], columns: Sequence[Mapping[str, Any]]
-) -> dict[str, dict[str, Any]]:
+def _summaries(names: Mapping[str, str], columns: Sequence[JsonMapping]) -> dict[str, JsonObject]:
     """Return mean and percentiles of the named columns; none where no pair was read."""
     from clairkit.scoring.summary import percentile
 

@@ -1,9 +1,9 @@
-"""`clairkit score --show`: one pair, what changed in it, and what a loss mask would train on."""
+"""Show one pair, what changed in it, and what a loss mask would train on (`score --show`)."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +14,7 @@ from clairkit.cli.score.checks import set_asked
 from clairkit.cli.shared.console import Console
 from clairkit.display import redact
 from clairkit.errors import UsageError
+from clairkit.records.json_types import JsonMapping
 
 if TYPE_CHECKING:
     from clairkit.evaluation.pairs.mask_preview import MaskPreview, TokenPiece
@@ -56,7 +57,7 @@ class View:
     """A YAML file of a training run."""
     settings: tuple[str, ...]
     """Keys of its configuration, as `key=value`."""
-    reading: Mapping[str, Any]
+    reading: JsonMapping
     """Options of `read_pairs`."""
 
 
@@ -65,7 +66,7 @@ def requested_view(
     output: str | None,
     tokenizer: str | None,
     drop: str | None,
-    flags: Mapping[str, Any],
+    flags: JsonMapping,
 ) -> View | None:
     """Return what --show asks for, None without it.
 
@@ -212,7 +213,7 @@ def _changes(pieces: Pieces) -> Parts:
         yield f"{before}{text}{after}", style
 
 
-def _score_parts(pair: Pair, scores: Mapping[str, Any]) -> Parts:
+def _score_parts(pair: Pair, scores: JsonMapping) -> Parts:
     unit = f"tokens of {scores['tokenizer']}" if scores["tokenizer"] else "grapheme clusters"
     yield f"\n\n== Scores, unit: {unit}", "bold"
     for name, value in {**pair.scores, **scores}.items():

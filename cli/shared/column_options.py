@@ -1,19 +1,21 @@
-"""The options that say which column of a foreign file is what."""
+"""Define the options that say which column of a foreign file is what."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
+
+from clairkit.records.json_types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
     from clairkit.records import ColumnChoice
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-COLUMN_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
+COLUMN_OPTIONS: tuple[tuple[str, JsonObject], ...] = (
     ("--prompt-column", {"metavar": "NAME", "help": "The prompt's column, if not `prompt`."}),
     ("--system-column", {"metavar": "NAME", "help": "A column to put in front as system turn."}),
     (
@@ -51,7 +53,7 @@ def _given(context: click.Context, parameter: click.Parameter, value: Any) -> An
     return list(value) or None if isinstance(value, tuple) else value
 
 
-def chosen_columns(options: Mapping[str, Any]) -> ColumnChoice:
+def chosen_columns(options: JsonMapping) -> ColumnChoice:
     """Return what the options say of a file's columns."""
     from clairkit.records import ColumnChoice
 

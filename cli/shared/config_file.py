@@ -1,4 +1,4 @@
-"""Options of a command out of a YAML file; what stands on the command line wins."""
+"""Read options of a command from a YAML file; what stands on the command line wins."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from clairkit.cli.shared.option_sections import SectionOption
+from clairkit.records.json_types import JsonObject
 
 _SIZE_CAP = 2**20
 
@@ -30,7 +31,7 @@ def read_config(sections: Collection[str]) -> Any:
     return callback
 
 
-def _defaults(file: str, known: dict[str, SectionOption]) -> dict[str, Any]:
+def _defaults(file: str, known: dict[str, SectionOption]) -> JsonObject:
     """The file's values by the names of the options' parameters.
 
     Raises:
@@ -40,7 +41,7 @@ def _defaults(file: str, known: dict[str, SectionOption]) -> dict[str, Any]:
     from clairkit.errors import UsageError, suggest
 
     by_flag = {flag.lstrip("-"): name for name, option in known.items() for flag in option.opts}
-    found: dict[str, Any] = {}
+    found: JsonObject = {}
     for key, value in _mapping(file).items():
         name = by_flag.get(str(key).replace("_", "-"))
         if name is None:

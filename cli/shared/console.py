@@ -1,4 +1,4 @@
-"""What every command prints through: results to stdout, all else to stderr, secrets nowhere."""
+"""Print for every command: results to stdout, all else to stderr, secrets nowhere."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import click
 from clairkit.cli.shared.streams import messages, results, stdout_for_results
 from clairkit.display import printable, redact
 from clairkit.errors import ResourceError
+from clairkit.records.json_types import JsonMapping
 from clairkit.user_code import ended_by_loaded
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -122,7 +123,7 @@ class Console:
         else:
             emit("".join(text for text, _ in safe) + "\n", stream)
 
-    def result(self, value: Mapping[str, Any]) -> None:
+    def result(self, value: JsonMapping) -> None:
         """The one result object of `--json`; prints nothing otherwise.
 
         NaN and infinities, for which JSON has no form, become null.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clairkit.cli.shared.console import Console
+from clairkit.records.json_types import JsonObject
 
 if TYPE_CHECKING:
     from clairkit.generation.cost.dry_run import DryRun
@@ -31,7 +32,7 @@ def show_dry_run(console: Console, made: DryRun, skipped: Mapping[str, int]) -> 
     console.result({**dry_run_json(made), "skipped": skipped})
 
 
-def dry_run_json(made: DryRun) -> dict[str, Any]:
+def dry_run_json(made: DryRun) -> JsonObject:
     """Return a dry run as `--json` has it: tokens as whole numbers, costs in US$."""
     estimate = made.estimate
     return {
@@ -46,7 +47,7 @@ def dry_run_json(made: DryRun) -> dict[str, Any]:
     }
 
 
-def _role_json(role: RoleEstimate) -> dict[str, Any]:
+def _role_json(role: RoleEstimate) -> JsonObject:
     return {
         "model": role.model,
         "measured": role.is_measured,

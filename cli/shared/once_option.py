@@ -1,4 +1,4 @@
-"""Options that are given once: a second value would else take the place of the first unseen."""
+"""Make options that are given once: a second value would replace the first silently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A command's options in sections, so that a long `--help` can be read."""
+"""Group a command's options in sections, so that a long `--help` can be read."""
 
 from __future__ import annotations
 

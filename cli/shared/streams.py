@@ -1,4 +1,4 @@
-"""Who may write to stdout: while a command runs, its results alone.
+"""Reserve stdout for a command's results while it runs.
 
 What else is printed, by a library, a user's function or a program it starts, goes to stderr, so
 that `--json` stays one object whatever runs beside it.

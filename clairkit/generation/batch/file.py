@@ -1,4 +1,4 @@
-"""OpenAI's batch files: requests to be run at half the price, and what came of them.
+"""Write and read OpenAI's batch files: requests at half the price, and what came of them.
 
 vLLM's `run-batch` takes the same files. See https://developers.openai.com/api/docs/guides/batch for
 their form and limits.
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from clairkit.display import excerpt
 from clairkit.engine.program import Call
@@ -24,6 +24,7 @@ from clairkit.records import atomic_write, check_output
 from clairkit.records.faults import RowFault
 from clairkit.records.formats.json_file import json_lines
 from clairkit.records.formats.strict_json import dump_line
+from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.records.source import find_source
 
 MAX_REQUESTS = 50_000
@@ -120,14 +121,14 @@ def _numbered(path: Path, number: int) -> Path:
     return path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
-def _request(call: Call) -> dict[str, Any]:
+def _request(call: Call) -> JsonObject:
     if not isinstance(call.model, OpenAIModel):
         raise TypeError(f"{call.model.name} has no batch files")
     body = call.model.body(call.task)
     return {"custom_id": call.task.key, "method": "POST", "url": _URL, "body": body}
 
 
-def _outcome(row: Mapping[str, Any]) -> Outcome:
+def _outcome(row: JsonMapping) -> Outcome:
     response = row.get("response")
     if not isinstance(response, Mapping):
         return Failure("request_failed", error_text(row.get("error")))

@@ -1,4 +1,4 @@
-"""Steps through a program over results that are there, without a driver."""
+"""Step through a program over results that are there, without a driver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes into the next batch file, and what is taken from those of the last."""
+"""Choose what goes into the next batch file, and take the replies from those of the last."""
 
 from __future__ import annotations
 

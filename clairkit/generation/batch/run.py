@@ -1,4 +1,4 @@
-"""A run by batch files, at half the price.
+"""Run by batch files, at half the price.
 
 A batch asks what is open now. What depends on its replies, as a revision does on an answer, is in
 the next one: export, upload, import, until nothing is open.

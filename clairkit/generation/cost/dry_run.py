@@ -1,4 +1,4 @@
-"""What a run would take: for `--dry-run`, with or without probes."""
+"""Predict what a run would take (`--dry-run`), with or without probes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run still takes, by role: for `--dry-run`.
+"""Estimate what a run still takes, by role (`--dry-run`).
 
 Each row's calls are foreseen from its texts. Rows that are done already, or were asked as probes,
 show by how much that is off: their ratio corrects the forecast, their spread makes its range.

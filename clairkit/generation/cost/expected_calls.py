@@ -1,4 +1,4 @@
-"""What a row would still ask, without asking: its program, run on stand-ins for the replies."""
+"""List what a row would still ask, by running its program on stand-ins for the replies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The total of what is not measured yet, from what is, with a range."""
+"""Predict a total from what is measured so far, with a range."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Building pairs on many machines, over Ray Data."""
+"""Build pairs on many machines, over Ray Data."""
 
 from clairkit.generation.ray.engine import RayEngine
 

@@ -1,4 +1,4 @@
-"""Rows in blocks: what a worker is sent, and what it sends back."""
+"""Pack rows into blocks: what a worker is sent, and what it sends back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--engine ray`: the calls are made by workers of a Ray cluster, the results come back here.
+"""Let workers of a Ray cluster make the calls (`--engine ray`); the results come back here.
 
 Blocks of rows go out through Ray Data with what the journal already has of them; a worker runs
 the usual engine over a block and returns its new results, which are written to the one journal
@@ -34,6 +34,7 @@ from clairkit.generation.settings import BuildSettings
 from clairkit.journal.results import Journal
 from clairkit.models.budget import Budget
 from clairkit.records import PromptRow
+from clairkit.records.json_types import JsonObject
 
 _WINDOW = 1024  # blocks that are handed to Ray at once; they are held in its object store
 _CALLS_A_WORKER = 16  # requests at once that make one more worker worth its start
@@ -141,7 +142,7 @@ class _Worker:
 
         self._runner = BlockRunner(job, ask)
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, row: JsonObject) -> JsonObject:
         return {"result": pickle.dumps(self._runner.run(pickle.loads(row["block"])))}
 
 

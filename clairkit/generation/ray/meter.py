@@ -1,4 +1,4 @@
-"""One control for all workers: caps are kept, and a stop reaches everyone."""
+"""Share one budget among all workers: caps are kept, and a stop reaches everyone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM where no event loop runs in this process."""
+"""Handle Ctrl-C and SIGTERM where no event loop runs in this process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker does with a block: the same engine, over a journal of the block's own."""
+"""Process a block on a worker: the same engine, over a journal of the block's own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from clairkit.engine.driver import run_works
 from clairkit.engine.local_batches import takes_waves
@@ -27,6 +26,7 @@ from clairkit.models.budget import Budget
 from clairkit.models.requests import Model, Task
 from clairkit.models.sampling import Outcome
 from clairkit.models.specs import ModelOptions
+from clairkit.records.json_types import JsonMapping
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Job:
     settings: BuildSettings
     specs: Mapping[str, str | None]
     workers: int
-    expected: Mapping[str, Any]
+    expected: JsonMapping
 
 
 class BlockRunner:

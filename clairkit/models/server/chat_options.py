@@ -1,13 +1,13 @@
-"""How a user says, for each role, how conversations are rendered."""
+"""Say for each role how conversations are rendered, as the user wants it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
 
 from clairkit.batching.chat_settings import ChatSettings
 from clairkit.errors import UsageError
+from clairkit.records.json_types import JsonMapping
 
 _ROLE = re.compile(r"([a-z]+(?:\.[0-9]+)?)=")
 _EXAMPLE = "write {enable_thinking: false}, or target={enable_thinking: false} for one role"
@@ -47,7 +47,7 @@ def parse_chat(
     return found
 
 
-def _mapping(text: str) -> Mapping[str, Any]:
+def _mapping(text: str) -> JsonMapping:
     from clairkit.records.formats.yaml_file import YamlProblem, json_values, load_yaml
 
     try:

@@ -1,10 +1,10 @@
-"""Requests to an OpenAI-compatible server: retried, bounded, and never with the key in sight."""
+"""Send requests to an OpenAI-compatible server: retried, bounded, never with the key in sight."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,6 +23,7 @@ from clairkit.models.server.rate_limit import Allowance
 from clairkit.models.server.request_body import LIMITS, Adaptation
 from clairkit.models.server.response import read_completion
 from clairkit.models.server.retry import Breaker, Limiter, RetryPolicy, next_wait, retry_after
+from clairkit.records.json_types import JsonMapping
 from clairkit.redaction import holds
 
 BODY_CAP = 2_000_000
@@ -107,7 +108,7 @@ class ChatClient:
     async def close(self) -> None:
         await self._http.close()
 
-    async def post(self, body: Mapping[str, Any], control: Budget) -> Outcome:
+    async def post(self, body: JsonMapping, control: Budget) -> Outcome:
         """Return what the server made of `body`, after as many tries as the policy allows.
 
         Raises:
@@ -145,7 +146,7 @@ class ChatClient:
         detail = f"{last.detail} ({self._policy.tries} tries)"
         return self._settled(taken.of(replace(last, detail=detail)))
 
-    async def _try(self, body: Mapping[str, Any], longest: int) -> Outcome | _Again:
+    async def _try(self, body: JsonMapping, longest: int) -> Outcome | _Again:
         try:
             outcome = await self._once(body, longest)
         except _Again as again:
@@ -169,7 +170,7 @@ class ChatClient:
             )
         return outcome
 
-    async def _once(self, sent: Mapping[str, Any], longest: int) -> Outcome:
+    async def _once(self, sent: JsonMapping, longest: int) -> Outcome:
         content = json.dumps(sent, separators=(",", ":")).encode()
         try:
             async with asyncio.timeout(self._timeout):
@@ -187,7 +188,7 @@ class ChatClient:
             return self._refused(response, response.status, error)
         return self._completion(response, response.content, longest)
 
-    def _adapt(self, status: int, error: ServerError, sent: Mapping[str, Any]) -> None:
+    def _adapt(self, status: int, error: ServerError, sent: JsonMapping) -> None:
         """Ask again without a field that the server does not take, if that is why it refused."""
         news = self._adaptation.learn(error, sent) if status in _UNREADABLE else None
         if news is not None:
@@ -288,7 +289,7 @@ def _headers(endpoint: Endpoint) -> dict[str, str]:
     return headers
 
 
-def _longest(body: Mapping[str, Any]) -> int:
+def _longest(body: JsonMapping) -> int:
     """The most tokens that the reply to a request may have."""
     given = next((body[name] for name in LIMITS if name in body), 0)
     return given if isinstance(given, int) else 0

@@ -1,4 +1,4 @@
-"""Where an OpenAI-compatible server is, and the key for it."""
+"""Find where an OpenAI-compatible server is, and the key for it."""
 
 from __future__ import annotations
 

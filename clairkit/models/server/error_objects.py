@@ -1,4 +1,4 @@
-"""Reads what a server says of an error: in a body of its own, or within one that has status 200."""
+"""Read what a server says of an error: in a body of its own, or in one that has status 200."""
 
 from __future__ import annotations
 

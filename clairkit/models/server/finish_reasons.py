@@ -1,4 +1,4 @@
-"""Tells from a server's `finish_reason` whether a reply came to its end.
+"""Tell from a server's `finish_reason` whether a reply came to its end.
 
 What is not on one of these lists is no end that an answer may have: an error, an abort, a server
 that ran out of memory, or a word that is not known yet.

@@ -1,4 +1,4 @@
-"""Posts to one server through aiohttp: a connection a request, bounded bodies, nothing followed.
+"""Post to one server through aiohttp: a connection a request, bounded bodies, nothing followed.
 
 A connection serves one request and is closed then. So what a server, or a proxy before it, sends
 twice or too late is never taken for the response to another request. That costs 0.2 ms of

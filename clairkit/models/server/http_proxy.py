@@ -1,4 +1,4 @@
-"""Finds the proxy of a URL, as `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` have it."""
+"""Find the proxy of a URL, as `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` have it."""
 
 from __future__ import annotations
 

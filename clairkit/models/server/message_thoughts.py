@@ -1,14 +1,15 @@
-"""Thoughts that a server gives apart from the content of a message."""
+"""Read thoughts that a server gives apart from the content of a message."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from clairkit.records.json_types import JsonMapping
 from clairkit.records.thoughts import THOUGHT_FIELDS, join_thoughts
 
 
-def message_thoughts(message: Mapping[str, Any]) -> str | None:
+def message_thoughts(message: JsonMapping) -> str | None:
     """Return the thoughts in a message's own fields or in parts of its content; None for none.
 
     Several fields of one message hold the same text, as servers give it under an old and a new

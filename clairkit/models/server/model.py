@@ -1,10 +1,10 @@
-"""`openai:MODEL`: any OpenAI-compatible server as target or reviser."""
+"""Ask `openai:MODEL`, any OpenAI-compatible server, as target or reviser."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from clairkit.batching.chat_settings import ChatSettings, fold_system
 from clairkit.errors import UsageError
@@ -14,6 +14,7 @@ from clairkit.models.sampling import Outcome
 from clairkit.models.server.endpoint import find_endpoint
 from clairkit.models.server.request_body import check_body, with_fields
 from clairkit.models.server.retry import RetryPolicy
+from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class OpenAIModel:
         needs_key: bool = True,
         marks: Marks = THOUGHT_MARKS,
         chat: ChatSettings | None = None,
-        fields: Mapping[str, Any] | None = None,
+        fields: JsonMapping | None = None,
     ) -> None:
         if not model:
             raise UsageError("the model has no name", remedy="write openai:MODEL")
@@ -65,7 +66,7 @@ class OpenAIModel:
         self._fields = dict(fields or {})
         check_body(self._fields)
         own = {"body": json.dumps(self._fields, sort_keys=True)} if self._fields else {}
-        self.identity: Mapping[str, Any] = {
+        self.identity: JsonMapping = {
             "kind": "openai",
             "model": model,
             **own,
@@ -102,11 +103,11 @@ class OpenAIModel:
             await self._client.close()
             self._client = None
 
-    def body(self, task: Task) -> dict[str, Any]:
+    def body(self, task: Task) -> JsonObject:
         """Return the request for a row as JSON has it."""
         sampling, chat = task.sampling, self._chat
         limit = "max_completion_tokens" if self._endpoint.is_openai else "max_tokens"
-        body: dict[str, Any] = {
+        body: JsonObject = {
             "model": self._model,
             "messages": fold_system(task.messages) if chat.fold_system else list(task.messages),
             limit: sampling.max_new_tokens,

@@ -1,4 +1,4 @@
-"""So many requests and tokens a minute, and no more."""
+"""Limit the requests and tokens of a minute."""
 
 from __future__ import annotations
 

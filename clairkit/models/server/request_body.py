@@ -1,4 +1,4 @@
-"""The body of a request to a server: a user's own fields, and what a server does not take."""
+"""Build the body of a request: a user's own fields, without what a server does not take."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from clairkit.display import excerpt
 from clairkit.errors import UsageError
 from clairkit.models.server.error_objects import ServerError
+from clairkit.records.json_types import JsonMapping, JsonObject
 
 _OURS = ("model", "messages", "stream", "n")
 _SECRET = re.compile(r"(?i)(.*[-_])?(api[-_]?key|authorization|secret|password|credentials?)")
@@ -29,13 +30,13 @@ _GIVEN_UP = {
 }
 
 
-def parse_body(fields: Iterable[str]) -> dict[str, Any]:
+def parse_body(fields: Iterable[str]) -> JsonObject:
     """Return the fields of `FIELD=JSON` texts; what is not JSON is text.
 
     Raises:
         UsageError: one has no name, or a name that is not the user's to set.
     """
-    found: dict[str, Any] = {}
+    found: JsonObject = {}
     for field in fields:
         name, equals, value = field.partition("=")
         if not equals or not name.strip():
@@ -49,7 +50,7 @@ def parse_body(fields: Iterable[str]) -> dict[str, Any]:
     return found
 
 
-def check_body(fields: Mapping[str, Any]) -> None:
+def check_body(fields: JsonMapping) -> None:
     """Check the user's own fields of a request.
 
     Raises:
@@ -85,7 +86,7 @@ def _holds_secret(value: Any) -> bool:
     return isinstance(value, list) and any(map(_holds_secret, value))
 
 
-def with_fields(body: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+def with_fields(body: JsonMapping, fields: JsonMapping) -> JsonObject:
     """Return a body with the user's own fields in place of ours; null takes one out."""
     replaced = {*fields, *(LIMITS if fields.keys() & set(LIMITS) else ())}
     kept = {name: value for name, value in body.items() if name not in replaced}
@@ -103,12 +104,12 @@ class Adaptation:
         self._fixed = frozenset(fixed)
         self._renamed: dict[str, str | None] = {}
 
-    def apply(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def apply(self, body: JsonMapping) -> JsonObject:
         """Return a body as the server takes it."""
         names = ((self._renamed.get(name, name), value) for name, value in body.items())
         return {name: value for name, value in names if name is not None}
 
-    def learn(self, error: ServerError, sent: Mapping[str, Any]) -> str | None:
+    def learn(self, error: ServerError, sent: JsonMapping) -> str | None:
         """Take in why a request was refused.
 
         Returns:

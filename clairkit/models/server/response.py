@@ -1,4 +1,4 @@
-"""From the body of a chat completion to what the model said, or why it said nothing."""
+"""Read from a chat completion what the model said, or why it said nothing."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from clairkit.models.sampling import Failure, Outcome, Reply
 from clairkit.models.server.error_objects import find_error
 from clairkit.models.server.finish_reasons import read_ending
 from clairkit.models.server.message_thoughts import message_thoughts
+from clairkit.records.json_types import JsonMapping
 
 _ROW_STATUSES = (400, 413)  # the request's own fault: asking again would not help
 
@@ -39,7 +40,7 @@ def read_completion(body: Any, tries: int = 1, *, longest: int = 0) -> Outcome:
     return outcome
 
 
-def _outcome(body: Mapping[str, Any]) -> Outcome:
+def _outcome(body: JsonMapping) -> Outcome:
     error = find_error(body)
     if error is not None:
         reason = "bad_request" if error.status in _ROW_STATUSES else "request_failed"
@@ -52,7 +53,7 @@ def _outcome(body: Mapping[str, Any]) -> Outcome:
     return _said(message, choice.get("finish_reason"))
 
 
-def _said(message: Mapping[str, Any], finish: Any) -> Outcome:
+def _said(message: JsonMapping, finish: Any) -> Outcome:
     text, thoughts = _text(message.get("content")), message_thoughts(message)
     ending = read_ending(finish)
     if ending == "content_filter":
@@ -71,7 +72,7 @@ def _said(message: Mapping[str, Any], finish: Any) -> Outcome:
     return Reply(text, thoughts=thoughts)
 
 
-def _cut_if_silent(reply: Reply, body: Mapping[str, Any]) -> Reply:
+def _cut_if_silent(reply: Reply, body: JsonMapping) -> Reply:
     """A reply that took all its tokens: cut, unless the server says that it ended by itself."""
     is_silent = body["choices"][0].get("finish_reason") is None
     return replace(reply, finish_reason="length") if is_silent else reply

@@ -1,4 +1,4 @@
-"""When and how long to wait before a request is made again, and when to give up."""
+"""Decide when a request is made again, how long to wait before, and when to give up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of Arrow tables: Parquet files and `datasets` folders, a small batch at a time."""
+"""Read rows of Arrow tables, Parquet files and `datasets` folders, a small batch at a time."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from clairkit.errors import DataError
 from clairkit.records.faults import ROW_CAP, Located, RowFault
 from clairkit.records.formats.lines import too_large
 from clairkit.records.formats.strict_json import check_depth
+from clairkit.records.json_types import JsonObject
 from clairkit.records.messages import kind_of
 from clairkit.records.source import Source, open_regular
 
@@ -114,14 +115,14 @@ def batch_rows(batches: Iterable[Any], ignore: Sequence[str] = ()) -> Iterator[L
                 yield number, plain_row(single[0])
 
 
-def _all_rows(batch: Any) -> list[dict[str, Any]] | None:
+def _all_rows(batch: Any) -> list[JsonObject] | None:
     try:
         return list(batch.to_pylist())
     except UnicodeDecodeError:
         return None
 
 
-def plain_row(row: dict[str, Any]) -> dict[str, Any] | RowFault:
+def plain_row(row: JsonObject) -> JsonObject | RowFault:
     """Return `row` with values that JSON has a form for, or the fault that prevents it.
 
     NaN, which pandas writes for a missing number, becomes null; dates and times become ISO 8601,

@@ -1,15 +1,15 @@
-"""Rows of CSV files: the first record names the columns."""
+"""Read rows of CSV files; the first record names the columns."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from typing import Any
 
 from clairkit.errors import DataError
 from clairkit.records.faults import ROW_CAP, Located, RowFault
 from clairkit.records.formats.lines import read_lines
 from clairkit.records.formats.strict_json import parse_object
+from clairkit.records.json_types import JsonObject
 from clairkit.records.source import Source
 
 _OBJECTS = ("scores", "provenance")
@@ -81,11 +81,11 @@ def _names(record: list[str], path: str, line: int) -> list[str]:
     return record
 
 
-def _row(names: list[str], record: list[str]) -> dict[str, Any] | RowFault:
+def _row(names: list[str], record: list[str]) -> JsonObject | RowFault:
     if len(record) != len(names):
         problem = f"{len(record)} cells in a table of {len(names)} columns"
         return RowFault("bad_csv", problem, remedy="quote cells that hold commas or line ends")
-    row: dict[str, Any] = dict(zip(names, record, strict=True))
+    row: JsonObject = dict(zip(names, record, strict=True))
     try:
         for name in _OPTIONAL:
             if row.get(name) == "":

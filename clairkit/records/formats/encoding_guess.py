@@ -1,4 +1,4 @@
-"""Which encoding bytes that are no UTF-8 are probably in: candidates, the likeliest first.
+"""Guess the encoding of bytes that are not UTF-8: candidates, the likeliest first.
 
 A guess is a score in points a character: what share of the text that an encoding gives consists
 of the characters that texts of its language mostly consist of. Bytes alone can't prove it, so

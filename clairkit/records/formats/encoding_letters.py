@@ -1,4 +1,4 @@
-"""The characters that texts of a language mostly consist of, for telling encodings apart."""
+"""List the characters that texts of a language mostly consist of, for telling encodings apart."""
 
 from __future__ import annotations
 

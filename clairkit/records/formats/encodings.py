@@ -1,4 +1,4 @@
-"""Encodings other than UTF-8: recognised, and refused with how to convert without loss.
+"""Recognise encodings other than UTF-8, and say how to convert them without loss.
 
 No conversion is printed that would succeed with other characters than the file's: where bytes may
 be in several encodings, each is shown with what the line says in it, and the reader chooses.

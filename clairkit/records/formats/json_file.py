@@ -1,4 +1,4 @@
-"""Rows of JSON files: an object on each line, an array, or an object that holds one array."""
+"""Read rows of JSON files: an object on each line, an array, or an object that holds one array."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes of a file as text lines: bounded in length, unzipped with care, in UTF-8."""
+"""Read the bytes of a file as UTF-8 lines: bounded in length, unzipped with care."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON without its traps: no NaN, no duplicate key, no giant integer, no bottomless nesting."""
+"""Parse JSON without its traps: no NaN, duplicate key, giant integer or bottomless nesting."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from json import JSONDecodeError, JSONDecoder
 from typing import Any, NoReturn
 
 from clairkit.records.faults import RowFault
+from clairkit.records.json_types import JsonObject
 
 MAX_DEPTH = 64
 """How deep arrays and objects may nest. Python's own tools fail somewhere below a thousand."""
@@ -19,7 +20,7 @@ MAX_DIGITS = 309
 """The most digits of a number: a double holds no more. Far beyond that, Python refuses them."""
 
 
-def parse_object(text: str) -> dict[str, Any]:
+def parse_object(text: str) -> JsonObject:
     """Return the JSON object in `text`.
 
     Raises:
@@ -77,7 +78,7 @@ def _not_json(text: str, error: JSONDecodeError) -> RowFault:
     return RowFault("bad_json", problem, received=text, remedy=hint)
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, Any]]) -> JsonObject:
     made = dict(pairs)
     if len(made) != len(pairs):
         names = [name for name, _ in pairs]

@@ -1,4 +1,4 @@
-"""Small texts that a user hands in as a file: templates and rubrics."""
+"""Read small texts that a user hands in as a file: templates and rubrics."""
 
 from __future__ import annotations
 

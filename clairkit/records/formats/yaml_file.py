@@ -1,4 +1,4 @@
-"""YAML as people write it in configurations: one document, plain values, of bounded size."""
+"""Read YAML as people write it in configurations: one document, plain values, of bounded size."""
 
 from __future__ import annotations
 
