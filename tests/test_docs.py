@@ -6,9 +6,13 @@ import re
 from functools import cache
 from pathlib import Path
 
+import click
 import pytest
 from draw_house import CONTRIBUTING, FLOORS, PICTURE, contributing, picture
 from house import ROOMS, ROOT
+
+from clairkit.cli.main import cli
+from clairkit.models.reasons import REASONS
 
 INDEX = ROOT / "docs" / "README.md"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -109,3 +113,59 @@ def test_every_room_is_in_the_picture() -> None:
     drawn = re.findall(r'class="name"[^>]*>(\w+)<', picture())
     assert sorted(drawn) == sorted([*ROOMS, "cli", "bench"])
     assert set(FLOORS) <= set(ROOMS)
+
+
+def quoted(heading: str) -> list[str]:
+    """Return what the first column of a section's table in docs/troubleshooting.md quotes."""
+    text = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    section = text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    cells = re.findall(r"^\| (.*?) \|", section, re.MULTILINE)
+    return [span[1:-1] for cell in cells for span in _CODE.findall(cell)]
+
+
+def test_findings_and_reasons_in_troubleshooting_are_those_of_the_source() -> None:
+    rules = "".join(
+        path.read_text(encoding="utf-8")
+        for path in (ROOT / "clairkit" / "runs" / "diagnosis").glob("*.py")
+    )
+    findings = [text.rstrip("…").strip() for text in quoted("Training did not do what it should")]
+    assert len(findings) > 10
+    assert not [text for text in findings if text not in rules]
+    assert set(quoted("Rows became no pair")) <= set(REASONS)
+
+
+def command_lines(page: Path) -> list[str]:
+    """Return the calls of `clairkit` in a page's code blocks, each as one line."""
+    blocks = "".join(_FENCE.findall(page.read_text(encoding="utf-8")))
+    joined = re.sub(r" *\\\n *", " ", blocks)
+    return re.findall(r"^ *clairkit +([a-z].*)$", joined, re.MULTILINE)
+
+
+def unknown_options(line: str) -> list[str]:
+    """Return what a call names that its command does not have: the command itself, or options."""
+    words = re.sub(r"""'[^']*'|"[^"]*"|#.*""", "", line).split()
+    command: click.Command = cli
+    with click.Context(cli) as context:
+        for word in words:
+            found = command.get_command(context, word) if isinstance(command, click.Group) else None
+            if found is None:
+                break
+            command = found
+    if isinstance(command, click.Group):
+        return words[:1]
+    known = {each for option in command.params for each in (*option.opts, *option.secondary_opts)}
+    given = {word.partition("=")[0] for word in words if word.startswith("-")}
+    return sorted(given - known - {"--help", "-h"})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_on_the_page_have_the_options_that_it_gives_them(page: Path) -> None:
+    wrong = {line: found for line in command_lines(page) if (found := unknown_options(line))}
+    assert not wrong
+
+
+def test_a_command_with_a_wrong_option_is_found() -> None:
+    assert unknown_options("train --modle x -o run") == ["--modle"]
+    assert unknown_options("trian --model x") == ["trian"]
+    assert unknown_options("label export answers.jsonl -o page.html --n 60") == []
+    assert len(command_lines(ROOT / "README.md")) >= 5

@@ -37,6 +37,7 @@ def examples(text: str) -> str:
     return "\n".join(lines)
 
 
+@pytest.mark.slow
 def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     said: list[str] = []
