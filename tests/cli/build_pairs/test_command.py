@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -261,8 +262,10 @@ def test_a_second_signal_leaves_at_once(prompts: str, output: str) -> None:
 
 
 def test_a_second_process_gives_2_and_names_the_first(prompts: str, output: str) -> None:
+    answered = threading.Event()  # nothing is, before the second process has ended
+
     def script(request: Request) -> Response:
-        time.sleep(0.3)
+        answered.wait(60)
         return revise(request)
 
     with serving(script) as server:
@@ -270,6 +273,7 @@ def test_a_second_process_gives_2_and_names_the_first(prompts: str, output: str)
         wait_for(lambda: server.requests)
         second = start(prompts, output, server.url)
         _, err = second.communicate(timeout=30)
+        answered.set()
         assert second.returncode == 2
         assert f"process {first.pid} is working on this output" in err
         first.communicate(timeout=30)
