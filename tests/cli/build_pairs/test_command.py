@@ -264,8 +264,10 @@ def test_a_second_signal_leaves_at_once(prompts: str, output: str) -> None:
 
 
 def test_a_second_process_gives_2_and_names_the_first(prompts: str, output: str) -> None:
+    answered = threading.Event()  # nothing is, before the second process has ended
+
     def script(request: Request) -> Response:
-        time.sleep(0.3)
+        answered.wait(60)
         return revise(request)
 
     with serving(script) as server:
@@ -273,6 +275,7 @@ def test_a_second_process_gives_2_and_names_the_first(prompts: str, output: str)
         wait_for(lambda: server.requests)
         second = start(prompts, output, server.url)
         _, err = second.communicate(timeout=30)
+        answered.set()
         assert second.returncode == 2
         assert f"process {first.pid} is working on this output" in err
         first.communicate(timeout=30)
