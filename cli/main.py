@@ -36,7 +36,7 @@ COMMANDS = {
     "plan": ("plan", "Whether a training run fits, how long it takes, its cost."),
     "evaluate": (
         "evaluate.command",
-        "Exactly right answers on held-out prompts, with an interval.",
+        "Is the new model better: checks and judges, with intervals.",
     ),
     "label": ("label", "Ask people, blind: pages for them, and their votes."),
     "bench": ("bench.command", "Time and memory, against an independent implementation."),

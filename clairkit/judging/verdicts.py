@@ -14,6 +14,7 @@ from clairkit.records.thoughts import split_thoughts
 from clairkit.texts import texts
 
 UNCLEAR = "verdict_unclear"
+_BREAK = "\n\n"
 Verdict = Literal["first", "second", "tie"]
 Grade = Literal["first_much", "first", "tie", "second", "second_much"]
 Form = Literal["verdict", "grade"]
