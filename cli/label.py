@@ -41,9 +41,7 @@ def command() -> None:
 @click.option("--identical", type=float, default=0.05, show_default=True, help=_IDENTICAL)
 @click.option("--language", default="en", show_default=True, help="Of the page: en or ja.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the draw of the items.")
-@click.option(
-    "--models", metavar="A,B", help="Of EVAL: whose answers, where it has more models."
-)
+@click.option("--models", metavar="A,B", help="Of EVAL: whose answers, where it has more models.")
 @click.option("--skip-bad", is_flag=True, help="Leave out unreadable rows, and count them.")
 @click.option("--force", is_flag=True, help="Replace pages and key: votes on old ones are void.")
 @output_options
