@@ -6,6 +6,8 @@ The library raises these; the command line turns them once into a message and an
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from typing import ClassVar
 
 
@@ -97,3 +99,33 @@ class EvidenceError(ClairError):
     """More evidence is needed before a decision can be given."""
 
     exit_code = 8
+
+
+def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """Return the known name that is most like `name`; None where none is like it.
+
+    Args:
+        name: that was given.
+        known: that would have been right.
+        cutoff: the least likeness, from 0 to 1.
+    """
+    return next(iter(get_close_matches(name, known, n=1, cutoff=cutoff)), None)
+
+
+def suggest(
+    name: str,
+    known: Iterable[str],
+    *,
+    cutoff: float = 0.6,
+    shown: Callable[[str], str] = str,
+) -> str:
+    """Return "did you mean …? " to begin a remedy with; "" where no known name is near.
+
+    Args:
+        name: that was given.
+        known: that would have been right.
+        cutoff: see `nearest`.
+        shown: how the near name is written, such as `repr`.
+    """
+    near = nearest(name, known, cutoff=cutoff)
+    return f"did you mean {shown(near)}? " if near is not None else ""

@@ -6,10 +6,9 @@ import functools
 import os
 import re
 import threading
-from difflib import get_close_matches
 from pathlib import Path
 
-from clairkit.errors import RemoteError, UsageError
+from clairkit.errors import RemoteError, UsageError, suggest
 
 _ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
 _FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "adapter_config.json")
@@ -72,10 +71,8 @@ def _similar(path: Path) -> str:
         names = [entry.name for entry in path.parent.iterdir() if entry.is_dir()]
     except OSError:
         return "give a folder in transformers format, or a Hub id as ORG/NAME"
-    close = get_close_matches(path.name, names, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {path.parent / close[0]}?"
-    return "give a folder in transformers format, or a Hub id as ORG/NAME"
+    hint = suggest(path.name, names, shown=lambda near: str(path.parent / near)).rstrip()
+    return hint or "give a folder in transformers format, or a Hub id as ORG/NAME"
 
 
 def _asks_nobody() -> bool:

@@ -13,6 +13,7 @@ from clairkit.cli.shared.console import Console, output_options
 from clairkit.cli.shared.ending import PARTIAL, leave_early
 from clairkit.cli.shared.option_sections import SectionCommand
 from clairkit.cli.shared.progress_line import ProgressLine
+from clairkit.texts import languages
 
 if TYPE_CHECKING:
     from clairkit.evaluation.calibration import Calibration
@@ -49,7 +50,13 @@ _NOT_SEPARABLE = 8
     metavar="SPEC",
     help="Model that tries the templates; rubrics, too, without a judge.",
 )
-@click.option("--language", default="en", show_default=True, help="Of the requests: en or ja.")
+@click.option(
+    "--language",
+    type=click.Choice(languages("judging/texts")),
+    default="en",
+    show_default=True,
+    help="Of the requests.",
+)
 @click.option("--base-url", metavar="URL", help="Server of openai: (or OPENAI_BASE_URL).")
 @click.option(
     "--body",

@@ -16,7 +16,7 @@ from clairkit import __version__
 from clairkit.cli.shared.console import emit, silence
 from clairkit.cli.shared.streams import messages, own_process, results
 from clairkit.display import printable, redact
-from clairkit.errors import ClairError
+from clairkit.errors import ClairError, nearest
 from clairkit.user_code import refuse_silent_ends
 
 # Command -> (module, one-line help). The help stands here so that `clairkit --help` imports none.
@@ -36,7 +36,7 @@ COMMANDS = {
     "plan": ("plan", "Whether a training run fits, how long it takes, its cost."),
     "evaluate": (
         "evaluate.command",
-        "Exactly right answers on held-out prompts, with an interval.",
+        "Is the new model better: checks and judges, with intervals.",
     ),
     "label": ("label", "Ask people, blind: pages for them, and their votes."),
     "bench": ("bench.command", "Time and memory, against an independent implementation."),
@@ -67,10 +67,8 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in COMMANDS and not args[0].startswith("-"):
-            from difflib import get_close_matches
-
-            close = get_close_matches(args[0], COMMANDS, n=1)
-            hint = f" Did you mean '{close[0]}'?" if close else ""
+            near = nearest(args[0], COMMANDS)
+            hint = f" Did you mean '{near}'?" if near else ""
             ctx.fail(f"No such command '{args[0]}'.{hint}")
         return super().resolve_command(ctx, args)
 

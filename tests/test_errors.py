@@ -50,3 +50,10 @@ def test_a_data_error_keeps_its_place() -> None:
     error = errors.DataError("it broke", path=Path("a") / "b.jsonl", line=2)
     assert (error.path, error.line) == ("a/b.jsonl", 2)
     assert errors.DataError("it broke").path is None
+
+
+def test_a_suggestion_begins_a_remedy_or_is_nothing() -> None:
+    assert errors.suggest("alph", ["beta", "alpha"]) == "did you mean alpha? "
+    assert errors.suggest("alph", ["alpha"], shown=repr) == "did you mean 'alpha'? "
+    assert errors.suggest("x", ["beta", "alpha"]) == ""
+    assert errors.nearest("alph", {"alpha": 1}, cutoff=0.95) is None

@@ -95,7 +95,9 @@ def _win_rate(
     verdicts = _verdicts(placed)
     asked = [each for each in placed if each[1].recorded is not None]
     found = win_rate(verdicts, clusters, resampling)
-    positions = position_bias(_verdicts(asked), clusters, resampling)
+    positions = found.positions
+    if len(asked) < len(placed):  # ties that nobody was asked about say nothing of the order
+        positions = position_bias(_verdicts(asked), clusters, resampling)
     order = placed[0][1]
     much = [each for _, each in placed if each.is_much]
     read = max(1, len(verdicts) - found.unparsed)

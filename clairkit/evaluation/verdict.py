@@ -27,6 +27,7 @@ _ORDER: tuple[Kind, ...] = (
     "judge",
 )
 _UTILITY = "utility"
+_FAR = 100_000
 _PEOPLE = ("people", "blend")
 
 
@@ -172,8 +173,7 @@ def _decided(model: str, signals: Sequence[Signal], guards: Sequence[GuardFound]
     if not _is_above(main):
         more = _needed(main)
         if more.more and not any(True for _ in _unread(signals)):
-            unit = "labels" if main.signal in _PEOPLE else "prompts"
-            reason += f"; about {more.more:,} more {unit} would decide, if it stays as it is"
+            reason += f"; {_how_many(more.more, main)}"
     return Decision(model, "NEED MORE", reason, main.signal, more)
 
 
@@ -251,6 +251,13 @@ def _needed(signal: Signal) -> Needed:
         found = needed(estimate, null_of(signal))
     total, more = (None, None) if found is None else (found.total, found.more)
     return Needed(signal.signal, signal.name, signal.model, total, more)
+
+
+def _how_many(more: int, signal: Signal) -> str:
+    unit = "labels" if signal.signal in _PEOPLE else "prompts"
+    if more > _FAR:
+        return f"{_FAR:,} more {unit} would hardly decide, if it stays as it is"
+    return f"about {more:,} more {unit} would decide, if it stays as it is"
 
 
 def _sentence(signal: Signal, relation: str, end: str = "") -> str:

@@ -1,4 +1,4 @@
-"""A judge says which of two answers is better, asked in both orders.
+"""Ask a judge which of two answers is better, in both orders.
 
 Models prefer what stands first, or second: a preference that changes with the order is none.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from clairkit.engine.keys import request_key, row_columns
 from clairkit.engine.program import Call
@@ -99,10 +98,10 @@ class Judge:
 
     @cached_property
     def hash(self) -> str:
-        """What determines the request besides the texts that are judged; part of every key."""
+        """Return what determines the request besides the texts; part of every key."""
         return digest([template_hash(self.language, self.form), self.rubric])[:16]
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """Return what of the request may not change from one run to the next; flat."""
         if self.model.is_function:
             return {}
@@ -148,7 +147,7 @@ class Judge:
 
     def ask(self, row: PromptRow, answers: tuple[str, str], stage: int, step: str = JUDGE) -> Asked:
         """Return the call that asks about two answers in this order; arguments as of `compare`."""
-        decides: dict[str, Any] = {"prompt": row.prompt, "answers": answers}
+        decides: dict[str, object] = {"prompt": row.prompt, "answers": answers}
         if not self.model.is_function:
             decides["template"] = self.hash
         key = request_key(JUDGE, self.model, decides, row=row, sampling=self.sampling)
@@ -186,21 +185,3 @@ class Judge:
             # A function that returns None sees nothing to choose between.
             return "tie" if self.model.is_function and outcome.reason == "no_op" else outcome
         return read_said(outcome) if self.model.is_function else read_verdict(outcome, asked.nonce)
-
-
-def judge(
-    prompt: Sequence[Message],
-    first: str,
-    second: str,
-    *,
-    model: Model,
-    sampling: Sampling,
-    stage: int,
-    step: str = JUDGE,
-    rubric: str = "",
-) -> Generator[Sequence[Call], Sequence[Recorded], Judgement]:
-    """Ask `model` which of two answers to `prompt` is better, in both orders; see `Judge`."""
-    judges = Judge(model, sampling, rubric)
-    row = PromptRow(tuple(prompt))
-    (judgement,) = yield from judges.compare(row, [(first, second)], stage=stage, step=step)
-    return judgement

@@ -1,4 +1,4 @@
-"""What a judge is asked, and which of two answers its reply names."""
+"""Render a judge's request, and read which of two answers its reply names."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from clairkit.errors import UsageError
-from clairkit.judging.texts import GRADING_REQUESTS, REQUESTS
+from clairkit.judging.rubrics import TEXTS
 from clairkit.models.markers import delimit_conversation, mark
 from clairkit.models.sampling import Failure, Reply
 from clairkit.records import Message, digest
 from clairkit.records.thoughts import split_thoughts
+from clairkit.texts import texts
 
 UNCLEAR = "verdict_unclear"
+_BREAK = "\n\n"
 Verdict = Literal["first", "second", "tie"]
 Grade = Literal["first_much", "first", "tie", "second", "second_much"]
 Form = Literal["verdict", "grade"]
@@ -63,14 +64,14 @@ def render_request(
     nonce: str,
     form: Form = "verdict",
 ) -> tuple[Message, ...]:
-    """Return the request to compare two answers, the first of them as A.
+    """Return the request to compare two answers.
 
     Args:
-        prompt: what both answer.
-        answers: their texts.
-        rubric: what counts.
+        prompt: the conversation that was answered.
+        answers: the first is shown as A, the second as B.
+        rubric: the lines that say what counts.
         language: of the request.
-        nonce: of its marks.
+        nonce: part of each mark, so that no text can forge one.
         form: what may be said.
     """
     values = {
@@ -108,16 +109,12 @@ def read_said(reply: Reply) -> Grade | Failure:
 
 
 def _text(language: str, form: Form) -> str:
-    requests = REQUESTS if form == "verdict" else GRADING_REQUESTS
-    found = requests.get(language)
-    if found is None:
-        known = ", ".join(requests)
-        raise UsageError(
-            "the judge has no request in that language",
-            received=language,
-            remedy=f"use one of {known}",
-        )
-    return found
+    """Return the request; one for grades ends otherwise."""
+    found = texts(TEXTS, language)
+    request = str(found["request"])
+    if form == "verdict":
+        return request
+    return f"{request.rpartition(_BREAK)[0]}{_BREAK}{found['grades']}"
 
 
 def _between(name: str, text: str, nonce: str) -> str:

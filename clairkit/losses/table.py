@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from clairkit.errors import UsageError
+from clairkit.errors import UsageError, suggest
 from clairkit.losses import pairwise
 from clairkit.losses.pairwise import LossOptions, PairLogps
 
@@ -76,9 +75,9 @@ def loss_name(name: str) -> str:
     known = ALIASES.get(known, known)
     if known in LOSSES:
         return known
-    near = difflib.get_close_matches(known, (*LOSSES, *ALIASES), n=1)
-    remedy = f"did you mean {near[0]!r}? Known" if near else "known"
-    raise UsageError("unknown loss", received=name, remedy=f"{remedy} losses: {', '.join(LOSSES)}")
+    hint = suggest(known, (*LOSSES, *ALIASES), shown=repr)
+    remedy = f"{hint}Known losses: {', '.join(LOSSES)}"
+    raise UsageError("unknown loss", received=name, remedy=remedy)
 
 
 def find_loss(name: str) -> Loss:

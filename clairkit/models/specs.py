@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from clairkit.batching.chat_settings import ChatSettings
-from clairkit.errors import UsageError
+from clairkit.errors import UsageError, suggest
 from clairkit.models.function import PythonModel
 from clairkit.models.hf import HfModel
 from clairkit.models.requests import Model
@@ -94,8 +93,7 @@ def make_model(spec: str, options: ModelOptions | None = None, *, role: str | No
     """
     kind, colon, rest = spec.partition(":")
     if not colon or kind not in _KINDS:
-        close = get_close_matches(kind, _KINDS, n=1)
-        hint = f"did you mean {close[0]}:{rest}? " if close and colon else ""
+        hint = suggest(kind, _KINDS, shown=lambda near: f"{near}:{rest}") if colon else ""
         if Path(spec).is_dir():
             hint = f"did you mean hf:{spec}? "
         remedy = f"{hint}Write hf:ID_OR_PATH, openai:MODEL or python:PACKAGE:FUNCTION"

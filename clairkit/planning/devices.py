@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, replace
 
-from clairkit.errors import UsageError
+from clairkit.errors import UsageError, suggest
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,7 @@ def find_device(name: str, memory: int | None = None) -> Device:
     if key == "cuda":
         return _cuda_here(memory)
     names = ["cpu", "cuda", *KNOWN]
-    near = difflib.get_close_matches(key, names, n=1)
-    remedy = f"did you mean {near[0]}?" if near else f"name one of {', '.join(names)}"
+    remedy = f"{suggest(key, names)}Name one of {', '.join(names)}"
     raise UsageError("unknown device", received=name, remedy=remedy)
 
 

@@ -1,4 +1,4 @@
-"""The health card: what a probe found, against thresholds, and what follows."""
+"""Hold the health card: what a probe found, against thresholds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from clairkit import __version__
 from clairkit.probe.measures import FaultCount, Mean, Rate
-from clairkit.probe.observe import Seen
+from clairkit.probe.observe import Observation
 
 Verdict = Literal["pass", "fail", "undecided", "not probed"]
 State = Literal["healthy", "unhealthy", "undecided"]
@@ -33,7 +33,7 @@ class ProbeFinding:
             return "pass"
         return "fail" if interval.high < self.threshold else "undecided"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the line."""
         line = {"label": self.label, **self.rate.to_json()}
         return {**line, "threshold": self.threshold, "verdict": self.verdict}
@@ -46,7 +46,7 @@ class SliceCount:
     untouched: Rate
     faults: FaultCount
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the counts."""
         return {"untouched": self.untouched.to_json(), **self.faults.to_json()}
 
@@ -72,7 +72,7 @@ class HealthCard:
         examples: cases to look at: good answers that were changed, and faults that were missed.
     """
 
-    about: Mapping[str, Any]
+    about: Mapping[str, object]
     findings: tuple[ProbeFinding, ...]
     kinds: Mapping[str, FaultCount]
     slices: Mapping[str, SliceCount]
@@ -84,16 +84,16 @@ class HealthCard:
     judge_consistent: Rate
     spent: Mapping[str, Any]
     open: int = 0
-    examples: tuple[Seen, ...] = field(default=(), repr=False)
+    examples: tuple[Observation, ...] = field(default=(), repr=False)
 
     @property
     def judge_counts(self) -> bool:
-        """Whether the judge saw enough of the planted faults, as far as can be told."""
+        """Return whether the judge saw enough of the planted faults, as far as can be told."""
         return self.finding("judge_right").verdict != "fail"
 
     @property
     def aside(self) -> frozenset[str]:
-        """The lines that say nothing of the reviser."""
+        """Return the lines that say nothing of the reviser."""
         return frozenset(("judge_right", *(() if self.judge_counts else ("preferred",))))
 
     @property
@@ -116,7 +116,7 @@ class HealthCard:
         """Return the line of that name."""
         return next(finding for finding in self.findings if finding.name == name)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the card as one object."""
         return {
             "clairkit": __version__,

@@ -1,4 +1,4 @@
-"""What a probe asks: which answers are revised, and which of them are known to be good."""
+"""Choose what a probe asks: the answers to be revised, and those known to be good."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from itertools import product
 from typing import Literal
 
 from clairkit.generation.gates.language import find_language
-from clairkit.probe import good_en, good_ja
 from clairkit.probe.fault_injection import PLANTERS, PlantedFault, is_code, items_in, plant
 from clairkit.probe.settings import ProbeSettings
+from clairkit.probe.words import TEXTS
 from clairkit.records import Message, PromptRow, digest
+from clairkit.texts import languages, texts
 
 GOOD, SLICE = "good", "slice"
 """Columns of a prompt file: the row's answer is known to be good; the group that it counts in."""
 
-_BUILT_IN = {"en": good_en.GOOD, "ja": good_ja.GOOD}
 _PLACES = 12  # places for a fault that are tried in one answer, by kind
 _EXAMINED = 400  # characters of a row that tell its language
 _YES = frozenset(("true", "yes", "1"))
@@ -49,7 +49,7 @@ def make_cases(rows: Iterable[PromptRow], settings: ProbeSettings) -> list[Probe
     """Return the cases of a probe; the same for the same rows, in whatever order they stand.
 
     Rows whose column `good` is true are answers known to be good. Without any, answers that come
-    with clairkit are used: 12 in Japanese where the rows are in Japanese, else 24 in English.
+    with clairkit are used: those in the language of the rows, English where there are none.
 
     Args:
         rows: of the prompt file; read once, only what is drawn is kept.
@@ -67,20 +67,24 @@ def make_cases(rows: Iterable[PromptRow], settings: ProbeSettings) -> list[Probe
 
 
 def built_in(language: str) -> list[PromptRow]:
-    """Return the good answers that come with clairkit, in `en` or `ja`."""
+    """Return the good answers that come with clairkit, in `en` or `ja`.
+
+    Raises:
+        UsageError: there are none in this language.
+    """
     return [
         PromptRow(
-            (Message(role="user", content=prompt),),
-            answer,
+            (Message(role="user", content=each["prompt"]),),
+            each["answer"],
             id=f"built-in-{language}-{number}",
-            extra={SLICE: name},
+            extra={SLICE: each["slice"]},
         )
-        for number, (name, prompt, answer) in enumerate(_BUILT_IN[language], start=1)
+        for number, each in enumerate(texts(TEXTS, language)["answers"], start=1)
     ]
 
 
 def is_good(row: PromptRow) -> bool:
-    """Whether a row's answer is marked as good."""
+    """Return whether a row's answer is marked as good."""
     return row.answer is not None and str(row.extra.get(GOOD, "")).strip().lower() in _YES
 
 
@@ -96,16 +100,16 @@ def slice_of(row: PromptRow) -> str:
 
 
 def _language_of(rows: Sequence[PromptRow]) -> str:
-    """The language of the built-in answers for these rows."""
+    """Return the language of the built-in answers for these rows."""
     texts = (row.answer or row.prompt[-1]["content"] for row in rows)
     found = find_language("\n".join(text[:_EXAMINED] for text in texts))
-    return found if found in _BUILT_IN else "en"
+    return found if found in languages(TEXTS) else "en"
 
 
 def _drawn(
     rows: Iterable[PromptRow], settings: ProbeSettings
 ) -> tuple[list[PromptRow], list[PromptRow]]:
-    """The good rows and the others that are drawn: those with the least digests of their ids."""
+    """Return the good rows and the others that are drawn: those with the least digests."""
     good: list[tuple[str, int, PromptRow]] = []
     others: list[tuple[str, int, PromptRow]] = []
     for number, row in enumerate(rows):
@@ -120,12 +124,12 @@ def _drawn(
 
 
 def _place(row: PromptRow, settings: ProbeSettings) -> str:
-    """Where a row stands in the drawing, whatever its place in the file."""
+    """Return where a row stands in the drawing, whatever its place in the file."""
     return digest([settings.seed, row.id, row.prompt, row.answer])
 
 
 def _planted(good: Sequence[PromptRow], settings: ProbeSettings) -> Iterator[ProbeCase]:
-    """Up to `settings.faults` cases of each kind, a row's second place after every row's first."""
+    """Yield up to `settings.faults` cases of each kind, second places after all first ones."""
     for kind in PLANTERS:
         seen: set[tuple[str, str]] = set()
         for place, row in product(range(_PLACES), good):

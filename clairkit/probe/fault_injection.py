@@ -1,4 +1,4 @@
-"""Planted faults: one thing in an answer is made wrong, so that a reviser has that to find.
+"""Plant faults: make one thing in an answer wrong, so that a reviser has that to find.
 
 A fault is put where it can be told afterwards, from the text alone, whether it was mended: what is
 right stood in the answer once, and what is wrong now never stood there.
@@ -11,8 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from clairkit.probe.swaps import CODE_BREAKS, NEGATIONS
-from clairkit.probe.words import contains, content_words, numbers_in, window
+from clairkit.probe.words import contains, content_words, numbers_in, replacements, window
 from clairkit.records import digest
 
 NUMBER, NEGATION, STEP, CODE, URL = "number", "negation", "step", "code", "url"
@@ -51,6 +50,17 @@ _URL = re.compile(r"https?://(?:(?![<>()\[\]{}\"'`])[!-~])+")
 _NUMBER = re.compile(r"(?<![\w.,/:#-])\d+(?:[.,]\d+)*(?![A-Za-z0-9_/:-])(?![.,]\d)", re.ASCII)
 _ITEM = re.compile(r"(?m)^[ \t]*(?P<number>\d{1,2})(?:[.)][ \t]+|[\uff0e\u3001][ \t]*)(?=\S)")
 
+_CODE_BREAKS = (
+    (re.compile(r"<="), "<"),
+    (re.compile(r">="), ">"),
+    (re.compile(r"(?<![=!<>+\-*/])==(?!=)"), "!="),
+    (re.compile(r"(?<=\w) \+ (?=\w)"), " - "),
+    (re.compile(r"\bTrue\b"), "False"),
+    (re.compile(r"\btrue\b"), "false"),
+    (re.compile(r"\bDESC\b"), "ASC"),
+    (re.compile(r"\)(?=:?;?$)", re.MULTILINE), ""),
+    (re.compile(r"\](?=:?;?$)", re.MULTILINE), ""),
+)
 _TRIES = 20  # places, each of which takes a look at the whole text
 _FAR = 3  # a digit nearer to the right one could pass for rounding
 
@@ -69,7 +79,7 @@ def plant(kind: str, answer: str, *, prompt: str = "", seed: int = 0) -> Planted
 
 
 def is_code(text: str) -> bool:
-    """Whether a text has a code fence."""
+    """Return whether a text has a code fence."""
     return _FENCED.search(text) is not None
 
 
@@ -79,7 +89,7 @@ def items_in(text: str) -> int:
 
 
 def _number(answer: str, prompt: str, choice: random.Random) -> PlantedFault | None:
-    """A digit is another: the first one, or the third of what may be a year."""
+    """Change a digit: the first one, or the third of what may be a year."""
     held, asked = numbers_in(answer), numbers_in(prompt)
     places = [
         match
@@ -103,12 +113,12 @@ def _near_numbers(number: str, choice: random.Random) -> Iterator[str]:
 
 
 def _negation(answer: str, prompt: str, choice: random.Random) -> PlantedFault | None:
-    """A statement says the contrary."""
+    """Make a statement say the contrary."""
     del prompt
     plain = _blanked(answer, _FENCED, _URL)
     changes = [
         _Change(*match.span(), match.expand(wrong))
-        for pattern, wrong in NEGATIONS
+        for pattern, wrong in replacements("negations")
         for match in pattern.finditer(plain)
     ]
     choice.shuffle(changes)
@@ -123,7 +133,7 @@ def _negation(answer: str, prompt: str, choice: random.Random) -> PlantedFault |
 
 
 def _step(answer: str, prompt: str, choice: random.Random) -> PlantedFault | None:
-    """A numbered step is gone, neither the first nor the last; the others are numbered anew."""
+    """Drop a numbered step, neither the first nor the last, and number the others anew."""
     del prompt
     items = list(_ITEM.finditer(_blanked(answer, _FENCED)))
     numbers = [int(item["number"]) for item in items]
@@ -140,7 +150,7 @@ def _step(answer: str, prompt: str, choice: random.Random) -> PlantedFault | Non
 
 
 def _without(answer: str, items: Sequence[re.Match[str]], place: int) -> str:
-    """The answer without one item, those after it with the next lower number."""
+    """Return the answer without one item, those after it with the next lower number."""
     pieces, at = [answer[: items[place].start()]], items[place + 1].start()
     for item in items[place + 1 :]:
         pieces += [answer[at : item.start("number")], str(int(item["number"]) - 1)]
@@ -149,12 +159,12 @@ def _without(answer: str, items: Sequence[re.Match[str]], place: int) -> str:
 
 
 def _code(answer: str, prompt: str, choice: random.Random) -> PlantedFault | None:
-    """A line of code does another thing, or is no code any more."""
+    """Make a line of code do another thing, or be no code any more."""
     del prompt
     changes = [
         _Change(*match.span(), wrong)
         for fence in _FENCED.finditer(answer)
-        for pattern, wrong in CODE_BREAKS
+        for pattern, wrong in _CODE_BREAKS
         for match in pattern.finditer(answer, fence.start(), fence.end())
     ]
     choice.shuffle(changes)
@@ -169,7 +179,7 @@ def _code(answer: str, prompt: str, choice: random.Random) -> PlantedFault | Non
 
 
 def _url(answer: str, prompt: str, choice: random.Random) -> PlantedFault | None:
-    """A link leads nowhere: its scheme is mistyped, or its host."""
+    """Mistype the scheme of a link, or its host."""
     found = [match for match in _URL.finditer(answer) if answer.count(_trimmed(match[0])) == 1]
     choice.shuffle(found)
     for match in found:
@@ -189,7 +199,7 @@ def _url(answer: str, prompt: str, choice: random.Random) -> PlantedFault | None
 
 
 def _twisted(label: str) -> str | None:
-    """The label with two neighbours exchanged, near its middle."""
+    """Return the label with two neighbours exchanged, near its middle."""
     for at in range(len(label) // 2, len(label) - 1):
         if label[at] != label[at + 1]:
             return label[:at] + label[at + 1] + label[at] + label[at + 2 :]
@@ -215,7 +225,7 @@ def _line_at(text: str, at: int) -> str:
 
 
 def _blanked(text: str, *patterns: re.Pattern[str]) -> str:
-    """The text with what the patterns match as `#`s, as long as before."""
+    """Return the text, as long as before, with `#`s for what the patterns match."""
     for pattern in patterns:
         text = pattern.sub(lambda match: "#" * len(match[0]), text)
     return text

@@ -1,4 +1,4 @@
-"""What a revision made of a planted fault, and of the text around it."""
+"""Tell what a revision made of a planted fault, and of the text around it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from clairkit.probe.fault_injection import (
 from clairkit.probe.words import contains, content_words, numbers_in
 from clairkit.scoring import EditSpan, align, units_of
 
-Mending = Literal["fixed", "changed", "missed"]
+Repair = Literal["fixed", "changed", "missed"]
 """What is right is back · what is wrong is gone, but what was right is not back · still wrong."""
 
 _STEP_SHARE = 0.3  # of the content words of a dropped step; a reviser has words of its own
 
 
-def mending(fault: PlantedFault, revision: str) -> Mending:
+def repair(fault: PlantedFault, revision: str) -> Repair:
     """Return what a revision made of a fault. It looks at the text alone and knows no paraphrase.
 
     `fixed` and `missed` are certain; `changed` is a passage that was rewritten, right or wrong.
@@ -37,7 +37,7 @@ def collateral(fault: PlantedFault, revision: str) -> float:
     It is (d + i) / (a + b): of the a grapheme clusters of the text d are gone, of the b of the
     revision i are new. The word with the fault, and what stands in its place, count nowhere. The
     text is taken with the fault or without it, whichever is nearer: leaving all as it was is 0,
-    and so is mending nothing but the fault. The original must be good: else its other faults
+    and so is repairing nothing but the fault. The original must be good: else its other faults
     count, too.
     """
     original, planted = units_of(fault.original, None), units_of(fault.text, None)
@@ -56,7 +56,7 @@ _Spots = list[tuple[int, int]]
 
 
 def _whole_words(units: _Units, spots: _Spots) -> _Spots:
-    """The spots up to the white space, or the character that is not ASCII, on either side."""
+    """Return the spots up to the next white space, or character beyond ASCII, on either side."""
     whole: _Spots = []
     for start, end in spots:
         while start > 0 and _is_solid(units[start - 1]):
@@ -74,7 +74,7 @@ def _is_solid(unit: int | str) -> bool:
 
 
 def _outside(base: _Units, revised: _Units, spots: _Spots) -> float:
-    """How much of `base` and `revised` differs, spots and what stands in their place aside."""
+    """Return how much of two texts differs, spots and what stands in their place aside."""
     gone = new = replaced = gone_in_spots = 0
     for span in align(base, revised).spans:
         added = span.chosen_end - span.chosen_start
@@ -95,36 +95,36 @@ def _touches(span: EditSpan, spots: _Spots) -> bool:
 
 
 def _within(span: EditSpan, spots: _Spots) -> int:
-    """How many of the units that a span deletes lie in spots."""
+    """Return how many of the units that a span deletes lie in spots."""
     overlaps = (
         min(end, span.rejected_end) - max(start, span.rejected_start) for start, end in spots
     )
     return sum(overlap for overlap in overlaps if overlap > 0)
 
 
-def _of_number(fault: PlantedFault, revision: str) -> Mending:
+def _of_number(fault: PlantedFault, revision: str) -> Repair:
     right, wrong = (next(iter(numbers_in(text))) for text in (fault.right, fault.wrong))
     held = numbers_in(revision)
-    return _mending(is_wrong=held[wrong] > 0, is_right=held[right] > 0)
+    return _repair(is_wrong=held[wrong] > 0, is_right=held[right] > 0)
 
 
-def _of_words(fault: PlantedFault, revision: str) -> Mending:
+def _of_words(fault: PlantedFault, revision: str) -> Repair:
     is_wrong = contains(revision, fault.wrong) > 0
-    return _mending(is_wrong=is_wrong, is_right=contains(revision, fault.right) > 0)
+    return _repair(is_wrong=is_wrong, is_right=contains(revision, fault.right) > 0)
 
 
-def _of_line(fault: PlantedFault, revision: str) -> Mending:
+def _of_line(fault: PlantedFault, revision: str) -> Repair:
     lines = {"".join(line.split()) for line in revision.splitlines()}
     right, wrong = ("".join(text.split()) for text in (fault.right, fault.wrong))
-    return _mending(is_wrong=wrong in lines, is_right=right in lines)
+    return _repair(is_wrong=wrong in lines, is_right=right in lines)
 
 
-def _of_url(fault: PlantedFault, revision: str) -> Mending:
-    return _mending(is_wrong=fault.wrong in revision, is_right=fault.right in revision)
+def _of_url(fault: PlantedFault, revision: str) -> Repair:
+    return _repair(is_wrong=fault.wrong in revision, is_right=fault.right in revision)
 
 
-def _of_step(fault: PlantedFault, revision: str) -> Mending:
-    """A step is back when there are more steps, and enough of the words that only it had."""
+def _of_step(fault: PlantedFault, revision: str) -> Repair:
+    """Return `fixed` when there are more steps, and enough of the words that only it had."""
     wanted = content_words(fault.right) - content_words(fault.text)
     is_back = len(wanted & content_words(revision)) >= _STEP_SHARE * len(wanted)
     has_more = items_in(revision) > items_in(fault.text)
@@ -133,13 +133,13 @@ def _of_step(fault: PlantedFault, revision: str) -> Mending:
     return "changed" if is_back or has_more else "missed"
 
 
-def _mending(*, is_wrong: bool, is_right: bool) -> Mending:
+def _repair(*, is_wrong: bool, is_right: bool) -> Repair:
     if is_wrong:
         return "missed"
     return "fixed" if is_right else "changed"
 
 
-_TESTS: dict[str, Callable[[PlantedFault, str], Mending]] = {
+_TESTS: dict[str, Callable[[PlantedFault, str], Repair]] = {
     NUMBER: _of_number,
     NEGATION: _of_words,
     STEP: _of_step,

@@ -1,4 +1,4 @@
-"""From a probe's cases to its health card."""
+"""Make the health card of a probe's cases."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from clairkit.probe.measures import (
     mean,
     rate,
 )
-from clairkit.probe.observe import Seen
+from clairkit.probe.observe import Observation
 from clairkit.probe.settings import Thresholds
 
 CAREFUL = 0.02
@@ -26,9 +26,9 @@ _SHOWN = 3  # examples of each sort
 
 
 def make_card(
-    seen: Sequence[Seen],
+    seen: Sequence[Observation],
     *,
-    about: Mapping[str, Any],
+    about: Mapping[str, object],
     spent: Mapping[str, Any],
     thresholds: Thresholds,
     unfinished: int = 0,
@@ -73,56 +73,56 @@ def make_card(
     )
 
 
-def _findings(held: Sequence[Seen], thresholds: Thresholds) -> tuple[ProbeFinding, ...]:
+def _findings(held: Sequence[Observation], thresholds: Thresholds) -> tuple[ProbeFinding, ...]:
     return tuple(
         ProbeFinding(name, label, measure(held), getattr(thresholds, name))
         for name, (label, measure) in _FINDINGS.items()
     )
 
 
-def _usable(held: Sequence[Seen]) -> Rate:
+def _usable(held: Sequence[Observation]) -> Rate:
     # Repeats of one answer are no further evidence.
     return rate(each.is_kept for each in held if not each.case.repeat)
 
 
-def _untouched(held: Sequence[Seen]) -> Rate:
+def _untouched(held: Sequence[Observation]) -> Rate:
     good = (each for each in held if each.case.probe == "untouched")
     return rate(each.is_untouched for each in good if each.is_kept)
 
 
-def _fixed(held: Sequence[Seen]) -> Rate:
+def _fixed(held: Sequence[Observation]) -> Rate:
     return count_faults(held).fixed
 
 
-def _careful(held: Sequence[Seen]) -> Rate:
+def _careful(held: Sequence[Observation]) -> Rate:
     shares = (each.collateral for each in held)
     return rate(share <= CAREFUL for share in shares if share is not None)
 
 
-def _steady(held: Sequence[Seen]) -> Rate:
+def _steady(held: Sequence[Observation]) -> Rate:
     return rate(share >= STEADY for share in agreements(held))
 
 
-def _preferred(held: Iterable[Seen]) -> Rate:
-    """How often the judge prefers the revision."""
+def _preferred(held: Iterable[Observation]) -> Rate:
+    """Return how often the judge prefers the revision."""
     return _won(held, "second")
 
 
-def _preferred_rows(held: Sequence[Seen]) -> Rate:
+def _preferred_rows(held: Sequence[Observation]) -> Rate:
     return _preferred(each for each in held if each.case.probe == "repeat")
 
 
-def _judge_right(held: Sequence[Seen]) -> Rate:
-    """How often the judge prefers the original to the answer with the fault."""
+def _judge_right(held: Sequence[Observation]) -> Rate:
+    """Return how often the judge prefers the original to the answer with the fault."""
     return _won((each for each in held if each.case.fault is not None), "first")
 
 
-def _won(held: Iterable[Seen], side: str) -> Rate:
+def _won(held: Iterable[Observation], side: str) -> Rate:
     judged = (each.judgement for each in held)
     return rate(each.winner == side for each in judged if each is not None and each.winner)
 
 
-_FINDINGS: dict[str, tuple[str, Callable[[Sequence[Seen]], Rate]]] = {
+_FINDINGS: dict[str, tuple[str, Callable[[Sequence[Observation]], Rate]]] = {
     "usable": ("replies that a run would take", _usable),
     "untouched": ("good answers left untouched", _untouched),
     "fixed": ("planted faults mended", _fixed),
@@ -138,9 +138,11 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
     return dict(Counter(names).most_common())
 
 
-def _examples(good: Sequence[Seen], faulty: Sequence[Seen]) -> tuple[Seen, ...]:
+def _examples(
+    good: Sequence[Observation], faulty: Sequence[Observation]
+) -> tuple[Observation, ...]:
     changed = [each for each in good if each.is_kept and not each.is_untouched]
-    missed = [each for each in faulty if each.mending == "missed"]
+    missed = [each for each in faulty if each.repair == "missed"]
     careless = [each for each in faulty if (each.collateral or 0.0) > CAREFUL]
     careless.sort(key=lambda each: -(each.collateral or 0.0))
     shown = (*changed[:_SHOWN], *missed[:_SHOWN], *careless[:_SHOWN])

@@ -1,4 +1,4 @@
-"""What a probe's cases say, as numbers with their intervals."""
+"""Measure a probe's cases: shares and means with their intervals."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
-from typing import Any
 
 from clairkit.intervals import Interval, mean_interval, wilson
-from clairkit.probe.observe import Seen
+from clairkit.probe.observe import Observation
 from clairkit.scoring import align, units_of
 
 
@@ -23,15 +22,15 @@ class Rate:
 
     @property
     def share(self) -> float | None:
-        """Hits / n; None for n = 0."""
+        """Return hits / n; None for n = 0."""
         return self.hits / self.n if self.n else None
 
     @property
     def interval(self) -> Interval | None:
-        """Wilson's interval, 95 %; None for n = 0."""
+        """Return Wilson's interval, 95 %; None for n = 0."""
         return wilson(self.hits, self.n) if self.n else None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return hits, n, share and interval."""
         return {"hits": self.hits, "n": self.n, "share": self.share, **_ends(self.interval)}
 
@@ -44,7 +43,7 @@ class Mean:
     mean: float | None
     interval: Interval | None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return n, mean and interval."""
         return {"n": self.n, "mean": self.mean, **_ends(self.interval)}
 
@@ -61,7 +60,7 @@ class FaultCount:
     missed: int
     collateral: Mean
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the counts."""
         return {
             "fixed": self.fixed.to_json(),
@@ -83,10 +82,10 @@ def mean(values: Iterable[float]) -> Mean:
     return Mean(len(held), fmean(held), mean_interval(held)) if held else Mean(0, None, None)
 
 
-def count_faults(seen: Iterable[Seen]) -> FaultCount:
+def count_faults(seen: Iterable[Observation]) -> FaultCount:
     """Return what became of the planted faults among the cases whose revision is kept."""
-    cases = [each for each in seen if each.mending is not None]
-    found = [each.mending for each in cases]
+    cases = [each for each in seen if each.repair is not None]
+    found = [each.repair for each in cases]
     return FaultCount(
         fixed=rate(each == "fixed" for each in found),
         changed=found.count("changed"),
@@ -95,23 +94,23 @@ def count_faults(seen: Iterable[Seen]) -> FaultCount:
     )
 
 
-def grouped(seen: Iterable[Seen], name: str) -> dict[str, list[Seen]]:
+def grouped(seen: Iterable[Observation], name: str) -> dict[str, list[Observation]]:
     """Return the cases by `slice`, or by the `kind` of their faults, in order of the names."""
-    groups: dict[str, list[Seen]] = defaultdict(list)
+    groups: dict[str, list[Observation]] = defaultdict(list)
     for each in seen:
         fault = each.case.fault
         groups[each.case.slice if name == "slice" else fault.kind if fault else ""].append(each)
     return {key: groups[key] for key in sorted(groups)}
 
 
-def agreements(seen: Iterable[Seen]) -> list[float]:
+def agreements(seen: Iterable[Observation]) -> list[float]:
     """Return for each answer of the `repeat` probe how far its revisions agree, if it has two.
 
     For two revisions it is |E n F| / |E u F|, of the places E and F of the answer that they edit:
     graphemes that are gone, and gaps where something is new. 1 when both leave it untouched, 0
     when only one does. For more, the mean over all twos.
     """
-    rows: dict[str, list[Seen]] = defaultdict(list)
+    rows: dict[str, list[Observation]] = defaultdict(list)
     for each in seen:
         if each.case.probe == "repeat" and each.is_kept:
             rows[each.case.row.id].append(each)
@@ -119,7 +118,7 @@ def agreements(seen: Iterable[Seen]) -> list[float]:
     return [fmean(_jaccard(one, two) for one, two in combinations(each, 2)) for each in edits]
 
 
-def _edited(seen: Seen) -> set[tuple[str, int]]:
+def _edited(seen: Observation) -> set[tuple[str, int]]:
     if seen.is_untouched:
         return set()
     places: set[tuple[str, int]] = set()
@@ -131,7 +130,7 @@ def _edited(seen: Seen) -> set[tuple[str, int]]:
     return places
 
 
-def _jaccard(one: set[Any], two: set[Any]) -> float:
+def _jaccard(one: set[tuple[str, int]], two: set[tuple[str, int]]) -> float:
     return len(one & two) / len(one | two) if one or two else 1.0
 
 

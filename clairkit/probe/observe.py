@@ -1,11 +1,10 @@
-"""A case as a row program: one revision, and what the judge says of it."""
+"""Observe a case by a row program: one revision, and what the judge says of it."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from clairkit.engine.program import Call
 from clairkit.generation.gates import GatePolicy, check
@@ -17,13 +16,13 @@ from clairkit.journal.results import Recorded
 from clairkit.judging.judge import Judge, Judgement
 from clairkit.models.sampling import Failure
 from clairkit.probe.cases import ProbeCase
-from clairkit.probe.fault_repair import Mending, collateral, mending
+from clairkit.probe.fault_repair import Repair, collateral, repair
 
 _SERVER_FAILED = frozenset(("request_failed", "bad_response", "content_type", "unfinished"))
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observation:
     """What became of a case.
 
     Attributes:
@@ -44,40 +43,40 @@ class Seen:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the reviser never got to say anything."""
+        """Return whether the reviser never got to say anything."""
         return self.answer is None or self.reason in _SERVER_FAILED
 
     @property
     def is_kept(self) -> bool:
-        """Whether a run would take the revision, or find nothing to revise."""
+        """Return whether a run would take the revision, or find nothing to revise."""
         return self.revision is not None and self.reason in (None, "no_op")
 
     @cached_property
     def is_untouched(self) -> bool:
-        """Whether nothing but white space or Unicode composition was changed."""
+        """Return whether nothing but white space or Unicode composition was changed."""
         return self.is_kept and same_text(self.answer or "", self.revision or "")
 
     @cached_property
-    def mending(self) -> Mending | None:
-        """What became of the planted fault; None without one, or when nothing is kept."""
+    def repair(self) -> Repair | None:
+        """Return what became of the planted fault; None without one, or when nothing is kept."""
         fault = self.case.fault if self.is_kept else None
-        return None if fault is None else mending(fault, self.revision or "")
+        return None if fault is None else repair(fault, self.revision or "")
 
     @cached_property
     def collateral(self) -> float | None:
-        """How much of the text around the fault was changed; None when nothing was."""
+        """Return how much of the text around the fault was changed; None when nothing was."""
         fault = self.case.fault if self.is_kept and not self.is_untouched else None
         return None if fault is None else collateral(fault, self.revision or "")
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the case as an object of the file of cases."""
         case, judged = self.case, self.judgement
-        fault: Mapping[str, Any] = {}
+        fault: Mapping[str, object] = {}
         if case.fault is not None:
             kind, right, wrong = case.fault.kind, case.fault.right, case.fault.wrong
             fault = {
                 "fault": {"kind": kind, "right": right, "wrong": wrong},
-                "mending": self.mending,
+                "mending": self.repair,
                 "collateral": self.collateral,
             }
         return {
@@ -94,7 +93,7 @@ class Seen:
         }
 
 
-Observing = Generator[Sequence[Call], Sequence[Recorded], Seen]
+Observing = Generator[Sequence[Call], Sequence[Recorded], Observation]
 
 
 def observe(case: ProbeCase, method: Clair, judge: Judge | None) -> Observing:
@@ -106,7 +105,7 @@ def observe(case: ProbeCase, method: Clair, judge: Judge | None) -> Observing:
         case.row, method.target, method.answer_sampling, method.thought_marks
     )
     if isinstance(answered.outcome, Failure):
-        return Seen(case, None, None, answered.outcome.reason)
+        return Observation(case, None, None, answered.outcome.reason)
     answer = answered.outcome.text
     row, sampling = case.row, method.revise_sampling
     if case.repeat:
@@ -125,15 +124,17 @@ def observe(case: ProbeCase, method: Clair, judge: Judge | None) -> Observing:
     return replace(seen, judgement=judgement)
 
 
-def _seen(case: ProbeCase, answer: str, found: Revision | Failure, gates: GatePolicy) -> Seen:
+def _seen(
+    case: ProbeCase, answer: str, found: Revision | Failure, gates: GatePolicy
+) -> Observation:
     if isinstance(found, Failure):
-        return Seen(case, answer, answer if found.reason == "no_op" else None, found.reason)
+        return Observation(case, answer, answer if found.reason == "no_op" else None, found.reason)
     failure = check(case.row.prompt, answer, found, policy=gates).failure
-    return Seen(case, answer, found.text, None if failure is None else failure.reason)
+    return Observation(case, answer, found.text, None if failure is None else failure.reason)
 
 
-def _sides(seen: Seen) -> tuple[str, str] | None:
-    """What the judge compares: original and faulty answer, or answer and changed revision."""
+def _sides(seen: Observation) -> tuple[str, str] | None:
+    """Return what the judge compares: original and faulty answer, or answer and revision."""
     fault = seen.case.fault
     if fault is not None:
         return fault.original, fault.text

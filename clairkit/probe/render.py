@@ -1,4 +1,4 @@
-"""The health card for people: tables, remarks, and both as Markdown."""
+"""Render the health card for people: tables, remarks, and both as Markdown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clairkit.journal.prices import dollars
 from clairkit.models.reasons import reason
 from clairkit.probe.card import HealthCard
 from clairkit.probe.measures import FaultCount, Mean, Rate
-from clairkit.probe.observe import Seen
+from clairkit.probe.observe import Observation
 from clairkit.scoring import EditSpan, align, units_of
 
 _NONE = "\u2013"
@@ -159,7 +159,7 @@ _ADVICE = {
 def _examples(card: HealthCard) -> Iterator[str]:
     for each in card.examples:
         fault, name = each.case.fault, f"{_plain(each.case.row.id)} ({_plain(each.case.slice)})"
-        if fault is not None and each.mending == "missed":
+        if fault is not None and each.repair == "missed":
             was = f"{_code(fault.right)} became {_code(fault.wrong or 'nothing')}"
             yield f"{name}: the planted {fault.kind} was missed: {was}"
         else:
@@ -168,8 +168,8 @@ def _examples(card: HealthCard) -> Iterator[str]:
             yield f"{name}: changed {place}: {_code(was)} to {_code(now)}"
 
 
-def _first_change(seen: Seen) -> tuple[str, str]:
-    """The longest edit of a case with some text beside it, before and after."""
+def _first_change(seen: Observation) -> tuple[str, str]:
+    """Return the longest edit of a case with some text beside it, before and after."""
     answer, revision = units_of(seen.answer or "", None), units_of(seen.revision or "", None)
     spans = align(answer, revision).spans
     longest = max(spans, key=lambda span: span.length, default=EditSpan(0, 0, 0, 0))
@@ -228,14 +228,14 @@ _MARKUP = str.maketrans(
 
 
 def _plain(value: object) -> str:
-    """A value as text that Markdown shows literally."""
+    """Return a value as text that Markdown shows literally."""
     if isinstance(value, Mapping):
         return ", ".join(f"{_plain(name)} {_plain(each)}" for name, each in value.items())
     return excerpt(str(value), 400).translate(_MARKUP)
 
 
 def _code(text: str) -> str:
-    """A text as a code span, in which Markdown reads no markup."""
+    """Return a text as a code span, in which Markdown reads no markup."""
     shown = excerpt(text.strip())
     longest = max((len(run) for run in re.findall("`+", shown)), default=0)
     ticks = "`" * (longest + 1)

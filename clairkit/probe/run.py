@@ -1,4 +1,4 @@
-"""A probe from prompts to card: asks, counts, writes."""
+"""Run a probe from prompts to card: ask, count, write."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from clairkit.engine.driver import run_works
 from clairkit.engine.program import Call
@@ -27,7 +26,7 @@ from clairkit.models.requests import Model
 from clairkit.probe.card import HealthCard
 from clairkit.probe.cases import ProbeCase, is_good, make_cases
 from clairkit.probe.findings import make_card
-from clairkit.probe.observe import Seen, observe
+from clairkit.probe.observe import Observation, observe
 from clairkit.probe.render import to_markdown
 from clairkit.probe.settings import ProbeSettings
 from clairkit.records import PromptRow, atomic_write, check_output, read_prompts, write_rows
@@ -55,7 +54,7 @@ class ProbeResult:
 
     @property
     def unfinished(self) -> int:
-        """How many cases are not done."""
+        """Return how many cases are not done."""
         return self.card.open
 
 
@@ -89,9 +88,9 @@ def run_probe(
 
     Raises:
         UsageError: the settings are of another method or ask for worse answers, a model is
-            missing or has no price, or the output is not to be written.
+            missing or has no price, or the output may not be written.
         DataError: there is no row.
-        ResourceError: the disk or its permissions are not to be had.
+        ResourceError: the disk or its permissions are unavailable.
     """
     method = _method(settings, models)
     judge = make_judge(settings, models, "a judging probe") if "judge" in models else None
@@ -100,7 +99,7 @@ def run_probe(
     cases = _cases(rows, method, probe)
     base = Path(f"{os.fspath(output)}.health")
     paths = _paths(base, force=force)
-    works: list[Work[Seen]] = [partial(observe, case, method, judge) for case in cases]
+    works: list[Work[Observation]] = [partial(observe, case, method, judge) for case in cases]
     prices = settings.prices or Prices()
     if settings.max_cost is not None:
         prices.require(model.name for model in models.values())
@@ -164,7 +163,7 @@ def _cases(prompts: Iterable[PromptRow], method: Clair, probe: ProbeSettings) ->
 
 
 def _paths(base: Path, *, force: bool) -> dict[str, Path]:
-    """Where the files go: all of them are made anew from the journal."""
+    """Return where the files go: all of them are made anew from the journal."""
     real = Path(os.path.realpath(base))
     may_replace = force or journal_path(real).exists()
     names = {"json": ".json", "md": ".md", "cases": ".cases.jsonl"}
@@ -174,12 +173,12 @@ def _paths(base: Path, *, force: bool) -> dict[str, Path]:
     return {"base": real, **paths}
 
 
-def _about(method: Clair, judge: Judge | None, cases: Sequence[ProbeCase]) -> dict[str, Any]:
-    """Who is probed and how, for the head of the card."""
+def _about(method: Clair, judge: Judge | None, cases: Sequence[ProbeCase]) -> dict[str, object]:
+    """Return who is probed and how, for the head of the card."""
     reviser = method.reviser
     good = [case for case in cases if case.probe == "untouched"]
     source = "of the prompt file" if is_good(good[0].row) else "built-in"
-    about: dict[str, Any] = {"reviser": reviser.name}
+    about: dict[str, object] = {"reviser": reviser.name}
     about |= method.revise.settings(for_function=reviser.is_function)
     if not reviser.is_function:
         about["sampling"] = dict(method.revise_sampling.to_json())
@@ -193,8 +192,8 @@ def _about(method: Clair, judge: Judge | None, cases: Sequence[ProbeCase]) -> di
     return about
 
 
-def _spent(steps: Iterable[tuple[Call, Recorded]], prices: Prices) -> dict[str, Any]:
-    """What the results took that the card is made of, each counted once."""
+def _spent(steps: Iterable[tuple[Call, Recorded]], prices: Prices) -> dict[str, object]:
+    """Return what the results took that the card is made of, each counted once."""
     once = {(call.task.key, call.step): (call.model.name, got.outcome) for call, got in steps}
     used: dict[str, Usage] = {}
     for name, outcome in once.values():
@@ -205,7 +204,7 @@ def _spent(steps: Iterable[tuple[Call, Recorded]], prices: Prices) -> dict[str, 
     return {"calls": whole.calls, "tokens": tokens, "cost": prices.cost_of(used)}
 
 
-def _write(card: HealthCard, seen: Sequence[Seen], paths: Mapping[str, Path]) -> None:
+def _write(card: HealthCard, seen: Sequence[Observation], paths: Mapping[str, Path]) -> None:
     write_rows(paths["cases"], (each.to_json() for each in seen), force=True)
     text = json.dumps(card.to_json(), ensure_ascii=False, indent=2, allow_nan=False)
     for name, content in (("md", to_markdown(card)), ("json", text + "\n")):

@@ -1,4 +1,4 @@
-"""How a probe is made, and what a healthy reviser reaches."""
+"""Set how a probe is made, and what a healthy reviser reaches."""
 
 from __future__ import annotations
 

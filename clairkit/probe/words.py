@@ -1,4 +1,4 @@
-"""Texts as words and numbers, for telling whether a fault is still there.
+"""Split texts into words and numbers, to tell whether a fault is still there.
 
 A word is a run of letters and digits, a number as it is written, one character of Chinese or
 Japanese, or one mark of punctuation. White space and case do not count.
@@ -9,26 +9,44 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 
 import regex
+
+from clairkit.texts import languages, texts
+
+TEXTS = "probe/texts"
+"""Where good answers, negations and contractions stand, a file a language."""
 
 _WIDE = r"\p{Han}\p{Hiragana}\p{Katakana}\u30fc"
 _WORD = regex.compile(rf"\d+(?:[.,]\d+)*|[{_WIDE}]|[^\W_{_WIDE}]+|[^\s]")
 _TWO_WIDE = regex.compile(rf"[{_WIDE}]{{2}}")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*", re.ASCII)
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-_NOT = re.compile(r"n['\u2019]t\b")
 _BESIDE = 1  # words on each side that a window has
 _BESIDE_WIDE = 3  # characters
 _SHORT = 4  # shorter words stand in every text
 
 
+@cache
+def replacements(section: str) -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Return the patterns of `negations` or `contractions`, each with what a match becomes.
+
+    Those of all languages, in the order of their files, English first.
+    """
+    return tuple(
+        (re.compile(pattern), becomes)
+        for code in languages(TEXTS)
+        for pattern, becomes in texts(TEXTS, code)[section]
+    )
+
+
 def words(text: str) -> list[str]:
     """Return the words of a text in lower case; `isn't` is `is not`, `cannot` is `can not`."""
-    plain = text.replace("can't", "cannot").replace("can\u2019t", "cannot")
-    plain = _NOT.sub(" not", plain).replace("cannot", "can not")
-    return [word.lower() for word in _WORD.findall(plain)]
+    for pattern, becomes in replacements("contractions"):
+        text = pattern.sub(becomes, text)
+    return [word.lower() for word in _WORD.findall(text)]
 
 
 def numbers_in(text: str) -> Counter[str]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
+from clairkit.errors import nearest
 from clairkit.records.faults import RowFault
 from clairkit.records.formats.strict_json import is_empty
 from clairkit.records.messages import kind_of, text_of
@@ -169,8 +169,8 @@ def _near(name: str, found: Iterable[str]) -> str | None:
     for word in (name, *_OTHER_WORDS.get(name, ())):
         if word in lowered:
             return lowered[word]
-    close = get_close_matches(name, lowered, n=1, cutoff=0.8)
-    return lowered[close[0]] if close else None
+    near = nearest(name, lowered, cutoff=0.8)
+    return None if near is None else lowered[near]
 
 
 def explicit_id(row: Mapping[str, Any]) -> str:

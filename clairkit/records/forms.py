@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
+from clairkit.errors import nearest
 from clairkit.records.columns import (
     ONE_SIDED_FORMS,
     PAIR_FORMS,
@@ -243,5 +243,4 @@ def _source(row: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 @lru_cache(maxsize=256)
 def _close_source(name: str) -> str | None:
-    close = get_close_matches(name, SOURCES, n=1, cutoff=0.8)
-    return close[0] if close else None
+    return nearest(name, SOURCES, cutoff=0.8)

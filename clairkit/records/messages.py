@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
+from clairkit.errors import nearest
 from clairkit.records.faults import RowFault
 from clairkit.records.foreign_messages import check_fields, named_as_ours, opened, text_of_parts
 from clairkit.records.schema import ROLES, Message
@@ -93,8 +93,7 @@ def _bad_role(turn: Mapping[str, Any], place: str) -> RowFault:
     accepted = f"use one of {', '.join(ROLES)}"
     if not isinstance(role, str):
         return RowFault("bad_role", f"`{place}` has no role", remedy=accepted)
-    close = get_close_matches(role.lower(), ROLES, n=1)
-    meant = _ROLE_WORDS.get(role.lower()) or (close[0] if close else None)
+    meant = _ROLE_WORDS.get(role.lower()) or nearest(role.lower(), ROLES)
     remedy = f"did you mean {meant}? {accepted.capitalize()}" if meant else accepted
     return RowFault("bad_role", f"`{place}` has an unknown role", received=role, remedy=remedy)
 

@@ -12,11 +12,10 @@ import re
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from clairkit.errors import ClairError, DataError, ResourceError
+from clairkit.errors import ClairError, DataError, ResourceError, nearest, suggest
 from clairkit.records.temporary import restore
 
 Kind = Literal["jsonl", "json", "csv", "parquet", "folder", "hub"]
@@ -86,9 +85,7 @@ def find_source(given: str | os.PathLike[str]) -> Source:
     _check_magic(path, head, name, gz=gz)
     kind = _SUFFIXES.get(name)
     if kind is None or (gz and kind == "parquet"):
-        close = get_close_matches(name, _SUFFIXES, n=1, cutoff=0.6)
-        hint = f"did you mean {close[0]}? " if close else ""
-        remedy = f"{hint}Give {ACCEPTED}, named by its suffix"
+        remedy = f"{suggest(name, _SUFFIXES)}Give {ACCEPTED}, named by its suffix"
         raise DataError("unknown kind of file", path=path, received=name or None, remedy=remedy)
     return Source(path, kind, gz)
 
@@ -134,8 +131,8 @@ def _similar(path: str) -> str | None:
         names = [entry.name for entry in where.parent.iterdir()]
     except OSError:
         return None
-    close = get_close_matches(where.name, names, n=1, cutoff=0.7)
-    return f"did you mean {where.parent / close[0]}?" if close else None
+    near = nearest(where.name, names, cutoff=0.7)
+    return f"did you mean {where.parent / near}?" if near else None
 
 
 def _mode(path: str) -> int:

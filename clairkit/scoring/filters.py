@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
-from clairkit.errors import UsageError
+from clairkit.errors import UsageError, suggest
 from clairkit.scoring.pair_scores import DEAD, FLAGS, PairScores
 
 REASONS: dict[str, frozenset[str]] = {
@@ -29,9 +28,7 @@ def parse_reasons(text: str) -> tuple[str, ...]:
     names = [name.strip().replace("-", "_") for name in text.split(",") if name.strip()]
     for name in names:
         if name not in REASONS:
-            close = get_close_matches(name, REASONS, n=1)
-            hint = f"did you mean {close[0]}? " if close else ""
-            remedy = f"{hint}Known are {', '.join(REASONS)}"
+            remedy = f"{suggest(name, REASONS)}Known are {', '.join(REASONS)}"
             raise UsageError("unknown reason to drop a pair", received=name, remedy=remedy)
     if not names:
         raise UsageError("no reason to drop a pair is named", received=text)

@@ -6,11 +6,10 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from clairkit.display import excerpt
-from clairkit.errors import UsageError
+from clairkit.errors import UsageError, suggest
 from clairkit.records import Pair, canonical_json
 from clairkit.scoring.pair_scores import PairScores
 
@@ -65,12 +64,10 @@ def check_column(pairs: Iterable[Pair], column: str) -> None:
         if _find(pair, column)[1]:
             return
         names.update(dict.fromkeys(_names(_row(pair))))
-    close = get_close_matches(column, names, n=1, cutoff=0.6)
-    hint = f"did you mean {close[0]}? " if close else ""
     raise UsageError(
         "no pair has this column",
         received=column,
-        remedy=f"{hint}The columns are {excerpt(', '.join(names), 300)}",
+        remedy=f"{suggest(column, names)}The columns are {excerpt(', '.join(names), 300)}",
     )
 
 

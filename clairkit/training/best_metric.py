@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +11,7 @@ from torch import Tensor
 from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
 
 from clairkit.batching import EncodedPair
-from clairkit.errors import UsageError
+from clairkit.errors import UsageError, suggest
 from clairkit.losses import LossMix, PairLogps, PreferenceLoss
 from clairkit.training.config import TrainConfig
 from clairkit.training.masks import edited_tokens
@@ -132,8 +131,7 @@ def _check_name(metric: str, mix: LossMix, datasets: Sequence[str]) -> None:
         problem, hint = "this metric is of training steps, not of held-out pairs", ""
     else:
         problem = "metric_for_best_model is no metric of the held-out pairs"
-        near = difflib.get_close_matches(plain, known, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
+        hint = suggest(plain, known)
     raise UsageError(
         problem,
         received=metric,

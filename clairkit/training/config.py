@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import math
 import typing
@@ -17,7 +16,7 @@ from clairkit.batching.chat_settings import (
     SpecialTokens,
 )
 from clairkit.batching.encode import THOUGHTS, TRUNCATIONS, Thoughts, Truncation
-from clairkit.errors import UsageError
+from clairkit.errors import UsageError, suggest
 from clairkit.losses import LossMix, loss_options, parse_loss
 from clairkit.training.arguments.defaults import derived_defaults
 from clairkit.training.arguments.ranges import check_numbers
@@ -231,8 +230,7 @@ def _check_arguments(values: Mapping[str, Any]) -> None:
         if key in _RESERVED:
             raise UsageError(f"the key {key} can't be set", remedy=_RESERVED[key])
         if key not in known:
-            near = difflib.get_close_matches(key, known | set(own_types()), n=1)
-            remedy = f"did you mean {near[0]}?" if near else "see docs/training.md for the keys"
+            remedy = f"{suggest(key, known | set(own_types()))}See docs/training.md for the keys"
             raise UsageError("unknown configuration key", received=key, remedy=remedy)
         if not fits(value, hints[key]):
             raise UsageError(f"{key} must be {type_name(hints[key])}", received=value)

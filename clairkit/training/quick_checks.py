@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from clairkit.errors import UsageError
+from clairkit.errors import UsageError, suggest
 from clairkit.hub_access import check_model_there
 from clairkit.records import ColumnChoice, read_pairs
 from clairkit.records.source import find_source
@@ -142,11 +141,9 @@ def _check_loss(text: str) -> None:
     word = text.strip().replace("-", "_")
     if not word.isidentifier() or word in LOSS_NAMES or word in _ALIASES:
         return
-    near = get_close_matches(word, (*LOSS_NAMES, *_ALIASES), n=1)
-    remedy = f"did you mean {near[0]!r}? Known" if near else "known"
-    raise UsageError(
-        "unknown loss", received=text, remedy=f"{remedy} losses: {', '.join(LOSS_NAMES)}"
-    )
+    hint = suggest(word, (*LOSS_NAMES, *_ALIASES), shown=repr)
+    remedy = f"{hint}Known losses: {', '.join(LOSS_NAMES)}"
+    raise UsageError("unknown loss", received=text, remedy=remedy)
 
 
 def _check_pairs(source: str, values: Mapping[str, Any]) -> None:

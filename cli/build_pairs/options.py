@@ -11,6 +11,7 @@ from clairkit.cli.shared.column_options import COLUMN_OPTIONS
 from clairkit.cli.shared.config_file import read_config
 from clairkit.cli.shared.option_sections import section_option
 from clairkit.cli.shared.pace_options import PACE, PACE_OPTIONS
+from clairkit.texts import languages
 
 if TYPE_CHECKING:
     from clairkit.generation.settings import BuildSettings
@@ -118,7 +119,7 @@ _OPTIONS = (
     section_option(
         _REVISIONS,
         "--language",
-        type=click.Choice(("en", "ja")),
+        type=click.Choice(languages("judging/texts")),
         default="en",
         help="Of the requests; answers may be in any.",
     ),

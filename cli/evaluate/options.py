@@ -15,6 +15,7 @@ from clairkit.cli.shared.config_file import read_config
 from clairkit.cli.shared.once_option import only_once
 from clairkit.cli.shared.option_sections import section_option
 from clairkit.cli.shared.pace_options import PACE, PACE_OPTIONS
+from clairkit.texts import languages
 
 if TYPE_CHECKING:
     from clairkit.evaluation.comparison import Contestant, NamedJudge
@@ -119,7 +120,7 @@ _OPTIONS = (
     section_option(
         _SIGNALS,
         "--language",
-        type=click.Choice(("en", "ja")),
+        type=click.Choice(languages("judging/texts")),
         default="en",
         help="Of the requests to judges.",
     ),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +37,14 @@ def _defaults(file: str, known: dict[str, SectionOption]) -> dict[str, Any]:
         DataError: the file is no YAML mapping.
         UsageError: a key is no option, or is there twice under two spellings.
     """
-    from clairkit.errors import UsageError
+    from clairkit.errors import UsageError, suggest
 
     by_flag = {flag.lstrip("-"): name for name, option in known.items() for flag in option.opts}
     found: dict[str, Any] = {}
     for key, value in _mapping(file).items():
         name = by_flag.get(str(key).replace("_", "-"))
         if name is None:
-            close = get_close_matches(str(key).replace("_", "-"), by_flag, n=1)
-            hint = f"did you mean {close[0]}? " if close else ""
+            hint = suggest(str(key).replace("_", "-"), by_flag)
             raise UsageError(
                 f"{file} has an unknown key",
                 received=str(key),

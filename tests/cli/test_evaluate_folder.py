@@ -146,6 +146,14 @@ def test_a_second_judge_pays_for_its_own_calls_only(folder: Path) -> None:
     assert pooled["estimate"] == pytest.approx((first["signals"][0]["estimate"] + 0.5) / 2)
 
 
+def test_what_was_made_can_be_verified(folder: Path) -> None:
+    evaluated(*judged("perfect"))
+    assert run(["verify", "EVAL/eval.json"]) == 0
+    with Path("EVAL/items.jsonl").open("a") as file:
+        file.write("{}\n")
+    assert run(["verify", "EVAL/eval.json"]) == 3
+
+
 def test_three_models_have_an_elo(folder: Path) -> None:
     found = evaluated(
         *judged("perfect"), "--model", "more=python:eval_functions:longer", "--all-pairs"

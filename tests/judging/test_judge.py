@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from clairkit.engine.program import Call
 from clairkit.errors import UsageError
 from clairkit.journal.results import Recorded
-from clairkit.judging.judge import Judge, Judgement, judge
-from clairkit.judging.verdicts import read_verdict
+from clairkit.judging.judge import Judge, Judgement
+from clairkit.judging.verdicts import read_verdict, template_hash
 from clairkit.models.requests import JudgeRequest
 from clairkit.models.sampling import Failure, Reply, Sampling
 from clairkit.records import Message, PromptRow
@@ -24,8 +24,8 @@ NONCE = "3fa9c01e"
 
 
 def judged(say: object, first: str = "four", second: str = "five!") -> Judgement:
-    program = judge(PROMPT, first, second, model=Named(), sampling=GREEDY, stage=2)
-    found, (calls,) = drive(program, say)  # type: ignore[arg-type]
+    program = Judge(Named(), GREEDY).compare(PromptRow(PROMPT), [(first, second)], stage=2)
+    (found,), (calls,) = drive(program, say)  # type: ignore[arg-type]
     assert [(call.step, call.stage) for call in calls] == [("judge", 2)] * 2
     return found
 
@@ -52,8 +52,8 @@ def test_one_tie_is_half_a_preference() -> None:
 
 
 def test_equal_answers_are_not_asked_about() -> None:
-    program = judge(PROMPT, "same", "same", model=Named(), sampling=GREEDY, stage=0)
-    found, rounds = drive(program, prefers(longer))
+    program = Judge(Named(), GREEDY).compare(PromptRow(PROMPT), [("same", "same")], stage=0)
+    (found,), rounds = drive(program, prefers(longer))
     assert (found.winner, found.consistent, rounds) == ("tie", True, [])
 
 
@@ -176,7 +176,7 @@ def test_a_function_names_the_better_one() -> None:
 
 
 def test_a_language_without_a_request() -> None:
-    with pytest.raises(UsageError, match="Use one of en, ja"):
+    with pytest.raises(UsageError, match="Give one of en, ja"):
         Judge(Named(), rubric="x", language="xx")
 
 
@@ -228,3 +228,10 @@ def test_two_grades_are_none() -> None:
     found = graded.read(asked, Recorded(1, reply))
     assert isinstance(found, Failure)
     assert found.reason == "verdict_unclear"
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"), [("en", "e8dd5ae99d617931"), ("ja", "dec6d9a2204e0690")]
+)
+def test_the_request_is_what_it_always_was(language: str, expected: str) -> None:
+    assert template_hash(language) == expected  # part of the key of every judgement

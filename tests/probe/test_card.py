@@ -13,10 +13,10 @@ from clairkit.intervals import wilson
 from clairkit.judging.judge import Judgement
 from clairkit.probe import (
     HealthCard,
+    Observation,
     PlantedFault,
     ProbeCase,
     ProbeSettings,
-    Seen,
     Thresholds,
     make_card,
     remarks,
@@ -30,7 +30,7 @@ GOOD = "The pot costs 30 euros and holds two litres of water."
 FAULT = PlantedFault("number", GOOD, GOOD.replace("30", "90"), "30", "90")
 
 
-def seen(revision: str | None, probe: str = "untouched", **more: Any) -> Seen:
+def seen(revision: str | None, probe: str = "untouched", **more: Any) -> Observation:
     fault = FAULT if probe == "fault" else None
     row = PromptRow(
         (Message(role="user", content="q"),), fault.text if fault else GOOD, more.pop("id", "r")
@@ -40,10 +40,10 @@ def seen(revision: str | None, probe: str = "untouched", **more: Any) -> Seen:
     judgement = None if won is None else Judgement(won, won != "tie", verdicts=(won, won))
     case = ProbeCase(probe, row, more.pop("slice", "text"), fault, repeat)  # type: ignore[arg-type]
     assert not more
-    return Seen(case, answer, revision, reason, judgement)
+    return Observation(case, answer, revision, reason, judgement)
 
 
-def card_of(*cases: Seen, **more: Any) -> HealthCard:
+def card_of(*cases: Observation, **more: Any) -> HealthCard:
     about, spent = more.pop("about", {"reviser": "x"}), more.pop("spent", None)
     spent = spent or {"calls": 3, "tokens": {"prompt": 1, "completion": 2}, "cost": None}
     thresholds = more.pop("thresholds", Thresholds())
@@ -94,7 +94,7 @@ def test_planted_faults() -> None:
 
 
 def test_agreement_of_repeats() -> None:
-    def row(name: str, *revisions: str | None) -> list[Seen]:
+    def row(name: str, *revisions: str | None) -> list[Observation]:
         return [
             seen(text, "repeat", id=name, repeat=at, answer="abcdef")
             for at, text in enumerate(revisions)

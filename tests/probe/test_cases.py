@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ import pytest
 from clairkit.errors import UsageError
 from clairkit.probe import ProbeSettings, make_cases
 from clairkit.probe.cases import ProbeCase, built_in, is_good, slice_of
-from clairkit.records import Message, PromptRow
+from clairkit.probe.words import TEXTS
+from clairkit.records import Message, PromptRow, digest
+from clairkit.texts import languages
 
 
 def row(number: int, answer: str | None = "It is 5.", **extra: Any) -> PromptRow:
@@ -161,7 +164,7 @@ def test_the_built_in_code_does_what_it_says(tmp_path: Any) -> None:
             function(wrong)
 
 
-@pytest.mark.parametrize("language", ["en", "ja"])
+@pytest.mark.parametrize("language", languages(TEXTS))
 def test_the_built_in_sums_are_right(language: str) -> None:
     text = "\n".join(each.answer or "" for each in built_in(language))
     number = r"(\d+(?:\.\d+)?)"
@@ -170,3 +173,16 @@ def test_the_built_in_sums_are_right(language: str) -> None:
     for one, sign, other, result in found:
         a, b = float(one), float(other)
         assert {"+": a + b, "-": a - b, "\u00d7": a * b, "\u00f7": a / b}[sign] == float(result)
+
+
+@pytest.mark.parametrize(
+    ("language", "count", "expected"),
+    [("en", 120, "6ef00e1d290e6216"), ("ja", 97, "d829d4dbc601a04f")],
+)
+def test_the_built_in_cases_are_what_they_always_were(
+    language: str, count: int, expected: str
+) -> None:
+    rows = [replace(row, extra={**row.extra, "good": True}) for row in built_in(language)]
+    cases = make_cases(rows, ProbeSettings(faults=40))
+    told = [[case.row.id, case.row.prompt, case.row.answer, case.slice] for case in cases]
+    assert (len(cases), digest(told)[:16]) == (count, expected)  # the journal's keys hold them

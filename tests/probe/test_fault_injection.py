@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from clairkit.probe.cases import built_in
 from clairkit.probe.fault_injection import PLANTERS, plant
-from clairkit.probe.fault_repair import collateral, mending
+from clairkit.probe.fault_repair import collateral, repair
+from clairkit.probe.words import TEXTS
+from clairkit.texts import languages
 
-GOOD = [*built_in("en"), *built_in("ja")]
+GOOD = [row for language in languages(TEXTS) for row in built_in(language)]
 STEPS = "Do this:\n1. Open it.\n2. Press the red button.\n3. Wait.\n4. Close it.\n\nDone in 90 s."
 
 
@@ -47,8 +49,8 @@ WORDS = st.sampled_from(
 def test_a_fault_in_any_text_is_told_from_the_original(answer: str, kind: str) -> None:
     fault = plant(kind, answer)
     if fault is not None:
-        assert mending(fault, answer) == "fixed"
-        assert mending(fault, fault.text) == "missed"
+        assert repair(fault, answer) == "fixed"
+        assert repair(fault, fault.text) == "missed"
 
 
 @given(st.sampled_from(GOOD), st.sampled_from(sorted(PLANTERS)), st.integers(0, 99))
@@ -57,12 +59,12 @@ def test_a_fault_is_told_from_the_original(row, kind: str, seed: int) -> None:  
     if fault is None:
         return
     assert fault.text != fault.original == row.answer
-    assert (mending(fault, fault.original), mending(fault, fault.text)) == ("fixed", "missed")
+    assert (repair(fault, fault.original), repair(fault, fault.text)) == ("fixed", "missed")
     assert collateral(fault, fault.original) == collateral(fault, fault.text) == 0
     assert plant(kind, row.answer, prompt=row.prompt[0]["content"], seed=seed) == fault
 
 
-@pytest.mark.parametrize("language", ["en", "ja"])
+@pytest.mark.parametrize("language", languages(TEXTS))
 def test_the_built_in_answers_hold_faults_of_each_kind(language: str) -> None:
     for kind in PLANTERS:
         found = [plant(kind, row.answer or "") for row in built_in(language)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from clairkit.probe.fault_injection import PlantedFault, plant
-from clairkit.probe.fault_repair import collateral, mending
+from clairkit.probe.fault_repair import collateral, repair
 
 NUMBER = PlantedFault("number", "It costs 1,250 euros.", "It costs 7,250 euros.", "1,250", "7,250")
 NEGATION = PlantedFault(
@@ -67,7 +67,7 @@ STEP = PlantedFault(
     ],
 )
 def test_mending(fault: PlantedFault, revision: str, expected: str) -> None:
-    assert mending(fault, revision) == expected
+    assert repair(fault, revision) == expected
 
 
 def test_a_dropped_step_in_japanese() -> None:
@@ -78,7 +78,7 @@ def test_a_dropped_step_in_japanese() -> None:
         if (fault := plant("step", answer, seed=seed)) and "米" in fault.right
     )
     again = "1. 鍋に水を入れます。\n2. 米をよく研ぎます。\n3. 火にかけます。\n4. 蒸らします。"
-    assert mending(fault, again) == "fixed"
+    assert repair(fault, again) == "fixed"
 
 
 @pytest.mark.parametrize(

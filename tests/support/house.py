@@ -20,7 +20,7 @@ HOMES = {
 }
 """Source folder -> import name, as pyproject.toml maps them."""
 
-COMMON = frozenset({"errors", "redaction", "display", "extras", "hub_access", "user_code"})
+COMMON = frozenset({"errors", "redaction", "display", "extras", "hub_access", "texts", "user_code"})
 """Rooms of one file that any room above them may import."""
 
 
@@ -86,6 +86,7 @@ ROOMS: Mapping[str, Room] = {
     "intervals": _room("intervals of a share"),
     "user_code": _room("call a user's code"),
     "hub_access": _room("whether the Hub may be asked"),
+    "texts": _room("the texts of a language, from data files"),
     "extras": _room("optional dependencies"),
     "display": _room("show foreign text safely"),
     "redaction": _room("hide secrets"),

@@ -1,7 +1,7 @@
-"""Quality gates: what a revision must not be. Each gate gives a detail, or None when it passes.
+"""Check revisions by quality gates, each of which gives a detail, or None when it passes.
 
 The gates look at texts alone: they cost no call, and another policy on the same journal asks no
-model again. They know English and Japanese; what they can't read they let pass.
+model again. What is in a language without phrases they let pass.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the gates look at: one revision beside its answer and its prompt."""
+"""Hold what the gates look at: one revision beside its answer and its prompt."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class GateCase:
 
     @cached_property
     def asked(self) -> str:
-        """All turns of the prompt, each on lines of its own."""
+        """Return all turns of the prompt, each on lines of its own."""
         return "\n".join(turn["content"] for turn in self.prompt)
 
     @cached_property
     def known(self) -> str:
-        """What the revision may draw on unseen: the prompt, the answer, the rationale."""
+        """Return what the revision may draw on: the prompt, the answer, the rationale."""
         return "\n".join((self.asked, self.answer, self.rationale or ""))
 
     @cached_property
     def prose(self) -> str:
-        """The revision without its code blocks and code spans."""
+        """Return the revision without its code blocks and code spans."""
         return without_code(self.revision)
 
 

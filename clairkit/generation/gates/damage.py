@@ -1,4 +1,4 @@
-"""Damage to the whole: nothing changed, another language, broken code, cut or swollen text."""
+"""Find damage to the whole: nothing changed, another language, broken code, cut or long text."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from clairkit.display import excerpt
 from clairkit.generation.gates.case import GateCase
 from clairkit.generation.gates.language import (
     LATIN,
-    LATIN_LANGUAGES,
     find_language,
+    latin_languages,
     named_languages,
 )
 from clairkit.generation.gates.markdown import read_fences, without_code
+from clairkit.generation.gates.phrases import first_match
 from clairkit.generation.revision.parser import same_text
 
 _MOST_RATIO = 1.5
@@ -21,19 +22,11 @@ _END = 40  # characters that show how a text ends
 _SENTENCE_END = re.compile(
     r"[.!?\u3002\uff01\uff1f\u2026][\"'\u201d\u2019)\]\u300d\u300f\uff09*_`]*\s*\Z"
 )
-# A last line that stops where a sentence can't.
-_CUT_EN = re.compile(
-    r"(?:,|\b(?:a|an|the|and|or|but|of|to|with|from|by|because|while|using|into|its|their|your))\s*\Z",
-    re.IGNORECASE,
-)
-_CUT_JA = re.compile(
-    "(?:\u3001|は|が|を|に|の|と|から|ので|ため|および|または|そして|しかし)\\s*\\Z"
-)
 _NO_SENTENCE = re.compile(r"^\s*(?:[-*+|>#]|\d+[.)]|\u30fb|\u2022)")
 
 
 def no_op(case: GateCase) -> str | None:
-    """Equal texts, white space and Unicode composition aside."""
+    """Find equal texts, white space and Unicode composition aside."""
     if case.answer == case.revision:
         return "equal"
     if same_text(case.answer, case.revision):
@@ -42,12 +35,12 @@ def no_op(case: GateCase) -> str | None:
 
 
 def language_change(case: GateCase) -> str | None:
-    """Another language than the answer's, which the prompt neither is in nor names."""
+    """Find another language than the answer's, which the prompt neither is in nor names."""
     new = find_language(case.prose)
     if new in (None, LATIN):  # code that stands without a fence, names, formulas
         return None
     old = case.language or find_language(without_code(case.answer))
-    if old in (None, new) or (old == LATIN and new in LATIN_LANGUAGES):
+    if old in (None, new) or (old == LATIN and new in latin_languages()):
         return None
     turn = case.prompt[-1]["content"] if case.prompt else ""
     wanted = {find_language(without_code(turn)), *named_languages(case.asked)}
@@ -55,7 +48,7 @@ def language_change(case: GateCase) -> str | None:
 
 
 def fence_broken(case: GateCase) -> str | None:
-    """A fence that no longer closes, or code that lost its fence."""
+    """Find a fence that no longer closes, or code that lost its fence."""
     old, new = read_fences(case.answer), read_fences(case.revision)
     if new.is_open and not old.is_open:
         return "a code fence is opened and not closed"
@@ -68,17 +61,17 @@ def fence_broken(case: GateCase) -> str | None:
 
 
 def truncated(case: GateCase) -> str | None:
-    """The revision stops within a sentence and the answer did not."""
+    """Find a revision that stops within a sentence where the answer did not."""
     last = case.revision.rstrip().rpartition("\n")[2]
     end = last[-_END:]
-    if not (_CUT_EN.search(end) or _CUT_JA.search(end)) or _NO_SENTENCE.match(last):
+    if first_match("unfinished", end) is None or _NO_SENTENCE.match(last):
         return None
     is_whole = _SENTENCE_END.search(case.answer.rstrip()[-_END:])
     return f"it ends with: {excerpt(end, 60)}" if is_whole else None
 
 
 def length_inflation(case: GateCase) -> str | None:
-    """Half as long again as the answer, or more."""
+    """Find a revision that is half as long again as the answer, or more."""
     old, new = len(case.answer), len(case.revision)
     if new - old < _LEAST_ADDED or new < _MOST_RATIO * old:
         return None

@@ -1,4 +1,4 @@
-"""Directions to the reviser within the texts that it is handed."""
+"""Find directions to the reviser within the texts that it is handed."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import re
 
 from clairkit.display import excerpt
 from clairkit.generation.gates.case import GateCase
-from clairkit.generation.gates.phrases import DIRECTIONS, first_match
+from clairkit.generation.gates.phrases import first_match
 
 _WORDS = re.compile(r"[^\W_]+")
 _KEPT_LITTLE = 0.3
 
 
 def injection_suspect(case: GateCase) -> str | None:
-    """The answer directs its reader, or the prompt does and little of the answer is left."""
-    in_answer = first_match(DIRECTIONS, case.answer)
-    found = in_answer or first_match(DIRECTIONS, case.asked)
+    """Find an answer that directs its reader; or a prompt, where little of the answer is left."""
+    in_answer = first_match("directions", case.answer)
+    found = in_answer or first_match("directions", case.asked)
     if found is None:
         return None
     kept = _kept_share(case)
@@ -27,13 +27,13 @@ def injection_suspect(case: GateCase) -> str | None:
 
 
 def _kept_share(case: GateCase) -> float:
-    """The share of the answer's different words that the revision has too."""
+    """Return the share of the answer's different words that the revision has too."""
     words, kept = _words(case.answer), _words(case.revision)
     return len(words & kept) / len(words) if words else 1.0
 
 
 def _words(text: str) -> set[str]:
-    """Words; of a script without spaces, pairs of characters."""
+    """Return the words of a text; of a script without spaces, pairs of characters."""
     words: set[str] = set()
     for word in _WORDS.findall(text.lower()):
         if word.isascii() or len(word) < 3:

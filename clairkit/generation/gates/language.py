@@ -1,6 +1,6 @@
-"""Which language a text is in: by its script, and by its commonest words where scripts agree.
+"""Tell a text's language by its script, and by its commonest words where scripts agree.
 
-A few hundred bytes of words, so that the gates need no model and no further dependency. It tells
+A few hundred bytes of words, so that the gates need no model and no further dependency. They tell
 apart what a reviser might change to by mistake; a text too short or too mixed gets None.
 """
 
@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from functools import lru_cache
+from collections.abc import Mapping
+from functools import cache, lru_cache
+
+from clairkit.texts import languages, texts
 
 _LINK = re.compile(r"https?://\S+")
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
@@ -20,52 +23,9 @@ _SHARE = 0.6  # of the letters that must be of one script
 LATIN = "und-Latn"
 """Latin letters, and too few common words to tell in which language."""
 
-_COMMON = {
-    "en": "the of and to in is that it for was with as are be this on by not have from which or "
-    "you an at can but they your will has if their more when would there what",
-    "de": "der die das und ist nicht ein eine zu den von mit sich des auf dem als auch es werden "
-    "aus er hat dass sie nach wird bei einer um sind noch wie einem einen kann oder zur",
-    "fr": "le la les et est une des que dans qui pour sur pas par plus au avec ce il sont cette "
-    "vous du ne se nous aux mais ou leur être elle ces votre",
-    "es": "el los las y que una por con para del se como más pero sus este son al está su lo "
-    "también entre cuando muy sin sobre ser tiene desde puede",
-    "it": "il di che è un per non una sono della con del si le dei nel più anche alla come da "
-    "ma gli questo delle nella essere ha i tra può",
-    "pt": "o os que não uma um com para mais dos por se como mas ao da do em são pelo sua seu "
-    "também está às você foi ser tem pode ou",
-    "nl": "het een van en dat niet zijn op te met voor aan er ook als maar door naar bij uit om "
-    "heeft worden dit deze wordt kan nog",
-}
-LATIN_LANGUAGES = frozenset(_COMMON)
-_SPOKEN_IN = {
-    word: tuple(name for name, common in _COMMON.items() if word in common.split())
-    for word in " ".join(_COMMON.values()).split()
-}
-_NAMES = {
-    "en": "english|英語",
-    "de": "german|deutsch|ドイツ語",
-    "fr": "french|français|フランス語",
-    "es": "spanish|español|スペイン語",
-    "it": "italian|italiano|イタリア語",
-    "pt": "portuguese|português|ポルトガル語",
-    "nl": "dutch|nederlands|オランダ語",
-    "ja": "japanese|日本語|和訳|邦訳",
-    "zh": "chinese|mandarin|cantonese|中国語|中文",
-    "ko": "korean|韓国語|한국어",
-    "ru": "russian|ukrainian|bulgarian|cyrillic|ロシア語|русск",
-    "ar": "arabic|persian|farsi|urdu|アラビア語|العربية",
-    "hi": "hindi|marathi|ヒンディー語",
-    "th": "thai|タイ語",
-    "he": "hebrew|ヘブライ語",
-    "el": "greek|ギリシャ語",
-}
-_NAME_PATTERNS = {
-    language: re.compile(
-        "|".join(rf"\b{name}\b" if name.isascii() else name for name in names.split("|")),
-        re.IGNORECASE,
-    )
-    for language, names in _NAMES.items()
-}
+LANGUAGES = "generation/gates/languages"
+"""Where common words and names stand, a file a language."""
+
 # The word with which Unicode's names of a script's letters begin, and the language it stands for.
 _SCRIPTS = {
     "HIRAGANA": "ja",
@@ -107,17 +67,37 @@ def find_language(text: str) -> str | None:
 
 def named_languages(text: str) -> frozenset[str]:
     """Return the codes of the languages that `text` names ("in French", "日本語で")."""
-    return frozenset(
-        language for language, pattern in _NAME_PATTERNS.items() if pattern.search(text)
-    )
+    return frozenset(code for code, pattern in _name_patterns().items() if pattern.search(text))
+
+
+@cache
+def latin_languages() -> Mapping[str, frozenset[str]]:
+    """Return the common words of each language in Latin script, by its code."""
+    common = {code: texts(LANGUAGES, code)["common"] for code in languages(LANGUAGES)}
+    return {code: frozenset(words.split()) for code, words in common.items() if words}
+
+
+@cache
+def _name_patterns() -> Mapping[str, re.Pattern[str]]:
+    """Return what each language is called, by its code."""
+    names = {code: texts(LANGUAGES, code)["names"].split("|") for code in languages(LANGUAGES)}
+    return {
+        code: re.compile(
+            "|".join(rf"\b{name}\b" if name.isascii() else name for name in called), re.IGNORECASE
+        )
+        for code, called in names.items()
+    }
 
 
 def _by_words(text: str) -> str:
-    """The language whose common words stand in `text` at least twice as often as any other's."""
-    counts = Counter(dict.fromkeys(_COMMON, 0))
-    for word, times in Counter(_WORD.findall(text.lower())).items():
-        for language in _SPOKEN_IN.get(word, ()):
-            counts[language] += times
+    """Return the language whose common words `text` has at least twice as often as any other's."""
+    found = Counter(_WORD.findall(text.lower()))
+    counts = Counter(
+        {
+            code: sum(found[word] for word in common & found.keys())
+            for code, common in latin_languages().items()
+        }
+    )
     (first, most), (_, second) = counts.most_common(2)
     enough = most >= _LEAST_WORDS and most >= 2 * second
     return first if enough else LATIN
@@ -125,5 +105,5 @@ def _by_words(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _script(letter: str) -> str:
-    """The language or script of a letter; empty for one of another script."""
+    """Return the language or script of a letter; empty for one of another script."""
     return _SCRIPTS.get(unicodedata.name(letter, "").partition(" ")[0].partition("-")[0], "")

@@ -1,4 +1,4 @@
-"""Code in Markdown: which stretches of a text are code, and whether its fences close."""
+"""Find the code in Markdown, and whether its fences close."""
 
 from __future__ import annotations
 

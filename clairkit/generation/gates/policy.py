@@ -1,14 +1,13 @@
-"""What is done about a revision that a gate stops: drop it, keep it with a flag, or keep it."""
+"""Choose what is done when a gate stops a revision: drop it, flag it, or keep it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Literal, get_args
 
-from clairkit.errors import UsageError
+from clairkit.errors import UsageError, suggest
 
 Action = Literal["drop", "flag", "keep"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -81,11 +80,8 @@ class GatePolicy:
 
 def _check(reason: str, action: str) -> Action:
     if reason not in DEFAULTS:
-        close = get_close_matches(reason, DEFAULTS, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        raise UsageError(
-            "no such gate", received=reason, remedy=f"{hint}Known are {', '.join(DEFAULTS)}"
-        )
+        remedy = f"{suggest(reason, DEFAULTS)}Known are {', '.join(DEFAULTS)}"
+        raise UsageError("no such gate", received=reason, remedy=remedy)
     known = next((known for known in ACTIONS if known == action), None)
     if known is None:
         raise UsageError(

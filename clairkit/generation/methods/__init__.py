@@ -1,12 +1,11 @@
-"""How a row becomes a pair: the four methods by name."""
+"""Make a row a pair by one of four methods."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 
 from clairkit.engine.program import Method
-from clairkit.errors import UsageError
+from clairkit.errors import UsageError, suggest
 from clairkit.generation.methods.clair import make_clair
 from clairkit.generation.methods.judge_off_policy import JudgeOffPolicy, make_judge_off_policy
 from clairkit.generation.methods.judge_on_policy import make_judge_on_policy
@@ -39,9 +38,8 @@ def make_method(name: str, settings: BuildSettings, models: Mapping[str, Model])
         UsageError: there is no such method, or it lacks a model.
     """
     if name not in METHODS:
-        close = get_close_matches(name, METHODS, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        raise UsageError("no such method", received=name, remedy=f"{hint}Use {', '.join(METHODS)}")
+        remedy = f"{suggest(name, METHODS)}Use {', '.join(METHODS)}"
+        raise UsageError("no such method", received=name, remedy=remedy)
     return METHODS[name](settings, models)
 
 

@@ -1,11 +1,10 @@
-"""`clair`: the reviser minimally revises the target's own answer."""
+"""Make pairs by `clair`: the reviser minimally revises the target's own answer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from clairkit.engine.program import NO_MORE, Program, Quarantined
 from clairkit.generation.gates import GatePolicy, Verdict, check
@@ -48,14 +47,14 @@ class Clair:
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
-        """The models by role."""
+        """Return the models by role."""
         target = {} if self.target is None else {"target": self.target}
         return {**target, "reviser": self.reviser}
 
-    def settings(self) -> Mapping[str, Any]:
+    def settings(self) -> Mapping[str, object]:
         """Return what may not change from one run to the next on the same output."""
         revise = self.revise.settings(for_function=self.reviser.is_function)
-        flat: dict[str, Any] = {
+        flat: dict[str, object] = {
             "method": NAME,
             **revise,
             **self.gates.settings(),
@@ -96,8 +95,8 @@ class Clair:
         )
 
     @cached_property
-    def _shared(self) -> Mapping[str, Any]:
-        """What all pairs of a run say of their making."""
+    def _shared(self) -> Mapping[str, object]:
+        """Return what all pairs of a run say of their making."""
         return {
             "method": NAME,
             **role_provenance("reviser", self.reviser, self.revise_sampling),
@@ -105,16 +104,16 @@ class Clair:
         }
 
     @cached_property
-    def _of_target(self) -> Mapping[str, Any]:
-        """What a pair says of the model that gave its answer."""
+    def _of_target(self) -> Mapping[str, object]:
+        """Return what a pair says of the model that gave its answer."""
         if self.target is None:
             return {}
         return role_provenance("target", self.target, self.answer_sampling)
 
 
-def _own(answer: Answer, revised: Revised, verdict: Verdict) -> dict[str, Any]:
-    """What a pair says of its own row."""
-    own: dict[str, Any] = {
+def _own(answer: Answer, revised: Revised, verdict: Verdict) -> dict[str, object]:
+    """Return what a pair says of its own row."""
+    own: dict[str, object] = {
         "tokens": tokens_of(*revised.recorded),
         **thoughts_of(answer.outcome, "answer_thoughts"),
     }
@@ -131,7 +130,7 @@ def make_clair(settings: BuildSettings, models: Mapping[str, Model]) -> Clair:
     """Return the method of these settings and models.
 
     Raises:
-        UsageError: there is no reviser, or it is a function and would not heed a setting.
+        UsageError: there is no reviser, or it is a function and has no use for a setting.
     """
     reviser, asking = needed_model(models, "reviser", NAME), settings.revise_settings()
     asking.check_reviser(reviser)

@@ -1,16 +1,14 @@
-"""`judge-off-policy`: answers of other models; a judge picks the best and the worst."""
+"""Make pairs by `judge-off-policy`: of other models' answers a judge picks best and worst."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
-from typing import Any
 
 from clairkit.display import excerpt
 from clairkit.engine.program import Method, Program
-from clairkit.errors import DataError, UsageError
+from clairkit.errors import DataError, UsageError, suggest
 from clairkit.generation.methods.judged import ANSWER, Candidate, judge_settings, judged_pair
 from clairkit.generation.methods.parts import answer_call, tokens_of
 from clairkit.generation.methods.roles import make_judge, role_provenance, role_settings
@@ -48,12 +46,12 @@ class JudgeOffPolicy:
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
-        """The models by role."""
+        """Return the models by role."""
         return {**self.answering, "judge": self.judge.model}
 
-    def settings(self) -> Mapping[str, Any]:
+    def settings(self) -> Mapping[str, object]:
         """Return what may not change from one run to the next on the same output."""
-        flat: dict[str, Any] = {
+        flat: dict[str, object] = {
             "method": NAME,
             "columns": list(self.columns),
             **marks_identity(self.thought_marks),
@@ -63,7 +61,7 @@ class JudgeOffPolicy:
         return {**flat, **judge_settings(self.judge)}
 
     def program(self, row: PromptRow) -> Program:
-        """Collect, ask, compare."""
+        """Return the program of a row: collect, ask, compare."""
         given = list(self._given(row))
         roles = list(self.answering)
         calls = [
@@ -77,7 +75,7 @@ class JudgeOffPolicy:
             Candidate(usable(result.outcome, self.thought_marks), {"role": role})
             for role, result in zip(roles, results, strict=True)
         ]
-        provenance: dict[str, Any] = {"method": NAME, "answer_tokens": tokens_of(*results)}
+        provenance: dict[str, object] = {"method": NAME, "answer_tokens": tokens_of(*results)}
         for role, model in self.answering.items():
             provenance |= role_provenance(role, model, self.sampling)
         return (
@@ -117,13 +115,11 @@ class JudgeOffPolicy:
 
 def _no_column(row: PromptRow, column: str) -> DataError:
     there = sorted([*row.extra, *([_ANSWER] if row.answer is not None else [])])
-    close = get_close_matches(column, there, n=1)
-    hint = f"did you mean {excerpt(close[0])}? " if close else ""
     names = ", ".join(map(excerpt, there)) or "none"
     return DataError(
         f"row {excerpt(row.id)} has no column of answers of that name",
         received=column,
-        remedy=f"{hint}It has: {names}",
+        remedy=f"{suggest(column, there, shown=excerpt)}It has: {names}",
     )
 
 

@@ -1,11 +1,10 @@
-"""`judge-on-policy`: several answers of the target; a judge picks the best and the worst."""
+"""Make pairs by `judge-on-policy`: of the target's answers a judge picks best and worst."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from clairkit.engine.program import Call, Method, Program
 from clairkit.errors import UsageError
@@ -48,10 +47,10 @@ class JudgeOnPolicy:
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
-        """The models by role."""
+        """Return the models by role."""
         return {"target": self.target, "judge": self.judge.model}
 
-    def settings(self) -> Mapping[str, Any]:
+    def settings(self) -> Mapping[str, object]:
         """Return what may not change from one run to the next on the same output."""
         return {
             "method": NAME,

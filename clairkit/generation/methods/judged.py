@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from clairkit.engine.program import Call, Program, Quarantined
 from clairkit.generation.methods.parts import make_pair, thoughts_of, tokens_of
@@ -25,7 +24,7 @@ class Candidate:
     """An answer to choose from, or why it can't be; `who` says where it came from."""
 
     outcome: Reply | Failure
-    who: Mapping[str, Any]
+    who: Mapping[str, object]
 
 
 @dataclass
@@ -106,20 +105,28 @@ def judged_pair(
     judge: Judge,
     *,
     source: str,
-    provenance: Mapping[str, Any],
+    provenance: Mapping[str, object],
     stage: int = 1,
 ) -> Program:
     """Let the judge choose among answers, and return the pair of the best and the worst.
 
     Answers that can't be used are left out; with fewer than two left, the row has the reason of
     the first of these.
+
+    Args:
+        row: holds the prompt that was answered.
+        candidates: the answers, or why there are none.
+        judge: who chooses.
+        source: of the pair.
+        provenance: of the pair, besides what the judge adds.
+        stage: of the first comparisons, see `clairkit.engine.program.Call`.
     """
     usable = [
         (each.outcome.text, {**each.who, **thoughts_of(each.outcome)})
         for each in candidates
         if isinstance(each.outcome, Reply)
     ]
-    whose: dict[str, Mapping[str, Any]] = {}
+    whose: dict[str, Mapping[str, object]] = {}
     for text, who in usable:
         whose.setdefault(text, who)
     texts = list(whose)
@@ -146,12 +153,12 @@ def judged_pair(
     )
 
 
-def judge_settings(judge: Judge) -> dict[str, Any]:
+def judge_settings(judge: Judge) -> dict[str, object]:
     """Return what may not change of a judge from one run to the next; flat."""
     return role_settings("judge", judge.model, judge.sampling) | judge.settings()
 
 
-def _judge_provenance(judge: Judge) -> dict[str, Any]:
+def _judge_provenance(judge: Judge) -> dict[str, object]:
     shared = role_provenance("judge", judge.model, judge.sampling)
     if judge.model.is_function:
         return shared
@@ -159,7 +166,7 @@ def _judge_provenance(judge: Judge) -> dict[str, Any]:
 
 
 def _why(candidates: Sequence[Candidate], usable: int) -> Failure:
-    """Why there is nothing to choose between."""
+    """Return why there is nothing to choose between."""
     if usable > 1:
         return Failure("same_answers", f"{usable} that are equal")
     outcomes = (each.outcome for each in candidates)

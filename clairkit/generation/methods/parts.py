@@ -1,10 +1,9 @@
-"""What all methods share: the target's answer, and the pair that a row becomes."""
+"""Share what all methods need: the target's answer, and the pair that a row becomes."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from clairkit import __version__
 from clairkit.engine.keys import request_key, row_columns
@@ -47,7 +46,15 @@ def needed_model(models: Mapping[str, Model], role: str, method: str) -> Model:
 def answer_call(
     row: PromptRow, model: Model, sampling: Sampling, *, stage: int = 0, step: str = "answer"
 ) -> Call:
-    """Return the request for a model's own answer to a row's prompt."""
+    """Return the request for a model's own answer to a row's prompt.
+
+    Args:
+        row: holds the prompt.
+        model: who is asked.
+        sampling: of its reply.
+        stage: see `clairkit.engine.program.Call`.
+        step: of the call, in the journal.
+    """
     key = request_key("answer", model, {"prompt": row.prompt}, row=row, sampling=sampling)
     request = AnswerRequest(row.prompt, row_columns(row))
     return Call(step, stage, model, Task(key, row.prompt, request, sampling))
@@ -90,10 +97,19 @@ def make_pair(
     chosen: str,
     rejected: str,
     source: str,
-    provenance: Mapping[str, Any],
+    provenance: Mapping[str, object],
     rationale: str | None = None,
 ) -> Pair:
-    """Return the pair of a row, with the other columns of its prompt file."""
+    """Return the pair of a row, with the other columns of its prompt file.
+
+    Args:
+        row: of the prompt file.
+        chosen: the better answer.
+        rejected: the other one.
+        source: how the pair was made, such as `clair`.
+        provenance: what is known of its making.
+        rationale: why the one is better, in the reviser's words.
+    """
     taken = {name: value for name, value in row.extra.items() if name in _PAIR_COLUMNS}
     return Pair(
         prompt=row.prompt,

@@ -1,9 +1,8 @@
-"""The models of a method as its settings and its pairs name them."""
+"""Name the models of a method as its settings and its pairs do."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from clairkit.generation.methods.parts import needed_model
 from clairkit.generation.settings import BuildSettings
@@ -13,7 +12,7 @@ from clairkit.models.requests import Model
 from clairkit.models.sampling import Sampling
 
 
-def role_settings(role: str, model: Model, sampling: Sampling) -> dict[str, Any]:
+def role_settings(role: str, model: Model, sampling: Sampling) -> dict[str, object]:
     """Return what may not change of a model from one run to the next; flat."""
     values = dict(model.identity)
     if not model.is_function:
@@ -21,7 +20,7 @@ def role_settings(role: str, model: Model, sampling: Sampling) -> dict[str, Any]
     return {f"{role}.{name}": value for name, value in values.items()}
 
 
-def role_provenance(role: str, model: Model, sampling: Sampling) -> dict[str, Any]:
+def role_provenance(role: str, model: Model, sampling: Sampling) -> dict[str, object]:
     """Return what a pair says of a model that answered."""
     if model.is_function:
         return {role: dict(model.identity)}

@@ -1,11 +1,10 @@
-"""`stronger-preferred`: a stronger model's answer is preferred to the target's own."""
+"""Make pairs by `stronger-preferred`: a stronger model's answer before the target's own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from clairkit.engine.program import Method, Program, Quarantined
 from clairkit.generation.gates import DEFAULTS, GatePolicy, check
@@ -56,13 +55,13 @@ class StrongerPreferred:
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
-        """The models by role."""
+        """Return the models by role."""
         return {**({"target": self.target} if self.target else {}), "reviser": self.stronger}
 
-    def settings(self) -> Mapping[str, Any]:
+    def settings(self) -> Mapping[str, object]:
         """Return what may not change from one run to the next on the same output."""
         actions = {f"gate.{reason}": self.gates.action(reason) for reason in sorted(_FITTING)}
-        flat: dict[str, Any] = {
+        flat: dict[str, object] = {
             "method": NAME,
             **actions,
             **marks_identity(self.thought_marks),
@@ -123,7 +122,7 @@ def make_stronger_preferred(settings: BuildSettings, models: Mapping[str, Model]
 
 
 def _fitting(policy: GatePolicy) -> GatePolicy:
-    """The policy without the gates that compare a revision with what it revises."""
+    """Return the policy without the gates that compare a revision with what it revises."""
     return GatePolicy(
         {reason: policy.action(reason) if reason in _FITTING else "keep" for reason in DEFAULTS}
     )

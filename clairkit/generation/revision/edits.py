@@ -1,4 +1,4 @@
-"""Edits of an answer: read from a reply, checked against the answer, applied all or not at all.
+"""Read edits from a reply, check them against the answer, and apply all or none of them.
 
 What no edit touches is carried over byte for byte. An edit whose place can't be told is never
 guessed: it is a fault, and none of the edits is applied.
@@ -10,7 +10,6 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import regex
 
@@ -34,7 +33,7 @@ class Edit:
     old: str
     new: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the edit as an object of a pair's provenance."""
         return {"start": self.start, "end": self.end, "old": self.old, "new": self.new}
 
@@ -44,7 +43,7 @@ class EditFault:
     """Why a reply can't be used.
 
     Attributes:
-        code: one of `Wording.faults`.
+        code: one of the `faults` in `texts/en.yaml`.
         number: of the edit, from 1; 0 where it is no edit's fault.
         quote: what the reviser wrote there.
         share: of the answer: what was changed, or what its length has become.
@@ -151,7 +150,7 @@ def apply_edits(answer: str, asked: Sequence[Asked]) -> Applied | tuple[EditFaul
 def _span(
     plain: str, starts: frozenset[int] | None, asked: Asked, number: int
 ) -> tuple[int, int] | EditFault:
-    """The place of an edit in the answer, its line breaks being `\\n`."""
+    """Return the place of an edit in the answer, its line breaks being `\\n`."""
     start = end = 0
     for name, text in (("find", asked.find), ("to", asked.to)):
         if text is None:
@@ -167,7 +166,7 @@ def _span(
 
 
 def _places(plain: str, starts: frozenset[int] | None, text: str, start: int) -> list[int]:
-    """The first two places of a text, overlapping ones included, that cut no character apart."""
+    """Return the first two places of a text, overlapping ones too, that cut no character apart."""
     found: list[int] = []
     at = plain.find(text, start)
     while at >= 0 and len(found) < 2:
@@ -178,7 +177,7 @@ def _places(plain: str, starts: frozenset[int] | None, text: str, start: int) ->
 
 
 def _starts(text: str) -> frozenset[int] | None:
-    """Where what a reader sees as one character begins, and the end; None for everywhere."""
+    """Return where the characters that a reader sees begin, and the end; None for everywhere."""
     if text.isascii():
         return None
     return frozenset((*(found.start() for found in _CHARACTER.finditer(text)), len(text)))
@@ -203,7 +202,7 @@ def _applied(answer: str, placed: Sequence[tuple[tuple[int, int], str]]) -> Appl
 
 
 def _own_places(answer: str) -> list[int]:
-    """The places of each `\\r\\n` in the answer when each is one code point long."""
+    """Return the places of each `\\r\\n` in the answer when each is one code point long."""
     places: list[int] = []
     at = answer.find("\r\n")
     while at >= 0:

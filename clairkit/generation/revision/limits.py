@@ -1,4 +1,4 @@
-"""What a revision may not exceed: a share of edits, a change of length."""
+"""Hold a revision to its limits: a share of edits, a change of length."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def over_limits(
         yield failure, EditFault("length_changed", share=ratio)
 
 
-def edit_share(before: Sequence[Any], after: Sequence[Any]) -> float:
+def edit_share(before: Sequence[object], after: Sequence[object]) -> float:
     """Return the larger of the shares of two sides that lie in edit spans.
 
     The same as the scores `edit_share_chosen` and `edit_share_rejected`, without the alignment,

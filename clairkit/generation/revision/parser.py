@@ -1,4 +1,4 @@
-"""From a reviser's reply to exactly one whole revision, or to the reason why there is none.
+"""Read exactly one whole revision from a reviser's reply, or the reason why there is none.
 
 The parser never guesses: where two readings are possible it gives `parse_error` and a detail code.
 """
@@ -78,7 +78,7 @@ def parse_reply(reply: Reply, marks: ReplyMarks, answer: str) -> Revision | Fail
 
 
 def is_cut(reply: Reply) -> bool:
-    """Whether a reply has not come to its end: cut at its limit, or nothing but thoughts."""
+    """Return whether a reply has not ended: cut at its limit, or nothing but thoughts."""
     return reply.finish_reason == "length" or reply.is_only_thoughts
 
 
@@ -95,7 +95,7 @@ def split_reply(text: str, marks: ReplyMarks) -> Parts | str:
 
 
 def same_text(one: str, other: str) -> bool:
-    """Whether two texts differ in nothing but white space and Unicode composition."""
+    """Return whether two texts differ in nothing but white space and Unicode composition."""
     return _bare(one) == _bare(other)
 
 
@@ -139,7 +139,7 @@ def _checked(parts: Parts, marks: ReplyMarks, answer: str) -> Revision | str:
 
 
 def _marked(lines: list[_Line], marks: ReplyMarks, mark: Mark) -> list[int]:
-    """The places of the lines that are this mark, code fences aside."""
+    """Return the places of the lines that are this mark, code fences aside."""
     return [
         place
         for place, line in enumerate(lines)
@@ -157,7 +157,7 @@ def _why_missing(text: str, lines: list[_Line], marks: ReplyMarks) -> str:
 
 
 def _after_mark(text: str, line: _Line, mark: Mark, nonce: str) -> str:
-    """What follows a mark: the rest of its line, when it has a colon, and all lines below."""
+    """Return what follows a mark: the rest of its line behind a colon, and all lines below."""
     match = mark.line(line.text, nonce)
     if match is None or match["text"] is None:
         return text[line.end + 1 :]
@@ -165,7 +165,7 @@ def _after_mark(text: str, line: _Line, mark: Mark, nonce: str) -> str:
 
 
 def _until_end(body: str, end: Mark, nonce: str) -> tuple[str, str | None]:
-    """What stands before the end mark, and a detail code when it can't be told."""
+    """Return what stands before the end mark, and a detail code when it can't be told."""
     ends = end.find(body, nonce)
     if len(ends) != 1:
         return body, TWICE if ends else NO_END
@@ -212,7 +212,7 @@ def _closes(match: re.Match[str], fence: str) -> bool:
 
 
 def _unwrapped(text: str) -> str | None:
-    """The inside of a reply that is one code fence as a whole; None when it is not."""
+    """Return the inside of a reply that is one code fence as a whole; None when it is not."""
     lines = text.strip().split("\n")
     first, last = _FENCE.match(lines[0]), _FENCE.match(lines[-1])
     if len(lines) < 3 or not first or not last or not _closes(last, first["run"]):
@@ -221,7 +221,7 @@ def _unwrapped(text: str) -> str | None:
 
 
 def _is_lone_fence(revision: str) -> bool:
-    """Whether the revision is nothing but one fence of prose: the model's or the text's own?"""
+    """Return whether the revision is nothing but one fence of prose."""
     lines = revision.split("\n")
     first, last = _FENCE.match(lines[0]), _FENCE.match(lines[-1])
     if len(lines) < 2 or not first or not last:

@@ -1,4 +1,4 @@
-"""The forms of a reviser's reply: the whole revision (`rewrite`), or edits of the answer (`edits`).
+"""Read a reply in its form: the whole revision (`rewrite`), or edits of the answer (`edits`).
 
 Each form is a function from a reply to a draft or to what is wrong with it.
 """
@@ -6,14 +6,14 @@ Each form is a function from a reply to a draft or to what is wrong with it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from clairkit.generation.gates import is_refusal
 from clairkit.generation.revision.edits import Edit, EditFault, apply_edits, read_edits
 from clairkit.generation.revision.parser import Revision, cut, is_cut, parse_reply, split_reply
 from clairkit.generation.revision.templates import EDITS, REWRITE
-from clairkit.judging.wording import Wording
+from clairkit.generation.revision.wording import wording
 from clairkit.models.markers import ReplyMarks, mark
 from clairkit.models.sampling import Failure, Reply
 
@@ -94,15 +94,16 @@ def with_outer_space(text: str, answer: str) -> str:
     return start + text + answer[len(answer.rstrip()) :]
 
 
-def ask_again(faults: Sequence[EditFault], texts: Wording, nonce: str) -> str:
+def ask_again(faults: Sequence[EditFault], language: str, nonce: str) -> str:
     """Return the message that says what is wrong with a reply and asks for another."""
-    lines = [f"- {_say(fault, texts, nonce)}" for fault in faults[:_FAULT_CAP]]
-    return "\n".join([texts.again, *lines, texts.again_form])
+    words = wording(language)
+    lines = [f"- {_say(fault, words['faults'], nonce)}" for fault in faults[:_FAULT_CAP]]
+    return "\n".join([words["again"], *lines, words["again_form"]])
 
 
-def _say(fault: EditFault, texts: Wording, nonce: str) -> str:
+def _say(fault: EditFault, words: Mapping[str, str], nonce: str) -> str:
     quote = fault.quote[:_QUOTE_CAP] + ("…" if len(fault.quote) > _QUOTE_CAP else "")
-    return texts.faults[fault.code].format(
+    return words[fault.code].format(
         number=fault.number,
         # It comes from the answer, and is data like it.
         quote=f"{mark('quote', nonce)}\n{quote}\n{mark('quote-end', nonce)}",

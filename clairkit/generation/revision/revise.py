@@ -1,11 +1,10 @@
-"""The part of a row's program that gets an answer revised, and asks again where that can help."""
+"""Get an answer revised, as a part of a row's program; ask again where that can help."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from clairkit.engine.keys import request_key, row_columns
 from clairkit.engine.program import Call
@@ -16,7 +15,6 @@ from clairkit.generation.revision.reply_forms import FORMS, Draft, Unusable, ask
 from clairkit.generation.revision.settings import ReviseSettings
 from clairkit.generation.revision.templates import Rendered
 from clairkit.journal.results import Recorded
-from clairkit.judging.languages import wording
 from clairkit.models.requests import Model, ReviseRequest, Task
 from clairkit.models.sampling import Failure, Reply, Sampling
 from clairkit.records import Message, PromptRow
@@ -59,6 +57,15 @@ def revise(
     each fault: a mark that is missing, a text to find that is not in the answer or is there more
     than once, edits that overlap, too large a share of edits, a length that changed. A reply
     that was cut, refuses, or failed is not asked for again.
+
+    Args:
+        row: holds the prompt that was answered.
+        answer: what is to be revised.
+        reviser: who is asked.
+        settings: how it is asked, and what its revisions are held to.
+        sampling: of its replies.
+        stage: of the first call, see `clairkit.engine.program.Call`.
+        step: of the first call, in the journal.
     """
     asking = _Asking(row, answer, reviser, settings, sampling)
     task = asking.first()
@@ -92,7 +99,7 @@ class _Asking:
     def again(self, before: Task, reply: Reply, faults: Sequence[EditFault]) -> Task:
         assert self._rendered is not None, "a function is asked once"
         marks = self._rendered.marks
-        told = ask_again(faults, wording(self.settings.request.language), marks.nonce)
+        told = ask_again(faults, self.settings.request.language, marks.nonce)
         said = without_thought(reply.text, marks).strip() or reply.text
         turns = (
             Message(role="assistant", content=said),
@@ -139,13 +146,13 @@ class _Asking:
             return None
         return self.settings.request.render(self.row.prompt, self.answer, self._key)
 
-    def _make_key(self, more: Mapping[str, Any]) -> str:
-        decides: dict[str, Any] = {"prompt": self.row.prompt, "answer": self.answer, **more}
+    def _make_key(self, more: Mapping[str, object]) -> str:
+        decides: dict[str, object] = {"prompt": self.row.prompt, "answer": self.answer, **more}
         if not self.reviser.is_function:
             decides["template"] = self.settings.request.hash
         return request_key("revise", self.reviser, decides, row=self.row, sampling=self.sampling)
 
-    def _task(self, more: Mapping[str, Any], messages: tuple[Message, ...]) -> Task:
+    def _task(self, more: Mapping[str, object], messages: tuple[Message, ...]) -> Task:
         request = ReviseRequest(self.row.prompt, self.answer, row_columns(self.row))
         key = self._make_key(more) if more else self._key
         return Task(key, messages, request, self.sampling)

@@ -1,10 +1,9 @@
-"""How a reviser is asked, and what its revisions are held to."""
+"""Say how a reviser is asked, and what its revisions are held to."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from clairkit.errors import UsageError
 from clairkit.generation.revision.reply_forms import FORMS
@@ -69,7 +68,11 @@ class ReviseSettings:
 
     @cached_property
     def request(self) -> Template:
-        """The template that requests are made of."""
+        """Return the template that requests are made of.
+
+        Raises:
+            UsageError: a rubric or a length is given besides a template that is made already.
+        """
         if not isinstance(self.template, Template):
             name = self.template or ("edits" if self.form == EDITS else "clair")
             goal = Goal(self.language, self.rubric, self.length_neutral, self.worsen)
@@ -82,7 +85,7 @@ class ReviseSettings:
         return self.template
 
     def check_reviser(self, reviser: Model) -> None:
-        """Refuse what a function, which is sent no request text, would not heed.
+        """Refuse what has no effect on a function, which is sent no request text.
 
         Raises:
             UsageError: the reviser is a function, and such a setting was given.
@@ -96,17 +99,17 @@ class ReviseSettings:
         names = [name for name, is_given in given.items() if is_given]
         if reviser.is_function and names:
             raise UsageError(
-                f"a function does not heed {', '.join(names)}",
+                f"a function as reviser has no use for {', '.join(names)}",
                 received=reviser.name,
                 remedy="leave that out",
             )
 
     @cached_property
     def hash(self) -> str:
-        """What determines requests and what becomes of replies."""
+        """Return what determines requests and what becomes of replies."""
         return digest([self.request.hash, self.asks, self._limits()])[:16]
 
-    def settings(self, *, for_function: bool = False) -> dict[str, Any]:
+    def settings(self, *, for_function: bool = False) -> dict[str, object]:
         """Return what may not change from one run to the next on the same output; flat.
 
         Args:
@@ -123,7 +126,7 @@ class ReviseSettings:
             "asks": self.asks,
         }
 
-    def provenance(self, *, for_function: bool = False) -> dict[str, Any]:
+    def provenance(self, *, for_function: bool = False) -> dict[str, object]:
         """Return what a pair's provenance says of how it was asked for."""
         if for_function:
             return self._limits()
@@ -131,11 +134,11 @@ class ReviseSettings:
         return {"revision": self.form, "template": template, **self._goal, **self._limits()}
 
     @cached_property
-    def _goal(self) -> dict[str, Any]:
+    def _goal(self) -> dict[str, object]:
         rubric = {} if self.rubric is None else {"rubric": load_rubric(self.rubric).name}
         return {"language": self.language, **rubric}
 
-    def _limits(self) -> dict[str, Any]:
+    def _limits(self) -> dict[str, object]:
         values = {
             "worsen": self.worsen or None,
             "length_neutral": self.length_neutral or None,

@@ -1,4 +1,4 @@
-"""Revision templates: what a reviser is asked, and in which form it is to reply."""
+"""Make requests from templates: what a reviser is asked, and in which form it is to reply."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 
-from clairkit.errors import UsageError
-from clairkit.judging.languages import wording
+from clairkit.errors import UsageError, suggest
+from clairkit.generation.revision.wording import request_text, wording
 from clairkit.judging.rubrics import load_rubric
 from clairkit.models.markers import (
     ReplyMarks,
@@ -121,21 +120,21 @@ class Template:
 
     @cached_property
     def form(self) -> str:
-        """The form of the reply: `rewrite` or `edits`."""
+        """Return the form of the reply: `rewrite` or `edits`."""
         return EDITS if {"edits_mark", "find_mark"} & set(self._used) else REWRITE
 
     @property
     def has_paper_form(self) -> bool:
-        """Whether replies carry the published markers."""
+        """Return whether replies carry the published markers."""
         return _PAPER in self.text and not any(name in _MARKS for name in self._used)
 
     @cached_property
     def hash(self) -> str:
-        """What determines the request and the reading of the reply; part of every key."""
+        """Return what determines the request and the reading of the reply; part of every key."""
         return digest([_GRAMMAR, self.text, self.language, self.rubric, self.length])[:16]
 
     def uses(self, placeholder: str) -> bool:
-        """Whether a placeholder stands in the text."""
+        """Return whether a placeholder stands in the text."""
         return placeholder in self._used
 
     @cached_property
@@ -184,12 +183,12 @@ def load_template(name_or_file: str, language: str = "en", *, goal: Goal | None 
         DataError: a file can't be read as UTF-8 text.
     """
     goal = goal or Goal(language)
-    texts = wording(goal.language)
-    values = {"rubric": load_rubric(goal.rubric, goal.language).text, "length": texts.length}
-    if goal.length_neutral:
-        values["length"] = texts.length_neutral
-    elif goal.worsen:
-        values["length"] = texts.length_worse
+    words = wording(goal.language)
+    length = words["worsen" if goal.worsen else "improve"]["length"]
+    values = {
+        "rubric": load_rubric(goal.rubric, goal.language).text,
+        "length": words["length_neutral"] if goal.length_neutral else length,
+    }
     if name_or_file in BUILT_IN:
         return Template(name_or_file, _built_in(name_or_file, goal), goal.language, **values)
     path = Path(name_or_file)
@@ -212,20 +211,18 @@ def load_template(name_or_file: str, language: str = "en", *, goal: Goal | None 
 
 
 def _built_in(name: str, goal: Goal) -> str:
-    texts = wording(goal.language)
     if name != "clair-paper":
-        return texts.request(BUILT_IN[name], worsen=goal.worsen)
+        return request_text(goal.language, BUILT_IN[name], worsen=goal.worsen)
     if goal.worsen:
         raise UsageError(
             "clair-paper has no wording that makes answers worse",
             remedy="use clair or edits, or a file of your own",
         )
-    return texts.paper
+    return str(wording(goal.language)["paper"])
 
 
 def _unknown(template: str, name: str) -> UsageError:
-    close = get_close_matches(name, _PLACEHOLDERS, n=1)
-    hint = f"did you mean {{{{{close[0]}}}}}? " if close else ""
+    hint = suggest(name, _PLACEHOLDERS, shown=lambda near: f"{{{{{near}}}}}")
     known = ", ".join(f"{{{{{each}}}}}" for each in _PLACEHOLDERS)
     return UsageError(
         f"template {template} has an unknown placeholder",
@@ -235,8 +232,5 @@ def _unknown(template: str, name: str) -> UsageError:
 
 
 def _no_such(name: str) -> UsageError:
-    close = get_close_matches(name, BUILT_IN, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    return UsageError(
-        "no such template", received=name, remedy=f"{hint}Use {', '.join(BUILT_IN)}, or a file"
-    )
+    remedy = f"{suggest(name, BUILT_IN)}Use {', '.join(BUILT_IN)}, or a file"
+    return UsageError("no such template", received=name, remedy=remedy)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +11,7 @@ from torch import nn
 from transformers import Trainer, TrainingArguments, get_scheduler
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
-from clairkit.errors import RemoteError, UsageError
+from clairkit.errors import RemoteError, UsageError, suggest
 
 # Packages whose name is not that of their integration.
 _PACKAGES = {"azure_ml": "azureml-core", "flyte": "flytekit"}
@@ -94,12 +93,10 @@ def _check_trackers(arguments: TrainingArguments) -> None:
     for name in arguments.report_to or []:
         if name not in INTEGRATION_TO_CALLBACK:
             known = sorted(INTEGRATION_TO_CALLBACK)
-            near = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
             raise UsageError(
                 "report_to names no tracker",
                 received=name,
-                remedy=f"{hint}Known are none, all, {', '.join(known)}",
+                remedy=f"{suggest(str(name), known)}Known are none, all, {', '.join(known)}",
             )
         try:
             INTEGRATION_TO_CALLBACK[name]()

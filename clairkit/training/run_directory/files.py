@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import math
 import platform
@@ -18,7 +17,7 @@ from transformers import TrainerCallback
 
 import clairkit
 from clairkit.display import redact
-from clairkit.errors import UsageError
+from clairkit.errors import UsageError, suggest
 from clairkit.records.formats.yaml_file import read_yaml
 from clairkit.records.output import atomic_write
 from clairkit.training.arguments.defaults import argument_defaults
@@ -127,8 +126,7 @@ def check_allowed(allowed: Sequence[str], *, resume: bool) -> None:
     known = {*_own_defaults(), *argument_defaults(), "model", "pairs"}
     for key in allowed:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            remedy = f"did you mean {near[0]}?" if near else "see docs/training.md for the keys"
+            remedy = f"{suggest(key, known)}See docs/training.md for the keys"
             raise UsageError("unknown configuration key", received=key, remedy=remedy)
 
 

@@ -11,7 +11,7 @@ import pytest
 from clairkit.cli.build_pairs.probe import exit_code, show_card
 from clairkit.cli.main import run
 from clairkit.cli.shared.console import Console
-from clairkit.probe import ProbeResult, Seen, Thresholds, make_card, plant
+from clairkit.probe import Observation, ProbeResult, Thresholds, make_card, plant
 from clairkit.probe.cases import ProbeCase
 from clairkit.records import Message, PromptRow
 
@@ -22,12 +22,13 @@ def result(good: int, bad: int, unfinished: int = 0) -> ProbeResult:
     row = PromptRow((Message(role="user", content="q"),), "It is so.", "r")
     case = ProbeCase("untouched", row, "[red]\x1b[31m")
     seen = [
-        Seen(case, row.answer, text, None) for text in (*["It is so."] * good, *["It is."] * bad)
+        Observation(case, row.answer, text, None)
+        for text in (*["It is so."] * good, *["It is."] * bad)
     ]
     fault = plant("negation", row.answer or "")
     assert fault is not None
     planted = replace(case, probe="fault", row=replace(row, answer=fault.text), fault=fault)
-    seen += [Seen(planted, fault.text, fault.original, None)] * 30
+    seen += [Observation(planted, fault.text, fault.original, None)] * 30
     card = make_card(
         seen, about={"reviser": "x"}, spent=SPENT, thresholds=Thresholds(), unfinished=unfinished
     )

@@ -10,19 +10,14 @@ from good_pairs import GOOD, Sample
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clairkit.errors import DataError
 from clairkit.generation.gates import DEFAULTS, GATES, GatePolicy, Verdict, check, is_refusal
-from clairkit.generation.gates.phrases import (
-    CHAT_TOKENS,
-    DIRECTIONS,
-    ELIDED,
-    MARKERS,
-    MENTIONS,
-    META,
-    Phrase,
-)
+from clairkit.generation.gates.leaks import MARKERS
+from clairkit.generation.gates.phrases import TEXTS, Phrase, phrases, read_phrase
 from clairkit.generation.revision.parser import Revision
 from clairkit.models.reasons import REASONS
 from clairkit.records import Message
+from clairkit.texts import languages, texts
 
 FLAG_ALL = GatePolicy({reason: "flag" for reason in DEFAULTS if reason != "no_op"})
 
@@ -55,7 +50,10 @@ def test_a_fault_is_found_by_its_gate(reason: str, sample: Sample) -> None:
     assert reason in found(sample)
 
 
-@pytest.mark.parametrize("group", [META, MENTIONS, ELIDED, MARKERS, CHAT_TOKENS, DIRECTIONS])
+@pytest.mark.parametrize(
+    "group",
+    [MARKERS, *map(phrases, ("chat_tokens", "roles", "meta", "mentions", "elided", "directions"))],
+)
 def test_a_phrases_words_pass_over_no_match(group: tuple[Phrase, ...]) -> None:
     samples = [sample for samples in BAD.values() for sample in samples]
     texts = {text for sample in samples for text in (sample.revision, sample.answer)}
@@ -162,3 +160,23 @@ def test_no_text_makes_a_gate_fail(
 ) -> None:
     found(Sample(prompt, answer, revision, rationale))
     assert set(found(Sample(prompt, answer, answer, rationale))) == {"no_op"}
+
+
+@pytest.mark.parametrize("code", languages(TEXTS))
+def test_the_phrases_of_a_language_can_be_read(code: str) -> None:
+    sections = texts(TEXTS, code, ("words",)).keys() - {"words"}
+    assert all(phrases(section) for section in sections)
+
+
+@pytest.mark.parametrize("entry", ["(?&nobody) said", "an open (group", {"words": "a"}])
+def test_a_phrase_that_is_not_valid_is_named(entry: object) -> None:
+    with pytest.raises(DataError, match=r"en\.yaml: a phrase of the section meta is not valid"):
+        read_phrase(entry, "meta", "en")  # type: ignore[arg-type]
+
+
+def test_a_plain_phrase_is_looked_for_in_every_text() -> None:
+    found = read_phrase("(?&reviser)s? say", "meta", "en").find(
+        "All Teachers say", "all teachers say"
+    )
+    assert found is not None
+    assert found[0] == "Teachers say"

@@ -17,7 +17,7 @@ def test_a_function_is_given_no_wording() -> None:
     function = PythonModel("reviser_functions:shout")
     for options in ({"form": "edits"}, {"rubric": "safe"}, {"language": "ja"}):
         with pytest.raises(
-            UsageError, match=r"does not heed --.*: received 'python:reviser_functions:shout'"
+            UsageError, match=r"has no use for --.*: received 'python:reviser_functions:shout'"
         ):
             ReviseSettings(**options).check_reviser(function)
         ReviseSettings(**options).check_reviser(OpenAIModel("gpt", base_url="http://localhost"))

@@ -19,7 +19,7 @@ from clairkit.generation.revision.templates import (
     Template,
     load_template,
 )
-from clairkit.judging.languages import wording
+from clairkit.generation.revision.wording import wording
 from clairkit.models.markers import make_nonce, make_tag
 from clairkit.records import Message
 
@@ -198,12 +198,12 @@ def test_each_goal_has_its_wording(form: str, language: str) -> None:
     }
     assert len(requests) == len(goals)
     assert not any("{{" in request for request in requests)
-    texts = wording(language)
+    words = wording(language)
     assert [load_template(form, goal=goal).length for goal in goals] == [
-        texts.length,
-        texts.length_neutral,
-        texts.length_worse,
-        texts.length_neutral,
+        words["improve"]["length"],
+        words["length_neutral"],
+        words["worsen"]["length"],
+        words["length_neutral"],
     ]
 
 
