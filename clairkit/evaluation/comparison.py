@@ -250,9 +250,12 @@ def ask_all(
     tried = list(works)
     if trial is not None and works:
         tried[0] = partial(_tried, works[0], trial)
-    others = [partial(each.program, row) for each, prompts in more for row in prompts]
+    others: list[Work[RowResult]] = [
+        partial(each.program, row) for each, prompts in more for row in prompts
+    ]
     total = len(works) + len(others)
-    run_works([*tried, *others], journal, control, progress=progress, say=say, total=total)
+    everything: list[Work[RowResult]] = [*tried, *others]
+    run_works(everything, journal, control, progress=progress, say=say, total=total)
     found = [replay(work, journal) for work in works]
     results = tuple(each for each in found if not isinstance(each, Open))
     unfinished = sum(isinstance(replay(work, journal), Open) for work in others)

@@ -14,7 +14,6 @@ from clairkit.records.thoughts import split_thoughts
 from clairkit.texts import texts
 
 UNCLEAR = "verdict_unclear"
-_BREAK = "\n\n"
 Verdict = Literal["first", "second", "tie"]
 Grade = Literal["first_much", "first", "tie", "second", "second_much"]
 Form = Literal["verdict", "grade"]

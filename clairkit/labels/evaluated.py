@@ -67,9 +67,9 @@ def read_evaluated(
                 problem = f"an answer has no column {error}"
                 raise DataError(problem, path=path, line=line) from None
     items = []
-    for name, row in prompts.items():
+    for name, prompt in prompts.items():
         a, b = (answers.get((name, model), "") for model in pair)
-        items.append(Item(name, to_prompt(row).prompt, a, b, pair))
+        items.append(Item(name, to_prompt(prompt).prompt, a, b, pair))
     return Evaluated(tuple(items), tuple(known[name][0] for name in pair))
 
 
