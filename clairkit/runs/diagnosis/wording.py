@@ -61,7 +61,7 @@ def headline(good: Sequence[str], problems: Sequence[str], notes: Sequence[str],
         notes: of notes, told where there is nothing else.
         code: of the language.
     """
-    words = texts(FOLDER, code)["headline"]
+    words: Mapping[str, str] = texts(FOLDER, code)["headline"]
     told = list(problems[:2])
     if len(problems) > 2:
         told.append(words["more"].format(n=len(problems) - 2))
