@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import random
 from collections.abc import Callable
@@ -17,7 +16,6 @@ from clairkit.runs.diagnosis import (
     Movement,
     RunFacts,
     diagnose,
-    retold,
     variant_alarm,
 )
 from clairkit.runs.diagnosis.facts import DIFFERENCE_LOSSES
@@ -373,46 +371,3 @@ def test_the_alarm(loss: str, sources: dict[str, int], word: str | None) -> None
     found = variant_alarm(loss, sources)
     assert (found is None) if word is None else (found is not None and word in found)
     assert ("variant" in kinds([], loss, sources=sources)) == (word is not None)
-
-
-@pytest.mark.parametrize(
-    ("rows", "loss"),
-    [
-        (moving(1.0, -1.0), "apo_zero"),
-        (moving(-1.8, -4.0), "sigmoid"),
-        (moving(-1.8, -4.0), "apo_down"),
-        (moving(0.5, 0.2), "sft"),
-        (moving(-1.0, 1.0), "apo_zero"),
-        (moving(0.0, 0.0), "apo_zero"),
-        (moving(1.0, -1.0)[:3], "apo_zero"),
-    ],
-)
-def test_what_run_json_keeps_is_told_in_japanese(rows: Any, loss: str) -> None:
-    found = read(rows, loss)
-    kept = json.loads(json.dumps(found.to_dict()))
-    assert retold(kept, "en").lines == found.lines
-    japanese = retold(kept, "ja")
-    assert [item.kind for item in japanese.findings] == [item.kind for item in found.findings]
-    for item in japanese.findings:
-        assert item.text.endswith("。")
-        assert "{" not in item.text
-        assert item.text != item.title
-    assert japanese.headline.endswith("。")
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        None,
-        "x",
-        {"key": "none", "values": {}},
-        {"key": "loss_rose", "values": {}},
-        {"key": "loss_rose", "values": {"start": 3}},
-        {"key": ["loss_rose"], "values": []},
-    ],
-)
-def test_what_cannot_be_told_again_stays_as_it_is(said: Any) -> None:
-    item = {"kind": "k", "title": "a title", "text": "A text.", "level": "odd", "said": said}
-    found = retold({"headline": "A headline.", "findings": [item]}, "ja")
-    assert found.headline == "A headline."
-    assert [(each.text, each.level) for each in found.findings] == [("A text.", "note")]
