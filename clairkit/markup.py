@@ -16,7 +16,7 @@ from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup as Markup  # from here, pages need no other import
 
 from clairkit.display import printable, redact
 

@@ -10,17 +10,17 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import resources
-from typing import Any
-
-import yaml
+from typing import TYPE_CHECKING, Any
 
 from clairkit.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    import yaml
 
 BASE = "en"
 """The language that has every text."""
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def languages(folder: str) -> tuple[str, ...]:
@@ -98,10 +98,13 @@ def placeholders(text: Any) -> set[str]:
 
 
 def _read(folder: str, code: str) -> dict[str, Any]:
+    import yaml  # here: commands list languages in their help, and most read none
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     path = f"{folder}/{code}.yaml"
     content = resources.files("clairkit").joinpath(path).read_text("utf-8")
     try:
-        found = _value(yaml.compose(content, _Loader), path)
+        found = _value(yaml.compose(content, loader), path)
     except yaml.YAMLError as error:
         raise DataError(f"the file is no YAML: {error}", path=path) from None
     if not isinstance(found, dict):
@@ -110,6 +113,8 @@ def _read(folder: str, code: str) -> dict[str, Any]:
 
 
 def _value(node: yaml.Node | None, path: str) -> Any:
+    import yaml
+
     if isinstance(node, yaml.MappingNode):
         names = [str(key.value) for key, _ in node.value]
         if repeated := next((name for name in names if names.count(name) > 1), None):

@@ -8,6 +8,7 @@ import click
 
 from clairkit.cli.shared.column_options import column_options
 from clairkit.cli.shared.console import Console, output_options
+from clairkit.texts import languages
 
 if TYPE_CHECKING:
     from clairkit.records import ColumnChoice
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 @click.option(
     "--language",
     "code",
-    type=click.Choice(["en", "ja"]),
+    type=click.Choice(languages("report/texts")),
     default="en",
     show_default=True,
     help="Of the page's own words.",

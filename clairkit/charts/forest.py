@@ -59,8 +59,8 @@ def _line(kind: str, x: float, y: float, to_x: float, to_y: float) -> str:
 
 
 def _svg(parts: Sequence[str], height: float) -> str:
+    size = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart strip" '
-        f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" aria-hidden="true">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart strip" {size} aria-hidden="true">'
         f"{''.join(parts)}</svg>"
     )

@@ -12,6 +12,7 @@ from clairkit.report.entries import COLUMN, PairEntry, Shared
 from clairkit.report.language import Language
 
 _VALUES = 20  # different values of a column that is offered as a choice; search finds the others
+_VOTES = ("who", "name", "first", "said", "reply")
 _LONGEST = 60  # characters of such a value
 
 
@@ -59,6 +60,7 @@ def browser_data(
         "flags": _counted(flag for entry in browsed for flag in entry.flags),
         "files": _counted(entry.file for entry in browsed),
         "columns": _columns(browsed),
+        "heads": [words.say(f"votes_{name}") for name in _VOTES],
         "shared": shared.texts,
     }
     return f'{data_json(head)[:-1]},"pairs":[\n{pairs}\n]}}'

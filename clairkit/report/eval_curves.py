@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -148,17 +149,19 @@ def _by_cluster(scored: Sequence[Scored], words: Language) -> list[tuple[str, li
 
 def _by_prompt_length(scored: Sequence[Scored], words: Language) -> list[tuple[str, list[float]]]:
     sized = sorted(((_prompt_length(each), score) for each, score in scored), key=lambda s: s[0])
-    if len(sized) < 4 * _FEWEST or sized[0][0] == sized[-1][0]:
+    lengths = [length for length, _ in sized]
+    cuts = sorted({lengths[len(lengths) * at // 4] for at in (1, 2, 3)})
+    groups: dict[int, list[tuple[int, float]]] = defaultdict(list)
+    for length, score in sized:  # equal lengths stay together
+        groups[bisect_left(cuts, length + 1)].append((length, score))
+    if len(sized) < 4 * _FEWEST or len(groups) < 2:
         return []
-    return [
-        (
-            words.say(
-                "by_prompt_length", low=count_text(group[0][0]), high=count_text(group[-1][0])
-            ),
-            [score for _, score in group],
-        )
-        for group in _even(sized, 4)
-    ]
+    named = []
+    for group in groups.values():
+        low, high = count_text(group[0][0]), count_text(group[-1][0])
+        name = words.say("by_prompt_length", low=low, high=high)
+        named.append((name, [score for _, score in group]))
+    return named
 
 
 def _prompt_length(each: Comparison) -> int:

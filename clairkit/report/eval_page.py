@@ -115,7 +115,7 @@ def _lines(evaluated: Evaluated, words: Language) -> list[str]:
             words.say(
                 "spent",
                 calls=count_text(cost["calls"]),
-                tokens=count_text(sum(each for each in tokens if is_number(each))),
+                tokens=count_text(sum(int(each) for each in tokens if is_number(each))),
                 cost=words.say("usd", usd=f"{usd:.2f}")
                 if is_number(usd)
                 else words.say("no_price"),

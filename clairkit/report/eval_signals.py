@@ -6,7 +6,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from clairkit.charts.forest import forest_axis, forest_row, forest_scale
 from clairkit.charts.scale import Scale, number
@@ -20,7 +20,7 @@ _UNITS = ("share", "points", "score", "elo")
 _FIGURES = ("n", "clusters", "estimate", "low", "high")
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Return whether a value of a file is a finite number."""
     return isinstance(value, int | float) and math.isfinite(value) and not isinstance(value, bool)
 
@@ -118,16 +118,16 @@ def rests_on(evaluated: Evaluated, words: Language) -> list[list[str]]:
     """Return a row a signal: clusters, method, notes, and the figures of its kind."""
     rows = []
     for signal in evaluated.signals():
-        notes = signal.get("notes") if isinstance(signal.get("notes"), list) else []
-        details = signal.get("details") if isinstance(signal.get("details"), Mapping) else {}
-        told = [f"{name} {_value(value)}" for name, value in details.items() if value is not None]
+        notes, details = signal.get("notes"), signal.get("details")
+        figures = details.items() if isinstance(details, Mapping) else ()
+        told = [f"{name} {_value(value)}" for name, value in figures if value is not None]
         rows.append(
             [
                 f"{signal_name(signal, words)} · {pair_name(signal, words)}",
                 _value(signal.get("n")),
                 _value(signal.get("clusters")),
                 words.phrase(str(signal.get("method") or "")),
-                "; ".join(words.phrase(str(note)) for note in notes),
+                "; ".join(words.phrase(str(note)) for note in notes or ()),
                 ", ".join(told),
             ]
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clairkit.charts.scale import number
 from clairkit.markup import Markup
@@ -14,10 +14,6 @@ from clairkit.report.gather import Gathered, Run
 from clairkit.report.histogram import Histogram, histogram
 from clairkit.report.language import Language, count_text, percent_text
 from clairkit.scoring.summary import percentile
-
-if TYPE_CHECKING:
-    from clairkit.runs.diagnosis import Finding
-    from clairkit.runs.diagnosis.facts import Severity
 
 # Which figures are drawn, the most telling first; at most so many. Contrastiveness has its parts
 # beside it.
@@ -152,11 +148,10 @@ def _sources(
 def run_values(run: Run, index: int, words: Language) -> dict[str, Any]:
     """Return what the template of a training run takes; `index` tells its charts apart."""
     from clairkit.runs.curves import run_section
-    from clairkit.runs.diagnosis import Diagnosis
+    from clairkit.runs.diagnosis import retold
 
-    told = run.facts.get("diagnosis") or {}
-    findings = [_finding(item) for item in told.get("findings", ())]
-    diagnosis = Diagnosis(findings, str(told.get("headline", "")))
+    told = run.facts.get("diagnosis")
+    diagnosis = retold(told if isinstance(told, Mapping) else {}, words.code)
     section = run_section(run.rows, diagnosis, name=f"run{index}-", language=words.code)
     keys = ("pairs", "steps", "seconds")
     facts = {key: count_text(round(run.facts[key])) for key in keys if key in run.facts}
@@ -165,13 +160,3 @@ def run_values(run: Run, index: int, words: Language) -> dict[str, Any]:
         "facts": facts if len(facts) == len(keys) else {},
         "section": section,
     }
-
-
-def _finding(item: Mapping[str, Any]) -> Finding:
-    """Return a finding of `run.json`; its level picks a style, so it must be one of ours."""
-    from clairkit.runs.diagnosis import Finding
-
-    level = item.get("level")
-    text = {key: str(item.get(key, "")) for key in ("kind", "title", "text")}
-    known: Severity = level if level in ("problem", "good") else "note"
-    return Finding(**text, evidence={}, level=known)

@@ -188,7 +188,6 @@ def _first_and_last(view: Trajectory) -> list[list[str]]:
     for metric in metrics:
         points, others = series(view.train, metric), series(view.held_out, metric)
         if points or others:
-            cells = [points[0][1], points[-1][1]] if points else [None, None]
-            cells.append(others[-1][1] if others else None)
-            rows.append([metric, *("" if cell is None else number(cell) for cell in cells)])
+            cells = [number(points[0][1]), number(points[-1][1])] if points else ["", ""]
+            rows.append([metric, *cells, number(others[-1][1]) if others else ""])
     return rows

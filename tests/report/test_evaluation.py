@@ -211,7 +211,7 @@ def test_a_reader_in_a_browser(browser: Browser, make: Make, tmp_path: Path) -> 
     )
     assert browser.run(cells) == [OLD, NEW]
     votes = "return document.querySelectorAll('.pair > .scroll tr').length"
-    assert browser.run(votes) == 3
+    assert browser.run(votes) == 4  # with the head
     assert (
         browser.run("return document.querySelector('[role=status]').textContent") == "40 件中 40 件"
     )

@@ -11,7 +11,13 @@ import pytest
 import torch
 
 from clairkit.losses import LOSSES, preference_loss
-from clairkit.runs.diagnosis import Diagnosis, Movement, RunFacts, diagnose, variant_alarm
+from clairkit.runs.diagnosis import (
+    Diagnosis,
+    Movement,
+    RunFacts,
+    diagnose,
+    variant_alarm,
+)
 from clairkit.runs.diagnosis.facts import DIFFERENCE_LOSSES
 
 Shape = float | Callable[[float], float]

@@ -234,7 +234,7 @@
       drawDiff(pair),
     ];
     if (namesOf(pair).length > 1) parts.push(make("p", { kind: "facts legend", text: say("legend") }));
-    if (pair.votes?.length) parts.push(make("h4", { text: say("votes") }), tableOf(pair.votes));
+    if (pair.votes?.length) parts.push(make("h4", { text: say("votes") }), tableOf(pair.votes, data.heads));
     if (pair.rationale) parts.push(make("h4", { text: say("rationale") }), textBlock(pair.rationale));
     const scores = make("dl", { kind: "scores" }, ...metrics.flatMap(([, label], at) =>
       pair.scores[at] === null ? [] : [make("div", {}, make("dt", { text: label }),
@@ -247,11 +247,13 @@
     ui.pair.replaceChildren(...parts);
   }
 
-  function tableOf(rows) {
+  function tableOf(rows, head) {
     const lines = rows.map(([name, ...cells]) => make("tr", {},
       make("th", { scope: "row", text: name }), ...cells.map((text) => make("td", { text }))));
+    const top = head ? [make("thead", {}, make("tr", {},
+      ...head.map((text) => make("th", { scope: "col", text }))))] : [];
     return make("div", { kind: "scroll", tabindex: "0" },
-      make("table", { kind: "words" }, make("tbody", {}, ...lines)));
+      make("table", { kind: "words" }, ...top, make("tbody", {}, ...lines)));
   }
 
   // What both sides are called; one name for an answer that stands alone.

@@ -1,4 +1,4 @@
-"""A plain-language reading of a run's metrics: what happened, what it rests on, what to do."""
+"""Read a run's metrics in plain language: what happened, what it rests on, what to do."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 
 from clairkit.runs.diagnosis import inputs, moved, symptoms
 from clairkit.runs.diagnosis.direction import direction
-from clairkit.runs.diagnosis.facts import Finding, RunFacts, variant_alarm
+from clairkit.runs.diagnosis.facts import Finding, RunFacts, Severity, variant_alarm
 from clairkit.runs.diagnosis.movement import Movement
 from clairkit.runs.diagnosis.trajectory import Row, Trajectory, read_rows
+from clairkit.runs.diagnosis.wording import from_json, headline, tell
 
-__all__ = ["Diagnosis", "Finding", "Movement", "RunFacts", "diagnose", "variant_alarm"]
+__all__ = ["Diagnosis", "Finding", "Movement", "RunFacts", "diagnose", "retold", "variant_alarm"]
 
 
 Rule = Callable[[Trajectory, RunFacts], Finding | None]
@@ -82,16 +83,33 @@ def diagnose(rows: Sequence[Row], facts: RunFacts) -> Diagnosis:
     return Diagnosis(ranked, _headline(ranked))
 
 
-def _headline(findings: Sequence[Finding]) -> str:
-    """The good news or none, then the first two problems."""
+def retold(told: Mapping[str, Any], code: str) -> Diagnosis:
+    """Return the diagnosis that `run.json` keeps, in a language as far as it can be told again.
+
+    What an earlier version kept, or what is damaged, stays as it is.
+    """
+    kept = told.get("findings")
+    items = [each for each in kept if isinstance(each, Mapping)] if isinstance(kept, list) else []
+    findings = [_retold(each, code) for each in items]
+    if all(finding.said for finding in findings) and findings:
+        return Diagnosis(findings, _headline(findings, code))
+    return Diagnosis(findings, str(told.get("headline", "")))
+
+
+def _retold(item: Mapping[str, Any], code: str) -> Finding:
+    kind, title, text = (str(item.get(key, "")) for key in ("kind", "title", "text"))
+    level = item.get("level")
+    known: Severity = level if level in ("problem", "good") else "note"  # it picks a style
+    try:
+        said = from_json(item["said"])
+        return Finding(kind, *tell(said, code), {}, known, said.to_json())
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError, RecursionError):
+        return Finding(kind, title, text, {}, known)
+
+
+def _headline(findings: Sequence[Finding], code: str = "en") -> str:
     by_level: Mapping[str, list[str]] = {
         level: [item.title for item in findings if item.level == level]
         for level in ("good", "problem", "note")
     }
-    good, problems = by_level["good"][:1], by_level["problem"]
-    told = problems[:2] + ([f"{len(problems) - 2} more below"] if len(problems) > 2 else [])
-    if good and told:
-        sentence = f"{good[0]}, but: {'; '.join(told)}"
-    else:
-        sentence = "; ".join(good or told or by_level["note"][:1] or ["nothing stands out"])
-    return f"{sentence[:1].upper()}{sentence[1:]}."
+    return headline(by_level["good"], by_level["problem"], by_level["note"], code)

@@ -1,17 +1,18 @@
-"""Where both sides went: the finding that every run with a trend has."""
+"""Tell where both sides went: the finding that every run with a trend has."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from clairkit.runs.diagnosis.facts import DIFFERENCE_LOSSES, Finding, RunFacts
+from clairkit.runs.diagnosis.facts import DIFFERENCE_LOSSES, Finding, RunFacts, finding
 from clairkit.runs.diagnosis.moved import exploded, hardly_moved
 from clairkit.runs.diagnosis.movement import METRICS, distance
 from clairkit.runs.diagnosis.trajectory import Trajectory, product
+from clairkit.runs.diagnosis.wording import Said, part
 
 
 def direction(view: Trajectory, facts: RunFacts) -> Finding | None:
-    """Where both sides went: the one finding that every run with a trend should have."""
+    """Return where both sides went: the one finding that every run with a trend should have."""
     if exploded(view, facts):
         return None
     if facts.movement.is_still if facts.movement else is_still(view):
@@ -25,55 +26,31 @@ def direction(view: Trajectory, facts: RunFacts) -> Finding | None:
         "rewards/rejected": rejected.value,
         "rewards/margins": margin.value,
     }
-    figures = f"rewards {chosen.value:+.3g} chosen, {rejected.value:+.3g} rejected"
+    figures = part("rewards", chosen=f"{chosen.value:+.3g}", rejected=f"{rejected.value:+.3g}")
     if margin.down and set(facts.terms) != {"sft"}:
-        return Finding(
-            "inverted",
-            "the rejected side gained on the chosen one",
-            f"The rejected side gained on the chosen one: {figures}. The loss asks for the "
-            "opposite. Check that chosen and rejected are not swapped, then lower the learning "
-            f"rate (now {facts.learning_rate:g}).",
-            evidence,
-        )
+        rate = f"{facts.learning_rate:g}"
+        return finding("inverted", evidence, figures=figures, rate=rate)
     if chosen.down and rejected.down:
         return _both_fell(view, facts, figures, evidence)
     if chosen.up and rejected.down and "apo_down" in facts.terms:
-        return Finding(
-            "chosen_up",
-            "the chosen side rose against apo_down",
-            f"Chosen up, rejected down: {figures}. apo_down asks for both to fall; this is what "
-            "apo_zero asks for.",
-            evidence,
-            "note",
-        )
+        return finding("chosen_up", evidence, "note", figures=figures)
     if chosen.up and rejected.down:
-        wanted = _quadrant(view)
-        return Finding(
-            "as_wanted",
-            "chosen up, rejected down, as wanted",
-            f"Chosen up, rejected down, as wanted: {figures}{wanted}.",
-            evidence,
-            "good",
-        )
+        return finding("as_wanted", evidence, "good", figures=figures, pairs=_quadrant(view))
     if chosen.up and rejected.up:
-        return _both_rose(facts, figures, evidence)
-    return Finding(
-        "no_direction",
-        "no clear direction of each side",
-        f"The margin is {margin.value:+.3g}, but at least one side's own direction can't be told "
-        f"from the noise of {margin.rows} rows: {figures}.",
-        evidence,
-        "note",
-    )
+        is_sft = set(facts.terms) == {"sft"}
+        reason = part("rose_sft" if is_sft else "rose_shared")
+        return finding("both_rose", evidence, "note", figures=figures, reason=reason)
+    told = {"margin": f"{margin.value:+.3g}", "rows": str(margin.rows)}
+    return finding("no_direction", evidence, "note", figures=figures, **told)
 
 
-def _quadrant(view: Trajectory) -> str:
+def _quadrant(view: Trajectory) -> Said | str:
     share = view.end("quadrants/chosen_up_rejected_down")
-    return "" if share is None else f"; so did {share.value:.0%} of the pairs"
+    return "" if share is None else part("so_did", share=f"{share.value:.0%}")
 
 
 def is_still(view: Trajectory) -> bool:
-    """Whether the last rows show next to no movement; none at all counts as still."""
+    """Return whether the last rows show next to no movement; none at all counts as still."""
     return distance(_levels(view)) < 1
 
 
@@ -87,74 +64,48 @@ def _changes(view: Trajectory, facts: RunFacts) -> dict[str, float]:
 
 
 def _both_fell(
-    view: Trajectory, facts: RunFacts, figures: str, evidence: Mapping[str, float]
+    view: Trajectory, facts: RunFacts, figures: Said, evidence: Mapping[str, float]
 ) -> Finding:
-    said = f"Both sides became less likely than under the reference: {figures}"
     if "apo_down" in facts.terms:
-        text = f"{said}, the rejected side more. That is what apo_down asks for."
-        return Finding("both_fell", "both sides down, as apo_down asks", text, evidence, "good")
+        return finding("both_fell", evidence, "good", "both_fell_wanted", figures=figures)
     differences = sorted(DIFFERENCE_LOSSES & facts.terms.keys())
+    reason: Said | str = ""
     if differences:
-        said += (
-            f". {differences[0]} sees only the difference of the two, so that falling together "
-            "costs it nothing"
-        )
+        reason = part("difference", loss=differences[0])
     elif "apo_zero" in facts.terms:
-        said += (
-            ". apo_zero pulls the chosen side up, but pushing the rejected side down was stronger"
-        )
+        reason = part("zero_pushed")
     cause, figures_of_cause = _cause_of_fall(view)
-    return Finding(
+    return finding(
         "both_fell",
-        "both sides fell",
-        f"{said}.{cause} {_remedies_of_fall(facts)}",
         {**evidence, **figures_of_cause},
+        figures=figures,
+        reason=reason,
+        cause=cause,
+        remedies=_remedies_of_fall(facts),
     )
 
 
-def _cause_of_fall(view: Trajectory) -> tuple[str, dict[str, float]]:
-    """Whether the chosen side fell on what it shares with the rejected one."""
+def _cause_of_fall(view: Trajectory) -> tuple[Said | str, dict[str, float]]:
+    """Return whether the chosen side fell on what it shares with the rejected one."""
     edited, shared = side_nats(view, "chosen")
     if edited is None or shared is None:
         return "", {}
     evidence = {"chosen_edited_nats": edited, "chosen_shared_nats": shared}
-    figures = f"({edited:+.3g} nats a pair on edited tokens, {shared:+.3g} on shared ones)"
+    key = "fell_shared" if shared < edited else "fell_edited"
     if shared < 0 <= edited:
-        return (
-            f" The chosen side rose where it was edited and fell where it equals the rejected one "
-            f"{figures}: it was pulled along.",
-            evidence,
-        )
-    if shared < edited:
-        return f" Most of the fall is on tokens that both sides share {figures}.", evidence
-    return f" Most of the fall is on edited tokens {figures}.", evidence
+        key = "pulled_along"
+    return part(key, edited=f"{edited:+.3g}", shared=f"{shared:+.3g}"), evidence
 
 
-def _remedies_of_fall(facts: RunFacts) -> str:
+def _remedies_of_fall(facts: RunFacts) -> list[Said]:
     remedies = []
     if facts.terms.keys() & DIFFERENCE_LOSSES:
-        remedies.append("--loss apo_zero where chosen answers are better than the model's own")
+        remedies.append(part("use_zero"))
     if "sft" not in facts.terms:
-        remedies.append(f"--loss {facts.loss}+sft, which holds the chosen side up")
+        remedies.append(part("use_sft", loss=facts.loss))
     if facts.loss_mask == "all":
-        remedies.append("--loss-mask edits, which leaves shared tokens out")
-    remedies.append(f"a learning rate below {facts.learning_rate:g}")
-    return f"What helps: {'; '.join(remedies)}."
-
-
-def _both_rose(facts: RunFacts, figures: str, evidence: Mapping[str, float]) -> Finding:
-    reason = (
-        "sft reads the chosen side alone, and the rejected one, which resembles it, goes along"
-        if set(facts.terms) == {"sft"}
-        else "what both sides share became likelier"
-    )
-    return Finding(
-        "both_rose",
-        "both sides rose",
-        f"Both sides became likelier than under the reference: {figures}; {reason}.",
-        evidence,
-        "note",
-    )
+        remedies.append(part("use_mask"))
+    return [*remedies, part("lower_rate", rate=f"{facts.learning_rate:g}")]
 
 
 def side_nats(view: Trajectory, side: str) -> tuple[float | None, float | None]:

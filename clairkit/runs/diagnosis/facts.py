@@ -1,13 +1,14 @@
-"""What the diagnosis knows beside the metrics, what it finds, and the alarm that needs neither."""
+"""Hold what the diagnosis knows beside the metrics, and what it finds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from clairkit.losses import parse_loss
 from clairkit.runs.diagnosis.movement import Movement
+from clairkit.runs.diagnosis.wording import Said, tell
 
 Severity = Literal["problem", "note", "good"]
 
@@ -63,6 +64,7 @@ class Finding:
         text: sentences with figures, and what to do where there is something to do.
         evidence: the figures.
         level: a problem to act upon, a note, or good news.
+        said: key and figures of title and text, to tell them in another language.
     """
 
     kind: str
@@ -70,6 +72,27 @@ class Finding:
     text: str
     evidence: Mapping[str, float]
     level: Severity = "problem"
+    said: Mapping[str, Any] | None = None
+
+
+def finding(
+    kind: str,
+    evidence: Mapping[str, float],
+    level: Severity = "problem",
+    key: str = "",
+    **values: Any,
+) -> Finding:
+    """Return a finding with its texts in English.
+
+    Args:
+        kind: its name.
+        evidence: the figures.
+        level: how pressing it is.
+        key: of its texts, if not `kind`.
+        values: what is put into them: texts, or parts of `runs/texts`.
+    """
+    said = Said(key or kind, values)
+    return Finding(kind, *tell(said), evidence, level, said.to_json())
 
 
 def variant_alarm(loss: str, sources: Mapping[str, int]) -> str | None:
@@ -84,20 +107,18 @@ def variant_alarm(loss: str, sources: Mapping[str, int]) -> str | None:
         loss: a loss or a sum of losses.
         sources: pairs by their `source`.
     """
+    said = variant_said(loss, sources)
+    return None if said is None else tell(said)[1].removesuffix(".")
+
+
+def variant_said(loss: str, sources: Mapping[str, int]) -> Said | None:
+    """Return the texts of the warning, see `variant_alarm`."""
     facts = RunFacts(loss, beta=1.0, learning_rate=0.0, sources=sources)
-    total = sum(sources.values())
+    pairs = str(sum(sources.values()))
     better = facts.share_of(BETTER_SOURCES)
     others = facts.share_of(frozenset({"judge_off_policy"}))
     if "apo_down" in facts.terms and better > 0.5:
-        return (
-            f"{better:.0%} of {total} pairs hold a stronger model's work as the chosen side "
-            "(clair, stronger_preferred), and apo_down makes chosen answers less likely. Use "
-            "apo_zero, unless your model is better than its reviser"
-        )
+        return Said("variant_down", {"share": f"{better:.0%}", "pairs": pairs})
     if "apo_zero" in facts.terms and others > 0.5:
-        return (
-            f"{others:.0%} of {total} pairs were judged between other models' answers "
-            "(judge_off_policy), and apo_zero makes the chosen one more likely. If your model is "
-            "better than those models, use apo_down"
-        )
+        return Said("variant_zero", {"share": f"{others:.0%}", "pairs": pairs})
     return None

@@ -1,10 +1,10 @@
-"""Findings that rest on what was measured after the last step, however few steps there were."""
+"""Find what was measured after the last step, however few steps there were."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from clairkit.runs.diagnosis.facts import Finding, RunFacts, Severity
+from clairkit.runs.diagnosis.facts import Finding, RunFacts, Severity, finding
 from clairkit.runs.diagnosis.movement import (
     FURTHEST,
     STILL_REWARD,
@@ -13,6 +13,7 @@ from clairkit.runs.diagnosis.movement import (
     suggested_rate,
 )
 from clairkit.runs.diagnosis.trajectory import Trajectory, series
+from clairkit.runs.diagnosis.wording import Said, part
 
 # Beyond this reward a side has less than a tenth of its gradient at step 0: it is out of reach.
 FAR_BELOW = -3.637
@@ -23,34 +24,34 @@ MOST_UPDATES = 0.5
 
 
 def moved(view: Trajectory, facts: RunFacts) -> Finding | None:
-    """Whether the model moved, and where to; for runs too short for a trend."""
+    """Tell whether the model moved, and where to; for runs too short for a trend."""
     movement = facts.movement
     if movement is None or not movement.changes or exploded(view, facts):
         return None
     if movement.is_still:
         return hardly_moved(movement.changes, facts)
-    title, level = _course(movement, facts)
-    return Finding(
+    course, level = _course(movement, facts)
+    return finding(
         "moved",
-        f"the model moved: {title}",
-        f"The model moved: {title}. {_figures(movement.changes)}, measured on {movement.pairs} of "
-        "the training pairs after the last step.",
         movement.changes,
         level,
+        course=course,
+        figures=_figures(movement.changes),
+        pairs=str(movement.pairs),
     )
 
 
-def _course(movement: Movement, facts: RunFacts) -> tuple[str, Severity]:
-    """Where both sides went, in words, and how good that is."""
+def _course(movement: Movement, facts: RunFacts) -> tuple[Said, Severity]:
+    """Return where both sides went, and how good that is."""
     chosen, rejected = movement.change("rewards/chosen"), movement.change("rewards/rejected")
     if chosen is None or rejected is None:
-        return "one side alone is there", "note"
+        return part("one_side"), "note"
     ways = {True: "up", False: "down"}
-    words = f"chosen {ways[chosen > 0]}, rejected {ways[rejected > 0]}"
+    course = part(f"{ways[chosen > 0]}_{ways[rejected > 0]}")
     if rejected - chosen > STILL_REWARD and set(facts.terms) != {"sft"}:
-        return f"{words}, and the rejected side gained on the chosen one", "problem"
+        return part("gained", course=course), "problem"
     wanted = chosen < 0 and rejected < 0 if "apo_down" in facts.terms else rejected < 0 < chosen
-    return (f"{words}, as wanted", "good") if wanted else (words, "note")
+    return (part("wanted", course=course), "good") if wanted else (course, "note")
 
 
 def hardly_moved(changes: Mapping[str, float], facts: RunFacts) -> Finding:
@@ -60,26 +61,19 @@ def hardly_moved(changes: Mapping[str, float], facts: RunFacts) -> Finding:
         changes: of rewards and log-ratios, by their metrics' names.
         facts: what the run was.
     """
-    return Finding(
-        "hardly_moved",
-        "the model hardly moved",
-        f"The model hardly moved: {_figures(changes)}. {_remedy(changes, facts)}",
-        changes,
-    )
+    figures, remedy = _figures(changes), _remedy(changes, facts)
+    return finding("hardly_moved", changes, figures=figures, remedy=remedy)
 
 
-def _remedy(changes: Mapping[str, float], facts: RunFacts) -> str:
+def _remedy(changes: Mapping[str, float], facts: RunFacts) -> Said:
     if rounded_away(None, facts) and facts.movement and facts.movement.dtype != "float32":
-        return "Its updates were lost to rounding, see there."
+        return part("see_rounding")
     now = facts.learning_rate
     rate = suggested_rate(now, distance(changes))
     if rate is None:
-        return "Train for more steps."
-    more = " or more" if rate >= now * FURTHEST / 2 else ""
-    return (
-        f"Raise the learning rate (now {now:g}) to about {rate:g}{more}, at which these steps "
-        "would have moved it clearly, or train for more steps."
-    )
+        return part("more_steps")
+    key = "raise_rate_far" if rate >= now * FURTHEST / 2 else "raise_rate"
+    return part(key, now=f"{now:g}", rate=f"{rate:g}")
 
 
 def exploded(view: Trajectory, facts: RunFacts) -> Finding | None:
@@ -94,19 +88,15 @@ def exploded(view: Trajectory, facts: RunFacts) -> Finding | None:
     start, end = movement.start.get("loss", first[0][1] if first else None), movement.end["loss"]
     if start is None or end < start - FELL * abs(start):
         return None
-    half = (
-        f" The weights are {movement.dtype}: train them in float32 (dtype: float32, with bf16: "
-        "true on a GPU)."
-        if movement.dtype != "float32"
-        else ""
-    )
-    return Finding(
+    half = part("half", dtype=movement.dtype) if movement.dtype != "float32" else ""
+    return finding(
         "exploded",
-        "the run exploded",
-        f"The run exploded: rewards {chosen:+.3g} chosen, {rejected:+.3g} rejected, both sides far "
-        f"below where they began, and the loss is {end:.3g} after {start:.3g}. The model is "
-        f"spoilt. Lower the learning rate (now {facts.learning_rate:g}) to a tenth.{half}",
         {"rewards/chosen": chosen, "rewards/rejected": rejected, "loss": end},
+        figures=part("rewards", chosen=f"{chosen:+.3g}", rejected=f"{rejected:+.3g}"),
+        start=f"{start:.3g}",
+        end=f"{end:.3g}",
+        rate=f"{facts.learning_rate:g}",
+        half=half,
     )
 
 
@@ -115,26 +105,27 @@ def rounded_away(_view: Trajectory | None, facts: RunFacts) -> Finding | None:
     movement = facts.movement
     if movement is None or movement.lost is None or movement.lost <= MOST_UPDATES:
         return None
-    changed = "" if movement.changed is None else f", and {movement.changed:.1%} of them changed"
-    remedy = (
-        "raise the learning rate"
-        if movement.dtype == "float32"
-        else "set dtype: float32 (with bf16: true on a GPU the products stay fast)"
-    )
-    return Finding(
+    is_whole = movement.dtype == "float32"
+    changed = movement.changed
+    return finding(
         "rounded_away",
-        "updates were lost to rounding",
-        f"{movement.lost:.0%} of the updates were too small to change a weight: the weights are "
-        f"trained in {movement.dtype}{changed}. To keep them, {remedy}.",
-        {"lost": movement.lost}
-        | ({} if movement.changed is None else {"changed": movement.changed}),
+        {"lost": movement.lost} | ({} if changed is None else {"changed": changed}),
+        share=f"{movement.lost:.0%}",
+        dtype=movement.dtype,
+        changed="" if changed is None else part("changed", share=f"{changed:.1%}"),
+        remedy=part("remedy_rate" if is_whole else "remedy_dtype"),
     )
 
 
-def _figures(changes: Mapping[str, float]) -> str:
-    names = (("rewards/chosen", "chosen"), ("rewards/rejected", "rejected"))
-    rewards = [f"{changes[key]:+.3g} {name}" for key, name in names if key in changes]
+def _figures(changes: Mapping[str, float]) -> Said:
+    names = {"chosen": "rewards/chosen", "rejected": "rewards/rejected"}
+    rewards = {side: f"{changes[key]:+.3g}" for side, key in names.items() if key in changes}
+    if not rewards:
+        return part("nothing_measured")
     ratio = changes.get("logratio/chosen", changes.get("logratio/rejected"))
     side = "chosen" if "logratio/chosen" in changes else "rejected"
-    token = "" if ratio is None else f"; a {side} token's log-prob changed by {ratio:+.2g} nats"
-    return f"rewards {', '.join(rewards)}{token}" if rewards else "nothing was measured"
+    token = "" if ratio is None else part(f"token_{side}", value=f"{ratio:+.2g}")
+    if len(rewards) == 2:
+        return part("figures", rewards=part("rewards", **rewards), token=token)
+    ((only, value),) = rewards.items()
+    return part("figures", rewards=part(f"reward_{only}", value=value), token=token)

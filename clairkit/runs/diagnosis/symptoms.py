@@ -1,4 +1,4 @@
-"""What else a run's metrics show: each rule says one thing, or nothing.
+"""Find what else a run's metrics show: each rule says one thing, or nothing.
 
 Thresholds are named, each with its reason. A level is that of the last quarter of the logged rows
 where no other is named.
@@ -13,9 +13,11 @@ from clairkit.runs.diagnosis.direction import is_still, side_nats
 from clairkit.runs.diagnosis.facts import (
     Finding,
     RunFacts,
+    finding,
 )
 from clairkit.runs.diagnosis.movement import STILL_REWARD
 from clairkit.runs.diagnosis.trajectory import CLEAR, Trajectory, level, series
+from clairkit.runs.diagnosis.wording import part
 
 # The model orders hardly more pairs rightly than a coin does.
 COIN = 0.55
@@ -51,17 +53,12 @@ _OWN_ANSWERS = frozenset({"clair", "judge_on_policy"})
 
 
 def undecided(view: Trajectory, _facts: RunFacts) -> Finding | None:
+    """The model tells the sides apart no better than a coin."""
     accuracy = view.end("rewards/accuracies")
     if accuracy is None or is_still(view) or accuracy.value > COIN:
         return None
-    return Finding(
-        "undecided",
-        "the model does not tell the sides apart",
-        f"The model moved, but the chosen side gained more in only {accuracy.value:.0%} of the "
-        "pairs, about as a coin would have it. Check that the chosen sides are really better, and "
-        "by the same measure throughout.",
-        {"rewards/accuracies": accuracy.value},
-    )
+    evidence = {"rewards/accuracies": accuracy.value}
+    return finding("undecided", evidence, share=f"{accuracy.value:.0%}")
 
 
 def loss_rose(view: Trajectory, facts: RunFacts) -> Finding | None:
@@ -73,12 +70,13 @@ def loss_rose(view: Trajectory, facts: RunFacts) -> Finding | None:
     noise = math.hypot(start.error, end.error)
     if rise <= CLEAR * noise or rise <= LOSS_RISE * abs(start.value):
         return None
-    return Finding(
+    return finding(
         "loss_rose",
-        "the loss went up",
-        f"The loss went up, from {start.value:.4g} to {end.value:.4g} (noise {noise:.2g}). The "
-        f"learning rate of {facts.learning_rate:g} is too high for these pairs.",
         {"start": start.value, "end": end.value, "noise": noise},
+        start=f"{start.value:.4g}",
+        end=f"{end.value:.4g}",
+        noise=f"{noise:.2g}",
+        rate=f"{facts.learning_rate:g}",
     )
 
 
@@ -100,18 +98,16 @@ def saturated(view: Trajectory, facts: RunFacts) -> Finding | None:
     )
     last = int(view.train[-1].get("step", 0))
     early = since <= last / 4
-    advice = (
-        f"That was early: lower the learning rate (now {facts.learning_rate:g})."
-        if early
-        else "Fewer steps would have done; where more is to be learnt, look at the data."
-    )
-    return Finding(
+    rate = f"{facts.learning_rate:g}"
+    return finding(
         "saturated",
-        "the loss is saturated",
-        f"{share:.0%} of the {'pairs' if names == ('saturation/margin',) else 'sides'} hardly have "
-        f"a gradient any more, more than half since step {since} of {last}. {advice}",
         {"share": share, "since_step": since},
         "problem" if early else "note",
+        share=f"{share:.0%}",
+        what=part("pairs" if names == ("saturation/margin",) else "sides"),
+        since=str(since),
+        last=str(last),
+        advice=part("early", rate=rate) if early else part("late"),
     )
 
 
@@ -128,13 +124,14 @@ def overfit(view: Trajectory, _facts: RunFacts) -> Finding | None:
         return None
     if now.value - then.value <= CLEAR * math.hypot(then.error, now.error):
         return None
-    return Finding(
+    return finding(
         "overfit",
-        "held-out pairs get worse",
-        f"The margin on held-out pairs fell from {peak:.3g} at step {peak_step:g} to {last:.3g} at "
-        f"step {last_step:g}, while that on training pairs went on to {now.value:.3g}. Stop about "
-        f"step {peak_step:g}, or train on more pairs.",
         {"peak": peak, "peak_step": peak_step, "last": last, "train": now.value},
+        peak=f"{peak:.3g}",
+        peak_step=f"{peak_step:g}",
+        last=f"{last:.3g}",
+        last_step=f"{last_step:g}",
+        train=f"{now.value:.3g}",
     )
 
 
@@ -145,12 +142,11 @@ def held_out_gap(view: Trajectory, _facts: RunFacts) -> Finding | None:
         return None
     if held_out >= FAR_BEHIND * train.value:
         return None
-    return Finding(
+    return finding(
         "held_out_gap",
-        "held-out pairs hardly gain",
-        f"The margin is {train.value:.3g} on training pairs and {held_out:.3g} on held-out ones: "
-        "what is learnt is mostly these pairs. More pairs, or fewer epochs.",
         {"train": train.value, "held_out": held_out},
+        train=f"{train.value:.3g}",
+        held_out=f"{held_out:.3g}",
     )
 
 
@@ -165,14 +161,15 @@ def unstable(view: Trajectory, facts: RunFacts) -> Finding | None:
     if not spikes:
         return None
     factor, step, value = max(spikes)
-    return Finding(
+    return finding(
         "unstable",
-        "the gradient spiked",
-        f"At step {step:g} the gradient's norm was {value:.3g}, {factor:.0f} times that of the "
-        f"steps around it (in all: {len(spikes)} such spikes). Look at the pairs there; a longer "
-        f"warm-up or a learning rate below {facts.learning_rate:g} helps.",
         {"step": step, "norm": value, "factor": factor, "spikes": len(spikes)},
         "note",
+        step=f"{step:g}",
+        value=f"{value:.3g}",
+        factor=f"{factor:.0f}",
+        spikes=str(len(spikes)),
+        rate=f"{facts.learning_rate:g}",
     )
 
 
@@ -188,21 +185,16 @@ def large_kl(view: Trajectory, facts: RunFacts) -> Finding | None:
     value = held_out if held_out is not None else None if train is None else train.value
     if value is None or value <= LARGE_KL:
         return None
-    where = "held-out" if held_out is not None else "training"
     own = facts.share_of(_OWN_ANSWERS) > MOST and not facts.reference.startswith("model:")
-    what = (
-        "an estimate of KL(reference || policy) on the model's own answers"
-        if own
-        else "a distance, no KL, since these answers are not known to be the reference's"
-    )
-    return Finding(
+    return finding(
         "large_kl",
-        "the model is far from the reference",
-        f"On rejected answers of {where} pairs the model is {value:.2g} nats a token away from the "
-        f"reference ({what}). Check what it could do before. A higher beta (now {facts.beta:g}) or "
-        f"a learning rate below {facts.learning_rate:g} keeps it nearer.",
         {"kl/rejected": value},
         "note",
+        where=part("where_training" if held_out is None else "where_held_out"),
+        value=f"{value:.2g}",
+        what=part("is_kl" if own else "is_distance"),
+        beta=f"{facts.beta:g}",
+        rate=f"{facts.learning_rate:g}",
     )
 
 
@@ -214,14 +206,13 @@ def length_drift(view: Trajectory, _facts: RunFacts) -> Finding | None:
     value = train.value if held_out is None else held_out
     if abs(value) <= END_NATS:
         return None
-    word, effect = ("less", "longer") if value < 0 else ("more", "shorter")
-    return Finding(
+    return finding(
         "length_drift",
-        f"answers may get {effect}",
-        f"After a chosen answer the end of the turn became {math.exp(abs(value)):.1f} times {word} "
-        f"likely ({value:+.2g} nats): answers may get {effect}. Compare lengths with evaluate.",
         {"logratio/chosen_end": value},
         "note",
+        "longer_answers" if value < 0 else "shorter_answers",
+        factor=f"{math.exp(abs(value)):.1f}",
+        value=f"{value:+.2g}",
     )
 
 
@@ -235,14 +226,12 @@ def shared_margin(view: Trajectory, facts: RunFacts) -> Finding | None:
     shared = (chosen_shared or 0.0) - (rejected_shared or 0.0)
     if shared <= 0 or shared <= max(edited, 0.0) or facts.loss_mask == "edits":
         return None
-    return Finding(
+    return finding(
         "shared_margin",
-        "the margin comes from shared tokens",
-        f"Of the margin, {shared:+.3g} nats a pair come from tokens that both sides share and "
-        f"{edited:+.3g} from the edits: the model tells the sides apart by what follows an edit. "
-        "--loss-mask edits trains on the edits alone.",
         {"shared_nats": shared, "edited_nats": edited},
         "note",
+        shared=f"{shared:+.3g}",
+        edited=f"{edited:+.3g}",
     )
 
 
@@ -256,15 +245,9 @@ def sft_dominates(view: Trajectory, facts: RunFacts) -> Finding | None:
     factor = weight / length.value / other if other > 0 else math.inf
     if factor <= DOMINANT:
         return None
-    return Finding(
-        "sft_dominates",
-        "the sft term dominates",
-        f"At the mean reward, sft pulls the chosen side up {factor:.3g} times as strongly as the "
-        "preference loss does: the run is mostly supervised fine-tuning. Lower sft's weight (now "
-        f"{weight:g}) if that is not meant.",
-        {"factor": factor},
-        "note",
-    )
+    evidence = {"factor": factor}
+    told = {"factor": f"{factor:.3g}", "weight": f"{weight:g}"}
+    return finding("sft_dominates", evidence, "note", **told)
 
 
 def _slope(view: Trajectory, facts: RunFacts) -> float | None:
