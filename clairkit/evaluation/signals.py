@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Kind = Literal["check", "judge", "length-controlled judge", "elo", "people", "blend", "kpi", "seeds"]
+Kind = Literal[
+    "check", "judge", "length-controlled judge", "elo", "people", "blend", "kpi", "seeds"
+]
 
 
 @dataclass(frozen=True)
