@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 from clairkit.batching.chat_settings import ChatSettings, fold_system
 from clairkit.batching.foreign import Rendering, Spans, shared_length
@@ -23,6 +23,9 @@ from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
 from clairkit.records import Message
 from clairkit.records.thoughts import THOUGHT_MARKS, Marks, opening_mark
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,8 @@ class ChatEncoder:
 
     def __init__(
         self,
-        tokenizer: Any,
-        template_kwargs: Mapping[str, Any] | None = None,
+        tokenizer: PreTrainedTokenizerBase,
+        template_kwargs: Mapping[str, object] | None = None,
         special_tokens: SpecialTokens = "tokens",
         *,
         fold: bool = False,
@@ -90,7 +93,7 @@ class ChatEncoder:
         self._fold = fold
 
     @classmethod
-    def of(cls, tokenizer: Any, settings: ChatSettings) -> ChatEncoder:
+    def of(cls, tokenizer: PreTrainedTokenizerBase, settings: ChatSettings) -> ChatEncoder:
         """Return the encoder of settings; what they don't give has its default."""
         return cls(
             tokenizer,
@@ -175,7 +178,7 @@ class ChatEncoder:
         parts = {"role": "user", "content": [{"type": "text", "text": PROBE}]}
         return not self._shows(turn) and self._shows(parts)
 
-    def _shows(self, turn: Mapping[str, Any]) -> bool:
+    def _shows(self, turn: Mapping[str, object]) -> bool:
         try:
             text = self.tokenizer.apply_chat_template(
                 [turn], tokenize=False, **self._template_kwargs
@@ -224,7 +227,7 @@ class ChatEncoder:
         _, _, tail = text.rpartition(forms[0].answer.strip())
         return prompt_text, prompt_text + forms[0].written(opened=opened is not None) + tail
 
-    def _render(self, messages: Sequence[Any], *, generation: bool) -> str:
+    def _render(self, messages: Sequence[Mapping[str, object]], *, generation: bool) -> str:
         from jinja2 import TemplateError
 
         if self._needs_parts:
@@ -241,7 +244,9 @@ class ChatEncoder:
                 "`chat_template_path` to a template that takes it",
             ) from error
 
-    def _render_raw(self, messages: Sequence[Any], *, generation: bool, **more: Any) -> str:
+    def _render_raw(
+        self, messages: Sequence[Mapping[str, object]], *, generation: bool, **more: object
+    ) -> str:
         text: str = self.tokenizer.apply_chat_template(
             list(messages),
             tokenize=False,

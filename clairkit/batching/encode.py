@@ -1,4 +1,4 @@
-"""Pairs to token ids: prompt, chosen and rejected, with what did not fit counted by reason."""
+"""Encode pairs as token ids, with what did not fit counted by reason."""
 
 from __future__ import annotations
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 Spans = tuple[tuple[int, int], ...]
 """Beginning and end of stretches of tokens, in order."""
@@ -32,12 +31,12 @@ class Rendering:
         ends_turn: whether a token ends a turn; white space behind it is no part of it.
     """
 
-    messages: Sequence[Any]
+    messages: Sequence[Mapping[str, object]]
     size: int
     prompt: int
     text: str
     ids: Sequence[int]
-    render: Callable[[Sequence[Any], bool], str]
+    render: Callable[[Sequence[Mapping[str, object]], bool], str]
     begin: Callable[[str, str], str | None]
     encode: Callable[[str], Sequence[int]]
     ends_turn: Callable[[int], bool]

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from clairkit.batching.in_context import HIDDEN, MARK
 from clairkit.batching.template_tokens import TemplateTokens, token_pattern
 from clairkit.records import Message
 from clairkit.records.thoughts import THOUGHT_MARKS
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 
 _MARKS = frozenset(text for mark in THOUGHT_MARKS for text in (mark.opening, mark.closing))
 
@@ -111,7 +115,7 @@ class Guard:
         return sorted((*matches, *more))
 
 
-def disguised_in(tokenizer: Any) -> Callable[[str], Iterator[Match]] | None:
+def disguised_in(tokenizer: PreTrainedTokenizerBase) -> Callable[[str], Iterator[Match]] | None:
     """Return what finds texts that a tokenizer makes tokens of though they are spelt otherwise.
 
     Tokens that are looked for in normalised text are also found in full-width letters, say. None

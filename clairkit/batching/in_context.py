@@ -12,7 +12,11 @@ import re
 import secrets
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 
 MARK = "\uf8f1"
 """A code point of the private use area; doubled around a number it stands for protected text."""
@@ -30,7 +34,7 @@ class ContextEncoder:
         guarded: tokens that no protected text may become.
     """
 
-    def __init__(self, tokenizer: Any, guarded: frozenset[str]) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, guarded: frozenset[str]) -> None:
         self._tokenizer = tokenizer
         self._guarded = frozenset(tokenizer.convert_tokens_to_ids(sorted(guarded)))
         self._backend = getattr(tokenizer, "backend_tokenizer", None)
@@ -111,16 +115,16 @@ class ContextEncoder:
         return {number: token.content for number, token in added}
 
     @cached_property
-    def _copy(self) -> Any:
+    def _copy(self) -> PreTrainedTokenizerBase:
         """The tokenizer with the token that says that text stands before."""
         return self._make(bare=False)
 
     @cached_property
-    def _bare(self) -> Any:
+    def _bare(self) -> PreTrainedTokenizerBase:
         """The same without any other added token."""
         return self._make(bare=True)
 
-    def _make(self, *, bare: bool) -> Any:
+    def _make(self, *, bare: bool) -> PreTrainedTokenizerBase:
         from tokenizers import AddedToken, Tokenizer
 
         assert self._backend is not None

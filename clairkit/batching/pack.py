@@ -1,4 +1,4 @@
-"""Pairs to one sequence without padding, in which a pair's common beginning stands once.
+"""Pack pairs into one sequence without padding, in which a common beginning stands once.
 
 Shapes: T tokens of the sequence, M scored tokens, S response tokens of both sides.
 

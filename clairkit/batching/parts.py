@@ -1,4 +1,4 @@
-"""Which pairs of a batch go through the model together: deterministic, by tokens."""
+"""Choose which pairs of a batch go through the model together: deterministic, by tokens."""
 
 from __future__ import annotations
 

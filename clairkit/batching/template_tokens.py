@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from clairkit.records.thoughts import THOUGHT_MARKS
 
-Turn = Mapping[str, Any]
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+Turn = Mapping[str, object]
 Render = Callable[..., str]
 """Renders a list of messages; further arguments go to the template."""
 
@@ -34,7 +38,7 @@ _PLAIN: tuple[Sequence[Turn], ...] = (
     (_SYSTEM, _USER),
     (_SYSTEM, _USER, _ANSWER, _USER, _ANSWER),
 )
-_VARIANTS: tuple[Mapping[str, Any], ...] = (
+_VARIANTS: tuple[Mapping[str, object], ...] = (
     {},
     {"enable_thinking": True},
     {"enable_thinking": False},
@@ -61,7 +65,7 @@ class TemplateTokens:
     turns: frozenset[str]
 
 
-def find_template_tokens(tokenizer: Any, render: Render) -> TemplateTokens:
+def find_template_tokens(tokenizer: PreTrainedTokenizerBase, render: Render) -> TemplateTokens:
     """Render conversations of every kind, and return the added tokens that are in them."""
     added = {token.content: token.special for token in tokenizer.added_tokens_decoder.values()}
     special = {*tokenizer.all_special_tokens, *(text for text in added if added[text])}
@@ -72,7 +76,7 @@ def find_template_tokens(tokenizer: Any, render: Render) -> TemplateTokens:
     def tokens_of(text: str) -> list[str]:
         return token_pattern(token for token in known if token in text).findall(text)
 
-    def found(conversations: Iterable[Sequence[Turn]], **more: Any) -> set[str]:
+    def found(conversations: Iterable[Sequence[Turn]], **more: object) -> set[str]:
         return {
             token for text in _rendered(conversations, render, **more) for token in tokens_of(text)
         }
@@ -101,7 +105,7 @@ def token_pattern(tokens: Iterable[str]) -> re.Pattern[str]:
 
 
 def _rendered(
-    conversations: Iterable[Sequence[Turn]], render: Render, **more: Any
+    conversations: Iterable[Sequence[Turn]], render: Render, **more: object
 ) -> Iterator[str]:
     for messages in conversations:
         for variant in _VARIANTS:
@@ -112,6 +116,6 @@ def _rendered(
                     continue
 
 
-def _source(tokenizer: Any) -> str:
+def _source(tokenizer: PreTrainedTokenizerBase) -> str:
     template = tokenizer.chat_template
     return "\n".join(template.values()) if isinstance(template, dict) else str(template)

@@ -1,4 +1,4 @@
-"""Attention of a branch to its prefix and itself, two causal pieces without a mask, on a CPU.
+"""Compute attention of a branch to its prefix and itself, without a mask, on a CPU.
 
 Each piece's softmax is over its own keys; their log-sum-exps say what each piece's share of the
 common softmax is. Given the common output and log-sum-exp, the backward of either piece is that of

@@ -1,4 +1,4 @@
-"""Where a causal language model's hidden states end and its head begins.
+"""Extend a causal language model's forward to return log-probs without full logits.
 
 `attach_logps` teaches a model's `forward` a `targets` argument: with it, the model returns the
 log-prob of each target and never makes full logits. It is the model's own forward that is
@@ -15,7 +15,7 @@ import inspect
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,10 @@ from clairkit.kernels import (
 from clairkit.kernels.options import HeadOptions
 from clairkit.kernels.reference import head_logits, logps_of
 from clairkit.logprobs.packed_attention import no_mask
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 # Configuration keys of published architectures, each with what it does to the logits.
 _SOFTCAPS = ("final_logit_softcapping",)
@@ -87,7 +91,7 @@ def base_causal_lm(model: nn.Module) -> nn.Module:
     return get_base() if callable(get_base) else model
 
 
-def find_head(model: Any) -> Head | str:
+def find_head(model: PreTrainedModel) -> Head | str:
     """Return the model's head, or why it can't be reached."""
     linears = _linears(model.get_output_embeddings())
     if odd := [linear for linear in linears if type(linear) is not nn.Linear]:
@@ -124,7 +128,7 @@ def _linears(layer: Any) -> list[Any]:
 
 
 @torch.no_grad()
-def _probe(model: Any, head: Head) -> str | None:
+def _probe(model: PreTrainedModel, head: Head) -> str | None:
     """Compare our logits with the model's own on a few tokens; return what differs."""
     device, vocabulary = head.linear.weight.device, len(head.linear.weight)
     ids = (torch.arange(1, 9, device=device) * 7919 % vocabulary)[None]
@@ -169,7 +173,7 @@ def attach_logps(
     Raises:
         ResourceError: a kernel asked for by name can't run there.
     """
-    base: Any = base_causal_lm(model)
+    base: PreTrainedModel = base_causal_lm(model)
     head = find_head(base)
     path = _choose(base, head, kernel, device)
     plain_forward = unbound_forward(base)
@@ -202,7 +206,9 @@ def attach_logps(
     return path
 
 
-def _choose(base: Any, head: Head | str, kernel: str, device: torch.device | None) -> LogpsPath:
+def _choose(
+    base: PreTrainedModel, head: Head | str, kernel: str, device: torch.device | None
+) -> LogpsPath:
     if kernel == "eager":
         return LogpsPath("eager", "asked for")
     if kernel != "auto" and not (state := available_backends()[kernel]).available:
@@ -242,7 +248,7 @@ def _tiled(
     options: HeadOptions, backend: str, memory_budget: int | str | None
 ) -> Callable[..., Any]:
     def compute(
-        model: Any,
+        model: PreTrainedModel,
         *args: Any,
         targets: Tensor,
         token_stats: bool,
@@ -310,7 +316,7 @@ def _gathered(plain_forward: Callable[..., Any]) -> Callable[..., Any]:
     eager = _eager(plain_forward)
 
     def compute(
-        model: Any, *args: Any, targets: Tensor, token_stats: bool, **inputs: Any
+        model: PreTrainedModel, *args: Any, targets: Tensor, token_stats: bool, **inputs: Any
     ) -> Tensor | ScoredTokens:
         if token_stats:
             scored: ScoredTokens = eager(model, *args, targets=targets, token_stats=True, **inputs)
@@ -326,7 +332,7 @@ def _gathered(plain_forward: Callable[..., Any]) -> Callable[..., Any]:
 
 def _eager(plain_forward: Callable[..., Any]) -> Callable[..., Any]:
     def compute(
-        model: Any, *args: Any, targets: Tensor, token_stats: bool, **inputs: Any
+        model: PreTrainedModel, *args: Any, targets: Tensor, token_stats: bool, **inputs: Any
     ) -> Tensor | ScoredTokens:
         logits, outputs = _own_logits(plain_forward, model, *args, targets=targets, **inputs)
         mask = targets != IGNORED
@@ -347,7 +353,7 @@ def _eager(plain_forward: Callable[..., Any]) -> Callable[..., Any]:
 
 def _own_logits(
     plain_forward: Callable[..., Any],
-    model: Any,
+    model: PreTrainedModel,
     *args: Any,
     targets: Tensor,
     scored: Tensor | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,10 @@ from clairkit.batching.encode import EncodedPair
 from clairkit.errors import UsageError
 from clairkit.logprobs.head import base_causal_lm
 from clairkit.logprobs.packed_attention import no_mask, packed_implementation
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 # Largest difference between both forms' logits, relative to the largest logit.
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6}
@@ -40,7 +44,7 @@ def packing_of(model: nn.Module, wanted: bool | Literal["auto"] = "auto") -> Pac
     """
     if wanted is False:
         return Packing("padded", "asked for")
-    base: Any = base_causal_lm(model)
+    base: PreTrainedModel = base_causal_lm(model)
     former = base.config._attn_implementation
     reason = _unfit(base)
     if reason is None:
@@ -58,7 +62,7 @@ def packing_of(model: nn.Module, wanted: bool | Literal["auto"] = "auto") -> Pac
     return Packing("padded", f"{type(base).__name__} needs it: {reason}")
 
 
-def _unfit(base: Any) -> str | None:
+def _unfit(base: PreTrainedModel) -> str | None:
     """Return what is known to mix tokens outside of attention."""
     if getattr(base, "_is_stateful", False):
         return "it carries a state from token to token, which would run on into the next sequence"
@@ -69,7 +73,7 @@ def _unfit(base: Any) -> str | None:
     return None
 
 
-def _on_gpu(base: Any) -> bool:
+def _on_gpu(base: PreTrainedModel) -> bool:
     return any(parameter.is_cuda for parameter in base.parameters())
 
 
@@ -79,7 +83,7 @@ def _drops_attention(module: nn.Module) -> bool:
 
 
 @torch.no_grad()
-def _probe(base: Any) -> str | None:
+def _probe(base: PreTrainedModel) -> str | None:
     """Run two pairs both ways; return what differs."""
     weight = next(p for p in base.parameters() if p.is_floating_point())
     pairs = _trial_pairs(base.config.get_text_config().vocab_size)
@@ -106,7 +110,7 @@ def _probe(base: Any) -> str | None:
     return None
 
 
-def _logits(base: Any, part: Part, **others: Tensor) -> Tensor:
+def _logits(base: PreTrainedModel, part: Part, **others: Tensor) -> Tensor:
     inputs = {k: v for k, v in part.model.items() if k not in ("targets", "scored")}
     logits: Tensor = base(**inputs, **others, use_cache=False).logits
     return logits.double()

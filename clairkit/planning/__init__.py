@@ -1,15 +1,19 @@
-"""Whether a training run fits, how long it takes and what it costs, before weights are loaded."""
+"""Tell whether a training run fits, how long it takes and what it costs, without its weights."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from clairkit.errors import UsageError
 from clairkit.planning.devices import Device, find_device
 from clairkit.planning.estimate import MEMORY_ERROR, Plan, given_rate, plan_run, runtime_bytes
 from clairkit.planning.remedies import Remedy, remedies
+
+if TYPE_CHECKING:
+    from clairkit.training.config import TrainConfig
+
 
 __all__ = ["MEMORY_ERROR", "MadePlan", "Request", "make_plan"]
 
@@ -18,7 +22,7 @@ __all__ = ["MEMORY_ERROR", "MadePlan", "Request", "make_plan"]
 class Request:
     """What a plan is asked for: the configuration's sources, lengths, the device."""
 
-    flags: Mapping[str, Any]
+    flags: Mapping[str, object]
     settings: Sequence[str] = ()
     file: str | None = None
     lengths: str | None = None
@@ -49,7 +53,7 @@ class MadePlan:
         """None where the device's memory is not known."""
         return None if self.capacity is None else self.plan.memory.total <= self.capacity
 
-    def to_dict(self, price_per_hour: float | None = None) -> dict[str, Any]:
+    def to_dict(self, price_per_hour: float | None = None) -> dict[str, object]:
         """Return the plan as `--json` prints it: bytes, seconds, ranges as [low, high]."""
         plan = self.plan
         cost = None
@@ -119,7 +123,7 @@ def make_plan(request: Request, say: Callable[[str], None] = lambda text: None) 
     runtime = runtime_bytes(device)
     rate = None if request.flops is None else given_rate(request.flops)
 
-    def planned(changed: Any) -> Plan:
+    def planned(changed: TrainConfig) -> Plan:
         return plan_run(settings, changed, pairs, device, runtime=runtime, rate=rate)
 
     plan = planned(config)

@@ -1,4 +1,4 @@
-"""Devices by name: memory and rates as their vendors state them, and the one that is here."""
+"""Find devices by name: memory and rates as vendors state them, and the one that is here."""
 
 from __future__ import annotations
 

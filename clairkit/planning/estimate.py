@@ -1,4 +1,4 @@
-"""From a step without memory to a run: peak by part, time and cost, each with how sure it is."""
+"""Estimate a run from a step without memory: peak by part, time and cost, each with its error."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from clairkit.batching import EncodedPair
 from clairkit.planning.devices import Device
@@ -14,6 +14,10 @@ from clairkit.planning.simulate import Step, form_of, simulate_step
 from clairkit.planning.trace import ACTIVATIONS
 from clairkit.planning.work import Work, work_of
 from clairkit.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
 
 # How far above the plan a measured peak was, at most (docs/plan.md): on a CPU the C library keeps
 # freed blocks.
@@ -82,7 +86,7 @@ class Plan:
 
 
 def plan_run(
-    settings: Any,
+    settings: PreTrainedConfig,
     config: TrainConfig,
     pairs: Sequence[EncodedPair],
     device: Device,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -13,12 +13,16 @@ from clairkit.training.adapters import add_adapter, load_adapter_settings, quiet
 from clairkit.training.config import TrainConfig
 from clairkit.training.preparation import prepare_model
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel, TrainingArguments
+
+
 # nf4 with scales that are quantised too: 4 bits, a byte for 64 weights, a float32 for 64 * 256.
 _FOUR_BITS = 0.5 + 1 / 64 + 4 / (64 * 256)
 _BLOCK = 256  # weights that share a float32 scale in 8-bit optimizers
 
 
-def build_model(settings: Any, config: TrainConfig) -> Any:
+def build_model(settings: PreTrainedConfig, config: TrainConfig) -> PreTrainedModel:
     """Return the model to train on the meta device, adapters and freezing done.
 
     Raises:
@@ -61,7 +65,7 @@ def to_fake(model: nn.Module) -> None:
                 tensors[name] = made[id(old)]  # type: ignore[assignment]
 
 
-def _with_adapter_of(model: Any, name: str) -> Any:
+def _with_adapter_of(model: PreTrainedModel, name: str) -> PreTrainedModel:
     """Return the model under a new adapter of the same settings: its weights are not needed."""
     from peft import get_peft_model
 
@@ -82,7 +86,7 @@ def four_bit_saving(model: nn.Module) -> int:
     return round(sum(w.numel() * (w.element_size() - _FOUR_BITS) for w in layers))
 
 
-def make_optimizer(model: nn.Module, arguments: Any) -> torch.optim.Optimizer:
+def make_optimizer(model: nn.Module, arguments: TrainingArguments) -> torch.optim.Optimizer:
     """Return the optimizer that the Trainer would make.
 
     Raises:
@@ -109,7 +113,7 @@ class EightBits(torch.optim.Optimizer):
         super().__init__(parameters, {})
         self.moments = moments
 
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+    def step(self, closure: object = None) -> None:  # type: ignore[override]
         """Allocate the state at the first step."""
         for group in self.param_groups:
             for parameter in group["params"]:

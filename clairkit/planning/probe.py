@@ -1,11 +1,11 @@
-"""A few real steps of a shallow model with random weights: operations a second here."""
+"""Time a few real steps of a shallow model with random weights: operations a second here."""
 
 from __future__ import annotations
 
 import copy
 import time
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -19,6 +19,10 @@ from clairkit.planning.work import Work, pairs_of_lengths, work_of
 from clairkit.training.config import TrainConfig
 from clairkit.training.preparation import prepare_model
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+
 _LAYERS = 2
 _TOKENS = 512  # of the probe's part, at most
 _ROUNDS = 3
@@ -26,7 +30,9 @@ _ROUNDS = 3
 _SPREAD = (0.75, 1.15)
 
 
-def probe_rate(settings: Any, config: TrainConfig, work: Work, device: torch.device) -> Rate:
+def probe_rate(
+    settings: PreTrainedConfig, config: TrainConfig, work: Work, device: torch.device
+) -> Rate:
     """Return the operations a second of forwards and backwards with the real layer shapes.
 
     Args:

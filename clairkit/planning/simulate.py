@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -21,6 +21,10 @@ from clairkit.planning.trace import MemoryTrace
 from clairkit.planning.work import Work
 from clairkit.training.config import TrainConfig
 from clairkit.training.preparation import training_arguments
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
 
 WEIGHTS, GRADIENTS, OPTIMIZER = "weights", "gradients", "optimizer"
 
@@ -47,7 +51,7 @@ class Step:
         return max(self.phases.items(), key=lambda item: item[1].total())
 
 
-def form_of(config: TrainConfig, settings: Any) -> Form:
+def form_of(config: TrainConfig, settings: PreTrainedConfig) -> Form:
     """Return the form of batches; that a model's packed logits are right is tried when it runs.
 
     Raises:
@@ -66,7 +70,7 @@ def form_of(config: TrainConfig, settings: Any) -> Form:
     return "packed" if fit else "padded"
 
 
-def simulate_step(settings: Any, config: TrainConfig, work: Work) -> Step:
+def simulate_step(settings: PreTrainedConfig, config: TrainConfig, work: Work) -> Step:
     """Run the reference's forward and a step after the first one, on fake tensors of the CPU.
 
     Args:
@@ -83,7 +87,7 @@ def simulate_step(settings: Any, config: TrainConfig, work: Work) -> Step:
 
 
 class _Simulation:
-    def __init__(self, model: Any, config: TrainConfig, trace: MemoryTrace) -> None:
+    def __init__(self, model: PreTrainedModel, config: TrainConfig, trace: MemoryTrace) -> None:
         self.trace, self.config = trace, config
         # a plan for a GPU is made on a CPU
         arguments = {**config.arguments, "use_cpu": True}
@@ -91,7 +95,7 @@ class _Simulation:
         self.model = model
         with trace.kind(WEIGHTS):
             to_fake(model)
-        self.base: Any = base_causal_lm(self.model)
+        self.base: PreTrainedModel = base_causal_lm(self.model)
         if self.arguments.gradient_checkpointing:
             # transformers' names of today, or those of before
             enable = getattr(model, "activation_checkpointing_enable", None)

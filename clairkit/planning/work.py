@@ -1,4 +1,4 @@
-"""What a run computes: its pairs by length, its largest part, its tokens."""
+"""Count what a run computes: its pairs by length, its largest part, its tokens."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from clairkit.batching import EncodedPair
 from clairkit.batching.collate import Form, PairCollator, Part
@@ -132,7 +131,7 @@ def pairs_of_lengths(text: str, count: int) -> list[EncodedPair]:
     Raises:
         UsageError: the text is no three positive numbers.
     """
-    words: Any = text.split(",")
+    words = text.split(",")
     if len(words) != 3 or not all(word.strip().isdigit() and int(word) for word in words):
         remedy = "pass tokens as PROMPT,CHOSEN,REJECTED, for instance 512,300,250"
         raise UsageError("--lengths takes three numbers", received=text, remedy=remedy)

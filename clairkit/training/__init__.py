@@ -1,4 +1,4 @@
-"""Training on pairs. `PreferenceTrainer` brings torch and transformers, so it is loaded lazily."""
+"""Train on pairs. `PreferenceTrainer` brings torch and transformers, so it is loaded lazily."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -17,6 +17,11 @@ from clairkit.hub_access import check_model_there
 from clairkit.training.config import TrainConfig
 from clairkit.training.merge_adapter import check_mergeable
 
+if TYPE_CHECKING:
+    from peft import PeftConfig, PeftModel
+    from transformers import PreTrainedModel
+
+
 Say = Callable[[str], None]
 
 _DEFAULT_SEED = 42  # of transformers.TrainingArguments
@@ -26,7 +31,9 @@ _MAMBA_TYPES = ("falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h")
 _MAMBA_LAYERS = ["out_proj", "conv1d"]
 
 
-def add_adapter(model: Any, config: TrainConfig, say: Say = lambda text: None) -> Any:
+def add_adapter(
+    model: PreTrainedModel, config: TrainConfig, say: Say = lambda text: None
+) -> PeftModel:
     """Return the model under a trainable adapter; all its own weights are frozen.
 
     The adapter's matrices are float32, whatever the model's weights are; modules of
@@ -61,7 +68,7 @@ def _check_peft() -> None:
         ) from error
 
 
-def _new(model: Any, config: TrainConfig) -> Any:
+def _new(model: PreTrainedModel, config: TrainConfig) -> PeftModel:
     from peft import LoraConfig, get_peft_model
 
     targets, saved = config.lora_target_modules, config.lora_modules_to_save
@@ -95,7 +102,7 @@ def _new(model: Any, config: TrainConfig) -> Any:
     return adapted
 
 
-def _continued(model: Any, config: TrainConfig, say: Say) -> Any:
+def _continued(model: PreTrainedModel, config: TrainConfig, say: Say) -> PeftModel:
     from peft import PeftModel
     from safetensors import SafetensorError
 
@@ -118,7 +125,7 @@ def _continued(model: Any, config: TrainConfig, say: Say) -> Any:
     return adapted
 
 
-def load_adapter_settings(name: str) -> Any:
+def load_adapter_settings(name: str) -> PeftConfig:
     """Return the settings of an adapter; its weights are not read.
 
     Args:
@@ -143,7 +150,7 @@ def load_adapter_settings(name: str) -> Any:
     return settings
 
 
-def _check_kind(settings: Any, name: str) -> None:
+def _check_kind(settings: PeftConfig, name: str) -> None:
     """Adapters that change the tokens or the depth would be scored against the wrong reference."""
     kind = getattr(settings.peft_type, "value", settings.peft_type)
     reason = None

@@ -1,10 +1,9 @@
-"""`metric_for_best_model`: which metrics there are, which way is better, what is refused early."""
+"""Name the metrics that `metric_for_best_model` may be, which way is better, and refuse others."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -71,7 +70,7 @@ def best_metric_line(arguments: TrainingArguments) -> str:
     )
 
 
-def best_model(trainer: Trainer) -> dict[str, Any] | None:
+def best_model(trainer: Trainer) -> dict[str, object] | None:
     """Return the best value of the metric for the best model and where it was; None without one."""
     metric, state = trainer.args.metric_for_best_model, trainer.state
     if metric is None or state.best_metric is None:
@@ -186,5 +185,5 @@ def _metrics_of(edited: Tensor, lengths: Sequence[int]) -> MetricSums:
     return step_metrics(pairs, result, TokenView(tokens, tokens, edited, lengths))
 
 
-def _value(strategy: Any) -> str:
+def _value(strategy: object) -> str:
     return str(getattr(strategy, "value", strategy))

@@ -238,7 +238,7 @@ def _check_arguments(values: Mapping[str, Any]) -> None:
         raise UsageError("train_sampling_strategy can't be group_by_length", remedy="use random")
 
 
-def _check_text(values: Mapping[str, Any]) -> None:
+def _check_text(values: Mapping[str, object]) -> None:
     """Refuse names that no file of a run can hold."""
     for key, value in values.items():
         if isinstance(value, str) and any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value):

@@ -1,4 +1,4 @@
-"""Where the values of a configuration come from: flags, `--set`, a YAML file, defaults."""
+"""Merge the sources of a configuration: flags, `--set`, a YAML file, defaults."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Resolved:
 
 
 def resolve(
-    flags: Mapping[str, Any], settings: Sequence[str] = (), file: str | None = None
+    flags: Mapping[str, object], settings: Sequence[str] = (), file: str | None = None
 ) -> Resolved:
     """Merge the sources of a configuration: flags > `--set` > YAML file > defaults.
 
@@ -62,7 +62,7 @@ def resolve(
     return Resolved(whole, origins)
 
 
-def _read_yaml(file: str) -> dict[str, Any]:
+def _read_yaml(file: str) -> dict[str, object]:
     from clairkit.records.formats.yaml_file import YamlProblem, read_yaml
 
     try:
@@ -81,7 +81,7 @@ def _read_yaml(file: str) -> dict[str, Any]:
     return {str(key): _meant(str(key), value) for key, value in content.items()}
 
 
-def _parse_settings(settings: Sequence[str]) -> dict[str, Any]:
+def _parse_settings(settings: Sequence[str]) -> dict[str, object]:
     from clairkit.records.formats.yaml_file import YamlProblem, load_yaml
 
     values = {}
@@ -96,7 +96,7 @@ def _parse_settings(settings: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def _meant(key: str, value: Any) -> Any:
+def _meant(key: str, value: object) -> object:
     """What people mean where YAML 1.1 reads 1e-5 as a text and `no` as false."""
     if key.endswith("_strategy") and value is False:
         return "no"

@@ -1,4 +1,4 @@
-"""Memory that this process has and had."""
+"""Measure the memory that this process has and had."""
 
 from __future__ import annotations
 

@@ -1,16 +1,23 @@
-"""The model with its adapter merged into the weights, for writing."""
+"""Merge a model's adapter into its weights, for writing."""
 
 from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from clairkit.errors import UsageError
 from clairkit.training.models import is_4bit, is_quantised
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from peft.utils import ModulesToSaveWrapper
+    from transformers import PreTrainedModel
+
 
 # What PEFT and transformers write.
 _ADAPTER_FILES = ("adapter_config.json", "adapter_model.*")
@@ -33,7 +40,7 @@ def remove_stale(folder: Path, *, adapter: bool) -> None:
             path.unlink()
 
 
-def check_mergeable(model: Any) -> None:
+def check_mergeable(model: PeftModel) -> None:
     """Refuse to merge what can't be merged, before anything is trained.
 
     Raises:
@@ -59,7 +66,7 @@ def check_mergeable(model: Any) -> None:
         )
 
 
-def merged_model(model: Any) -> Any:
+def merged_model(model: PeftModel) -> PreTrainedModel:
     """Return the merged model, for saving; the model under training is not changed.
 
     Only layers with an adapter are new tensors (in main memory), the others are the model's own.
@@ -85,7 +92,7 @@ def merged_model(model: Any) -> Any:
 
 
 @torch.no_grad()
-def merged_state(model: Any) -> dict[str, Tensor]:
+def merged_state(model: PeftModel) -> dict[str, Tensor]:
     """Return the base model's state with the active adapter merged in.
 
     Raises:
@@ -114,7 +121,7 @@ def merged_state(model: Any) -> dict[str, Tensor]:
     return state
 
 
-def _merged_layer(layer: Any, adapter: str, dtype: torch.dtype) -> dict[str, Tensor]:
+def _merged_layer(layer: BaseTunerLayer, adapter: str, dtype: torch.dtype) -> dict[str, Tensor]:
     """PEFT merges in place: let it, into a copy at least as fine as float32, rounded once."""
     base = layer.get_base_layer()
     if is_4bit(base):
@@ -141,7 +148,7 @@ def _merged_layer(layer: Any, adapter: str, dtype: torch.dtype) -> dict[str, Ten
     return state
 
 
-def _nested(layer: Any) -> list[Any]:
+def _nested(layer: BaseTunerLayer) -> list[BaseTunerLayer]:
     """The layer and the adapter layers inside of it: PEFT wraps each parameter by itself."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
@@ -151,7 +158,7 @@ def _nested(layer: Any) -> list[Any]:
     return layers
 
 
-def _saved_module(wrapper: Any, adapter: str) -> dict[str, Tensor]:
+def _saved_module(wrapper: ModulesToSaveWrapper, adapter: str) -> dict[str, Tensor]:
     """The trained copy of a module, in the dtype of the original."""
     kinds = {key: value.dtype for key, value in wrapper.original_module.state_dict().items()}
     trained = wrapper.modules_to_save[adapter].state_dict()

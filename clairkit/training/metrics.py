@@ -1,4 +1,4 @@
-"""What a step says about itself, under TRL's metric names and a few more.
+"""Compute the metrics of a step, under TRL's names and a few more.
 
 Every metric is a sum over something countable (pairs, sides, tokens) and its count. Both stay on
 the device and are added up until a log, so that a value depends neither on how a batch was cut into

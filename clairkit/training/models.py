@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -15,10 +15,19 @@ from clairkit.extras import install_command
 from clairkit.hub_access import check_model_there
 from clairkit.training.config import TrainConfig
 
+if TYPE_CHECKING:
+    from transformers import (
+        BitsAndBytesConfig,
+        PreTrainedConfig,
+        PreTrainedModel,
+        PreTrainedTokenizerBase,
+    )
+
+
 ADAPTER_CONFIG = "adapter_config.json"
 
 
-def load_tokenizer(config: TrainConfig) -> Any:
+def load_tokenizer(config: TrainConfig) -> PreTrainedTokenizerBase:
     """Return the model's tokenizer, with the configured chat template if any.
 
     Raises:
@@ -42,7 +51,7 @@ def load_tokenizer(config: TrainConfig) -> Any:
     return tokenizer
 
 
-def load_settings(model: str, *, trust_remote_code: bool = False) -> Any:
+def load_settings(model: str, *, trust_remote_code: bool = False) -> PreTrainedConfig:
     """Return a model's configuration; no weight is read.
 
     Raises:
@@ -61,7 +70,7 @@ def load_settings(model: str, *, trust_remote_code: bool = False) -> Any:
         raise UsageError(problem, remedy=remedy) from error
 
 
-def load_model(config: TrainConfig) -> Any:
+def load_model(config: TrainConfig) -> PreTrainedModel:
     """Return the model to train, in the configured dtype.
 
     With `load_in_4bit` the linear layers but the head are quantised (nf4, scales quantised too,
@@ -143,7 +152,7 @@ def trainable_counts(model: nn.Module) -> tuple[int, int]:
     return counts[True], counts[False]
 
 
-def _four_bits(config: TrainConfig) -> Any:
+def _four_bits(config: TrainConfig) -> BitsAndBytesConfig | None:
     from transformers import BitsAndBytesConfig
 
     if importlib.util.find_spec("bitsandbytes") is None:

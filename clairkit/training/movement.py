@@ -1,21 +1,25 @@
-"""What training did to the model: its rewards on a few pairs, its weights on a sample."""
+"""Measure what training did to the model: rewards on a few pairs, a sample of its weights."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Subset
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
 from clairkit.runs.diagnosis.movement import METRICS, Movement
 from clairkit.training.checkpoint.interrupt import EvaluationStopped, StopOnSignal
 from clairkit.training.checkpoint.nan_guard import local_part
 from clairkit.training.metric_logs import MetricLogs
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
 
 # Pairs on which the movement is measured: a forward of so many costs next to nothing in a run.
 _PAIRS = 32
@@ -114,24 +118,20 @@ class WeightWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unt
         self._due: list[Tensor | None] = []
         self._totals: Tensor | None = None  # [2]: updates that were due, and that came to nothing
 
-    def on_train_begin(
-        self, _args: Any, _state: Any, _control: Any, model: Any = None, **_: Any
-    ) -> None:
+    def on_train_begin(self, *_: object, model: nn.Module, **__: object) -> None:
         """Called by the Trainer before the first step, the model in its place."""
         self._sample = sampled_parameters(model)
         self._first = [item.values() for item in self._sample]
         self._totals = None
 
-    def on_pre_optimizer_step(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
+    def on_pre_optimizer_step(self, *_: object, **__: object) -> None:
         """Called by the Trainer before each step."""
         self._before = [item.values() for item in self._sample]
         self._due = [
             None if (found := item.gradients()) is None else found != 0 for item in self._sample
         ]
 
-    def on_optimizer_step(
-        self, _args: Any, _state: Any, _control: Any, optimizer: Any = None, **_: Any
-    ) -> None:
+    def on_optimizer_step(self, *_: object, optimizer: Optimizer, **__: object) -> None:
         """Called by the Trainer after each step."""
         rates = [group["lr"] for group in getattr(optimizer, "param_groups", ())]
         if getattr(optimizer, "step_was_skipped", False) or not any(rates):
@@ -172,12 +172,14 @@ class StartOfMovement(TrainerCallback, ExportableState):  # type: ignore[misc]  
         self.values: dict[str, float] = {}
         self._measure = measure
 
-    def on_train_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+    def on_train_begin(
+        self, _args: TrainingArguments, state: TrainerState, *_: object, **__: object
+    ) -> None:
         """Called by the Trainer before the first step, the model in its place."""
         if state.global_step == 0:
             self.values = self._measure()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """Return what a checkpoint keeps."""
         return {"args": {}, "attributes": {"values": self.values}}
 
@@ -187,7 +189,7 @@ class Movements(MetricLogs):
 
     is_in_train: bool
 
-    def __init__(self, *args: Any, callbacks: list[Any], **kwargs: Any) -> None:
+    def __init__(self, *args: object, callbacks: list[TrainerCallback], **kwargs: object) -> None:
         self._watch = WeightWatch()
         self.movement: Movement | None = None
         start = StartOfMovement(self._start_of_movement)

@@ -1,9 +1,9 @@
-"""From the log-probs of a part's tokens to the losses of its pairs."""
+"""Turn the log-probs of a part's tokens into the losses of its pairs."""
 
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -15,13 +15,16 @@ from clairkit.losses import PairLogps, PreferenceLoss, fusable, loss_options, pr
 from clairkit.training.config import TrainConfig
 from clairkit.training.data import StepSize, TrainingPart
 
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
 
 class PairLosses:
     """What a trainer of pairs computes of a part, by the configured loss."""
 
     config: TrainConfig
     path: LogpsPath
-    accelerator: Any
+    accelerator: Accelerator
     _step: StepSize
 
     def token_logps(self, model: nn.Module, part: TrainingPart) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a run is made of: the Trainer's arguments, its pairs as tokens, a model ready to train."""
+"""Prepare what a run is made of: the Trainer's arguments, pairs as tokens, a model to train."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
-from transformers import TrainingArguments
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
 
 from clairkit.batching import ChatEncoder, EncodedPair, encode_pairs
 from clairkit.errors import DataError, UsageError
@@ -23,7 +23,9 @@ from clairkit.training.data import TrainingPairs
 
 
 def as_training_pairs(
-    pairs: Iterable[Pair] | Iterable[EncodedPair], tokenizer: Any, config: TrainConfig
+    pairs: Iterable[Pair] | Iterable[EncodedPair],
+    tokenizer: PreTrainedTokenizerBase,
+    config: TrainConfig,
 ) -> TrainingPairs:
     """Encode pairs as the configuration says; encoded ones are taken as they are."""
     items = list(pairs)
@@ -60,7 +62,7 @@ HeldOut = (
 
 
 def held_out_sets(
-    pairs: HeldOut | None, tokenizer: Any, config: TrainConfig
+    pairs: HeldOut | None, tokenizer: PreTrainedTokenizerBase, config: TrainConfig
 ) -> dict[str, TrainingPairs]:
     """Return the encoded sets of held-out pairs by name: "" where there is one without a name."""
     if pairs is None:
@@ -168,13 +170,13 @@ def _dropout_rates(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
         yield from ((module, name) for name in held if "drop" in name)
 
 
-def pad_id(tokenizer: Any) -> int:
+def pad_id(tokenizer: PreTrainedTokenizerBase) -> int:
     """Return the id to pad with; masked everywhere, so that any token will do."""
     value = tokenizer.pad_token_id
     return int(tokenizer.eos_token_id if value is None else value)
 
 
-def check_vocabulary(model: Any, data: TrainingPairs) -> None:
+def check_vocabulary(model: PreTrainedModel, data: TrainingPairs) -> None:
     """Refuse token ids for which the model has no embedding."""
     size = len(model.get_input_embeddings().weight)
     for pair in data.pairs:

@@ -1,4 +1,4 @@
-"""The processes of one run: whether there are several, which one writes, and how they part."""
+"""Tell the processes of one run apart: whether there are several, which one writes; part them."""
 
 from __future__ import annotations
 

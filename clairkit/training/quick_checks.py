@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from clairkit.choices import LOSS_ALIASES, LOSS_NAMES
 from clairkit.errors import UsageError, suggest
 from clairkit.hub_access import check_model_there
 from clairkit.records import ColumnChoice, read_pairs
+from clairkit.records.formats.yaml_file import load_yaml, read_yaml
 from clairkit.records.source import find_source
 
 # What other trainers call our keys; those without another name are here for the command line.
@@ -140,28 +142,17 @@ def _check_pairs(source: str, values: Mapping[str, Any]) -> None:
 
 
 def _setting_values(settings: Sequence[str]) -> dict[str, Any]:
-    import yaml
-
     found: dict[str, Any] = {}
     for setting in settings:
         key, _, text = setting.partition("=")
-        try:
-            found[key.strip()] = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError):
-            continue  # told by `resolve`
+        with suppress(ValueError):  # told by `resolve`
+            found[key.strip()] = load_yaml(text)
     return found
 
 
-_MOST = 2**16  # bytes of a configuration file that is looked at here
-
-
 def _file_values(file: str | None) -> dict[str, Any]:
-    import yaml
-
-    if file is None or not Path(file).is_file() or Path(file).stat().st_size > _MOST:
-        return {}
     try:
-        found = yaml.safe_load(Path(file).read_text(encoding="utf-8-sig"))
-    except (OSError, yaml.YAMLError, ValueError, RecursionError):
-        return {}  # told by `resolve`
+        found = None if file is None else read_yaml(Path(file))
+    except (OSError, ValueError):  # told by `resolve`
+        return {}
     return {str(key): value for key, value in found.items()} if isinstance(found, dict) else {}

@@ -1,18 +1,22 @@
-"""The pairs of a run: read and encoded before any weight is loaded."""
+"""Read and encode the pairs of a run before any weight is loaded."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from clairkit.batching import ChatEncoder, EncodedPairs, encode_pairs
 from clairkit.batching.encode import AS_TEXT, AS_TOKEN
 from clairkit.errors import DataError
-from clairkit.records import ColumnChoice, read_pairs
+from clairkit.records import ColumnChoice, Pair, read_pairs
 from clairkit.records.leakage import prompt_digest
 from clairkit.training.config import TrainConfig
 from clairkit.training.masks import mask_counts
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 
 # What happened to pairs, in words, in the order in which it is told.
 _WORDS = {
@@ -39,7 +43,7 @@ _WORDS = {
 
 
 def read_run_pairs(
-    config: TrainConfig, tokenizer: Any, say: Callable[[str], None]
+    config: TrainConfig, tokenizer: PreTrainedTokenizerBase, say: Callable[[str], None]
 ) -> tuple[EncodedPairs, EncodedPairs | None]:
     """Return the training pairs and the held-out ones, if any.
 
@@ -56,7 +60,7 @@ def read_run_pairs(
         )
         seen = prompts[name] = set()
 
-        def note_prompts() -> Any:
+        def note_prompts() -> Iterator[Pair]:
             for pair in stream:
                 seen.add(prompt_digest(pair))
                 yield pair

@@ -1,4 +1,4 @@
-"""The training station: from a configuration to a run directory."""
+"""Train as configured, from a configuration to a run directory."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clairkit.batching import EncodedPairs
 from clairkit.errors import ResourceError
 from clairkit.records.lock import FileLock
 from clairkit.records.output import LOCK, check_folder
-from clairkit.runs.diagnosis import (
-    variant_alarm,
-)
+from clairkit.runs.diagnosis import variant_alarm
 from clairkit.training.best_metric import check_measured
 from clairkit.training.checkpoint.checkpoints import resume_point, step_of
 from clairkit.training.checkpoint.interrupt import StopOnSignal
@@ -30,7 +28,9 @@ from clairkit.training.run_directory import files
 from clairkit.training.run_directory.folder import RunFolder, TrainResult, inputs_of
 
 if TYPE_CHECKING:
-    from transformers import TrainingArguments
+    from transformers import PreTrainedTokenizerBase, TrainingArguments
+
+    from clairkit.training.trainer import PreferenceTrainer
 
 Say = Callable[[str], None]
 
@@ -100,7 +100,8 @@ def _run_alone(
         trainer = _trainer(folder, tokenizer, train, evaluation, stop, say)
         trainer.first_reference_file = files.reference_file(run) if resume else None
         trainer.compute_references()
-    say(trainer.references.description)
+    if trainer.references is not None:
+        say(trainer.references.description)
     checkpoint = None
     if resume:
         checkpoint = _checkpoint(trainer, inputs_of(trainer), allowed, say)
@@ -171,12 +172,12 @@ def _make_folder(run: Path) -> None:
 
 def _trainer(
     folder: RunFolder,
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     train: EncodedPairs,
     evaluation: EncodedPairs | None,
     stop: StopOnSignal,
     say: Say,
-) -> Any:
+) -> PreferenceTrainer:
     from transformers import PrinterCallback, ProgressCallback
     from transformers.utils import logging
 
@@ -205,7 +206,9 @@ def _trainer(
     return trainer
 
 
-def _checkpoint(trainer: Any, inputs: Mapping[str, Any], allowed: Sequence[str], say: Say) -> Path:
+def _checkpoint(
+    trainer: PreferenceTrainer, inputs: Mapping[str, object], allowed: Sequence[str], say: Say
+) -> Path:
     from clairkit.training.checkpoint.identity import check_same_inputs
 
     run = Path(trainer.config.output)

@@ -1,4 +1,4 @@
-"""The check before any step: the policy is the reference, so its rewards and loss are known."""
+"""Check before any step that the policy is the reference: its rewards and loss are known then."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trainer: transformers' own, with log-probs from hidden states and a preference loss."""
+"""Train by transformers' Trainer, with log-probs from hidden states and a preference loss."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -71,6 +71,11 @@ from clairkit.training.run_directory.files import MetricsFile
 from clairkit.training.run_directory.folder import RunFolder
 from clairkit.training.step_zero import allowed_gap, check_step_zero
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase, TrainerCallback
+    from transformers.trainer_utils import TrainOutput
+
+
 # Pairs among which the collator chooses when a part is bounded by its tokens.
 _PAIRS_TO_FILL_PARTS = 64
 
@@ -98,11 +103,11 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
     def __init__(
         self,
         model: nn.Module,
-        tokenizer: Any,
+        tokenizer: PreTrainedTokenizerBase,
         config: TrainConfig,
         pairs: Iterable[Pair] | Iterable[EncodedPair],
         eval_pairs: HeldOut | None = None,
-        callbacks: list[Any] | None = None,
+        callbacks: list[TrainerCallback] | None = None,
         say: Callable[[str], None] = lambda text: None,
         folder: RunFolder | None = None,
     ) -> None:
@@ -222,8 +227,11 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         )
 
     def train(
-        self, resume_from_checkpoint: str | Path | bool | None = None, *args: Any, **kwargs: Any
-    ) -> Any:
+        self,
+        resume_from_checkpoint: str | Path | bool | None = None,
+        *args: object,
+        **kwargs: object,
+    ) -> TrainOutput:
         """Compute the references, train as the Trainer does, measure what it did to the model."""
         self.compute_references()
         checkpoint = resume_from_checkpoint
@@ -245,12 +253,12 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         """Whether the reference is the model as it was given."""
         return self.references is not None and self.references.is_policy
 
-    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+    def evaluate(self, *args: object, **kwargs: object) -> Any:
         """Evaluate the loss on the held-out pairs."""
         self.compute_references()
         return super().evaluate(*args, **kwargs)
 
-    def get_batch_samples(self, *args: Any, **kwargs: Any) -> tuple[list[Batch], float]:
+    def get_batch_samples(self, *args: object, **kwargs: object) -> tuple[list[Batch], float]:
         """Return the batches of one step and how many pairs they hold, a process's share of them.
 
         The loss of a step is a mean over its pairs, however they are cut into batches and parts.
@@ -278,7 +286,7 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         """Move a part to the device, which the Trainer does for a dict of tensors."""
         return inputs.to(self.args.device)
 
-    def training_step(self, model: nn.Module, inputs: Batch, *args: Any) -> Tensor:
+    def training_step(self, model: nn.Module, inputs: Batch, *args: object) -> Tensor:
         """Run forward and backward part by part; return the batch's share of the step's loss."""
         *others, last = inputs["parts"]
         loss: Tensor = torch.zeros((), device=self.args.device)
@@ -337,7 +345,9 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         finally:
             plugin.state_dict_type = kind
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+    def _save(
+        self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None
+    ) -> None:
         """Write as the Trainer does; the final model of an adapter perhaps merged."""
         if self.config.merge_adapter and not self._making:
             folder = output_dir or self.args.output_dir
@@ -347,7 +357,7 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
             super()._save(output_dir, state_dict)
 
     def prediction_step(
-        self, model: nn.Module, inputs: Batch, *_args: Any, **_kwargs: Any
+        self, model: nn.Module, inputs: Batch, *_args: object, **_kwargs: object
     ) -> tuple[Tensor, None, None]:
         """Return the loss of a held-out batch."""
         parts = [self._prepare_inputs(part) for part in inputs["parts"]]

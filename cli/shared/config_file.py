@@ -12,8 +12,6 @@ import click
 from clairkit.cli.shared.option_sections import SectionOption
 from clairkit.records.json_types import JsonObject
 
-_SIZE_CAP = 2**20
-
 
 def read_config(sections: Collection[str]) -> Any:
     """Return the callback of `--config FILE`, for the options that stand in these sections."""
@@ -69,13 +67,10 @@ def _repeated(value: Any, option: SectionOption) -> list[Any]:
 
 def _mapping(file: str) -> dict[Any, Any]:
     from clairkit.errors import DataError
-    from clairkit.records.formats.encodings import decoded
-    from clairkit.records.formats.yaml_file import YamlProblem, json_values, load_yaml
+    from clairkit.records.formats.yaml_file import YamlProblem, json_values, read_yaml
 
     try:
-        with Path(file).open("rb") as opened:
-            text = decoded(file, opened.read(_SIZE_CAP + 1))
-        found = json_values(load_yaml(text)) if len(text) <= _SIZE_CAP else None
+        found = json_values(read_yaml(Path(file)))
     except OSError as error:
         raise DataError(f"can't be read ({error.strerror})", path=file) from None
     except YamlProblem as problem:

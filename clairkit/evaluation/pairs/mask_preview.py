@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from clairkit.batching import ChatEncoder
 from clairkit.batching.encode import encode_pair
@@ -14,6 +14,10 @@ from clairkit.records import Pair
 from clairkit.training.config import TrainConfig
 from clairkit.training.masks import edited_tokens, weights_of
 from clairkit.training.reading import described
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 
 _PART = "\ufffd"  # what a decoder makes of bytes that are no whole character
 _NOTES = {
@@ -57,7 +61,9 @@ class MaskPreview:
     notes: tuple[str, ...]
 
 
-def preview_mask(pair: Pair, tokenizer: Any, config: TrainConfig) -> MaskPreview:
+def preview_mask(
+    pair: Pair, tokenizer: PreTrainedTokenizerBase, config: TrainConfig
+) -> MaskPreview:
     """Return the weights that training with this configuration gives each token of a pair.
 
     Encoding, cutting, alignment and weights are the trainer's own functions.
@@ -100,7 +106,7 @@ def preview_mask(pair: Pair, tokenizer: Any, config: TrainConfig) -> MaskPreview
 
 
 def token_pieces(
-    tokenizer: Any, ids: Sequence[int], weights: Sequence[float]
+    tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], weights: Sequence[float]
 ) -> Iterator[TokenPiece]:
     """Yield the texts of tokens in order; several tokens together where a character needs them.
 

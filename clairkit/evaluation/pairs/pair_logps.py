@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,10 @@ from clairkit.training.preparation import check_vocabulary, pad_id
 from clairkit.training.reference.compute import cache_folder, compute_references
 from clairkit.training.reference.models import ReferenceSettings
 from clairkit.training.reference.spec import Ref
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 
 SIDES = ("chosen", "rejected")
 _LEFT_OUT = ("too_long", "identical", "identical_after_truncation", "only_thoughts", "refused")
@@ -159,7 +163,7 @@ def _sum(values: Tensor) -> float:
 
 
 def encode_by_place(
-    pairs: Sequence[Pair], tokenizer: Any, config: TrainConfig
+    pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, config: TrainConfig
 ) -> tuple[dict[int, EncodedPair], dict[str, int]]:
     """Return the pairs that training would see, by their place, and why others are left out."""
     encoder = ChatEncoder.of(tokenizer, config.chat)
@@ -184,7 +188,10 @@ def encode_by_place(
 
 
 def _check_same_tokens(
-    pairs: Sequence[EncodedPair], tokenizer: Any, other: Any, reference: str
+    pairs: Sequence[EncodedPair],
+    tokenizer: PreTrainedTokenizerBase,
+    other: PreTrainedTokenizerBase,
+    reference: str,
 ) -> None:
     """Refuse a reference to which the ids of these pairs mean something else."""
     used = sorted(

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,11 @@ from trl.trainer.utils import FusedCausalLMOutput
 from clairkit.errors import ResourceError, UsageError
 from clairkit.kernels import IGNORED, TokenStats
 from clairkit.logprobs.head import LogpsPath, attach_logps, unbound_forward
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+    from transformers.utils import ModelOutput
+
 
 # TRL's names -> ours
 _FIELDS = {
@@ -92,7 +97,9 @@ def _forward(model: nn.Module, token_stats: bool) -> Any:
     return forward
 
 
-def _router_loss(model: Any, outputs: Any, inputs: dict[str, Any]) -> Tensor | None:
+def _router_loss(
+    model: PreTrainedModel, outputs: ModelOutput, inputs: Mapping[str, object]
+) -> Tensor | None:
     """Return the load-balancing loss of a mixture of experts, if its router logits were wanted."""
     if not inputs.get("output_router_logits"):
         return None

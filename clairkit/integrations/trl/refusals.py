@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from clairkit.errors import UsageError
 from clairkit.kernels import available_backends
+
+if TYPE_CHECKING:
+    from transformers import Trainer, TrainingArguments
+
 
 # Field of DPOConfig -> why it is refused when it is set.
 _REASONS = {
@@ -22,7 +26,7 @@ def refuse_kernel(kernel: str) -> None:
         raise UsageError("unknown kernel", received=kernel, remedy=f"known are {', '.join(known)}")
 
 
-def refuse_arguments(arguments: Any) -> None:
+def refuse_arguments(arguments: TrainingArguments) -> None:
     """Raise UsageError if a DPOConfig sets what is not supported; None is TRL's default."""
     for field, reason in _REASONS.items():
         if value := getattr(arguments, field, None):
@@ -32,7 +36,7 @@ def refuse_arguments(arguments: Any) -> None:
         raise _sharded("DeepSpeed ZeRO-3")
 
 
-def refuse_set_up(trainer: Any) -> None:
+def refuse_set_up(trainer: Trainer) -> None:
     """Raise UsageError for what is known once the trainer has its model and accelerator."""
     if trainer.is_fsdp_enabled:
         raise _sharded("FSDP")

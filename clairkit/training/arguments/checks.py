@@ -1,10 +1,9 @@
-"""What transformers refuses of the arguments, found before anything is loaded, and named."""
+"""Find and name what transformers refuses of the arguments before anything is loaded."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import nn
@@ -18,7 +17,7 @@ _PACKAGES = {"azure_ml": "azureml-core", "flyte": "flytekit"}
 
 
 def checked_arguments(
-    build: Callable[[Mapping[str, Any]], TrainingArguments], given: Mapping[str, Any]
+    build: Callable[[Mapping[str, object]], TrainingArguments], given: Mapping[str, object]
 ) -> TrainingArguments:
     """Return the arguments when optimizer, schedule and trackers can be made with them.
 
@@ -64,8 +63,8 @@ def _check_optimizer(arguments: TrainingArguments) -> None:
 
 
 def _refused(
-    build: Callable[[Mapping[str, Any]], TrainingArguments],
-    given: Mapping[str, Any],
+    build: Callable[[Mapping[str, object]], TrainingArguments],
+    given: Mapping[str, object],
     error: Exception,
 ) -> UsageError:
     """Name the settings without which there would be no error."""
@@ -77,7 +76,7 @@ def _refused(
 
 
 def _passes(
-    build: Callable[[Mapping[str, Any]], TrainingArguments], given: Mapping[str, Any]
+    build: Callable[[Mapping[str, object]], TrainingArguments], given: Mapping[str, object]
 ) -> bool:
     try:
         arguments = build(given)

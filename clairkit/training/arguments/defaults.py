@@ -1,4 +1,4 @@
-"""Where clairkit departs from the defaults of transformers.TrainingArguments."""
+"""List clairkit's departures from the defaults of transformers.TrainingArguments."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""Ranges of the Trainer's numbers, most of which transformers takes without a word."""
+"""Check the ranges of the Trainer's numbers, most of which transformers takes without a word."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 from clairkit.errors import UsageError
 
@@ -30,7 +29,7 @@ _AT_LEAST_0 = (
 _BELOW_1 = ("adam_beta1", "adam_beta2")
 
 
-def check_numbers(values: Mapping[str, Any]) -> None:
+def check_numbers(values: Mapping[str, object]) -> None:
     """Refuse numbers that no run can have.
 
     Raises:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 
-def fits(value: Any, hint: Any) -> bool:
+def fits(value: object, hint: Any) -> bool:
     """Return whether a value as YAML has it is of an annotated type."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):

@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,11 @@ from torch import Tensor, nn
 from clairkit.batching import EncodedPair
 from clairkit.errors import UsageError
 from clairkit.training.run_directory.files import RUN
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
+    from transformers import PreTrainedModel
+
 
 # What a run started from, with the configuration key under which it may change by name.
 _INPUTS = {
@@ -105,7 +110,7 @@ def weights_digest(model: nn.Module) -> str:
 
 
 @torch.no_grad()
-def adapter_digest(model: Any) -> str:
+def adapter_digest(model: PreTrainedModel) -> str:
     """Return the sha256 of the active PEFT adapters; "" for none, or one that adds nothing yet.
 
     A fresh LoRA adapter adds nothing: one of its factors is 0. Its name does not count.
@@ -123,7 +128,7 @@ def adapter_digest(model: Any) -> str:
 
 
 @torch.no_grad()
-def adds_nothing(model: Any) -> bool:
+def adds_nothing(model: PreTrainedModel) -> bool:
     """Tell whether the active adapters leave the model as its base is."""
     configs = [model.peft_config[name] for name in model.active_adapters]
     if any(str(config.peft_type).rpartition(".")[2] != "LORA" for config in configs):
@@ -174,7 +179,7 @@ def base_module(module: nn.Module) -> nn.Module:
     return module
 
 
-def check_same_inputs(run: Path, now: Mapping[str, Any], allowed: Sequence[str] = ()) -> None:
+def check_same_inputs(run: Path, now: Mapping[str, object], allowed: Sequence[str] = ()) -> None:
     """Refuse to resume from other pairs, weights or reference, or in other processes.
 
     Args:
@@ -262,7 +267,7 @@ def _plain_parts(tensor: Tensor) -> Iterator[Tensor]:
         yield scales
 
 
-def _settings(config: Any) -> str:
+def _settings(config: PeftConfig) -> str:
     """Return the settings that act on log-probs as one text.
 
     Those at their class's defaults are left out: a release of transformers may add some.
@@ -282,5 +287,5 @@ def _settings(config: Any) -> str:
     return json.dumps(named, sort_keys=True, default=_as_list)
 
 
-def _as_list(value: Any) -> Any:
+def _as_list(value: object) -> object:
     return sorted(value) if isinstance(value, set) else str(value)

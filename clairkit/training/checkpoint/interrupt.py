@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while training: the step under way is finished and a checkpoint written."""
+"""Finish the step under way and write a checkpoint at Ctrl-C and SIGTERM."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import distributed
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -32,12 +32,19 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]  # transformers is un
         self._stepping = False
         self._alone = True
 
-    def on_train_begin(self, args: Any, _state: Any, _control: Any, **_kwargs: Any) -> None:
+    def on_train_begin(self, args: TrainingArguments, *_: object, **__: object) -> None:
         """Called by the Trainer before the first step; until then there is nothing to save."""
         self._stepping = True
         self._alone = args.world_size == 1
 
-    def on_step_end(self, args: Any, _state: Any, control: Any, **_kwargs: Any) -> None:
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        _state: TrainerState,
+        control: TrainerControl,
+        *_: object,
+        **__: object,
+    ) -> None:
         """Called by the Trainer after each step."""
         if not self._alone:
             self.signal = _largest(self.signal, args.device)
@@ -45,7 +52,7 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]  # transformers is un
             control.should_save = True
             control.should_training_stop = True
 
-    def on_prediction_step(self, args: Any, _state: Any, _control: Any, **_kwargs: Any) -> None:
+    def on_prediction_step(self, args: TrainingArguments, *_: object, **__: object) -> None:
         """Called by the Trainer after each batch of an evaluation.
 
         An evaluation that says which checkpoint is the best is finished: without it the run would

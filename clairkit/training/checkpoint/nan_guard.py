@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.distributed.tensor import DTensor
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainingArguments
 
 from clairkit.errors import ResourceError
 
@@ -23,7 +22,7 @@ class FiniteGradients(TrainerCallback):  # type: ignore[misc]  # transformers is
         self.ids: list[str] = []
 
     def on_pre_optimizer_step(
-        self, args: Any, _state: Any, _control: Any, model: Any = None, **_: Any
+        self, args: TrainingArguments, *_: object, model: nn.Module, **__: object
     ) -> None:
         """Called by the Trainer before each step. In float16 its scaler skips such a step."""
         gradients = [p.grad for p in model.parameters() if p.grad is not None]

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
@@ -43,7 +42,12 @@ class ExactResume(Trainer):  # type: ignore[misc]  # transformers is untyped
     """
 
     def _init_training_state(
-        self, max_steps: int, steps_per_epoch: int, epochs: int, checkpoint: str | None, trial: Any
+        self,
+        max_steps: int,
+        steps_per_epoch: int,
+        epochs: int,
+        checkpoint: str | None,
+        trial: object,
     ) -> tuple[int, int]:
         """Return the epochs and batches to skip; all of them when the last step is done."""
         with _whole_steps(self.args, max_steps):  # with these the checkpoint is compared

@@ -1,4 +1,4 @@
-"""Saving that a kill or a full disk can't spoil: written aside, brought to the disk, renamed."""
+"""Save so that a kill or a full disk can't spoil it: write aside, sync, rename."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 from torch import nn
@@ -28,6 +28,10 @@ from clairkit.training.merge_adapter import remove_stale
 from clairkit.training.models import ADAPTER_CONFIG
 from clairkit.training.run_directory.files import METRICS
 
+if TYPE_CHECKING:
+    pass
+
+
 _WEIGHTS = re.compile(r"(\w+?)(-\d+-of-\d+)?\.(safetensors|bin)(\.index\.json)?")
 # By these a folder is known for a model: they come after the weights.
 _LAST = ("config.json", "adapter_config.json")
@@ -43,11 +47,11 @@ class SafeSaving(Trainer):  # type: ignore[misc]  # transformers is untyped
 
     _making = False  # a checkpoint, in PARTIAL
 
-    def _get_output_dir(self, trial: Any) -> str:
+    def _get_output_dir(self, trial: object) -> str:
         folder: str = super()._get_output_dir(trial)
         return str(Path(folder) / PARTIAL) if self._making else folder
 
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+    def _save_checkpoint(self, model: nn.Module, trial: object) -> None:
         """Save as the Trainer does, in PARTIAL; then manifest, rename and rotation."""
         run = Path(self._get_output_dir(trial))
         final = run / f"checkpoint-{self.state.global_step}"
@@ -104,7 +108,7 @@ class SafeSaving(Trainer):  # type: ignore[misc]  # transformers is untyped
         if self.args.push_to_hub and not _internal_call:
             self.push_to_hub(commit_message="Model save", revision=self.args.hub_revision)
 
-    def _evaluate(self, *args: Any, **kwargs: Any) -> Any:
+    def _evaluate(self, *args: object, **kwargs: object) -> Any:
         """Evaluate; when a signal breaks it off, save a checkpoint of this step and stop."""
         try:
             return super()._evaluate(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Reference log-probs in one portable file, found again by the token ids they belong to.
+"""Keep reference log-probs in one portable file; find them by the token ids they belong to.
 
 A file is a safetensors file. Shapes: n sequences (a prompt and a response), T tokens of all of
 them, R response tokens of all of them; sequences are sorted by prompt key, then by response.

@@ -1,7 +1,8 @@
-"""The reference: whose per-token log-probs the policy is measured against, computed once.
+"""Compute, once, the per-token log-probs that the policy is measured against.
 
-They are kept in a folder (see `reference_cache`) and found again by token ids: another beta, loss,
-mask or length limit costs nothing. A response that is the beginning of a kept one is found, too.
+They are kept in a folder (see `clairkit.training.reference.cache`) and found again by token ids:
+another beta, loss, mask or length limit costs nothing. A response that is the beginning of a kept
+one is found, too.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +37,9 @@ from clairkit.training.reference.processes import share_missing, share_out
 from clairkit.training.reference.sequences import NeededSequences
 from clairkit.training.reference.spec import Ref
 from clairkit.training.run_directory.portable import portable
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,7 @@ def compute_references(
 
 @torch.no_grad()
 def reference_logps(
-    model: Any,
+    model: PreTrainedModel,
     pairs: Sequence[EncodedPair],
     collate: Collate,
     batch_size: int,

@@ -1,14 +1,14 @@
-"""The model behind a reference: the policy's base, an adapter on it, or another model."""
+"""Open the model behind a reference: the policy's base, an adapter on it, or another model."""
 
 from __future__ import annotations
 
 import copy
 import gc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -23,6 +23,11 @@ from clairkit.training.checkpoint.identity import adapter_digest, base_module, w
 from clairkit.training.reference.cache import Source
 from clairkit.training.reference.spec import Ref
 from clairkit.training.run_directory.portable import portable
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
 
 Collate = Callable[[Sequence[EncodedPair]], Sequence[Part]]
 
@@ -114,7 +119,9 @@ def reference_model(
             yield _with_adapter(policy, ref.value, settings, Source(weights, precision))
             return
         words = "the model before training"
-        disable: Any = getattr(policy, "disable_adapter", None)
+        disable: Callable[[], AbstractContextManager[None]] | None = getattr(
+            policy, "disable_adapter", None
+        )
         if disable is not None:
             words = "the base model without adapters"
             stack.enter_context(disable())
@@ -167,7 +174,7 @@ def _with_adapter(
         raise UsageError("ref adapter:PATH needs peft", remedy=remedy) from error
     try:
         with quiet_peft():
-            model: Any = PeftModel.from_pretrained(shared_base(policy), path)
+            model: PeftModel = PeftModel.from_pretrained(shared_base(policy), path)
     except Exception as error:  # whatever PEFT, safetensors or the Hub's client raise
         raise UsageError(
             f"can't load the adapter of the reference: {error}",
@@ -222,11 +229,11 @@ def _other_model(
     return ReferenceModel(source, f"the model {name}", ready, name)
 
 
-def _embeddings(model: Any) -> int:
+def _embeddings(model: PreTrainedModel) -> int:
     return len(base_causal_lm(model).get_input_embeddings().weight)  # type: ignore[operator]
 
 
-def _refuse_base_out_of_reach(policy: Any) -> None:
+def _refuse_base_out_of_reach(policy: PreTrainedModel) -> None:
     if not hasattr(policy, "disable_adapter") and any(
         base_module(module) is not module for module in policy.modules()
     ):

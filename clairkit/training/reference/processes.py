@@ -1,9 +1,9 @@
-"""Reference log-probs by several processes: each computes a share, all get the whole."""
+"""Share reference log-probs out to several processes: each computes some, all get the whole."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed
@@ -14,6 +14,7 @@ from clairkit.training.processes import many
 from clairkit.training.reference.sequences import NeededSequences
 
 Logps = list[tuple[Tensor, Tensor]]
+Given = TypeVar("Given")
 
 
 def share_missing(sequences: NeededSequences) -> None:
@@ -50,14 +51,15 @@ def share_out(
     answers = _from_all(None if failure else _packed(found))
     if failure is not None:
         raise failure
-    if any(answer is None for answer in answers):
+    known = [answer for answer in answers if answer is not None]
+    if len(known) < len(answers):
         raise ResourceError(
             "another process could not compute its share of the reference",
             remedy="its own message says why",
         )
     result: dict[int, tuple[Tensor, Tensor]] = {}
-    for share, (flat, lengths) in zip(shares, answers, strict=True):
-        sides = flat.split(lengths)
+    for share, (flat, lengths) in zip(shares, known, strict=True):
+        sides = torch.split(flat, lengths)
         result |= zip(share, zip(sides[::2], sides[1::2], strict=True), strict=True)
     return [result[place] for place in range(len(pairs))]
 
@@ -82,8 +84,8 @@ def _packed(found: Logps) -> tuple[Tensor, list[int]]:
     return torch.cat([*sides, torch.zeros(0)]), [len(side) for side in sides]
 
 
-def _from_all(mine: Any) -> list[Any]:
+def _from_all(mine: Given) -> list[Given]:
     """Return what each process gave."""
-    answers: list[Any] = [None] * distributed.get_world_size()
+    answers: list[Given] = [mine] * distributed.get_world_size()
     distributed.all_gather_object(answers, mine)
     return answers

@@ -1,4 +1,4 @@
-"""The sequences that a run needs reference log-probs of, each once."""
+"""Collect the sequences that a run needs reference log-probs of, each once."""
 
 from __future__ import annotations
 

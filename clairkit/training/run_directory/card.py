@@ -1,4 +1,4 @@
-"""The model card of a run: fit for the Hub, with no folder of the machine that trained."""
+"""Write the model card of a run: fit for the Hub, with no folder of the machine that trained."""
 
 from __future__ import annotations
 

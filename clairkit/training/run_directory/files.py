@@ -1,4 +1,4 @@
-"""The files of a run directory beside checkpoints and weights: configuration, card, metrics."""
+"""Write and read a run directory's configuration, metrics and facts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerState, TrainingArguments
 
 import clairkit
 from clairkit.display import redact
@@ -43,7 +43,12 @@ class StepLines(TrainerCallback):  # type: ignore[misc]  # transformers is untyp
         self.say = say
 
     def on_log(
-        self, _args: Any, state: Any, _control: Any, logs: dict[str, Any] | None = None, **_: Any
+        self,
+        _args: TrainingArguments,
+        state: TrainerState,
+        *_: object,
+        logs: dict[str, float] | None = None,
+        **__: object,
     ) -> None:
         """Called by the Trainer after each log."""
         for prefix in ("", "eval_"):
@@ -72,7 +77,12 @@ class MetricsFile(TrainerCallback):  # type: ignore[misc]  # transformers is unt
         self.path = run / METRICS
 
     def on_log(
-        self, _args: Any, state: Any, _control: Any, logs: dict[str, Any] | None = None, **_: Any
+        self,
+        _args: TrainingArguments,
+        state: TrainerState,
+        *_: object,
+        logs: dict[str, float] | None = None,
+        **__: object,
     ) -> None:
         """Called by the Trainer after each log."""
         if state.is_world_process_zero and logs:
@@ -81,7 +91,7 @@ class MetricsFile(TrainerCallback):  # type: ignore[misc]  # transformers is unt
                 file.write(json.dumps(row, allow_nan=False) + "\n")
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> object:
     """JSON has no NaN."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 

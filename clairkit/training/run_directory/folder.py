@@ -1,4 +1,4 @@
-"""What a run directory tells of its run: written by its trainer, from a command as from Python."""
+"""Write what a run directory tells of its run, from a command as from Python."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clairkit.records.leakage import forget_trained_prompts, write_trained_prompts
 from clairkit.records.output import atomic_write
@@ -23,6 +23,9 @@ from clairkit.training.memory import peak_memory_mb
 from clairkit.training.merge_adapter import remove_stale
 from clairkit.training.run_directory import files
 from clairkit.training.run_directory.card import model_card
+
+if TYPE_CHECKING:
+    from transformers import Trainer
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class TrainResult:
     diagnosis: Diagnosis
     movement: Movement | None = None
     """How far the model moved; None of a run that a signal ended."""
-    best: Mapping[str, Any] | None = None
+    best: Mapping[str, object] | None = None
     """The metric for the best model, its value, and the step of the checkpoint that has it."""
     signal: int | None = None
 
@@ -83,7 +86,7 @@ class RunFolder:
         """The run directory."""
         return Path(self.resolved.config.output)
 
-    def begin(self, trainer: Any) -> None:
+    def begin(self, trainer: Trainer) -> None:
         """Write what the run starts from; what an earlier run told must not pass for this one's."""
         shutil.rmtree(self.path / PARTIAL, ignore_errors=True)
         self.path.mkdir(parents=True, exist_ok=True)
@@ -106,14 +109,14 @@ class RunFolder:
         if stale:
             say(f"Removed {len(stale)} checkpoints of the run that was in {self.path}")
 
-    def resume(self, trainer: Any, step: int) -> None:
+    def resume(self, trainer: Trainer, step: int) -> None:
         """Go on with what a run told up to a step; where it told nothing, begin."""
         if (self.path / files.RUN).exists() and (self.path / files.CONFIG).exists():
             files.trim_metrics(self.path, step)
         else:
             self.begin(trainer)
 
-    def facts(self, trainer: Any) -> RunFacts:
+    def facts(self, trainer: Trainer) -> RunFacts:
         """Return what the diagnosis reads beside the metrics."""
         config = self.resolved.config
         return RunFacts(
@@ -127,7 +130,7 @@ class RunFolder:
             movement=trainer.movement,
         )
 
-    def result(self, trainer: Any) -> TrainResult:
+    def result(self, trainer: Trainer) -> TrainResult:
         """Return what the run did so far."""
         return TrainResult(
             output=self.path,
@@ -146,7 +149,7 @@ class RunFolder:
             signal=self.signal(),
         )
 
-    def finish(self, trainer: Any) -> None:
+    def finish(self, trainer: Trainer) -> None:
         """Write, beside the trained model, what says how it came about; run.json last."""
         config, result = self.resolved.config, self.result(trainer)
         facts = {
@@ -164,12 +167,12 @@ class RunFolder:
         _write(self.path / files.CARD, model_card(config, facts))
         self._write_facts(facts)
 
-    def _write_facts(self, facts: Mapping[str, Any]) -> None:
+    def _write_facts(self, facts: Mapping[str, object]) -> None:
         text = json.dumps(files.run_facts(self.resolved.config, facts), indent=1)
         _write(self.path / files.RUN, text + "\n")
 
 
-def inputs_of(trainer: Any) -> dict[str, Any]:
+def inputs_of(trainer: Trainer) -> dict[str, object]:
     """Return what a run starts from, by content; its adapter as it was before the first step."""
     return {
         "data_sha256": data_digest(trainer.train_dataset.pairs),
@@ -181,7 +184,7 @@ def inputs_of(trainer: Any) -> dict[str, Any]:
     }
 
 
-def _last_metrics(history: list[dict[str, Any]]) -> dict[str, Any]:
+def _last_metrics(history: list[dict[str, Any]]) -> dict[str, object]:
     steps = [row for row in history if "loss" in row]
     if steps:
         return steps[-1]

@@ -1,4 +1,4 @@
-"""Names that say the same on every machine, for what a run writes of models, pairs, commands."""
+"""Make names that say the same on every machine, for what a run writes of its inputs."""
 
 from __future__ import annotations
 
