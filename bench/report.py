@@ -1,4 +1,4 @@
-"""Results as rows of a table, as Markdown, and as one JSON object. Imports torch alone."""
+"""Show results as rows of a table, as Markdown, and as one JSON object. Imports torch alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was measured, and which ratios it admits. Imports torch alone."""
+"""Hold what was measured, and give the ratios that it admits. Imports torch alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kernel suite's results as tables and as Markdown, from their JSON. Imports torch alone."""
+"""Show the kernel suite's results as tables and Markdown, from JSON. Imports torch alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A measured point as JSON has it; tables and plots are made from that. Imports torch alone.
+"""Turn a measured point into JSON; tables and plots are made from that. Imports torch alone.
 
 A variant whose check failed has no time, no memory and no ratio. `against_bare` is its time over
 that of the bare products, `against_ours` its time over that of `clairkit auto`: each the spread of
@@ -35,13 +35,13 @@ class MeasuredPoint:
 
     @property
     def sound(self) -> bool:
-        """Whether its check was passed, so that its figures count."""
+        """Tell whether its check was passed, so that its figures count."""
         accuracy = self.measured.accuracy
         return self.status == "ok" and accuracy is not None and accuracy.passed
 
     @property
     def weighed(self) -> bool:
-        """Whether its memory counts: it is sound, or lacks nothing but its time."""
+        """Tell whether its memory counts: it is sound, or lacks nothing but its time."""
         return self.sound or (self.status == "NOT MEASURED" and self.measured.passed)
 
 

@@ -1,4 +1,4 @@
-"""One run of the kernel suite: which points, results kept as they come, and what they say.
+"""Run the kernel suite once: choose its points, keep results as they come, judge them.
 
 Shared by `clairkit bench --suite kernels` and `python -m clairkit.bench.kernels`. Imports torch
 alone.

@@ -1,4 +1,4 @@
-"""A preference trainer as textbooks have it, in torch and transformers alone.
+"""Train on preferences as textbooks have it, in torch and transformers alone.
 
 It is what clairkit is checked against where TRL is not installed, so it imports nothing of
 clairkit. It is written kindly: no copy of the logits that the mathematics does not ask for, one

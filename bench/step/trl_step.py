@@ -1,4 +1,4 @@
-"""TRL's DPOTrainer on token ids, as fast as its settings make it."""
+"""Run TRL's DPOTrainer on token ids, as fast as its settings make it."""
 
 from __future__ import annotations
 

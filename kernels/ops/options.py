@@ -1,4 +1,4 @@
-"""What a head computes beside the matrix product, and how much memory a pass may keep."""
+"""Hold what a head computes beside the matrix product, and how much memory a pass may keep."""
 
 from __future__ import annotations
 
