@@ -7,7 +7,7 @@ ratios taken within a round.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from clairkit.bench.kernels.cases import KernelCase
 from clairkit.bench.kernels.variants import OURS
 from clairkit.bench.kernels.worker import Measured, Planned, Timed, bare_name
 from clairkit.bench.measure.timing import Spread, first_rounds
-from clairkit.bench.results import finite
+from clairkit.bench.results import Json, finite
 
 SCHEMA = 1
 
@@ -90,9 +90,7 @@ def point_json(
     }
 
 
-def _entry_json(
-    one: MeasuredPoint, bare: Mapping[str, Any], ours: MeasuredPoint | None
-) -> dict[str, Any]:
+def _entry_json(one: MeasuredPoint, bare: Json, ours: MeasuredPoint | None) -> dict[str, Any]:
     accuracy, peak = one.measured.accuracy, one.measured.peak
     seconds = one.seconds if one.sound else ()
     ratios = {count: first_rounds(seconds, found["seconds"]) for count, found in bare.items()}
