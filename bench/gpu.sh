@@ -1,22 +1,25 @@
 #!/usr/bin/env bash
 # The kernel suite on a GPU, in one call of LIMIT seconds: clairkit against the peers that are
-# installed, the points that matter most first, and clairkit's own checks. Needs torch and triton;
-# nothing is installed. Whenever it is stopped, what was measured is in the JSON; a table comes last.
+# there, the points that matter most first, and clairkit's own checks. Needs torch and triton.
+# Whenever it is stopped, what was measured is in the JSON; a table comes last.
 #
+#   bench/gpu.sh wheels build/wheels    # where a registry is at hand and the peers are installed
 #   bench/gpu.sh
-#   LIMIT=300 OUT=results PYTHON=.venv/bin/python COMMIT=1a2b3c bench/gpu.sh
+#   WHEELS=build/wheels LIMIT=300 OUT=results PYTHON=.venv/bin/python COMMIT=1a2b3c bench/gpu.sh
 #   DEVICE=cpu QUICK=1 OUT=/tmp/trial bench/gpu.sh    # tiny points on a CPU, to try the script
 #
 # What LIMIT seconds get (whoever lends the machine must grant a few more, and its start):
 #   520 [default]  45 s at most for two tiny checks, points until 420, parity tests until 495, table
 #   300            two tiny checks, points until 275, table; parity tests if the points end sooner
 # A point: the float64 reference; clairkit, eager and the bare products, written at once; then the
-# peers, compiled side by side. Each of the three has READY [45] seconds, of which most points should
-# need few; what is not ready by then is left out and named. Then some seconds for the measuring. So
-# 300 s get one point with peers at worst, 520 s two; no GPU has run this form of the script yet.
+# peers, compiled side by side before any is timed. Each of the three has READY [45] seconds; what is
+# not ready by then is left out and named. Processes stay from point to point, so that imports and
+# the context of the GPU are paid once. No GPU has run this form of the script yet: how many of the 18
+# points fit is not known.
 #
 # OUT: folder of the JSON, the SVG and the table [docs/benchmarks]. PEERS: [trl,liger,cce,torch,quack].
-# COMMIT: for the JSON, where there is no git.
+# WHEELS: folder of the peers' wheels, for a machine that reaches no registry; what is installed there
+# already is left as it is. COMMIT: for the JSON, where there is no git.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -28,14 +31,44 @@ LIMIT=${LIMIT:-520}
 PEERS=${PEERS-trl,liger,cce,torch,quack}
 READY=${READY:-45}
 COMMIT=${COMMIT:-}
+WHEELS=${WHEELS:-}
 LAST=25                                # seconds kept for the table and the plot
 TESTS=$((LIMIT < 400 ? 0 : 75))        # and for the parity tests
 
 note() { printf '== %s (after %s s)\n' "$1" "$SECONDS" >&2; }
 
-mkdir -p "$OUT"
 home=$(mktemp -d)
 trap 'rm -rf "$home"' EXIT
+
+if [[ ${1:-} == wheels ]]; then
+  # The peers that are installed and what they need, but for torch and what comes with it.
+  "$PYTHON" - > "$home/pins" <<'PY'
+import re
+from importlib.metadata import PackageNotFoundError, distribution
+from packaging.requirements import Requirement
+
+WITH_TORCH = re.compile(r"torch|triton|nvidia-.*-cu\d+|cuda-.*|nvidia-nvshmem.*")
+found, waiting = {}, ["trl", "liger-kernel", "cut-cross-entropy", "quack-kernels"]
+while waiting:
+    name = waiting.pop()
+    key = re.sub("[-_.]+", "-", name).lower()
+    if key in found or WITH_TORCH.fullmatch(key):
+        continue
+    try:
+        known = distribution(name)
+    except PackageNotFoundError:
+        continue
+    found[key] = known.version
+    needed = map(Requirement, known.requires or ())
+    waiting += [one.name for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})]
+print("\n".join(f"{name}=={version}" for name, version in sorted(found.items())))
+PY
+  "$PYTHON" -m pip download --quiet --no-deps --only-binary=:all: --dest "${2:?a folder}" \
+    --requirement "$home/pins"
+  exit
+fi
+
+mkdir -p "$OUT"
 
 # The package as it would be installed: kernels/ops, bench and cli stand under other names there.
 mkdir "$home/clairkit"
@@ -47,6 +80,26 @@ ln -s "$PWD/bench" "$home/clairkit/bench"
 ln -s "$PWD/cli" "$home/clairkit/cli"
 unset TRITON_INTERPRET
 export PYTHONPATH="$home${PYTHONPATH:+:$PYTHONPATH}" PYTHONSAFEPATH=1 # not the folder clairkit/
+
+if [[ -n $WHEELS ]]; then
+  "$PYTHON" - "$WHEELS" > "$home/lacking" <<'PY'
+import re, sys
+from importlib.metadata import distributions
+from pathlib import Path
+
+def key(name):
+    return re.sub("[-_.]+", "-", name).lower()
+
+there = {key(one.name) for one in distributions()}
+for wheel in sorted(Path(sys.argv[1]).glob("*.whl")):
+    if key(wheel.name.split("-")[0]) not in there:
+        print(wheel)
+PY
+  if [[ -s $home/lacking ]]; then
+    "$PYTHON" -m pip install --quiet --no-index --no-deps --target "$home/peers" -r "$home/lacking"
+    export PYTHONPATH="$PYTHONPATH:$home/peers"
+  fi
+fi
 
 "$PYTHON" - "$DEVICE" > "$home/name" <<'PY'
 import re, sys
@@ -69,6 +122,9 @@ within() {
   local left=$((LIMIT - LAST - SECONDS))
   echo $(($1 < left ? $1 : left))
 }
+
+# minutes SECONDS: as the suite's option has them.
+minutes() { printf '%d.%03d\n' $(($1 / 60)) $(($1 % 60 * 1000 / 60)); }
 
 # part NAME SECONDS COMMAND...: a command within the seconds; a failure is noted, and the script goes on.
 part() {
@@ -98,14 +154,14 @@ measure() {
   local name=$1 most
   most=$(within "$2")
   shift 2
-  part "$name" "$most" "${points[@]}" "$@" --budget-seconds "$((most - (most > 40 ? 15 : 8)))"
+  part "$name" "$most" "${points[@]}" "$@" --budget-minutes "$(minutes $((most - (most > 40 ? 15 : 8))))"
 }
 
 if [[ -n $QUICK ]]; then
   part "own kernels against float64" 60 "${suite[@]}" --peers '' --rounds 1 --case quick-frozen-fp32-62
   measure "tiny point" 120 --case quick-full-bf16-62
 else
-  part "own kernels against float64" 45 "${suite[@]}" --peers '' --rounds 1 --budget-seconds 35 \
+  part "own kernels against float64" 45 "${suite[@]}" --peers '' --rounds 1 --budget-minutes "$(minutes 35)" \
     --case quick-full-bf16-130 --case quick-frozen-fp32-130 --json "$result-parity.json"
   measure "points" "$((LIMIT - LAST - TESTS - SECONDS))"
   if "$PYTHON" - <<'PY'; then
@@ -123,8 +179,10 @@ fi
 note "table and plot"
 code=0
 [[ -s $result.json ]] || exit 5
+plot=()
+if "$PYTHON" -c 'import matplotlib' 2> /dev/null; then plot=(--plot "$result.svg"); fi
 timeout --kill-after=5 "$LAST" "$PYTHON" -m clairkit.bench.kernels --from "$result.json" --summary \
-  --plot "$result.svg" > "$result.txt" || code=$?
+  ${plot[@]+"${plot[@]}"} > "$result.txt" || code=$?
 for name in ${failed[@]+"${failed[@]}"}; do echo "not all well: $name" >> "$result.txt"; done
 cat "$result.txt"
 # A check that failed (7) is the result's to tell.

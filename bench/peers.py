@@ -1,4 +1,4 @@
-"""Other libraries' ways to compute the same step, each with the settings that it uses itself.
+"""Compute the same step by other libraries, each with the settings that it uses itself.
 
 They are given what their trainers would not all do: there is no padding, the sequences of a pair
 are equally long, and the reference's log-probs are there already. Where a case has prompts, their

@@ -1,12 +1,12 @@
-"""Results as rows of a table, as Markdown, and as one JSON object. Imports torch alone."""
+"""Show results as rows of a table, as Markdown, and as one JSON object. Imports torch alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from clairkit.bench.measure.timing import Spread
-from clairkit.bench.results import OURS, CaseResult, SpeedUp, VariantResult
+from clairkit.bench.results import OURS, CaseResult, Json, SpeedUp, VariantResult
 
 SCHEMA = 2
 COLUMNS = ("variant", "s", "range", "time", "of", "MB", "memory")
@@ -66,12 +66,12 @@ def number(value: float) -> str:
     return f"{value:.{digits}f}"
 
 
-def _range(spread: Spread, form: Any) -> str:
+def _range(spread: Spread, form: Callable[[float], str]) -> str:
     return f"{form(spread.low)}-{form(spread.high)}"
 
 
 def document(
-    suite: str, cases: Iterable[CaseResult], machine: Mapping[str, Any], settings: Mapping[str, Any]
+    suite: str, cases: Iterable[CaseResult], machine: Json, settings: Json
 ) -> dict[str, Any]:
     """Return everything that was measured, as the JSON of `--json` has it."""
     found = list(cases)
@@ -90,7 +90,7 @@ def document(
     }
 
 
-def markdown(document: Mapping[str, Any], cases: Sequence[CaseResult]) -> str:
+def markdown(document: Json, cases: Sequence[CaseResult]) -> str:
     """Return the machine and one table of all cases, ready for a page of documentation."""
     lines = [describe(document["machine"], document["settings"]), ""]
     lines.append("| case | variant | s (range) | time (range) | MB | memory |")
@@ -106,7 +106,7 @@ def markdown(document: Mapping[str, Any], cases: Sequence[CaseResult]) -> str:
     return "\n".join(lines)
 
 
-def describe(machine: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+def describe(machine: Json, settings: Json) -> str:
     """Return in a few sentences where and how it was measured."""
     versions = ", ".join(
         f"{name} {version}" for name, version in machine["versions"].items() if version

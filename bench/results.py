@@ -1,17 +1,20 @@
-"""What was measured, and which ratios it admits. Imports torch alone."""
+"""Hold what was measured, and give the ratios that it admits. Imports torch alone."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from clairkit.bench.measure.timing import Peak, Spread, first_rounds
+from clairkit.bench.step.cases import StepCase
 from clairkit.bench.step.parity import Parity
 
 Status = Literal["ok", "unchecked", "PARITY FAILED", "OOM", "ERROR"]
 
 OURS = "clairkit"
+Json = Mapping[str, Any]  # an object as JSON has it
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class SpeedUp:
 class CaseResult:
     """All variants of one case; all but the base were held against it."""
 
-    case: Any  # a dataclass of clairkit.bench.step.cases
+    case: StepCase
     results: tuple[VariantResult, ...]
     base_name: str
     gradient_bytes: int = 0  # what every variant has to leave behind; part of its extra memory

@@ -1,4 +1,4 @@
-"""The points of the kernel suite, as data. Imports nothing but the standard library."""
+"""List the points of the kernel suite, as data. Imports nothing but the standard library."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from clairkit.bench.kernels.report import MB, versions_text
 from clairkit.bench.measure.timing import Spread
+from clairkit.bench.results import Json
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,9 +34,9 @@ class Group:
     memory: dict[str, dict[int, float]] = field(default_factory=dict)  # MB
 
 
-def groups_of(document: Mapping[str, Any]) -> list[Group]:
+def groups_of(document: Json) -> list[Group]:
     """Return the panels of a document: what was measured and passed its check, nothing else."""
-    groups: dict[tuple[Any, ...], Group] = {}
+    groups: dict[tuple[object, ...], Group] = {}
     for point in document["points"]:
         case = point["case"]
         key, tokens = (
@@ -57,7 +58,7 @@ def groups_of(document: Mapping[str, Any]) -> list[Group]:
     return [group for group in groups.values() if group.time or group.memory]
 
 
-def draw(document: Mapping[str, Any]) -> bytes:
+def draw(document: Json) -> bytes:
     """Return the SVG of a kernel suite's document; the same one for the same document."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -87,9 +88,7 @@ def draw(document: Mapping[str, Any]) -> bytes:
     return file.getvalue()
 
 
-def _panel(
-    axes: Axes, lines: Mapping[str, Mapping[int, float]], looks: Mapping[str, Any], unit: str
-) -> None:
+def _panel(axes: Axes, lines: Mapping[str, Mapping[int, float]], looks: Json, unit: str) -> None:
     for name, line in lines.items():
         tokens = sorted(line)
         axes.plot(tokens, [line[count] for count in tokens], label=name, **looks[name])
@@ -117,7 +116,7 @@ def look(name: str, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def footer(document: Mapping[str, Any]) -> str:
+def footer(document: Json) -> str:
     """Return the machine and the versions, and what is not shown."""
     machine = document["machine"]
     lost = [

@@ -1,4 +1,4 @@
-"""The inputs of one point and the loss over them. Imports torch alone.
+"""Draw the inputs of one point and compute the loss over them. Imports torch alone.
 
 Shapes: N response tokens in S sequences, M tokens with the prompts, D hidden size, V vocabulary.
 """

@@ -1,4 +1,4 @@
-"""Bare matrix products: the least that a head and its gradients cost. Imports torch alone.
+"""Run bare matrix products: the least that a head and its gradients cost. Imports torch alone.
 
 Nothing but `torch.mm` and `torch.addmm` in the dtype of the inputs, into a tile that is there
 already and gradients that are fresh memory, as every variant has to leave them. What stands for the

@@ -1,13 +1,13 @@
-"""The kernel suite's results as tables and as Markdown, from their JSON. Imports torch alone."""
+"""Show the kernel suite's results as tables and Markdown, from JSON. Imports torch alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from clairkit.bench.kernels.variants import OURS
 from clairkit.bench.measure.timing import Spread
 from clairkit.bench.report import number
+from clairkit.bench.results import Json
 
 NOTES = (
     "s: median seconds of forward, loss and backward of the head. bare 4, 8, 6: ratio to bare "
@@ -22,14 +22,14 @@ _NOTHING = "-"
 MB = 1e6
 
 
-def columns(point: Mapping[str, Any]) -> list[str]:
+def columns(point: Json) -> list[str]:
     """Return the head of a point's table."""
     bare = [f"bare {count}" for count in _counts(point)]
     errors = ["nats", "dH"] + ["dW"] * (point["case"]["head"] == "full")
     return ["variant", "s", "range", *bare, "ours", "MB", "MB/ours", *errors]
 
 
-def rows(point: Mapping[str, Any]) -> list[list[str]]:
+def rows(point: Json) -> list[list[str]]:
     """Return a row for the bare products and for every variant; no figure of a wrong one."""
     found = []
     for count, bare in point["bare"].items():
@@ -40,7 +40,7 @@ def rows(point: Mapping[str, Any]) -> list[list[str]]:
     return found + [_row(point, result) for result in point["results"]]
 
 
-def remark(point: Mapping[str, Any]) -> str:
+def remark(point: Json) -> str:
     """Return what `auto` took and why, and the tiles of the bare products."""
     tiles = ", ".join(
         f"bare {count} in tiles of {bare['tiling']}" for count, bare in point["bare"].items()
@@ -48,7 +48,7 @@ def remark(point: Mapping[str, Any]) -> str:
     return f"auto is {point['auto']}; {tiles or 'no bare products'}"
 
 
-def problems(point: Mapping[str, Any]) -> list[str]:
+def problems(point: Json) -> list[str]:
     """Return a line for each variant that has no figures, or not all of them."""
     return [
         f"{result['variant']}: {result['status']}, {result['problem']}"
@@ -57,7 +57,7 @@ def problems(point: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def absences(document: Mapping[str, Any]) -> list[str]:
+def absences(document: Json) -> list[str]:
     """Return a line for each peer that is not there, and one for the points that were left out."""
     lines = [f"{name}: absent, {reason}" for name, reason in document["absent"].items()]
     if left := document["not_measured"]:
@@ -65,7 +65,7 @@ def absences(document: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def describe(document: Mapping[str, Any]) -> str:
+def describe(document: Json) -> str:
     """Return in a few sentences where and how it was measured."""
     machine, settings = document["machine"], document["settings"]
     apart = "; each variant in a process of its own" if settings.get("apart") else ""
@@ -79,14 +79,14 @@ def describe(document: Mapping[str, Any]) -> str:
     )
 
 
-def versions_text(machine: Mapping[str, Any]) -> str:
+def versions_text(machine: Json) -> str:
     """Return the versions of what was there."""
     return ", ".join(
         f"{name} {version}" for name, version in machine["versions"].items() if version
     )
 
 
-def markdown(document: Mapping[str, Any]) -> str:
+def markdown(document: Json) -> str:
     """Return the machine and one table a point, ready for a page of documentation."""
     lines = [describe(document), "", *(f"- {line}" for line in absences(document))]
     for point in document["points"]:
@@ -98,13 +98,13 @@ def markdown(document: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def text_table(point: Mapping[str, Any]) -> str:
+def text_table(point: Json) -> str:
     """Return a point's table in columns of spaces, for the bare entry."""
     lines = _aligned([columns(point), *rows(point)])
     return "\n".join([point["case"]["name"], *lines, remark(point), *problems(point)])
 
 
-def summary(document: Mapping[str, Any]) -> str:
+def summary(document: Json) -> str:
     """Return a line for each point: clairkit against bare products and against the best peer."""
     table = [["point", "auto s", "of bare", "MB", "nats", "best other", "its time", "least MB"]]
     for point in document["points"]:
@@ -135,7 +135,7 @@ def summary(document: Mapping[str, Any]) -> str:
     return "\n".join([*lines, *wrong, *lacking])
 
 
-def _best_other(point: Mapping[str, Any]) -> list[str]:
+def _best_other(point: Json) -> list[str]:
     """Return (the fastest other variant, its time over ours, the least memory over ours)."""
     others = [
         result
@@ -158,11 +158,11 @@ def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
     return lines
 
 
-def _counts(point: Mapping[str, Any]) -> list[str]:
+def _counts(point: Json) -> list[str]:
     return ["4"] if point["case"]["head"] == "frozen" else ["8", "6"]
 
 
-def _row(point: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
+def _row(point: Json, result: Json) -> list[str]:
     sound, accuracy = result["status"] == "ok", result["accuracy"]
     bare = [_ratio(result["against_bare"].get(count)) for count in _counts(point)]
     ours = _ratio(result["against_ours"]) if sound else result["status"]
@@ -186,7 +186,7 @@ def _row(point: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _seconds(result: Mapping[str, Any]) -> list[str]:
+def _seconds(result: Json) -> list[str]:
     """Return the median and the range, with the count of rounds where there is but one."""
     if not result["seconds"]:
         return [_NOTHING, _NOTHING]

@@ -1,4 +1,4 @@
-"""A measured point as JSON has it; tables and plots are made from that. Imports torch alone.
+"""Turn a measured point into JSON; tables and plots are made from that. Imports torch alone.
 
 A variant whose check failed has no time, no memory and no ratio. `against_bare` is its time over
 that of the bare products, `against_ours` its time over that of `clairkit auto`: each the spread of
@@ -7,7 +7,7 @@ ratios taken within a round.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from clairkit.bench.kernels.cases import KernelCase
 from clairkit.bench.kernels.variants import OURS
 from clairkit.bench.kernels.worker import Measured, Planned, Timed, bare_name
 from clairkit.bench.measure.timing import Spread, first_rounds
-from clairkit.bench.results import finite
+from clairkit.bench.results import Json, finite
 
 SCHEMA = 1
 
@@ -35,13 +35,13 @@ class MeasuredPoint:
 
     @property
     def sound(self) -> bool:
-        """Whether its check was passed, so that its figures count."""
+        """Tell whether its check was passed, so that its figures count."""
         accuracy = self.measured.accuracy
         return self.status == "ok" and accuracy is not None and accuracy.passed
 
     @property
     def weighed(self) -> bool:
-        """Whether its memory counts: it is sound, or lacks nothing but its time."""
+        """Tell whether its memory counts: it is sound, or lacks nothing but its time."""
         return self.sound or (self.status == "NOT MEASURED" and self.measured.passed)
 
 
@@ -90,9 +90,7 @@ def point_json(
     }
 
 
-def _entry_json(
-    one: MeasuredPoint, bare: Mapping[str, Any], ours: MeasuredPoint | None
-) -> dict[str, Any]:
+def _entry_json(one: MeasuredPoint, bare: Json, ours: MeasuredPoint | None) -> dict[str, Any]:
     accuracy, peak = one.measured.accuracy, one.measured.peak
     seconds = one.seconds if one.sound else ()
     ratios = {count: first_rounds(seconds, found["seconds"]) for count, found in bare.items()}

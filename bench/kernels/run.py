@@ -1,4 +1,4 @@
-"""One run of the kernel suite: which points, results kept as they come, and what they say.
+"""Run the kernel suite once: choose its points, keep results as they come, judge them.
 
 Shared by `clairkit bench --suite kernels` and `python -m clairkit.bench.kernels`. Imports torch
 alone.
@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from clairkit.bench.kernels.suite import KernelSuite, Say
 from clairkit.bench.kernels.worker import KernelSettings
 from clairkit.bench.measure.machine import describe_machine, load
 from clairkit.bench.peers import PEERS, check_names
+from clairkit.bench.results import Json
 
 DEFAULT_PEERS = ("trl", "liger", "cce", "torch")
 Document = dict[str, Any]
@@ -47,7 +48,7 @@ class Choices:
     ready_seconds: float = KernelSettings.ready_seconds
 
     @classmethod
-    def of(cls, options: Mapping[str, Any], output: Path | None) -> Choices:
+    def of(cls, options: Json, output: Path | None) -> Choices:
         """Return what the options of a command line say, by the names in `clairkit.bench.options`.
 
         Args:
@@ -133,7 +134,7 @@ def _packages() -> list[str]:
     )
 
 
-def _document(suite: KernelSuite, machine: Mapping[str, Any], points: list[Point]) -> Document:
+def _document(suite: KernelSuite, machine: Json, points: list[Point]) -> Document:
     there = {point["case"]["name"] for point in points}
     return {
         "schema": SCHEMA,
@@ -167,7 +168,7 @@ def _named(points: Iterable[Point], status: str, group: str | None = None) -> li
     ]
 
 
-def _kept(choices: Choices, machine: Mapping[str, Any], suite: KernelSuite) -> dict[str, Point]:
+def _kept(choices: Choices, machine: Json, suite: KernelSuite) -> dict[str, Point]:
     """Return the points of the file that this run may go on from, or knows nothing of."""
     if choices.output is None or not choices.output.exists():
         return {}

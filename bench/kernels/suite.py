@@ -1,4 +1,4 @@
-"""The kernel suite: head and loss of every variant, point by point. Imports torch alone."""
+"""Run the kernel suite: head and loss of every variant, point by point. Imports torch alone."""
 
 from __future__ import annotations
 

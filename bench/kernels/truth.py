@@ -1,4 +1,4 @@
-"""What a point's numbers are in float64, and how far a variant is from them. Imports torch alone.
+"""Compute a point in float64, and how far a variant is from it. Imports torch alone.
 
 Log-probs are computed in float64 for every token. Of the gradients a sample is: some rows of the
 hidden states, and some vocabulary rows of the weight, half of which are targets; each of these is
@@ -73,7 +73,7 @@ class Accuracy:
 
     @property
     def passed(self) -> bool:
-        """Whether the variant computes what it should."""
+        """Tell whether the variant computes what it should."""
         return not self.problem
 
 

@@ -1,4 +1,4 @@
-"""What the kernel suite measures: clairkit's backends, plain torch, and peers. Imports torch alone.
+"""List what the kernel suite measures: clairkit's backends, torch, peers. Imports torch alone.
 
 Shapes: N tokens in S sequences, D hidden size, V vocabulary.
 """

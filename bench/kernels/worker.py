@@ -88,7 +88,7 @@ class Measured:
 
     @property
     def passed(self) -> bool:
-        """Whether it computes what it should, and may be timed."""
+        """Tell whether it computes what it should, and may be timed."""
         return self.accuracy is not None and self.accuracy.passed
 
 

@@ -1,4 +1,4 @@
-"""What a figure was measured on. Imports torch alone."""
+"""Describe the machine that a figure was measured on. Imports torch alone."""
 
 from __future__ import annotations
 

@@ -5,14 +5,10 @@ Imports torch alone.
 
 from __future__ import annotations
 
-from contextlib import suppress
-from pathlib import Path
-
 import torch
 
-from clairkit.kernels.memory import proc_bytes
+from clairkit.kernels.memory import free_memory, proc_bytes
 
-_CGROUP = Path("/sys/fs/cgroup")
 _KEEP_FREE = 1 << 30  # for the rest of the machine
 
 
@@ -20,9 +16,8 @@ def available_bytes(device: torch.device) -> int | None:
     """Return the bytes that may be allocated on a device, None where the system does not tell."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    system = proc_bytes("meminfo", "MemAvailable")
-    found = [value for value in (system, _cgroup_available()) if value is not None]
-    return max(min(found) - _KEEP_FREE, 0) if found else None
+    free = free_memory(device)
+    return max(free - _KEEP_FREE, 0) if free else None
 
 
 def limit_memory(device: torch.device) -> None:
@@ -43,10 +38,3 @@ def limit_memory(device: torch.device) -> None:
     if hard != resource.RLIM_INFINITY:
         most = min(most, hard)
     resource.setrlimit(resource.RLIMIT_AS, (most, hard))
-
-
-def _cgroup_available() -> int | None:
-    with suppress(OSError, ValueError):  # ValueError: "max", no limit
-        limit = int((_CGROUP / "memory.max").read_text(encoding="ascii"))
-        return limit - int((_CGROUP / "memory.current").read_text(encoding="ascii"))
-    return None

@@ -1,4 +1,4 @@
-"""Time and peak memory of a piece of work. Imports torch alone.
+"""Measure time and peak memory of a piece of work. Imports torch alone.
 
 Time: repetitions of all variants alternate, so that other load on the machine hits each of them,
 and a ratio is taken within each round. Memory: how far the high-water mark rises above what the

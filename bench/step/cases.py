@@ -1,4 +1,4 @@
-"""The points that are measured, as data. Imports nothing but the standard library.
+"""List the cases of the step suite, as data. Imports nothing but the standard library.
 
 A case gives explicit lengths, so that two machines measure the same padding and the same share of
 response tokens.

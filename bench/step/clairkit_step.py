@@ -1,4 +1,4 @@
-"""clairkit's own trainer on token ids."""
+"""Run clairkit's own trainer on token ids."""
 
 from __future__ import annotations
 

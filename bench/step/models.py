@@ -1,4 +1,4 @@
-"""Random models and pairs of a case, the same ones in every process. No download."""
+"""Make random models and pairs of a case, the same ones in every process. No download."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do two variants compute the same thing? Asked before either is timed. Imports torch alone."""
+"""Compare what two variants compute, before either is timed. Imports torch alone."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Parity:
 
     @property
     def passed(self) -> bool:
-        """Whether every gap is within its tolerance."""
+        """Tell whether every gap is within its tolerance."""
         return not self.problem
 
 

@@ -1,4 +1,4 @@
-"""A preference trainer as textbooks have it, in torch and transformers alone.
+"""Train on preferences as textbooks have it, in torch and transformers alone.
 
 It is what clairkit is checked against where TRL is not installed, so it imports nothing of
 clairkit. It is written kindly: no copy of the logits that the mathematics does not ask for, one
@@ -56,7 +56,9 @@ class PlainTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
         )
         self.model_accepts_loss_kwargs = False  # the loss is a mean: divided by the accumulation
 
-    def compute_loss(self, model: Any, inputs: dict[str, Tensor], *_: Any, **__: Any) -> Tensor:
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Tensor], *_: object, **__: object
+    ) -> Tensor:
         """Return the mean loss of the batch []."""
         reference = inputs.pop("reference")
         logps = self.logps(model, inputs, grad=True)

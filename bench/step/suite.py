@@ -1,4 +1,4 @@
-"""The step suite: training steps of clairkit's trainer and of others, case by case."""
+"""Run the step suite: training steps of clairkit's trainer and of others, case by case."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TRL's DPOTrainer on token ids, as fast as its settings make it."""
+"""Run TRL's DPOTrainer on token ids, as fast as its settings make it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SETTINGS: Mapping[str, Any] = {
 class TokenDPOTrainer(DPOTrainer):  # type: ignore[misc]  # TRL is untyped
     """TRL's trainer on a dataset that holds its token columns already."""
 
-    def _prepare_dataset(self, dataset: Dataset, *_: Any, **__: Any) -> Dataset:
+    def _prepare_dataset(self, dataset: Dataset, *_: object, **__: object) -> Dataset:
         return dataset
 
 

@@ -128,10 +128,10 @@ class Gate(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         self.gradients: dict[str, Any] = {}
         self.gradient_bytes = 0
 
-    def on_train_begin(self, *_: Any, **__: Any) -> None:
+    def on_train_begin(self, *_: object, **__: object) -> None:
         self.connection.send(ProcessOutcome())
 
-    def on_step_begin(self, *_: Any, **__: Any) -> None:
+    def on_step_begin(self, *_: object, **__: object) -> None:
         _, (self.wish,) = self.connection.recv()
         gc.collect()
         gc.disable()
@@ -140,20 +140,20 @@ class Gate(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         synchronize(self.device)
         self.started = time.perf_counter()
 
-    def on_pre_optimizer_step(self, *_: Any, model: nn.Module, **__: Any) -> None:
+    def on_pre_optimizer_step(self, *_: object, model: nn.Module, **__: object) -> None:
         if self.wish == "gradients":
             found = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
             self.gradient_bytes = sum(gradient.nbytes for gradient in found.values())
             self.gradients = {name: sample(gradient) for name, gradient in found.items()}
 
-    def on_step_end(self, *_: Any, **__: Any) -> None:
+    def on_step_end(self, *_: object, **__: object) -> None:
         synchronize(self.device)
         self.seconds = time.perf_counter() - self.started
         self.peak = self.stop_peak() if self.stop_peak else None
         self.stop_peak = None
         gc.enable()
 
-    def on_log(self, *_: Any, logs: Mapping[str, float], **__: Any) -> None:
+    def on_log(self, *_: object, logs: Mapping[str, float], **__: object) -> None:
         report = StepReport(
             self.seconds, dict(logs), self.gradients, self.gradient_bytes, self.peak
         )

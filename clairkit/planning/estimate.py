@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+import torch
+
 from clairkit.batching import EncodedPair
+from clairkit.kernels.options import budget_bytes
 from clairkit.planning.devices import Device
 from clairkit.planning.simulate import Step, form_of, simulate_step
 from clairkit.planning.trace import ACTIVATIONS
@@ -109,6 +112,8 @@ def plan_run(
     """
     form = form_of(config, settings)
     work = work_of(pairs, config, form, device.kind)
+    if config.memory_budget is None:
+        config = replace(config, memory_budget=budget_bytes(None, torch.device(device.kind)))
     step = simulate_step(settings, config, work)
     rate = rate or sheet_rate(device, config)
     reference = _reference_flops(step, work) if config.reference.kind != "cache" else 0.0

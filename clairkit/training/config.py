@@ -61,8 +61,9 @@ class TrainConfig:
     kernel: Kernel = "auto"
     """How log-probs are computed: auto, triton, native, torch or eager."""
     memory_budget: int | Literal["auto"] | None = None
-    """Bytes of products that a trained head may keep, so as not to make them twice; None: 32 MiB,
-    "auto": a quarter of the free memory."""
+    """Bytes of products that a trained head may keep, so as not to make them twice; None: on a
+    CPU a sixteenth of its memory, 1 GiB at most, elsewhere 32 MiB; "auto": a quarter of the free
+    memory."""
     max_length: int | None = 1024
     """Tokens of prompt and response together; None for no limit."""
     truncation: Truncation = "drop"

@@ -1,4 +1,4 @@
-"""`clairkit bench`."""
+"""Define `clairkit bench`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`clairkit bench --suite kernels`: options and output around `clairkit.bench.kernels.run`."""
+"""Run `clairkit bench --suite kernels`: options and output around `clairkit.bench.kernels.run`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The objective grid of docs/quickstart.md: `python docs/benchmarks/quickstart_grid.py -o FOLDER`.
+"""Make the objective grid of docs/quickstart.md: `quickstart_grid.py -o FOLDER`.
 
 Each objective trains the quickstart's model on the same pairs at each learning rate, through the
 quickstart's own stations; the field KPI stands beside the guard skill. Prints a Markdown table.

@@ -20,7 +20,7 @@ from torch import Tensor
 T = TypeVar("T")
 
 # Memory of a larger lease is given back to the system.
-_MOST_BYTES = 1 << 30
+MOST_BYTES = 1 << 30
 
 
 class Slot(Generic[T]):
@@ -48,7 +48,7 @@ _MEMORY: Slot[Tensor] = Slot()
 def lease(like: Tensor, size: int) -> Tensor:
     """Return uninitialised memory of `size` numbers of like's dtype on its device, in reuse."""
     count = size * like.element_size()
-    if not reusable(like) or not 0 < count <= _MOST_BYTES:
+    if not reusable(like) or not 0 < count <= MOST_BYTES:
         return like.new_empty(size)
     memory = _MEMORY.get()
     if memory is None or memory.numel() < count:

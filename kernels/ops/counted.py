@@ -1,4 +1,4 @@
-"""Which tokens count: ignored ones are left out before the first product, and have zeros after."""
+"""Pick the tokens that count: ignored ones go before the first product, and have zeros after."""
 
 from __future__ import annotations
 

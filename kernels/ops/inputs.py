@@ -1,4 +1,4 @@
-"""What tensors the public calls take: plain ones with memory of their own, all on one device."""
+"""Check the tensors of public calls: plain ones with memory of their own, all on one device."""
 
 from __future__ import annotations
 

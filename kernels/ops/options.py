@@ -1,4 +1,4 @@
-"""What a head computes beside the matrix product, and how much memory a pass may keep."""
+"""Hold what a head computes beside the matrix product, and how much memory a pass may keep."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from dataclasses import dataclass
 
 import torch
 
-from clairkit.kernels.memory import free_memory
+from clairkit.kernels.buffer_cache import MOST_BYTES
+from clairkit.kernels.memory import free_memory, total_memory
 
 IGNORED = -100  # the target of a token that has no loss
 
 # Room for the products of a small batch; a large one gains nothing from so little.
-DEFAULT_BUDGET = 32 << 20
+LEAST_BUDGET = 32 << 20
+# On a CPU: a sixteenth of its memory, as long as four times as much is free. Not a share of what
+# is free: from call to call other products would be kept, and gradients rounded otherwise.
+_PARTS, _FREE = 16, 4
 
 
 # Normal numbers of float32. A softcap below them would have no reciprocal, or be 0: none.
@@ -47,12 +51,34 @@ class HeadOptions:
             raise ValueError(f"memory_budget is in bytes: received {self.memory_budget!r}")
 
 
-def budget_bytes(memory_budget: int | str | None, device: torch.device) -> int:
-    """Return a memory budget in bytes: None is 32 MiB, "auto" a quarter of the free memory."""
+def budget_bytes(
+    memory_budget: int | str | None, device: torch.device, *, trained: bool = True
+) -> int:
+    """Return a memory budget in bytes.
+
+    Args:
+        memory_budget: bytes; "auto": a quarter of the free memory; None: on a CPU a sixteenth of
+            its memory, 1 GiB at most, where four times as much is free, and 32 MiB elsewhere.
+        device: of the tensors.
+        trained: whether the head is; else nothing will be kept.
+
+    Raises:
+        ValueError: it is something else.
+    """
     if memory_budget is None:
-        return DEFAULT_BUDGET
+        return _default_budget(device) if trained else LEAST_BUDGET
     if memory_budget == "auto":
         return free_memory(device) // 4
     if isinstance(memory_budget, int) and not isinstance(memory_budget, bool):
         return memory_budget
     raise ValueError(f'memory_budget must be bytes, "auto" or None: received {memory_budget!r}')
+
+
+def _default_budget(device: torch.device) -> int:
+    if device.type != "cpu" or torch.compiler.is_compiling():  # a compiler keeps nothing
+        return LEAST_BUDGET
+    # More than is reused would be faulted in again by each pass, which costs what is saved.
+    budget = min(total_memory() // _PARTS, MOST_BYTES)
+    if free_memory(device) < _FREE * budget:
+        return LEAST_BUDGET
+    return max(budget, LEAST_BUDGET)

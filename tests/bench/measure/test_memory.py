@@ -35,11 +35,7 @@ def test_an_allocation_beyond_what_is_there_is_out_of_memory() -> None:
     assert done.stdout.split() == ["1048576", "True"], done.stderr
 
 
-def test_the_tighter_of_system_and_container_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "proc_bytes", lambda file, name: 9 << 30)
-    monkeypatch.setattr(memory, "_cgroup_available", lambda: 4 << 30)
-    assert memory.available_bytes(CPU) == 3 << 30
-    monkeypatch.setattr(memory, "_cgroup_available", lambda: None)
-    assert memory.available_bytes(CPU) == 8 << 30
-    monkeypatch.setattr(memory, "proc_bytes", lambda file, name: None)
-    assert memory.available_bytes(CPU) is None
+def test_a_part_is_left_to_the_rest_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for free, available in ((9 << 30, 8 << 30), (1 << 20, 0), (0, None)):
+        monkeypatch.setattr(memory, "free_memory", lambda device, free=free: free)
+        assert memory.available_bytes(CPU) == available
