@@ -76,7 +76,7 @@ class PartialError(ClairError):
 
 
 class ResourceError(ClairError):
-    """Memory, disk, a device, a file permission or a checkpoint was not to be had."""
+    """Memory, disk, a device, a file permission or a checkpoint was unavailable."""
 
     exit_code = 5
 

@@ -137,7 +137,7 @@ def load_function(path: str) -> Callable[..., Any]:
         problem = f"the function can't be loaded ({described(error)})"
         raise UsageError(problem, received=path, remedy=_FORM) from error
     if not callable(found):
-        raise UsageError("that is no function", received=path, remedy=_FORM)
+        raise UsageError("that is not a function", received=path, remedy=_FORM)
     if name not in _loaded:
         _loaded.append(name)
     function: Callable[..., Any] = found

@@ -87,9 +87,9 @@ class _SpecAsker(Asker):
     ) -> None:
         self._model = make_model(spec, options)
         self._runner = asyncio.Runner()
-        self._control = Budget()
+        self._budget = Budget()
         if say is not None:
-            self._control.say = say
+            self._budget.say = say
 
     def __exit__(
         self,
@@ -112,7 +112,7 @@ class _SpecAsker(Asker):
 
         async def work() -> None:
             for batch in batches:
-                made = await self._model.complete(batch, self._control)
+                made = await self._model.complete(batch, self._budget)
                 outcomes.update((task.key, got) for task, got in zip(batch, made, strict=True))
 
         try:

@@ -51,11 +51,11 @@ class PythonModel:
         }
         self._marks = marks
 
-    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
-        return [await self._one(task, control) for task in tasks]
+    async def complete(self, tasks: Sequence[Task], budget: Budget) -> list[Outcome]:
+        return [await self._one(task, budget) for task in tasks]
 
-    async def _one(self, task: Task, control: Budget) -> Outcome:
-        if not control.take():
+    async def _one(self, task: Task, budget: Budget) -> Outcome:
+        if not budget.take():
             return Failure(HALTED)
         try:
             if self._is_async:

@@ -175,7 +175,11 @@ def _near(name: str, found: Iterable[str]) -> str | None:
 
 
 def explicit_id(row: JsonMapping) -> str:
-    """Return the row's own `id` as text, or "" when it has none and one must be computed."""
+    """Return the row's own `id` as text, or "" when it has none and one must be computed.
+
+    Raises:
+        RowFault: it is neither a text nor an integer.
+    """
     value = row.get("id")
     if value is None:
         return ""
@@ -196,7 +200,11 @@ def optional_text(row: JsonMapping, *names: str) -> str | None:
 
 
 def optional_object(row: JsonMapping, name: str) -> JsonObject:
-    """Return the object in column `name`, empty when it is absent or null."""
+    """Return the object in column `name`, empty when it is absent or null.
+
+    Raises:
+        RowFault: it is not an object.
+    """
     value = row.get(name)
     if value is None:
         return {}

@@ -97,7 +97,7 @@ def text_of_parts(content: Any, place: str) -> Any:
     """Return the text of a content that is a list of text parts; other contents as they are.
 
     Raises:
-        RowFault: `not_text`: a part is no text.
+        RowFault: `not_text`: a part is not text.
     """
     if not isinstance(content, Sequence) or isinstance(content, str) or not content:
         return content
@@ -106,7 +106,7 @@ def text_of_parts(content: Any, place: str) -> Any:
     for part in content:
         if part.get("type") not in _TEXT_PARTS or not isinstance(part.get("text"), str):
             kind = part.get("type")
-            problem = f"the content of `{place}` has a part that is no text"
+            problem = f"the content of `{place}` has a part that is not text"
             raise RowFault(
                 "not_text", problem, received=str(kind), remedy="take rows of text alone"
             )

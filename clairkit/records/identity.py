@@ -32,5 +32,12 @@ def digest(value: Any) -> str:
 
 
 def pair_id(prompt: Any, chosen: Any, rejected: Any, source: str) -> str:
-    """Return the id of a pair: the first 16 hex digits over all that determines it."""
+    """Return the id of a pair: the first 16 hex digits over all that determines it.
+
+    Args:
+        prompt: messages or text; all four are JSON values.
+        chosen: the better side.
+        rejected: the worse side.
+        source: what made the pair.
+    """
     return digest({"prompt": prompt, "chosen": chosen, "rejected": rejected, "source": source})[:16]

@@ -101,7 +101,11 @@ def _bad_role(turn: JsonMapping, place: str) -> RowFault:
 
 
 def check_prompt(prompt: Messages) -> Messages:
-    """Return `prompt` when it has some text and does not end with the assistant's turn."""
+    """Return `prompt` when it has some text and does not end with the assistant's turn.
+
+    Raises:
+        RowFault: it is blank, or ends with the assistant's turn.
+    """
     if not any(turn["content"].strip() for turn in prompt):
         raise RowFault("empty_column", "column `prompt` is blank")
     if prompt[-1]["role"] == "assistant":
@@ -111,7 +115,11 @@ def check_prompt(prompt: Messages) -> Messages:
 
 
 def check_side(side: Messages, column: str) -> Messages:
-    """Return `side` when it is what follows a prompt: its first and last turn the assistant's."""
+    """Return `side` when it is what follows a prompt: its first and last turn the assistant's.
+
+    Raises:
+        RowFault: its first or last turn is another's.
+    """
     for index in (0, len(side) - 1):
         role = side[index]["role"]
         if role != "assistant":

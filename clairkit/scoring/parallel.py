@@ -62,7 +62,11 @@ def scored(
 
 
 def score_batch(pairs: list[Pair], tokenizer: Any | None, checks: Checks) -> list[Scored]:
-    """Return the scores and findings of a few pairs, whose texts are encoded together."""
+    """Return the scores and findings of a few pairs, whose texts are encoded together.
+
+    Raises:
+        DataError: a pair can't be scored.
+    """
     told = [pair_without_thoughts(pair) for pair in pairs]
     texts = [
         text_of(part) for pair, _ in told for part in (pair.prompt, pair.chosen, pair.rejected)

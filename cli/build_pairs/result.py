@@ -35,7 +35,15 @@ def show_result(
     resume: str,
     more: JsonMapping,
 ) -> None:
-    """Show the result of a run; `more` is added to its JSON."""
+    """Show the result of a run.
+
+    Args:
+        console: prints it.
+        result: of the run.
+        skipped: rows that were left out, by reason.
+        resume: the command that goes on.
+        more: is added to the JSON.
+    """
     is_whole = not result.unfinished
     console.result(
         {
@@ -103,7 +111,17 @@ def _spent(result: BuildResult) -> str:
 def leave_early(
     console: Console, stopped: Stopped, error: ClairError | None, resume: str
 ) -> int | None:
-    """Return the exit code of what was stopped, its last line being how to go on; else None."""
+    """Return the exit code of what was stopped, its last line being how to go on; else None.
+
+    Args:
+        console: prints it.
+        stopped: what stopped the run.
+        error: the error that did, if one did.
+        resume: the command that goes on.
+
+    Raises:
+        ClairError: `error`, with how to go on.
+    """
     if error is not None:
         _raise_with(error, resume)
     if stopped.signal is not None:

@@ -142,6 +142,12 @@ def add_columns(
 ) -> tuple[list[Pair], JsonObject]:
     """Let the models read the pairs and show a table for each kind.
 
+    Args:
+        console: shows the tables.
+        pairs: are read.
+        source: the file of the pairs, for messages.
+        models: which to ask.
+
     Returns:
         The pairs with columns added to their `scores`, and what `--json` shows of them.
     """

@@ -69,6 +69,13 @@ def requested_view(
 ) -> View | None:
     """Return what --show asks for, None without it.
 
+    Args:
+        pairs: files that were given.
+        output: of --output.
+        tokenizer: of --tokenizer.
+        drop: of --drop.
+        flags: the other options.
+
     Raises:
         UsageError: --show with options that have no say in it, or --loss-mask without it.
     """

@@ -23,7 +23,7 @@ from clairkit.user_code import ended_by_loaded
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_DEFAULT_WIDTH = 80  # columns, where the output is no terminal
+_DEFAULT_WIDTH = 80  # columns, where the output is not a terminal
 # JSON escapes the control characters below U+0020 itself; a terminal obeys these as well.
 _LIVE = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 

@@ -296,7 +296,7 @@ def test_a_journal_that_breaks_while_it_is_read_is_named(journal: Journal, outpu
     with journal_path(output).open("r+b") as file:
         file.seek(half)
         file.write(b"\xaa" * half)
-    with closing(Journal(output)) as broken, pytest.raises(DataError, match="is no journal"):
+    with closing(Journal(output)) as broken, pytest.raises(DataError, match="is not a journal"):
         broken.latest(f"{999:0100}", "revise")
 
 

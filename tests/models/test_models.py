@@ -160,13 +160,13 @@ def test_a_pace_spreads_what_it_allows() -> None:
 
 def test_what_a_request_took_counts_instead_of_what_it_claimed() -> None:
     async def waits() -> list[float]:
-        allowance, control = Allowance(tokens_per_minute=60), Budget()
-        assert await allowance.claim(40, 100, control) == 40 / 4 + 100
+        allowance, budget = Allowance(tokens_per_minute=60), Budget()
+        assert await allowance.claim(40, 100, budget) == 40 / 4 + 100
         before = allowance.seconds_left()
         allowance.settle(110, 6, 4)
         after = allowance.seconds_left()
-        control.halt()
-        assert await allowance.claim(40, 100, control) is None
+        budget.halt()
+        assert await allowance.claim(40, 100, budget) is None
         return [before, after]
 
     assert asyncio.run(waits()) == pytest.approx([110, 10], abs=1)

@@ -82,7 +82,7 @@ class ReviseSettings:
         return self.template
 
     def check_reviser(self, reviser: Model) -> None:
-        """Refuse what a function, which is sent no request text, would not heed.
+        """Refuse settings of the request text, which a function is not sent.
 
         Raises:
             UsageError: the reviser is a function, and such a setting was given.
@@ -96,7 +96,7 @@ class ReviseSettings:
         names = [name for name, is_given in given.items() if is_given]
         if reviser.is_function and names:
             raise UsageError(
-                f"a function does not heed {', '.join(names)}",
+                f"{', '.join(names)}: no effect with a function",
                 received=reviser.name,
                 remedy="leave that out",
             )

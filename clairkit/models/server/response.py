@@ -26,7 +26,7 @@ def read_completion(body: Any, tries: int = 1, *, longest: int = 0) -> Outcome:
             if the server gives no `finish_reason`.
     """
     if not isinstance(body, Mapping):
-        return Failure("bad_response", "the body is no JSON object", tries=tries)
+        return Failure("bad_response", "the body is not a JSON object", tries=tries)
     usage = body.get("usage")
     given = usage if isinstance(usage, Mapping) else {}
     outcome = replace(

@@ -27,7 +27,7 @@ def parquet_rows(source: Source) -> Iterator[Located]:
     """Yield the rows of a Parquet file with their numbers from 1.
 
     Raises:
-        DataError: it is no Parquet file, or is damaged.
+        DataError: it is not a Parquet file, or is damaged.
     """
     import pyarrow
     from pyarrow import parquet

@@ -42,7 +42,11 @@ def parse_object(text: str) -> JsonObject:
 
 
 def check_depth(value: Any) -> None:
-    """Raise a `too_deep` fault when `value` nests more than `MAX_DEPTH` deep."""
+    """Refuse a value that nests more than `MAX_DEPTH` deep.
+
+    Raises:
+        RowFault: it does.
+    """
     level = [value] if type(value) in _NESTING else []
     for _ in range(MAX_DEPTH + 1):
         members = (parent.values() if type(parent) is dict else parent for parent in level)

@@ -23,7 +23,7 @@ def load_yaml(text: str) -> Any:
     """Return what a YAML text holds: mappings, lists, texts, numbers, booleans, dates.
 
     Raises:
-        YamlProblem: it is no YAML, too large, too deep, or names a key twice.
+        YamlProblem: it is not YAML, too large, too deep, or names a key twice.
     """
     try:
         loader = yaml.SafeLoader(text)
@@ -59,7 +59,7 @@ def read_yaml(path: Path) -> Any:
     """Return what a YAML file holds.
 
     Raises:
-        YamlProblem: see `load_yaml`; or it is no UTF-8.
+        YamlProblem: see `load_yaml`; or it is not UTF-8.
         OSError: it can't be read.
     """
     with path.open("rb") as file:
