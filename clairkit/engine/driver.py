@@ -8,7 +8,6 @@ from asyncio import CancelledError
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
 
 from clairkit.engine.progress import Progress, ProgressHook
 from clairkit.engine.replay import Result, Work
@@ -63,7 +62,7 @@ def run_works(
     _run_beside(run, budget)
 
 
-def _run_beside(run: Callable[[], Coroutine[Any, Any, None]], budget: Budget) -> None:
+def _run_beside(run: Callable[[], Coroutine[object, None, None]], budget: Budget) -> None:
     """Run in a thread, as a loop runs here already. Ctrl-C reaches this thread only.
 
     Raises:

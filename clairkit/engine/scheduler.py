@@ -10,7 +10,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any
 
 from clairkit.engine.local_batches import LocalBatches, LocalGroup, waits_for_batch
 from clairkit.engine.model_queue import ModelQueue
@@ -58,7 +57,7 @@ class Scheduler:
         self._crash: BaseException | None = None
         self._wake = asyncio.Event()
 
-    async def run(self, works: Iterable[Work[Any]]) -> None:
+    async def run(self, works: Iterable[Work[object]]) -> None:
         """Run the programs to their end, or until `budget` halts.
 
         Args:
@@ -91,7 +90,7 @@ class Scheduler:
 
     # Rows
 
-    async def _feed(self, source: Iterator[Work[Any]]) -> bool:
+    async def _feed(self, source: Iterator[Work[object]]) -> bool:
         """Start rows while there is room; True when no further row is to come for now."""
         while not self._budget.halted:
             if self._groups.is_used and self._block >= BLOCK:
@@ -304,7 +303,7 @@ class Scheduler:
 
     # Tasks
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[object, None, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -53,6 +53,8 @@ class BuildResult:
     stop: ClairError | None = None
     signal: int | None = None
     over_budget: bool = False
+    examples: Mapping[str, str] = field(default_factory=dict)
+    """By the code of a failure: the detail of the first row that has it."""
     removing: int = 0
     """Rows of a removal that was cut short, and is still to be finished."""
 
@@ -129,6 +131,7 @@ def export(
     """
     counts: Counter[str] = Counter()
     flags: Counter[str] = Counter()
+    examples: dict[str, str] = {}
     unfinished = 0
 
     def pairs() -> Iterator[Pair]:
@@ -140,7 +143,10 @@ def export(
             elif isinstance(result, Open):
                 unfinished += 1
             else:
-                counts[result.failure.reason] += 1
+                failure = result.failure
+                counts[failure.reason] += 1
+                if reason(failure.reason).failed and failure.detail:
+                    examples.setdefault(failure.reason, f"row {result.row.id}: {failure.detail}")
                 bad.add(result.to_json())
 
     quarantine = quarantine_path(path)
@@ -169,6 +175,7 @@ def export(
         stop=budget.error,
         signal=budget.signal,
         over_budget=budget.over_budget,
+        examples=examples,
     )
     entry = seal(path, "build", {"settings": dict(method.settings()), **result.facts()})
     return replace(result, removing=entry.get("removing", 0))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
@@ -94,7 +93,7 @@ def _is_set_aside(row: Row) -> bool:
     return _has_texts(row, "id", "reason", "detail") and _is_said(row.get("prompt"))
 
 
-def _is_said(turns: Any) -> bool:
+def _is_said(turns: object) -> bool:
     return (
         isinstance(turns, list)
         and bool(turns)

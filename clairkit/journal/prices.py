@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
@@ -189,7 +189,7 @@ def _read(file: str) -> dict[str, Price]:
 _FORM = "write `MODEL: {input: 0.15, output: 0.60}`, in US$ per million tokens"
 
 
-def _entry(path: Path, name: str, value: Any) -> Price:
+def _entry(path: Path, name: str, value: object) -> Price:
     fields = value if isinstance(value, dict) else {}
     for key in fields:
         if key not in ("input", "output"):
@@ -210,7 +210,7 @@ def _entry(path: Path, name: str, value: Any) -> Price:
         ) from None
 
 
-def _number(value: Any) -> float:
+def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(value)
     return float(value)

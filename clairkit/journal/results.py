@@ -163,7 +163,7 @@ class Journal:
             row = found.fetchone()
             return None if row is None else json.loads(row[0])
 
-    def set_meta(self, name: str, value: Any) -> None:
+    def set_meta(self, name: str, value: object) -> None:
         """Set a setting of the journal."""
         with self._faults():
             text = json.dumps(value, sort_keys=True)
@@ -301,11 +301,11 @@ def differences(earlier: JsonMapping, later: JsonMapping) -> list[str]:
     ]
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return excerpt(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
-def _values(entry: JournalEntry, now: str) -> tuple[Any, ...]:
+def _values(entry: JournalEntry, now: str) -> tuple[object, ...]:
     outcome = entry.outcome
     spent = (outcome.prompt_tokens, outcome.completion_tokens, outcome.tries)
     if isinstance(outcome, Reply):

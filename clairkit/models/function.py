@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from clairkit.models.outcomes import marks_identity, thoughts_apart
 from clairkit.models.reasons import HALTED
@@ -78,7 +77,7 @@ class PythonModel:
         """Nothing is held."""
 
 
-def _source_hash(function: Callable[[Any], Any]) -> str | None:
+def _source_hash(function: Callable[[object], object]) -> str | None:
     """The function's own text; what it calls is the user's to keep."""
     try:
         return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:16]
@@ -86,7 +85,7 @@ def _source_hash(function: Callable[[Any], Any]) -> str | None:
         return None
 
 
-def _outcome(value: Any) -> Outcome:
+def _outcome(value: object) -> Outcome:
     if value is None:
         return Failure("no_op", "the function returned None: nothing to improve")
     text, rationale = value if isinstance(value, tuple) and len(value) == 2 else (value, None)

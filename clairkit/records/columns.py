@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
 
 from clairkit.records.faults import RowFault
 from clairkit.records.formats.strict_json import is_empty
@@ -126,13 +125,13 @@ def together(row: JsonMapping, name: str) -> str | None:
     return other if other is not None and not is_empty(row.get(other)) else None
 
 
-def _is_named_as_prompt(name: str, value: Any) -> bool:
+def _is_named_as_prompt(name: str, value: object) -> bool:
     lowered = name.strip().lower()
     is_word = lowered == "prompt" or lowered in _OTHER_WORDS["prompt"]
     return is_word and isinstance(value, str | list) and not is_empty(value)
 
 
-def _reads_as_prompt(value: Any) -> bool:
+def _reads_as_prompt(value: object) -> bool:
     """Whether a value is a sentence or messages, not a label such as `en` or a number."""
     if isinstance(value, list):
         return bool(value) and all(isinstance(turn, Mapping) for turn in value)

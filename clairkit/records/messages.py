@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from difflib import get_close_matches
-from typing import Any
 
 from clairkit.records.faults import RowFault
 from clairkit.records.foreign_messages import check_fields, named_as_ours, opened, text_of_parts
 from clairkit.records.json_types import JsonMapping
 from clairkit.records.schema import ROLES, Message
 
-_FIELDS = {"role", "content"}
+_FIELDS: Set[str] = frozenset(("role", "content"))
 _ROLE_WORDS = {
     "human": "user",
     "gpt": "assistant",
@@ -24,7 +23,7 @@ _ROLE_WORDS = {
 Messages = tuple[Message, ...]
 
 
-def text_of(value: Any, column: str) -> str:
+def text_of(value: object, column: str) -> str:
     """Return `value` when it is text that UTF-8 can hold.
 
     Raises:
@@ -46,7 +45,7 @@ def text_of(value: Any, column: str) -> str:
     return value
 
 
-def turns_of(value: Any, column: str, *, role: str) -> Messages:
+def turns_of(value: object, column: str, *, role: str) -> Messages:
     """Return the messages of a cell: a list of them, or a text that becomes one message of `role`.
 
     Raises:
@@ -65,7 +64,7 @@ def turns_of(value: Any, column: str, *, role: str) -> Messages:
     return tuple(_message(turn, f"{column}[{index}]") for index, turn in enumerate(value))
 
 
-def _message(turn: Any, place: str) -> Message:
+def _message(turn: object, place: str) -> Message:
     if not isinstance(turn, Mapping):
         problem = f"`{place}` must be a message, an object of role and content"
         raise RowFault("bad_type", f"{problem}, and is {kind_of(turn)}")
@@ -129,7 +128,7 @@ def check_side(side: Messages, column: str) -> Messages:
     return side
 
 
-def kind_of(value: Any) -> str:
+def kind_of(value: object) -> str:
     """Return what `value` is, in JSON's words."""
     if value is None:
         return "null"

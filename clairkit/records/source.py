@@ -191,7 +191,7 @@ def _data_files(folder: Path) -> Iterable[str]:
 
 
 def _hub(given: str) -> Source | None:
-    """Return the Hub source that `given` names: `hf://…`, or `org/name` that is not a local path."""
+    """Return the Hub source that `given` names: `hf://…`, or `org/name` not a local path."""
     match = _HUB.fullmatch(given)
     if not match:
         if given.startswith("hf://"):

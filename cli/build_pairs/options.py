@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.decorators import FC
 
 from clairkit.cli.shared.column_options import COLUMN_OPTIONS
 from clairkit.cli.shared.config_file import read_config
@@ -15,11 +16,10 @@ from clairkit.records.json_types import JsonMapping, JsonObject
 if TYPE_CHECKING:
     from clairkit.generation.settings import BuildSettings
 
-Function = TypeVar("Function", bound=Callable[..., Any])
 _METHODS = ("clair", "judge-on-policy", "judge-off-policy", "stronger-preferred")
 
 
-def _option(section: str, *names: str, **attributes: Any) -> Callable[[Any], Any]:
+def _option(section: str, *names: str, **attributes: Any) -> Callable[[FC], FC]:
     shown = attributes.get("default") is not None and not attributes.get("is_flag")
     return click.option(
         *names, cls=SectionOption, section=section, show_default=shown, **attributes
@@ -220,7 +220,7 @@ _OPTIONS = (
 )
 
 
-def build_options(function: Function) -> Function:
+def build_options(function: FC) -> FC:
     """Add all options of the command."""
     for option in reversed(_OPTIONS):
         function = option(function)

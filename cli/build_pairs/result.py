@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from clairkit.cli.shared.console import Console
-from clairkit.display import counted
+from clairkit.display import counted, excerpt
 from clairkit.records.json_types import JsonMapping
 
 if TYPE_CHECKING:
@@ -71,6 +71,9 @@ def show_result(
         list(_rows(result, skipped)),
         note=_spent(result),
     )
+    if not result.pairs:
+        for code, example in result.examples.items():
+            console.show(f"{code}, {excerpt(example, 300)}")
     console.show(f"Pairs: {result.path}")
     if result.quarantine is not None:
         console.show(f"Why not the others: {result.quarantine}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -13,7 +13,7 @@ from clairkit.records.json_types import JsonMapping, JsonObject
 if TYPE_CHECKING:
     from clairkit.scoring import Checks, ScoredPairs
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Command = TypeVar("Command", bound=Callable[..., object])
 
 _SHOWN_SLICES = 20
 _LABEL = 21  # characters; with the heads below a row takes no more than 80

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from clairkit.records import Pair
     from clairkit.training.config import TrainConfig
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Command = TypeVar("Command", bound=Callable[..., object])
 
 # Columns of the tables, in words; the others are in the pairs' scores.
 _LOGPS = {
@@ -77,7 +77,7 @@ def model_options(function: Command) -> Command:
 
 
 def run_config(
-    model: str | None, pairs: str, file: str | None, settings: Sequence[str], **flags: Any
+    model: str | None, pairs: str, file: str | None, settings: Sequence[str], **flags: object
 ) -> TrainConfig:
     """Return the configuration of a training run that would read these pairs.
 

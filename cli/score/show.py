@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from clairkit.evaluation.mask_preview import MaskPreview, TokenPiece
     from clairkit.records import Message, Pair
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Command = TypeVar("Command", bound=Callable[..., object])
 Pieces = Sequence[tuple[str, str]]  # same, removed or added, and the text
 Parts = Iterator[tuple[str, str]]  # texts, each with a style
 
@@ -227,7 +227,7 @@ def _score_parts(pair: Pair, scores: JsonMapping) -> Parts:
             yield f"\n{name}: {_value(value)}", ""
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list | tuple):

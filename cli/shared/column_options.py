@@ -13,7 +13,7 @@ from clairkit.records.json_types import JsonMapping, JsonObject
 if TYPE_CHECKING:
     from clairkit.records import ColumnChoice
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Command = TypeVar("Command", bound=Callable[..., object])
 
 COLUMN_OPTIONS: tuple[tuple[str, JsonObject], ...] = (
     ("--prompt-column", {"metavar": "NAME", "help": "The prompt's column, if not `prompt`."}),
@@ -29,7 +29,7 @@ def column_options(function: Command) -> Command:
     """Add the options, and pass what they say as `columns`."""
 
     @functools.wraps(function)
-    def choosing(*given: Any, **named: Any) -> Any:
+    def choosing(*given: object, **named: object) -> Any:
         names = ("prompt_column", "system_column", "ignore_column")
         columns = chosen_columns({name: named.pop(name) for name in names})
         return function(*given, columns=columns, **named)
@@ -48,7 +48,7 @@ def config_column_options(function: Command) -> Command:
     return cast(Command, decorated)
 
 
-def _given(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+def _given(context: click.Context, parameter: click.Parameter, value: object) -> Any:
     """Let an option that was not given leave the configuration file's value."""
     return list(value) or None if isinstance(value, tuple) else value
 

@@ -61,7 +61,7 @@ def _defaults(file: str, known: dict[str, SectionOption]) -> JsonObject:
     return found
 
 
-def _repeated(value: Any, option: SectionOption) -> list[Any]:
+def _repeated(value: object, option: SectionOption) -> list[Any]:
     """The texts of an option that may be given several times; JSON is what spells a mapping."""
     if isinstance(value, dict) and option.metavar == "FIELD=JSON":
         return [f"{field}={json.dumps(given)}" for field, given in value.items()]

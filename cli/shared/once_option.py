@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
+from click.decorators import FC
 
 
-def once(*names: str, **attributes: Any) -> Callable[[Any], Any]:
+def once(*names: str, **attributes: Any) -> Callable[[FC], FC]:
     """Return a `click.option` that refuses a second value; None when it is not given."""
     return click.option(*names, multiple=True, callback=_only, **attributes)
 
 
-def _only(context: click.Context, parameter: click.Parameter, values: Sequence[Any]) -> Any:
+def _only(context: click.Context, parameter: click.Parameter, values: Sequence[object]) -> object:
     if len(values) > 1:
         given = " and ".join(str(value) for value in values)
         problem = f"takes one value, and was given {given}. Run the command once for each."

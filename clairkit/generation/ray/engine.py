@@ -137,7 +137,7 @@ class _Worker:
         sys.path += [entry for entry in path if entry not in sys.path]
         ray = _import_ray()
 
-        def ask(name: str, *values: Any) -> Any:
+        def ask(name: str, *values: object) -> Any:
             return ray.get(getattr(shared, name).remote(*values))
 
         self._runner = BlockRunner(job, ask)

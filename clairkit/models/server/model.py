@@ -41,8 +41,8 @@ class OpenAIModel:
         fields: the user's own fields of each request; None takes one of ours out.
 
     Raises:
-        UsageError: there is no model name, the URL is not valid, or a field is not the user's to set
-            or is given twice.
+        UsageError: there is no model name, the URL is not valid, or a field is not the
+            user's to set, or is given twice.
         RemoteError: OpenAI's own server is meant and there is no key.
     """
 

@@ -201,7 +201,7 @@ class _Window:
         except RowFault as fault:
             return fault, LENIENT.raw_decode(self._text, self._at)[1]
 
-    def _taken(self, value: Any, end: int) -> Any:
+    def _taken(self, value: object, end: int) -> Any:
         size = end - self._at
         self._move(end)
         if size > ROW_CAP:
@@ -212,7 +212,7 @@ class _Window:
             return fault
         return value if isinstance(value, dict | RowFault) else not_an_object(value)
 
-    def _moved(self, value: Any, end: int) -> Any:
+    def _moved(self, value: object, end: int) -> Any:
         self._move(end)
         return value
 

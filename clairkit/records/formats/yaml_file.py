@@ -46,7 +46,7 @@ def load_yaml(text: str) -> Any:
         raise YamlProblem(_plainly(str(error))) from None
 
 
-def json_values(value: Any) -> Any:
+def json_values(value: object) -> Any:
     """Return a value of YAML as JSON has it: dates, which templates and servers take as texts."""
     if isinstance(value, dict):
         return {name: json_values(each) for name, each in value.items()}
@@ -112,7 +112,7 @@ def _refuse_repeated_keys(node: yaml.MappingNode) -> None:
         seen[name] = key
 
 
-def _at(mark: Any, reason: str) -> str:
+def _at(mark: yaml.Mark | None, reason: str) -> str:
     return reason if mark is None else f"line {mark.line + 1}: {reason}"
 
 

@@ -88,7 +88,7 @@ def test_each_role_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_template_arguments_are_given_once() -> None:
     chat = parse_chat(["{enable_thinking: false}"], ())[""]
-    with pytest.raises(UsageError, match="chat_template_kwargs is given twice: .*openai:m"):
+    with pytest.raises(UsageError, match=r"kwargs is given twice: .*openai:m"):
         OpenAIModel("m", chat=chat, fields={"chat_template_kwargs": {}}, needs_key=False)
 
 
