@@ -1,4 +1,4 @@
-"""Errors of clairkit. Each says what was wrong, what was received, and what to do.
+"""Define errors and exit codes: each says what was wrong, what was received, and what to do.
 
 The library raises these; the command line turns them once into a message and an exit code.
 """

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.decorators import FC
 
 from clairkit.cli.score.checks import set_asked
 from clairkit.cli.shared.console import Console
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from clairkit.evaluation.mask_preview import MaskPreview, TokenPiece
     from clairkit.records import Message, Pair
 
-Command = TypeVar("Command", bound=Callable[..., object])
 Pieces = Sequence[tuple[str, str]]  # same, removed or added, and the text
 Parts = Iterator[tuple[str, str]]  # texts, each with a style
 
@@ -29,7 +29,7 @@ _SPACES = str.maketrans({"\n": "\\n\n", "\r": "\\r", "\t": "\\t"})
 _BLANKED = "Secrets are shown as [redacted]; tokens and changes are those of the text shown."
 
 
-def show_options(function: Command) -> Command:
+def show_options(function: FC) -> FC:
     """Add the options of the view of one pair."""
     for option in (
         click.option(

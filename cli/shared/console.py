@@ -8,12 +8,13 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TextIO, TypeVar, cast
+from typing import Any, TextIO, cast
 
 import click
+from click.decorators import FC
 
 from clairkit.cli.shared.streams import messages, results, stdout_for_results
 from clairkit.display import printable, redact
@@ -21,14 +22,12 @@ from clairkit.errors import ResourceError
 from clairkit.records.json_types import JsonMapping
 from clairkit.user_code import ended_by_loaded
 
-Command = TypeVar("Command", bound=Callable[..., object])
-
 _DEFAULT_WIDTH = 80  # columns, where the output is not a terminal
 # JSON escapes the control characters below U+0020 itself; a terminal obeys these as well.
 _LIVE = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-def output_options(function: Command) -> Command:
+def output_options(function: FC) -> FC:
     """Add `--json` and `--quiet`, which every command has; stdout is for its results alone."""
 
     @functools.wraps(function)
@@ -40,7 +39,7 @@ def output_options(function: Command) -> Command:
     as_json = click.option(
         "--json", "as_json", is_flag=True, help="One JSON object on stdout, all else on stderr."
     )
-    return cast(Command, as_json(quiet(owning)))
+    return cast(FC, as_json(quiet(owning)))
 
 
 @contextmanager
