@@ -7,7 +7,6 @@ import os
 import socket
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 
 from clairkit.errors import ResourceError, UsageError
 
@@ -95,12 +94,7 @@ class FileLock:
     def __enter__(self) -> FileLock:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
 
