@@ -200,7 +200,7 @@ def test_the_digest_tells_kinds_and_places_of_values_apart(tmp_path: Path) -> No
     ("content", "said"),
     [
         (b"", "empty"),
-        (b"{}\n", "no line of a manifest"),
+        (b"{}\n", "not a line of a manifest"),
         (b'{"hash": "', "torn_line"),
         (b"\xff\n", "can't be read"),
         (b"[]\n", "bad_json"),

@@ -225,7 +225,7 @@ def test_a_lock_file_that_its_holder_just_removed_is_not_the_lock(
 
 def test_a_foreign_file_is_refused_and_kept(output: Path) -> None:
     journal_path(output).write_bytes(b"no database at all" * 100)
-    with pytest.raises(DataError, match="no journal"):
+    with pytest.raises(DataError, match="not a journal"):
         Journal(output)
     assert journal_path(output).read_bytes().startswith(b"no database")
     journal_path(output).unlink()

@@ -38,7 +38,7 @@ Rows = Callable[..., list[PromptRow]]
         ("python:json", "name of a function"),
         ("python:no_such_module:f", "ModuleNotFoundError"),
         ("python:json:no_such", "AttributeError"),
-        ("python:reviser_functions:not_callable", "no function"),
+        ("python:reviser_functions:not_callable", "not a function"),
     ],
 )
 def test_a_wrong_spec_is_explained(spec: str, message: str) -> None:
@@ -78,7 +78,7 @@ def test_options_are_checked(wrong: dict[str, Any]) -> None:
     ],
 )
 def test_a_base_url_must_be_one(url: str) -> None:
-    with pytest.raises(UsageError, match="no http or https address"):
+    with pytest.raises(UsageError, match="not an http or https address"):
         find_endpoint(url)
 
 
