@@ -242,9 +242,9 @@ def test_results_of_other_requests_are_counted(
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('{"custom_id": "a", "method": "POST", "url": "/", "body": {}}\n', "not a result of a batch"),
-        ('{"id": "b", "response": {}}\n', "not a result of a batch"),
-        ('{"custom_id": 7, "response": {}}\n', "not a result of a batch"),
+        ('{"custom_id": "a", "method": "POST", "url": "/", "body": {}}\n', "no result of a batch"),
+        ('{"id": "b", "response": {}}\n', "no result of a batch"),
+        ('{"custom_id": 7, "response": {}}\n', "no result of a batch"),
         ('{"custom_id": "a", "resp', "torn_line"),
         ("[1]\n", "bad_json"),
     ],
