@@ -42,7 +42,7 @@ def fork_journal(old: Path, new: Path) -> bool:
         )
     if not source.is_file():
         raise DataError(
-            "there is not a journal to fork",
+            "there is no journal to fork",
             path=source,
             remedy="name a pair file that build-pairs wrote",
         )

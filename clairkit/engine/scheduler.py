@@ -64,7 +64,7 @@ class Scheduler:
             works: makers of programs; read as far as needed.
 
         Raises:
-            BaseException: whatever a program or a model raised that is not a failure of one row.
+            BaseException: whatever a program or a model raised beyond the failure of one row.
         """
         source = iter(works)
         try:

@@ -128,7 +128,7 @@ def reading(journal: Path) -> Iterator[sqlite3.Connection]:
     """
     if not journal.is_file():
         raise DataError(
-            "there is not a journal", path=journal, remedy="name a pair file that build-pairs wrote"
+            "there is no journal", path=journal, remedy="name a pair file that build-pairs wrote"
         )
     with faults(journal), closing(_opened(journal)) as database:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}

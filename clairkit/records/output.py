@@ -74,7 +74,7 @@ def check_output(path: OutputPath, *, force: bool = False) -> Path:
 
 
 def check_folder(path: OutputPath, name: str, *, force: bool, remedy: str) -> Path:
-    """Return the folder that a station's files go into; it may be missing. Nothing is created.
+    """Return the folder that a step's files go into; it may be missing. Nothing is created.
 
     Args:
         path: the folder, as the user gave it.

@@ -88,7 +88,7 @@ def export_batch(
     if settings.max_cost is not None or settings.max_calls is not None:
         remedy = "see what --dry-run says, and take fewer rows by --limit"
         raise UsageError(
-            "nobody keeps a cap within a batch", received="max_cost or max_calls", remedy=remedy
+            "a cap can't be kept within a batch", received="max_cost or max_calls", remedy=remedy
         )
     path = output_path(output, force=force)
     check_output(file, force=force)

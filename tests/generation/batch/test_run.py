@@ -162,7 +162,7 @@ def test_a_round_of_both_kinds_is_asked_here_and_by_the_batch(
 def test_a_cap_that_nobody_would_keep_is_refused(
     tmp_path: Path, make_rows: MakeRows, cap: dict[str, int]
 ) -> None:
-    with pytest.raises(UsageError, match="nobody keeps a cap"):
+    with pytest.raises(UsageError, match="a cap can't be kept"):
         export_batch(
             make_rows(1),
             build(),
