@@ -1,4 +1,4 @@
-"""Errors of clairkit. Each says what was wrong, what was received, and what to do.
+"""Define errors and exit codes: each says what was wrong, what was received, and what to do.
 
 The library raises these; the command line turns them once into a message and an exit code.
 """
@@ -78,7 +78,7 @@ class PartialError(ClairError):
 
 
 class ResourceError(ClairError):
-    """Memory, disk, a device, a file permission or a checkpoint was not to be had."""
+    """Memory, disk, a device, a file permission or a checkpoint was unavailable."""
 
     exit_code = 5
 

@@ -106,7 +106,7 @@ def described(error: BaseException, limit: int = 300) -> str:
     return excerpt(f"{kind}: {text}" if text else kind, limit)
 
 
-def call(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+def call(name: str, function: Callable[..., object], *arguments: object) -> Any:
     """Call a function of the user's and return what it returns."""
     with user_code(name):
         return function(*arguments)
@@ -128,7 +128,7 @@ def load_function(path: str) -> Callable[..., Any]:
     name = f"python:{path}"
     try:
         with user_code(name):
-            found: Any = importlib.import_module(module_name)
+            found: object = importlib.import_module(module_name)
             for part in attribute.split("."):
                 found = getattr(found, part)
     except UserCodeEnded:
@@ -137,7 +137,7 @@ def load_function(path: str) -> Callable[..., Any]:
         problem = f"the function can't be loaded ({described(error)})"
         raise UsageError(problem, received=path, remedy=_FORM) from error
     if not callable(found):
-        raise UsageError("that is no function", received=path, remedy=_FORM)
+        raise UsageError("that is not a function", received=path, remedy=_FORM)
     if name not in _loaded:
         _loaded.append(name)
     function: Callable[..., Any] = found
@@ -169,8 +169,8 @@ def _let_child_be_ended() -> None:
             signal.signal(number, signal.SIG_DFL)
 
 
-def _refusal(end: str, process: int, real: Callable[..., Any]) -> Callable[..., NoReturn]:
-    def refuse(*given: Any, **named: Any) -> NoReturn:
+def _refusal(end: str, process: int, real: Callable[..., object]) -> Callable[..., NoReturn]:
+    def refuse(*given: object, **named: object) -> NoReturn:
         if os.getpid() != process:
             real(*given, **named)
         shown = excerpt(", ".join(map(repr, given)), 60)

@@ -19,7 +19,11 @@ interrupted and terminated.
 
 
 def commands_page() -> str:
-    """Return the text of docs/commands.md."""
+    """Return the text of docs/commands.md.
+
+    Raises:
+        LookupError: a command of the list is missing.
+    """
     root = _context(cli, "clairkit", None)
     sections = [_INTRODUCTION, _section("clairkit", cli, root)]
     for name in COMMANDS:

@@ -162,7 +162,7 @@ def _show_export(console: Console, key: Key, skipped: Mapping[str, int]) -> None
         console.show(f"Left out: {listed}")
 
 
-def _vote_options(function: Callable[..., Any]) -> Callable[..., Any]:
+def _vote_options(function: Callable[..., object]) -> Callable[..., object]:
     """Add what `import` and `status` share."""
     for option in (
         click.option(

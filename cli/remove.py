@@ -80,10 +80,12 @@ def command(
             "them."
         )
     if done.beside:
-        console.show(f"Not touched, and may hold their texts, too: {', '.join(done.beside)}")
+        console.show(
+            f"Left as they are, and hold or may hold their texts: {', '.join(done.beside)}"
+        )
     console.note(
-        "Nor touched: the prompt file, batch files, forks and merges of this output, and models "
-        "and reference caches made from its pairs."
+        "Left as they are, and may hold their texts: the prompt file, batch files, forks and "
+        "merges of this output, and models and reference caches made from its pairs."
     )
     console.result(
         {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
@@ -81,7 +80,7 @@ def _condition(text: str) -> tuple[str, str]:
 
 def _value(columns: Row, name: str) -> str | None:
     """A column's value as text; `a.b` goes into an object when there is no column `a.b`."""
-    found: Any = columns
+    found: object = columns
     for part in [name] if name in columns else name.split("."):
         if not isinstance(found, dict) or part not in found:
             return None

@@ -29,7 +29,7 @@ from clairkit.journal.results import journal_path
 from clairkit.journal.sealed_results import head_of, removing
 from clairkit.records import check_rows_output, digest, write_rows
 from clairkit.records.json_types import JsonMapping, JsonObject
-from clairkit.records.lock import FileLock
+from clairkit.records.lock import lock_output
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def merge(parts: Sequence[Path], output: Path, *, force: bool = False) -> Merge:
     final.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         for place in (*parts, final):
-            stack.enter_context(FileLock(place.with_name(f"{place.name}.journal.lock")))
+            stack.enter_context(lock_output(place))
         entries = [_checked(part) for part in parts]
         journal = merge_journals(
             [journal_path(part) for part in parts],

@@ -148,7 +148,7 @@ def _close(journal: Path) -> None:
             f"{journal}: the journal can't be replaced ({error})",
             remedy="let the process end that reads it",
         ) from None
-    except sqlite3.DatabaseError:  # whatever it is, it is no journal, and neither is its log
+    except sqlite3.DatabaseError:  # whatever it is, it is not a journal, and neither is its log
         for end in ("-wal", "-shm", "-journal"):
             journal.with_name(f"{journal.name}{end}").unlink(missing_ok=True)
 

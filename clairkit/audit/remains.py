@@ -143,26 +143,26 @@ def delete_leftovers(output: Path, files: Sequence[Path], is_gone: Callable[[Row
         )
 
 
-def overwrite_deleted(book: RowIndex) -> None:
+def overwrite_deleted(index: RowIndex) -> None:
     """Rewrite the journal without what was deleted, its log included.
 
     Raises:
         ResourceError: another process reads the journal, or the disk is full.
     """
-    database = book.database
-    with faults(book.path):
+    database = index.database
+    with faults(index.path):
         database.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
-        _empty_log(book)
+        _empty_log(index)
         # Pages keep remains of rows that were moved, and of what was deleted by earlier versions.
         database.execute("VACUUM")
-        _empty_log(book)
+        _empty_log(index)
 
 
-def _empty_log(book: RowIndex) -> None:
-    (is_busy, *_) = book.database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+def _empty_log(index: RowIndex) -> None:
+    (is_busy, *_) = index.database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if is_busy:
         raise ResourceError(
-            f"{book.path}: another process reads the journal, so that the removed texts can't be "
+            f"{index.path}: another process reads the journal, so that the removed texts can't be "
             "overwritten yet: they are still in it, and in its -wal",
             remedy=f"let that process end (a backup, sqlite3); {_AGAIN}",
         )

@@ -45,7 +45,7 @@ from clairkit.journal.results import journal_path
 from clairkit.journal.row_index import RowIndex, faults, row_mark, transaction
 from clairkit.journal.sealed_results import head_of, note_change
 from clairkit.models.reasons import SAME_AS
-from clairkit.records.lock import FileLock
+from clairkit.records.lock import lock_output
 
 __all__ = ["Removal", "choose_rows", "remove", "requests_of"]
 
@@ -101,40 +101,42 @@ def remove(
         ResourceError: a file can't be written, or another process reads the journal, so that
             what was deleted can't be overwritten yet.
     """
-    with FileLock(output.with_name(f"{output.name}.journal.lock")):
-        with RowIndex(journal_path(output)) as book:
-            _check_all_known(book.database, output, unknown=unknown)
+    with lock_output(output):
+        with RowIndex(journal_path(output)) as index:
+            _check_all_known(index.database, output, unknown=unknown)
             for path in also:
                 _check_told(path)
             check_sealed(output, but=rows)
             _check_pairs(output)
-            intent = _record(book, output, rows, requests)
-            marks = book.removed()
+            intent = _record(index, output, rows, requests)
+            marks = index.removed()
             files, reopened = _rewrite(output, marks, intent, also)
             written = [*map(Path, files)]
             delete_leftovers(output, written, lambda row: row_mark(row_of(row)) in marks)
-            results = _delete(book, output, unknown=unknown)
+            results = _delete(index, output, unknown=unknown)
             if not intent.is_done:
-                overwrite_deleted(book)
+                overwrite_deleted(index)
         pairs = check_gone(output, written, marks)
         entry = seal(output, "remove", {"pairs": pairs, "removed": len(marks)})
-        with RowIndex(journal_path(output)) as book:
-            _finish(book, intent)
+        with RowIndex(journal_path(output)) as index:
+            _finish(index, intent)
     others = beside(output, files)
     holding = tuple(name for name in intent.beside if name in others)
     return Removal(len(intent.rows), results, files, reopened, others, holding, entry)
 
 
-def _finish(book: RowIndex, intent: Intent) -> None:
-    with faults(book.path), transaction(book.database):
-        finish_intent(book.database, intent)
+def _finish(index: RowIndex, intent: Intent) -> None:
+    with faults(index.path), transaction(index.database):
+        finish_intent(index.database, intent)
 
 
-def _record(book: RowIndex, output: Path, rows: Collection[str], requests: Iterable[str]) -> Intent:
+def _record(
+    index: RowIndex, output: Path, rows: Collection[str], requests: Iterable[str]
+) -> Intent:
     """Note what is to go, and which files beside the output hold texts of it."""
-    with faults(book.path):
-        chosen, earlier = set(rows), read_intent(book.database)
-        texts = Texts(book.database, chosen)
+    with faults(index.path):
+        chosen, earlier = set(rows), read_intent(index.database)
+        texts = Texts(index.database, chosen)
     others = beside(output, ())
     pairs = []
     for pair in pairs_of(output):
@@ -145,11 +147,11 @@ def _record(book: RowIndex, output: Path, rows: Collection[str], requests: Itera
     for row in set_aside(output):
         texts.add(row, is_ours=row["id"] in chosen)
     holding = {name for name in others if texts.are_in(Path(name))}
-    with faults(book.path), transaction(book.database):
+    with faults(index.path), transaction(index.database):
         if not rows and not earlier.pending:
             return earlier
-        book.mark_removed(rows)
-        return record_intent(book.database, requests, rows, pairs, holding)
+        index.mark_removed(rows)
+        return record_intent(index.database, requests, rows, pairs, holding)
 
 
 def _check_pairs(output: Path) -> None:
@@ -193,12 +195,12 @@ def _check_all_known(database: sqlite3.Connection, output: Path, *, unknown: boo
         )
 
 
-def _delete(book: RowIndex, output: Path, *, unknown: bool) -> int:
+def _delete(index: RowIndex, output: Path, *, unknown: bool) -> int:
     """Delete what the journal has of removed rows alone; return how many results."""
-    database = book.database
-    with faults(book.path):
+    database = index.database
+    with faults(index.path):
         before = _count(database)
-        marks = book.removed()
+        marks = index.removed()
         with transaction(database):
             inherited = _inherited(database)
             noted = database.execute("SELECT id FROM rows UNION SELECT row FROM asked").fetchall()

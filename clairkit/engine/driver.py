@@ -8,7 +8,6 @@ from asyncio import CancelledError
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
 
 from clairkit.engine.progress import Progress, ProgressHook
 from clairkit.engine.replay import Result, Work
@@ -21,7 +20,7 @@ from clairkit.models.requests import Budget
 def run_works(
     works: Iterable[Work[Result]],
     journal: Journal,
-    control: Budget,
+    budget: Budget,
     *,
     progress: ProgressHook | None = None,
     say: Callable[[str], None] | None = None,
@@ -29,25 +28,28 @@ def run_works(
 ) -> None:
     """Make all calls that the programs ask and the journal has no result of.
 
-    Blocks until all is done or the run is stopped: then `control` says why. Works where an event
+    Blocks until all is done or the run is stopped: then `budget` says why. Works where an event
     loop runs already, as in a notebook. Each result is on the disk before anything is made of it.
     The models are closed at the end.
 
     Args:
         works: makers of programs; read as far as needed.
         journal: where results are looked up and recorded.
-        control: the run's caps, and its cause of stopping.
+        budget: the run's caps, and its cause of stopping.
         progress: called after each result.
         say: told remarks for the user.
         total: how many works there are, for the progress.
+
+    Raises:
+        KeyboardInterrupt: a second signal came.
     """
     hook = progress or _quiet
     if say is not None:
-        control.say = say
+        budget.say = say
 
     async def run() -> None:
-        with drain_on_signals(control, say or _quiet):
-            await Scheduler(journal, control, Progress(total), hook).run(works)
+        with drain_on_signals(budget, say or _quiet):
+            await Scheduler(journal, budget, Progress(total), hook).run(works)
 
     try:
         asyncio.get_running_loop()
@@ -57,10 +59,10 @@ def run_works(
         except asyncio.CancelledError:  # by the second Ctrl-C
             raise KeyboardInterrupt from None
         return
-    _run_beside(run, control)
+    _run_beside(run, budget)
 
 
-def _run_beside(run: Callable[[], Coroutine[Any, Any, None]], control: Budget) -> None:
+def _run_beside(run: Callable[[], Coroutine[object, None, None]], budget: Budget) -> None:
     """Run in a thread, as a loop runs here already. Ctrl-C reaches this thread only.
 
     Raises:
@@ -70,10 +72,10 @@ def _run_beside(run: Callable[[], Coroutine[Any, Any, None]], control: Budget) -
     task = loop.create_task(run())  # made here, so that no Ctrl-C comes before it
 
     def stop() -> None:
-        if control.halted:
+        if budget.halted:
             task.cancel()
         else:
-            control.halt(signal=signal.SIGINT)
+            budget.halt(signal=signal.SIGINT)
 
     async def ended() -> None:
         await task

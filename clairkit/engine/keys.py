@@ -22,7 +22,7 @@ def request_key(
         decides: all else that determines the result, as JSON has it: prompt, answer, template
             hash, settings of the mode.
         row: a function is handed the row's columns, so that they determine its result.
-        sampling: of a model that is no function.
+        sampling: of a model that is not a function.
     """
     more = {"row": row_columns(row)} if model.is_function else {"sampling": sampling.to_json()}
     return digest(

@@ -1,6 +1,6 @@
 """Collect the calls of models in this process until all of a stage are there.
 
-Batches are formed over every call of a wave, those that the journal already has included, so that
+Batches are formed over every call of a group, those that the journal already has included, so that
 a resumed run has the same batches, and with them the same replies.
 """
 
@@ -16,13 +16,13 @@ from clairkit.models.sampling import Sampling
 _Place = tuple[int, str, str]  # stage, step, model
 
 
-def takes_waves(model: Model) -> bool:
+def waits_for_batch(model: Model) -> bool:
     """Return whether a model's calls wait for each other: for batches, or for its memory."""
     return model.batch_size > 1 or getattr(model, "is_local", False)
 
 
 @dataclass
-class LocalBatch:
+class LocalGroup:
     """The calls of one step that one local model takes together."""
 
     stage: int
@@ -55,32 +55,32 @@ class LocalBatches:
     """Collects the calls of local models."""
 
     def __init__(self) -> None:
-        self._waves: dict[_Place, LocalBatch] = {}
+        self._groups: dict[_Place, LocalGroup] = {}
         self.is_used = False
 
     def add(self, call: Call, *, is_open: bool) -> None:
-        """Note a call; an open one is to be made by its wave."""
+        """Note a call; an open one is to be made by its group."""
         self.is_used = True
         place = (call.stage, call.step, call.model.name)
-        wave = self._waves.setdefault(place, LocalBatch(call.stage, call.step, call.model))
-        wave.tasks[call.task.key] = call.task
+        group = self._groups.setdefault(place, LocalGroup(call.stage, call.step, call.model))
+        group.tasks[call.task.key] = call.task
         if is_open:
-            wave.open.add(call.task.key)
+            group.open.add(call.task.key)
 
     @property
     def next_stage(self) -> int | None:
         """The lowest stage with an open call."""
-        return min((place[0] for place, wave in self._waves.items() if wave.open), default=None)
+        return min((place[0] for place, group in self._groups.items() if group.open), default=None)
 
-    def take(self) -> LocalBatch:
-        """Return the next wave; it is no longer here."""
-        place = min(place for place, wave in self._waves.items() if wave.open)
-        return self._waves.pop(place)
+    def take(self) -> LocalGroup:
+        """Return the next group; it is no longer here."""
+        place = min(place for place, group in self._groups.items() if group.open)
+        return self._groups.pop(place)
 
     def needs(self, model: Model) -> bool:
         """Whether a call of this model waits."""
-        return any(wave.model is model and wave.open for wave in self._waves.values())
+        return any(group.model is model and group.open for group in self._groups.values())
 
     def clear(self) -> None:
         """Forget the calls of a block of rows that is done."""
-        self._waves.clear()
+        self._groups.clear()

@@ -17,6 +17,6 @@ class ModelQueue:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.queue: deque[Call] = deque()
+        self.calls: deque[Call] = deque()
         self.running = 0
         self.first = asyncio.Lock()

@@ -12,7 +12,7 @@ Slot = tuple[Row, int]
 """A row, and for which of its calls it waits."""
 
 
-class Wanted:
+class PendingResults:
     """The results that rows wait for, by key and step."""
 
     def __init__(self, journal: Journal) -> None:

@@ -1,7 +1,7 @@
 """Run the calls of row programs: bounded in number and memory, each result journalled first.
 
 Models elsewhere are asked as calls come, so that a row is revised while others are answered.
-Models in this process run in waves: see `clairkit.engine.local_batches`.
+Models in this process run in groups: see `clairkit.engine.local_batches`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any
 
-from clairkit.engine.local_batches import LocalBatch, LocalBatches, takes_waves
+from clairkit.engine.local_batches import LocalBatches, LocalGroup, waits_for_batch
 from clairkit.engine.model_queue import ModelQueue
-from clairkit.engine.pending_results import Wanted
+from clairkit.engine.pending_results import PendingResults
 from clairkit.engine.program import NO_MORE, Call
 from clairkit.engine.progress import Progress, ProgressHook
 from clairkit.engine.replay import Work
@@ -28,7 +27,7 @@ from clairkit.models.requests import Model, Task
 from clairkit.models.sampling import Failure, Outcome
 
 BLOCK = 8192
-"""The most rows at once of a run with local models; waves are formed within a block."""
+"""The most rows at once of a run with local models; groups are formed within a block."""
 
 _ROWS_PER_PLACE = 4  # rows in flight for each call that may run at once
 _BREATH = 64  # rows that are started before results are looked after
@@ -38,18 +37,18 @@ class Scheduler:
     """Drives programs until they are done or the run stops."""
 
     def __init__(
-        self, journal: Journal, control: Budget, progress: Progress, hook: ProgressHook
+        self, journal: Journal, budget: Budget, progress: Progress, hook: ProgressHook
     ) -> None:
         self._journal = journal
-        self._control = control
+        self._budget = budget
         self._progress = progress
         self._hook = hook
-        self._lanes: dict[int, ModelQueue] = {}
-        self._waves = LocalBatches()
+        self._queues: dict[int, ModelQueue] = {}
+        self._groups = LocalBatches()
         self._local: Model | None = None  # the one whose weights are in memory
-        self._wave_runs = False
+        self._group_runs = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._wanted = Wanted(journal)
+        self._pending = PendingResults(journal)
         self._stages: Counter[int] = Counter()  # calls that are under way or queued
         self._active = 0
         self._parked = 0
@@ -58,8 +57,15 @@ class Scheduler:
         self._crash: BaseException | None = None
         self._wake = asyncio.Event()
 
-    async def run(self, works: Iterable[Work[Any]]) -> None:
-        """Run the programs to their end, or until `control` halts."""
+    async def run(self, works: Iterable[Work[object]]) -> None:
+        """Run the programs to their end, or until `budget` halts.
+
+        Args:
+            works: makers of programs; read as far as needed.
+
+        Raises:
+            BaseException: whatever a program or a model raised beyond the failure of one row.
+        """
         source = iter(works)
         try:
             self._tell()
@@ -67,7 +73,7 @@ class Scheduler:
                 is_fed = await self._feed(source)
                 await self._release_local()
                 if is_fed:
-                    self._launch_wave()
+                    self._launch_group()
                 if not self._tasks and not self._uncommitted:
                     break
                 await self._wake.wait()
@@ -77,21 +83,21 @@ class Scheduler:
         finally:
             for task in self._tasks:
                 task.cancel()
-            for lane in self._lanes.values():
-                await lane.model.close()
+            for queue in self._queues.values():
+                await queue.model.close()
             if self._local is not None:
                 await self._local.close()
 
     # Rows
 
-    async def _feed(self, source: Iterator[Work[Any]]) -> bool:
+    async def _feed(self, source: Iterator[Work[object]]) -> bool:
         """Start rows while there is room; True when no further row is to come for now."""
-        while not self._control.halted:
-            if self._waves.is_used and self._block >= BLOCK:
+        while not self._budget.halted:
+            if self._groups.is_used and self._block >= BLOCK:
                 if self._active:
                     return True
                 self._block = 0
-                self._waves.clear()
+                self._groups.clear()
             if self._active - self._parked >= self._window():
                 return False
             try:
@@ -109,7 +115,7 @@ class Scheduler:
         return True
 
     def _window(self) -> int:
-        places = sum(lane.model.concurrency for lane in self._lanes.values())
+        places = sum(queue.model.concurrency for queue in self._queues.values())
         return max(_BREATH, _ROWS_PER_PLACE * places)
 
     def _advance(self, row: Row, results: list[Recorded] | None) -> None:
@@ -133,7 +139,7 @@ class Scheduler:
         self._finish(row)
 
     def _park(self, row: Row) -> None:
-        """A row that waits for local models only takes no room: all are to be there for a wave."""
+        """A row that waits for local models only takes no room: all are to be there for a group."""
         is_parked = row.missing > 0 and not row.elsewhere
         self._parked += is_parked - row.parked
         row.parked = is_parked
@@ -148,11 +154,11 @@ class Scheduler:
 
     def _look_up(self, row: Row, index: int, call: Call) -> None:
         """Take a call's result from the journal, or see to it that it is asked, once."""
-        is_local = takes_waves(call.model)
-        if not self._wanted.is_asked(call):
-            found = self._wanted.find(call)
+        is_local = waits_for_batch(call.model)
+        if not self._pending.is_asked(call):
+            found = self._pending.find(call)
             if is_local:
-                self._waves.add(call, is_open=found is None)
+                self._groups.add(call, is_open=found is None)
             if found is not None:
                 row.results[index] = found
                 row.missing -= 1
@@ -161,52 +167,52 @@ class Scheduler:
                 self._ask(call)
         row.asked = True
         row.elsewhere += not is_local
-        self._wanted.add(call, (row, index))
+        self._pending.add(call, (row, index))
 
     # Calls of models elsewhere
 
     def _ask(self, call: Call) -> None:
-        lane = self._lanes.get(id(call.model))
-        if lane is None:
-            lane = self._lanes[id(call.model)] = ModelQueue(call.model)
+        queue = self._queues.get(id(call.model))
+        if queue is None:
+            queue = self._queues[id(call.model)] = ModelQueue(call.model)
         self._stages[call.stage] += 1
-        lane.queue.append(call)
-        if lane.running < call.model.concurrency:
-            lane.running += 1
-            self._spawn(self._serve(lane))
+        queue.calls.append(call)
+        if queue.running < call.model.concurrency:
+            queue.running += 1
+            self._spawn(self._serve(queue))
 
-    async def _serve(self, lane: ModelQueue) -> None:
-        """Make one call of a lane after the other."""
+    async def _serve(self, queue: ModelQueue) -> None:
+        """Make one call of a queue after the other."""
         try:
-            while lane.queue and not self._control.halted:
-                call = lane.queue.popleft()
-                outcomes = await self._make(lane, call)
+            while queue.calls and not self._budget.halted:
+                call = queue.calls.popleft()
+                outcomes = await self._make(queue, call)
                 await self._record(call.stage, call.step, call.model, [call.task], outcomes)
         finally:
-            lane.running -= 1
+            queue.running -= 1
 
-    async def _make(self, lane: ModelQueue, call: Call) -> list[Outcome]:
+    async def _make(self, queue: ModelQueue, call: Call) -> list[Outcome]:
         """The outcome of a call; the first one is made alone when its cost is to be learnt."""
-        if self._control.must_wait(call.model.name):
-            async with lane.first:
-                if self._control.must_wait(call.model.name):
+        if self._budget.must_wait(call.model.name):
+            async with queue.first:
+                if self._budget.must_wait(call.model.name):
                     return await self._complete(call.model, [call.task])
         return await self._complete(call.model, [call.task])
 
     async def _complete(self, model: Model, tasks: Sequence[Task]) -> list[Outcome]:
         """The outcomes of tasks; an error of the whole run lets the other calls drain."""
         halted: list[Outcome] = [Failure(HALTED)] * len(tasks)
-        reserved = self._control.reserve(model.name, len(tasks))
+        reserved = self._budget.reserve(model.name, len(tasks))
         if reserved is None:
             return halted
         outcomes = halted
         try:
-            outcomes = await model.complete(tasks, self._control)
+            outcomes = await model.complete(tasks, self._budget)
         except ClairError as error:
-            self._control.halt(error=error)
+            self._budget.halt(error=error)
         finally:
             made = [outcome for outcome in outcomes if not is_halted(outcome)]
-            self._control.settle(model.name, made, reserved)
+            self._budget.settle(model.name, made, reserved)
         return outcomes
 
     async def _record(
@@ -239,65 +245,65 @@ class Scheduler:
         self._stages[stage] -= 1
 
     def _arrived(self, entry: JournalEntry) -> None:
-        result, slots = self._wanted.arrived(entry)
+        result, slots = self._pending.arrived(entry)
         self._progress.count(entry.step, entry.outcome)
         self._tell()
         for row, index in slots:
             row.results[index] = result
             row.missing -= 1
-            row.elsewhere -= not takes_waves(row.calls[index].model)
+            row.elsewhere -= not waits_for_batch(row.calls[index].model)
             self._park(row)
             if not row.missing:
                 self._advance(row, row.found)
 
     # Calls of models in this process
 
-    def _launch_wave(self) -> None:
-        """Begin the next wave when no further call can become part of it."""
-        stage = self._waves.next_stage
-        if stage is None or self._control.halted or self._wave_runs:
+    def _launch_group(self) -> None:
+        """Begin the next group when no further call can become part of it."""
+        stage = self._groups.next_stage
+        if stage is None or self._budget.halted or self._group_runs:
             return
         if any(count for at, count in self._stages.items() if at < stage):
             return
-        wave = self._waves.take()
-        self._wave_runs = True
-        self._stages[wave.stage] += len(wave.open)
-        self._spawn(self._run_wave(wave))
+        group = self._groups.take()
+        self._group_runs = True
+        self._stages[group.stage] += len(group.open)
+        self._spawn(self._run_group(group))
 
-    async def _run_wave(self, wave: LocalBatch) -> None:
-        if self._local is not None and self._local is not wave.model:
+    async def _run_group(self, group: LocalGroup) -> None:
+        if self._local is not None and self._local is not group.model:
             await self._local.close()  # its memory is the next one's now
-        self._local = wave.model
-        batches = wave.batches()
+        self._local = group.model
+        batches = group.batches()
 
         async def work() -> None:
             for batch in batches:
-                if self._control.halted:
+                if self._budget.halted:
                     return
-                made = await self._complete(wave.model, batch)
-                wanted = [
+                made = await self._complete(group.model, batch)
+                open_calls = [
                     (task, outcome)
                     for task, outcome in zip(batch, made, strict=True)
-                    if task.key in wave.open
+                    if task.key in group.open
                 ]
-                tasks, outcomes = zip(*wanted, strict=True)
-                await self._record(wave.stage, wave.step, wave.model, tasks, outcomes)
+                tasks, outcomes = zip(*open_calls, strict=True)
+                await self._record(group.stage, group.step, group.model, tasks, outcomes)
 
         try:
-            await asyncio.gather(*(work() for _ in range(wave.model.concurrency)))
+            await asyncio.gather(*(work() for _ in range(group.model.concurrency)))
         finally:
-            self._wave_runs = False
+            self._group_runs = False
 
     async def _release_local(self) -> None:
         """Let go of a local model that nothing waits for."""
-        is_busy = self._wave_runs or self._uncommitted
-        if self._local is not None and not is_busy and not self._waves.needs(self._local):
+        is_busy = self._group_runs or self._uncommitted
+        if self._local is not None and not is_busy and not self._groups.needs(self._local):
             model, self._local = self._local, None
             await model.close()
 
     # Tasks
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[object, None, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -317,8 +323,8 @@ class Scheduler:
 
     def _stop_by(self, error: BaseException) -> None:
         self._crash = self._crash or error
-        self._control.halt()
+        self._budget.halt()
 
     def _tell(self) -> None:
-        self._progress.cost = self._control.cost
+        self._progress.cost = self._budget.cost
         self._hook(self._progress)

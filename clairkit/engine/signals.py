@@ -12,7 +12,7 @@ from clairkit.models.budget import Budget
 
 
 @contextmanager
-def drain_on_signals(control: Budget, say: Callable[[str], None]) -> Iterator[None]:
+def drain_on_signals(budget: Budget, say: Callable[[str], None]) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM drains; a second one leaves at once. Main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -21,11 +21,11 @@ def drain_on_signals(control: Budget, say: Callable[[str], None]) -> Iterator[No
     main = asyncio.current_task()
 
     def stop(number: int) -> None:
-        if control.halted:
+        if budget.halted:
             if main is not None:
                 main.cancel()
             return
-        control.halt(signal=number)
+        budget.halt(signal=number)
         say("Stopping: what is under way is waited for and kept. Once more to leave at once.")
 
     numbers = (signal.SIGINT, signal.SIGTERM)

@@ -109,10 +109,10 @@ def calibrate(
                 remedy="choose another output",
             )
         journal.settle(_SETTINGS, force=False)
-        control = Budget(max_calls, journal.usage().calls)
+        budget = Budget(max_calls, journal.usage().calls)
         works = [partial(each.score, label) for each in contenders for label in labels]
-        run_works(works, journal, control, progress=progress, say=say, total=len(works))
-        found = _found(cases, labels, contenders, journal, control)
+        run_works(works, journal, budget, progress=progress, say=say, total=len(works))
+        found = _found(cases, labels, contenders, journal, budget)
     if found.choice is not None:
         with atomic_write(path) as file:
             file.write(json.dumps(found.to_json(), ensure_ascii=False, indent=2).encode() + b"\n")
@@ -124,7 +124,7 @@ def _found(
     labels: Sequence[Label],
     contenders: Sequence[Contender],
     journal: Journal,
-    control: Budget,
+    budget: Budget,
 ) -> Calibration:
     scores: dict[str, list[float | None]] = {each.name: [] for each in contenders}
     unasked = 0
@@ -142,9 +142,9 @@ def _found(
         positives=sum(cases.positives),
         usage=journal.usage(),
         open=unasked,
-        stop=control.error,
-        signal=control.signal,
-        over_budget=control.over_budget,
+        stop=budget.error,
+        signal=budget.signal,
+        over_budget=budget.over_budget,
     )
 
 

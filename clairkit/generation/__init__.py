@@ -1,4 +1,4 @@
-"""Answers and their minimal revisions: models, templates, the journal and the engine."""
+"""Build preference pairs: answers and their minimal revisions."""
 
 from clairkit.generation.engine import BuildResult, BuildSettings, build_pairs
 from clairkit.generation.gates import GatePolicy

@@ -37,8 +37,8 @@ __all__ = [
     "BuildSettings",
     "build_pairs",
     "load_rows",
+    "make_budget",
     "make_build",
-    "make_control",
     "make_models",
     "run_build",
 ]
@@ -57,7 +57,7 @@ class Engine(Protocol):
         rows: Iterable[PromptRow],
         method: Method,
         journal: Journal,
-        control: Budget,
+        budget: Budget,
         *,
         progress: ProgressHook | None,
         say: Say | None,
@@ -97,10 +97,10 @@ def build_pairs(
 
     Raises:
         DataError: a prompt row is bad, or has no answer and there is no target.
-        UsageError: a spec, template or setting is wrong, the output is not to be replaced,
+        UsageError: a spec, template or setting is wrong, the output may not be replaced,
             or another process works on it.
         RemoteError: a server refused or failed throughout; what was done is kept.
-        ResourceError: disk or memory is not to be had.
+        ResourceError: disk or memory is unavailable.
     """
     chosen = settings or BuildSettings()
     method = make_build(chosen, target=target, reviser=reviser, judge=judge)
@@ -118,6 +118,12 @@ def make_build(
     judge: ModelOrSpec | None = None,
 ) -> Method:
     """Return the method of a run; its models are made, not yet loaded or asked.
+
+    Args:
+        settings: with the name of the method.
+        target: model or spec that answers prompts.
+        reviser: model or spec that revises answers.
+        judge: model or spec that chooses between answers.
 
     Raises:
         UsageError: a spec or a setting is wrong, or the method lacks a model.
@@ -137,6 +143,12 @@ def make_models(
     """Return the models of a run by role; they are not yet loaded or asked.
 
     One spec in two roles on one server is one model, with one set of limits.
+
+    Args:
+        settings: with the options of models, and further candidates.
+        target: model or spec that answers prompts.
+        reviser: model or spec that revises answers.
+        judge: model or spec that chooses between answers.
 
     Raises:
         UsageError: a spec is wrong.
@@ -216,7 +228,19 @@ def run_build(
 ) -> BuildResult:
     """Build pairs as `build_pairs` does, but return what stopped the run instead of raising it.
 
-    `engine` makes the calls; None makes them in this process.
+    Args:
+        prompts: as in `build_pairs`.
+        method: as `make_build` returns it.
+        output: the pair file.
+        settings: how to do it.
+        force: as in `build_pairs`.
+        progress: called after each result.
+        say: told remarks for the user.
+        engine: makes the calls; None makes them in this process.
+
+    Raises:
+        DataError: a prompt row is bad, or the output was changed since it was sealed.
+        UsageError: a setting is wrong, or the output may not be replaced.
     """
     started = time.monotonic()
     rows, count = _counted_rows(prompts, method)
@@ -227,21 +251,21 @@ def run_build(
     with closing(Journal(path)) as journal:
         journal.settle(method.settings(), force=force)
         _check_same_prompts(rows, method, journal, path, force=force)
-        control = make_control(settings, prices, journal)
+        budget = make_budget(settings, prices, journal)
         kept = kept_rows(rows, journal.path)
         check_sealed(path)
         make_calls = engine or _calls_here
-        make_calls(kept, method, journal, control, progress=progress, say=say, total=count)
-        return export(rows, method, journal, control, path, prices=prices, started=started)
+        make_calls(kept, method, journal, budget, progress=progress, say=say, total=count)
+        return export(rows, method, journal, budget, path, prices=prices, started=started)
 
 
 def _calls_here(
-    rows: Iterable[PromptRow], method: Method, journal: Journal, control: Budget, **hooks: Any
+    rows: Iterable[PromptRow], method: Method, journal: Journal, budget: Budget, **hooks: Any
 ) -> None:
-    run_works((partial(method.program, row) for row in rows), journal, control, **hooks)
+    run_works((partial(method.program, row) for row in rows), journal, budget, **hooks)
 
 
-def make_control(settings: BuildSettings, prices: Prices, journal: Journal) -> Budget:
+def make_budget(settings: BuildSettings, prices: Prices, journal: Journal) -> Budget:
     """What may still be asked, after what earlier runs of this output asked."""
     usage = journal.usage_by_model()
     spent = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -53,6 +53,8 @@ class BuildResult:
     stop: ClairError | None = None
     signal: int | None = None
     over_budget: bool = False
+    examples: Mapping[str, str] = field(default_factory=dict)
+    """By the code of a failure: the detail of the first row that has it."""
     removing: int = 0
     """Rows of a removal that was cut short, and is still to be finished."""
 
@@ -68,16 +70,22 @@ class BuildResult:
 
 
 def row_results(
-    rows: Iterable[PromptRow], method: Method, journal: Journal, book: RowIndex
+    rows: Iterable[PromptRow], method: Method, journal: Journal, index: RowIndex
 ) -> Iterator[RowResult]:
     """Yield what became of each row, in their order; a pair names its steps.
 
-    Each row is noted in `book` with what it asked; rows that were removed for good are left out.
+    Each row is noted in `index` with what it asked; rows that were removed for good are left out.
+
+    Args:
+        rows: of the run.
+        method: how a row becomes a pair.
+        journal: the results.
+        index: where each row is noted.
     """
     seen: dict[str, str] = {}
-    for position, row in book.kept(rows):
+    for position, row in index.kept(rows):
         traced = trace(partial(method.program, row), journal)
-        book.note(position, row, ((call.step, call.task.key) for call, _ in traced.steps))
+        index.note(position, row, ((call.step, call.task.key) for call, _ in traced.steps))
         result = traced.result
         if not isinstance(result, Pair):
             yield result
@@ -104,32 +112,46 @@ def export(
     rows: Iterable[PromptRow],
     method: Method,
     journal: Journal,
-    control: Budget,
+    budget: Budget,
     path: Path,
     *,
     prices: Prices,
     started: float,
 ) -> BuildResult:
-    """Write the pairs, and the rows that became none, and count both."""
+    """Write the pairs, and the rows that became none, and count both.
+
+    Args:
+        rows: of the run.
+        method: how a row becomes a pair.
+        journal: the results.
+        budget: says what stopped the run.
+        path: the pair file.
+        prices: of the models.
+        started: by `time.monotonic()`.
+    """
     counts: Counter[str] = Counter()
     flags: Counter[str] = Counter()
+    examples: dict[str, str] = {}
     unfinished = 0
 
     def pairs() -> Iterator[Pair]:
         nonlocal unfinished
-        for result in row_results(rows, method, journal, book):
+        for result in row_results(rows, method, journal, index):
             if isinstance(result, Pair):
                 flags.update({flag["reason"] for flag in result.provenance.get("flags", ())})
                 yield result
             elif isinstance(result, Open):
                 unfinished += 1
             else:
-                counts[result.failure.reason] += 1
+                failure = result.failure
+                counts[failure.reason] += 1
+                if reason(failure.reason).failed and failure.detail:
+                    examples.setdefault(failure.reason, f"row {result.row.id}: {failure.detail}")
                 bad.add(result.to_json())
 
     quarantine = quarantine_path(path)
     with Spool(path.parent) as bad:
-        with RowIndex(journal.path) as book:
+        with RowIndex(journal.path) as index:
             count = write_pairs(path, pairs(), force=True)
         if bad:
             write_rows(quarantine, bad, force=True)
@@ -150,9 +172,10 @@ def export(
         quarantine=quarantine if counts else None,
         journal=journal.path,
         seconds=time.monotonic() - started,
-        stop=control.error,
-        signal=control.signal,
-        over_budget=control.over_budget,
+        stop=budget.error,
+        signal=budget.signal,
+        over_budget=budget.over_budget,
+        examples=examples,
     )
     entry = seal(path, "build", {"settings": dict(method.settings()), **result.facts()})
     return replace(result, removing=entry.get("removing", 0))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
@@ -51,21 +50,21 @@ def pairs_of(output: Path) -> Iterator[Row]:
     """Yield the pairs of an output, as they are; after an edit by hand they may be anything.
 
     Raises:
-        DataError: a row is no pair that build-pairs wrote, or as in `rows_of`.
+        DataError: a row is not a pair that build-pairs wrote, or as in `rows_of`.
     """
-    return _checked(output, _is_pair, "is no pair that build-pairs wrote")
+    return _checked(output, _is_pair, "is not a pair that build-pairs wrote")
 
 
 def set_aside(output: Path) -> Iterator[Row]:
     """Yield the rows of an output that became no pair; none where there is no such file.
 
     Raises:
-        DataError: a row is none that build-pairs wrote, or as in `rows_of`.
+        DataError: a row was not written by build-pairs, or as in `rows_of`.
     """
     path = quarantine_path(output)
     if not path.exists():
         return iter(())
-    return _checked(path, _is_set_aside, "is no row that build-pairs set aside")
+    return _checked(path, _is_set_aside, "is not a row that build-pairs set aside")
 
 
 def _checked(path: Path, is_ours: Callable[[Row], bool], problem: str) -> Iterator[Row]:
@@ -94,7 +93,7 @@ def _is_set_aside(row: Row) -> bool:
     return _has_texts(row, "id", "reason", "detail") and _is_said(row.get("prompt"))
 
 
-def _is_said(turns: Any) -> bool:
+def _is_said(turns: object) -> bool:
     return (
         isinstance(turns, list)
         and bool(turns)

@@ -124,7 +124,7 @@ def read_manifest(output: Path) -> list[Entry]:
         except RowFault as fault:
             raise fault.to_error(str(path), number) from None
         if not isinstance(entry.get("hash"), str) or not isinstance(entry.get("files"), dict):
-            raise DataError("is no line of a manifest", path=path, line=number)
+            raise DataError("is not a line of a manifest", path=path, line=number)
         entries.append(entry)
     if not entries:
         raise DataError("the manifest is empty", path=path)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
@@ -97,7 +97,7 @@ class Prices:
         The file is YAML or JSON: `MODEL: {input: US$, output: US$}`, per million tokens.
 
         Raises:
-            UsageError: a text is none of that form, or there is no such file.
+            UsageError: a text has not that form, or there is no such file.
             DataError: the file holds something else.
         """
         own = {} if file is None else _read(file)
@@ -182,14 +182,14 @@ def _read(file: str) -> dict[str, Price]:
             f"the prices can't be read ({type(error).__name__})", path=path, remedy=_FORM
         ) from None
     if not isinstance(found, dict):
-        raise DataError("is no price file", path=path, remedy=_FORM)
+        raise DataError("is not a price file", path=path, remedy=_FORM)
     return {_bare(str(name)): _entry(path, str(name), value) for name, value in found.items()}
 
 
 _FORM = "write `MODEL: {input: 0.15, output: 0.60}`, in US$ per million tokens"
 
 
-def _entry(path: Path, name: str, value: Any) -> Price:
+def _entry(path: Path, name: str, value: object) -> Price:
     fields = value if isinstance(value, dict) else {}
     for key in fields:
         if key not in ("input", "output"):
@@ -203,14 +203,14 @@ def _entry(path: Path, name: str, value: Any) -> Price:
         return Price(_number(fields.get("input")), _number(fields.get("output")))
     except ValueError as error:
         raise DataError(
-            f"the price of {excerpt(name)} is no pair of numbers",
+            f"the price of {excerpt(name)} is not a pair of numbers",
             path=path,
             received=excerpt(str(error)),
             remedy=_FORM,
         ) from None
 
 
-def _number(value: Any) -> float:
+def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(value)
     return float(value)

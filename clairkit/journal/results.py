@@ -22,7 +22,7 @@ from clairkit.journal.group_commit import GroupCommit, OnDisk
 from clairkit.models.reasons import reason
 from clairkit.models.sampling import Failure, Outcome, Reply
 from clairkit.records.json_types import JsonMapping
-from clairkit.records.lock import FileLock
+from clairkit.records.lock import lock_output
 
 SCHEMA_VERSION = 1
 
@@ -106,7 +106,7 @@ class Journal:
 
     Raises:
         UsageError: another process works on this output, or a later version made the journal.
-        DataError: the file is no journal.
+        DataError: the file is not a journal.
         ResourceError: the disk is full, read-only, or not ours to write.
     """
 
@@ -117,7 +117,7 @@ class Journal:
         except OSError as error:
             raise ResourceError(f"{output.parent}: can't be made ({error.strerror})") from None
         self._held = ExitStack()  # in the order of their opening: lock, connections
-        self._held.enter_context(FileLock(output.with_name(f"{output.name}.journal.lock")))
+        self._held.enter_context(lock_output(output))
         self._commits: GroupCommit[JournalEntry] = GroupCommit(
             lambda entries: self._insert(entries), lambda: self._commit()
         )
@@ -163,7 +163,7 @@ class Journal:
             row = found.fetchone()
             return None if row is None else json.loads(row[0])
 
-    def set_meta(self, name: str, value: Any) -> None:
+    def set_meta(self, name: str, value: object) -> None:
         """Set a setting of the journal."""
         with self._faults():
             text = json.dumps(value, sort_keys=True)
@@ -253,9 +253,9 @@ class Journal:
         try:
             yield
         except sqlite3.OperationalError as error:
-            if "decode" in str(error):  # a text that is no UTF-8: a bit of it was flipped
+            if "decode" in str(error):  # a text that is not UTF-8: a bit of it was flipped
                 raise DataError(
-                    "the journal is damaged: a text is no UTF-8",
+                    "the journal is damaged: a text is not UTF-8",
                     path=self.path,
                     remedy="put back the file as it was",
                 ) from None
@@ -265,7 +265,7 @@ class Journal:
             ) from None
         except json.JSONDecodeError:
             raise DataError(
-                "the journal is damaged: a setting is no JSON",
+                "the journal is damaged: a setting is not JSON",
                 path=self.path,
                 remedy="put back the file as it was",
             ) from None
@@ -273,7 +273,7 @@ class Journal:
             if type(error) is not sqlite3.DatabaseError:  # a bug of ours, not the file's fault
                 raise
             raise DataError(
-                f"is no journal of clairkit, or damaged ({error})",
+                f"is not a journal of clairkit, or damaged ({error})",
                 path=self.path,
                 remedy="put it back as it was, or choose another output",
             ) from None
@@ -301,11 +301,11 @@ def differences(earlier: JsonMapping, later: JsonMapping) -> list[str]:
     ]
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return excerpt(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
-def _values(entry: JournalEntry, now: str) -> tuple[Any, ...]:
+def _values(entry: JournalEntry, now: str) -> tuple[object, ...]:
     outcome = entry.outcome
     spent = (outcome.prompt_tokens, outcome.completion_tokens, outcome.tries)
     if isinstance(outcome, Reply):

@@ -64,7 +64,7 @@ def seal_results(
     """Note a digest of each result, in the caller's transaction.
 
     Args:
-        database: a journal that is open for writing, with the tables of `RowBook`.
+        database: a journal that is open for writing, with the tables of `RowIndex`.
         first: how many results were sealed before.
         anew: replace the digests that are there, after results were deleted.
 

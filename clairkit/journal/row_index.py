@@ -11,7 +11,6 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from types import TracebackType
 
 from clairkit.errors import DataError, ResourceError
 from clairkit.journal.shards import placed
@@ -100,12 +99,7 @@ class RowIndex:
     def __enter__(self) -> RowIndex:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -116,8 +110,8 @@ def create_row_tables(database: sqlite3.Connection) -> None:
 
 def kept_rows(rows: Iterable[PromptRow], journal: Path) -> Iterator[PromptRow]:
     """Return the rows that were not removed for good from the output of a journal."""
-    with RowIndex(journal) as book:
-        return (row for _, row in book.kept(rows))
+    with RowIndex(journal) as index:
+        return (row for _, row in index.kept(rows))
 
 
 def row_mark(row_id: str) -> str:
@@ -139,7 +133,7 @@ def reading(journal: Path) -> Iterator[sqlite3.Connection]:
     with faults(journal), closing(_opened(journal)) as database:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
         if "results" not in tables:
-            raise DataError("is no journal of clairkit", path=journal)
+            raise DataError("is not a journal of clairkit", path=journal)
         if not {"rows", "asked", "removed"} <= tables:
             raise DataError(
                 "the journal does not say which row asked what",
@@ -181,13 +175,18 @@ def transaction(database: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def faults(journal: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ours."""
+    """Turn SQLite's errors into ours.
+
+    Raises:
+        DataError: the journal is damaged.
+        ResourceError: the disk, its permissions or another process prevent its use.
+    """
     try:
         yield
     except sqlite3.OperationalError as error:
-        if "decode" in str(error):  # a text that is no UTF-8: a bit of it was flipped
+        if "decode" in str(error):  # a text that is not UTF-8: a bit of it was flipped
             raise DataError(
-                "the journal is damaged: a text is no UTF-8",
+                "the journal is damaged: a text is not UTF-8",
                 path=journal,
                 remedy="put back the file as it was",
             ) from None
@@ -199,7 +198,7 @@ def faults(journal: Path) -> Iterator[None]:
         ) from None
     except json.JSONDecodeError:
         raise DataError(
-            "the journal is damaged: a value is no JSON",
+            "the journal is damaged: a value is not JSON",
             path=journal,
             remedy="put back the file as it was",
         ) from None
@@ -208,7 +207,7 @@ def faults(journal: Path) -> Iterator[None]:
             raise
         remedy = "put back the file as it was"
         raise DataError(
-            f"is no journal of clairkit, or damaged ({error})", path=journal, remedy=remedy
+            f"is not a journal of clairkit, or damaged ({error})", path=journal, remedy=remedy
         ) from None
 
 

@@ -82,6 +82,12 @@ def raise_damage(
 ) -> None:
     """Raise the error that names what of the sealed results is damaged.
 
+    Args:
+        database: of the journal.
+        journal: its path, for the error.
+        said: the digest that was sealed.
+        but: rows whose damage does not count.
+
     Raises:
         DataError: always, but when all that is damaged belongs to the rows in `but`.
     """
@@ -122,8 +128,8 @@ def seal_journal(
     Raises:
         DataError: results that were sealed before are not what they were. Nothing is written.
     """
-    with RowIndex(journal) as book, faults(journal):
-        database = book.database
+    with RowIndex(journal) as index, faults(journal):
+        database = index.database
         with transaction(database):
             said = expected_digest(database, entries)
             before, found = seal_results(database, said["results"] if said else 0)

@@ -47,7 +47,7 @@ def parse_shard(text: str) -> tuple[int, int]:
     """Return number and count of `I/N`.
 
     Raises:
-        UsageError: it is no such text.
+        UsageError: it is not such a text.
     """
     found = _FORM.fullmatch(text)
     if not found:

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from clairkit.models.outcomes import marks_identity, thoughts_apart
 from clairkit.models.reasons import HALTED
@@ -51,11 +50,11 @@ class PythonModel:
         }
         self._marks = marks
 
-    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
-        return [await self._one(task, control) for task in tasks]
+    async def complete(self, tasks: Sequence[Task], budget: Budget) -> list[Outcome]:
+        return [await self._one(task, budget) for task in tasks]
 
-    async def _one(self, task: Task, control: Budget) -> Outcome:
-        if not control.take():
+    async def _one(self, task: Task, budget: Budget) -> Outcome:
+        if not budget.take():
             return Failure(HALTED)
         try:
             if self._is_async:
@@ -78,7 +77,7 @@ class PythonModel:
         """Nothing is held."""
 
 
-def _source_hash(function: Callable[[Any], Any]) -> str | None:
+def _source_hash(function: Callable[[object], object]) -> str | None:
     """The function's own text; what it calls is the user's to keep."""
     try:
         return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:16]
@@ -86,7 +85,7 @@ def _source_hash(function: Callable[[Any], Any]) -> str | None:
         return None
 
 
-def _outcome(value: Any) -> Outcome:
+def _outcome(value: object) -> Outcome:
     if value is None:
         return Failure("no_op", "the function returned None: nothing to improve")
     text, rationale = value if isinstance(value, tuple) and len(value) == 2 else (value, None)

@@ -67,8 +67,8 @@ class HfModel:
             return {"kind": "hf", "files": _folder_hash(folder), **more}
         return {"kind": "hf", "id": self._source, "revision": _revision(self._source), **more}
 
-    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
-        if not control.take(len(tasks)):
+    async def complete(self, tasks: Sequence[Task], budget: Budget) -> list[Outcome]:
+        if not budget.take(len(tasks)):
             return [Failure(HALTED)] * len(tasks)
         return await in_thread(self._run, tasks)
 

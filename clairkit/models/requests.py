@@ -93,10 +93,10 @@ class Model(Protocol):
     def concurrency(self) -> int:
         """How many calls of `complete` may run at once."""
 
-    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
+    async def complete(self, tasks: Sequence[Task], budget: Budget) -> list[Outcome]:
         """Return one outcome a task, in order.
 
-        Calls `control.take` before each request; what is refused is a `halted` failure.
+        Calls `budget.take` before each request; what is refused is a `halted` failure.
 
         Raises:
             ClairError: no further row can succeed either; the run stops and can be resumed.

@@ -88,7 +88,7 @@ def make_model(spec: str, options: ModelOptions | None = None, *, role: str | No
         role: `target`, `reviser` or `judge`, which may have servers and keys of their own.
 
     Raises:
-        UsageError: the spec is none, or names a function that is not there.
+        UsageError: the spec is not valid, or names a function that is not there.
         RemoteError: OpenAI's own server is meant and there is no key.
     """
     kind, colon, rest = spec.partition(":")

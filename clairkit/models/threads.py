@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 
-async def in_thread(function: Callable[..., Result], *arguments: Any) -> Result:
+async def in_thread(function: Callable[..., Result], *arguments: object) -> Result:
     """Run `function` in a daemon thread and return what it returns.
 
     Unlike the loop's executor, which is waited for when the process ends, a daemon thread lets a

@@ -15,7 +15,7 @@ from clairkit.engine.program import Call
 from clairkit.engine.progress import ProgressHook
 from clairkit.engine.replay import Open, Work, trace
 from clairkit.errors import ClairError, DataError, UsageError
-from clairkit.generation.engine import Prompts, make_control
+from clairkit.generation.engine import Prompts, make_budget
 from clairkit.generation.methods.clair import Clair, make_clair
 from clairkit.generation.methods.roles import make_judge
 from clairkit.generation.settings import BuildSettings
@@ -104,8 +104,8 @@ def run_probe(
     if settings.max_cost is not None:
         prices.require(model.name for model in models.values())
     with closing(Journal(paths["base"])) as journal:
-        control = make_control(settings, prices, journal)
-        run_works(works, journal, control, progress=progress, say=say, total=len(works))
+        budget = make_budget(settings, prices, journal)
+        run_works(works, journal, budget, progress=progress, say=say, total=len(works))
         traces = [trace(work, journal) for work in works]
     seen = [each.result for each in traces if not isinstance(each.result, Open)]
     card = make_card(
@@ -124,9 +124,9 @@ def run_probe(
         paths["cases"],
         journal.path,
         is_written=bool(seen),
-        stop=control.error,
-        signal=control.signal,
-        over_budget=control.over_budget,
+        stop=budget.error,
+        signal=budget.signal,
+        over_budget=budget.over_budget,
     )
 
 

@@ -1,4 +1,4 @@
-"""The whole road on a small model that ships inside: what a user meets first.
+"""Run everything on a small model that ships inside: what a user meets first.
 
 `revise`, `check` and `check_sum` are what the command line names as
 `python:clairkit.quickstart:revise` and so on; importing them loads nothing heavy.

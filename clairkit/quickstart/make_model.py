@@ -98,7 +98,14 @@ def new_model(recipe: Recipe, tokenizer: Any) -> Any:
 
 
 def batch_loss(model: Any, tokenizer: Any, examples: list[Example], content_weight: float) -> Any:
-    """Return the mean loss on the answers' tokens, digits and goods weighted."""
+    """Return the mean loss on the answers' tokens, digits and goods weighted.
+
+    Args:
+        model: the language model.
+        tokenizer: its tokenizer.
+        examples: prompts and answers of one batch.
+        content_weight: of digits and goods; other tokens weigh 1.
+    """
     import torch
     from torch.nn.functional import cross_entropy
 

@@ -1,4 +1,4 @@
-"""What the quickstart tells at its end, from what it measured."""
+"""Tell at the quickstart's end what it measured."""
 
 from __future__ import annotations
 

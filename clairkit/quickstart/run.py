@@ -1,4 +1,4 @@
-"""The quickstart from end to end: prompts, pairs, scores, training, and what it changed."""
+"""Run the quickstart from end to end: prompts, pairs, scores, training, and what it changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The quickstart's stations, each through the library's own public functions.
+"""Run the quickstart's steps, each through the library's own public functions.
 
 The objective grid of `docs/benchmarks/quickstart_grid.py` runs the same ones.
 """
@@ -82,7 +82,11 @@ class Skills:
 
 
 def write_prompts(plan: QuickstartPlan, folder: Path, *, force: bool = False) -> None:
-    """Write the prompts of both sides; raise DataError should they share one."""
+    """Write the prompts of both sides.
+
+    Raises:
+        DataError: they share one.
+    """
     from clairkit.records import Message, PromptRow, write_rows
 
     sides = {
@@ -148,7 +152,15 @@ def train(
     force: bool = False,
     say: Say = lambda _: None,
 ) -> TrainResult:
-    """Train on the scored pairs by the plan's loss and write the run directory `output`."""
+    """Train on the scored pairs by the plan's loss.
+
+    Args:
+        plan: with the model and the loss.
+        folder: where the scored pairs are.
+        output: the run directory.
+        force: replace what is there.
+        say: told remarks for the user.
+    """
     from clairkit.training import resolve, run_training
 
     flags: Mapping[str, Any] = {

@@ -1,4 +1,4 @@
-"""The quickstart's task: itemised bills under two house rules, and sums as the guard skill.
+"""Make the quickstart's task: itemised bills under two house rules, and sums as guard skill.
 
 A bill is asked for as `Bill: 2 pens at 6, 3 mugs at 7`; the exactly right answer is
 

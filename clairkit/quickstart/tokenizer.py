@@ -1,4 +1,4 @@
-"""The quickstart model's tokenizer: byte-level, so it can spell any text; words of the task whole.
+"""Build the quickstart model's tokenizer: byte-level, with words of the task whole.
 
 Vocabulary and merges are written down, not trained: the same file comes out every time.
 """

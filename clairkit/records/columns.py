@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from clairkit.errors import nearest
 from clairkit.records.faults import RowFault
@@ -126,13 +125,13 @@ def together(row: JsonMapping, name: str) -> str | None:
     return other if other is not None and not is_empty(row.get(other)) else None
 
 
-def _is_named_as_prompt(name: str, value: Any) -> bool:
+def _is_named_as_prompt(name: str, value: object) -> bool:
     lowered = name.strip().lower()
     is_word = lowered == "prompt" or lowered in _OTHER_WORDS["prompt"]
     return is_word and isinstance(value, str | list) and not is_empty(value)
 
 
-def _reads_as_prompt(value: Any) -> bool:
+def _reads_as_prompt(value: object) -> bool:
     """Whether a value is a sentence or messages, not a label such as `en` or a number."""
     if isinstance(value, list):
         return bool(value) and all(isinstance(turn, Mapping) for turn in value)
@@ -175,7 +174,11 @@ def _near(name: str, found: Iterable[str]) -> str | None:
 
 
 def explicit_id(row: JsonMapping) -> str:
-    """Return the row's own `id` as text, or "" when it has none and one must be computed."""
+    """Return the row's own `id` as text, or "" when it has none and one must be computed.
+
+    Raises:
+        RowFault: it is neither a text nor an integer.
+    """
     value = row.get("id")
     if value is None:
         return ""
@@ -196,7 +199,11 @@ def optional_text(row: JsonMapping, *names: str) -> str | None:
 
 
 def optional_object(row: JsonMapping, name: str) -> JsonObject:
-    """Return the object in column `name`, empty when it is absent or null."""
+    """Return the object in column `name`, empty when it is absent or null.
+
+    Raises:
+        RowFault: it is not an object.
+    """
     value = row.get(name)
     if value is None:
         return {}

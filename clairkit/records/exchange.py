@@ -15,10 +15,13 @@ _CANNOT = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 def exchange(first: Path, second: Path) -> bool:
-    """Let two names of one file system change places at once; both are there.
+    """Let two names of one file system change places at once; both exist.
 
     Returns:
         Whether it was done; False where the system or the file system has no such call.
+
+    Raises:
+        OSError: the system refused it, as for lack of permission.
     """
     names = os.fsencode(first), os.fsencode(second)
     library = _library()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from clairkit.display import excerpt
 from clairkit.errors import DataError
 from clairkit.records.json_types import JsonObject
@@ -23,7 +21,7 @@ class RowFault(Exception):
     """
 
     def __init__(
-        self, reason: str, problem: str, *, received: Any = None, remedy: str | None = None
+        self, reason: str, problem: str, *, received: object = None, remedy: str | None = None
     ) -> None:
         super().__init__(problem)
         self.reason = reason

@@ -31,7 +31,7 @@ _REMEDIES = {
 _REMEDIES["reasoning"] = _REMEDIES["thinking"] = _REMEDIES["reasoning_content"]
 
 
-def opened(value: Any, column: str) -> Any:
+def opened(value: object, column: str) -> Any:
     """Return the messages that a cell holds as JSON text or as one object; else the cell.
 
     Raises:
@@ -60,7 +60,7 @@ def opened(value: Any, column: str) -> Any:
     return found if in_ours or any(map(_is_message, found)) else value
 
 
-def _is_message(value: Any) -> bool:
+def _is_message(value: object) -> bool:
     if not isinstance(value, Mapping):
         return False
     return _is_sharegpt(value) or ("role" in value and "content" in value)
@@ -93,11 +93,11 @@ def check_fields(turn: JsonMapping, place: str) -> None:
     raise RowFault("not_text", problem, remedy=remedy)
 
 
-def text_of_parts(content: Any, place: str) -> Any:
+def text_of_parts(content: object, place: str) -> Any:
     """Return the text of a content that is a list of text parts; other contents as they are.
 
     Raises:
-        RowFault: `not_text`: a part is no text.
+        RowFault: `not_text`: a part is not text.
     """
     if not isinstance(content, Sequence) or isinstance(content, str) or not content:
         return content
@@ -106,7 +106,7 @@ def text_of_parts(content: Any, place: str) -> Any:
     for part in content:
         if part.get("type") not in _TEXT_PARTS or not isinstance(part.get("text"), str):
             kind = part.get("type")
-            problem = f"the content of `{place}` has a part that is no text"
+            problem = f"the content of `{place}` has a part that is not text"
             raise RowFault(
                 "not_text", problem, received=str(kind), remedy="take rows of text alone"
             )

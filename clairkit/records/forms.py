@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
 
 from clairkit.errors import nearest
 from clairkit.records.columns import (
@@ -141,7 +140,7 @@ def _only_column(row: JsonMapping) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _labelled_side(label: Any) -> str:
+def _labelled_side(label: object) -> str:
     if isinstance(label, str):  # CSV knows only texts
         label = _LABELS.get(label.strip().lower(), label)
     if not isinstance(label, bool):

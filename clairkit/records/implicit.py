@@ -20,7 +20,11 @@ _GIVE_PROMPT = "give the prompt a column of its own, named `prompt`"
 
 
 def split_messages(chosen: Messages, rejected: Messages) -> tuple[Messages, Messages, Messages]:
-    """Return prompt, chosen and rejected: the messages shared at the start are the prompt."""
+    """Return prompt, chosen and rejected: the messages shared at the start are the prompt.
+
+    Raises:
+        RowFault: they share no message.
+    """
     size = 0
     for ours, theirs in zip(chosen[:-1], rejected[:-1], strict=False):
         if ours != theirs:
@@ -39,6 +43,9 @@ def split_texts(chosen: str, rejected: str) -> tuple[Messages, Messages, Message
 
     Transcripts with `Human:` and `Assistant:` become messages. Other texts are cut where their
     common beginning last ends a word, a line or a sentence.
+
+    Raises:
+        RowFault: they share no beginning that ends where a text can end.
     """
     turns, others = _transcript(chosen), _transcript(rejected)
     if turns and others:

@@ -7,7 +7,6 @@ import os
 import socket
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 
 from clairkit.errors import ResourceError, UsageError
 
@@ -30,13 +29,18 @@ class FileLock:
 
     A holder that was killed holds nothing: the next run takes the lock over.
 
+    Args:
+        path: the lock file.
+        output: what it protects, for the message.
+
     Raises:
         UsageError: another process holds it; the message names the holder.
         ResourceError: the file can't be made.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, output: Path | None = None) -> None:
         self._path = path
+        self._output = output
         self._descriptor = self._acquire()
 
     def _acquire(self) -> int:
@@ -49,7 +53,7 @@ class FileLock:
                 os.close(descriptor)
                 raise UsageError(
                     _described(holder),
-                    received=str(self._path),
+                    received=None if self._output is None else str(self._output),
                     remedy="wait for it to end, or choose another output",
                 ) from None
             except OSError as error:  # a file system without locks
@@ -90,10 +94,10 @@ class FileLock:
     def __enter__(self) -> FileLock:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
+
+
+def lock_output(output: Path) -> FileLock:
+    """Lock an output and its journal, as `FileLock` does."""
+    return FileLock(output.with_name(f"{output.name}.journal.lock"), output)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from clairkit.errors import nearest
 from clairkit.records.faults import RowFault
@@ -11,7 +10,7 @@ from clairkit.records.foreign_messages import check_fields, named_as_ours, opene
 from clairkit.records.json_types import JsonMapping
 from clairkit.records.schema import ROLES, Message
 
-_FIELDS = {"role", "content"}
+_FIELDS: Set[str] = frozenset(("role", "content"))
 _ROLE_WORDS = {
     "human": "user",
     "gpt": "assistant",
@@ -24,7 +23,7 @@ _ROLE_WORDS = {
 Messages = tuple[Message, ...]
 
 
-def text_of(value: Any, column: str) -> str:
+def text_of(value: object, column: str) -> str:
     """Return `value` when it is text that UTF-8 can hold.
 
     Raises:
@@ -46,7 +45,7 @@ def text_of(value: Any, column: str) -> str:
     return value
 
 
-def turns_of(value: Any, column: str, *, role: str) -> Messages:
+def turns_of(value: object, column: str, *, role: str) -> Messages:
     """Return the messages of a cell: a list of them, or a text that becomes one message of `role`.
 
     Raises:
@@ -65,7 +64,7 @@ def turns_of(value: Any, column: str, *, role: str) -> Messages:
     return tuple(_message(turn, f"{column}[{index}]") for index, turn in enumerate(value))
 
 
-def _message(turn: Any, place: str) -> Message:
+def _message(turn: object, place: str) -> Message:
     if not isinstance(turn, Mapping):
         problem = f"`{place}` must be a message, an object of role and content"
         raise RowFault("bad_type", f"{problem}, and is {kind_of(turn)}")
@@ -100,7 +99,11 @@ def _bad_role(turn: JsonMapping, place: str) -> RowFault:
 
 
 def check_prompt(prompt: Messages) -> Messages:
-    """Return `prompt` when it has some text and does not end with the assistant's turn."""
+    """Return `prompt` when it has some text and does not end with the assistant's turn.
+
+    Raises:
+        RowFault: it is blank, or ends with the assistant's turn.
+    """
     if not any(turn["content"].strip() for turn in prompt):
         raise RowFault("empty_column", "column `prompt` is blank")
     if prompt[-1]["role"] == "assistant":
@@ -110,7 +113,11 @@ def check_prompt(prompt: Messages) -> Messages:
 
 
 def check_side(side: Messages, column: str) -> Messages:
-    """Return `side` when it is what follows a prompt: its first and last turn the assistant's."""
+    """Return `side` when it is what follows a prompt: its first and last turn the assistant's.
+
+    Raises:
+        RowFault: its first or last turn is another's.
+    """
     for index in (0, len(side) - 1):
         role = side[index]["role"]
         if role != "assistant":
@@ -120,7 +127,7 @@ def check_side(side: Messages, column: str) -> Messages:
     return side
 
 
-def kind_of(value: Any) -> str:
+def kind_of(value: object) -> str:
     """Return what `value` is, in JSON's words."""
     if value is None:
         return "null"

@@ -54,7 +54,7 @@ def check_output(path: OutputPath, *, force: bool = False) -> Path:
 
     Raises:
         UsageError: the path leads out of the current directory, cannot be a name, names something
-            that is no regular file, or exists and `force` is not given.
+            that is not a regular file, or exists and `force` is not given.
         ResourceError: the folder cannot be written to.
     """
     text = os.fspath(path)
@@ -74,7 +74,7 @@ def check_output(path: OutputPath, *, force: bool = False) -> Path:
 
 
 def check_folder(path: OutputPath, name: str, *, force: bool, remedy: str) -> Path:
-    """Return the folder that a station's files go into; it may be missing. Nothing is created.
+    """Return the folder that a step's files go into; it may be missing. Nothing is created.
 
     Args:
         path: the folder, as the user gave it.
@@ -269,7 +269,7 @@ def _check_existing(final: Path, *, force: bool) -> None:
                 "the output path is a directory", received=str(final), remedy="name a file in it"
             )
     elif not stat.S_ISREG(mode):
-        raise UsageError("the output path is no regular file", received=str(final))
+        raise UsageError("the output path is not a regular file", received=str(final))
     if not force:
         raise UsageError(
             "the output exists",

@@ -29,7 +29,7 @@ _SUFFIXES: dict[str, Kind] = {
 }
 ACCEPTED = "JSON, JSONL (both also .gz), CSV, Parquet, a `datasets` folder, or a Hub id"
 
-# First bytes of what is no data file of ours, and what to do with it.
+# First bytes of what is not a data file of ours, and what to do with it.
 _FOREIGN: tuple[tuple[bytes, str, str], ...] = (
     (b"PK\x03\x04", "a zip archive (a .pt file, a spreadsheet, an .npz)", ""),
     (b"\x1f\x8b", "gzip", "name it with .gz"),
@@ -66,7 +66,7 @@ def find_source(given: str | os.PathLike[str]) -> Source:
     """Return what `given` is, after looking at the name and the first bytes of the file.
 
     Raises:
-        DataError: it does not exist, is no regular file, or is in no accepted format.
+        DataError: it does not exist, is not a regular file, or is in no accepted format.
     """
     path = os.fspath(given)
     if "\0" in path:
@@ -94,7 +94,7 @@ def open_regular(path: str) -> BinaryIO:
     """Open a regular file for reading bytes; refuse, without blocking, all that is not one.
 
     Raises:
-        DataError: it cannot be opened, or is no regular file.
+        DataError: it cannot be opened, or is not a regular file.
     """
     _check_regular(path, _mode(path))
     try:
@@ -188,7 +188,7 @@ def _data_files(folder: Path) -> Iterable[str]:
 
 
 def _hub(given: str) -> Source | None:
-    """Return the Hub source that `given` names: `hf://…`, or `org/name` that is no local path."""
+    """Return the Hub source that `given` names: `hf://…`, or `org/name` not a local path."""
     match = _HUB.fullmatch(given)
     if not match:
         if given.startswith("hf://"):

@@ -51,6 +51,12 @@ def common_prefix(first: str, second: str, at_first: int = 0, at_second: int = 0
     """Return how many units both sequences have in common from a place on.
 
     The work goes with what they share, however long they are: it is asked at many places.
+
+    Args:
+        first: one sequence.
+        second: the other.
+        at_first: where to begin in the first.
+        at_second: where to begin in the second.
     """
     most = min(len(first) - at_first, len(second) - at_second)
 

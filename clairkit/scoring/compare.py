@@ -14,7 +14,7 @@ from clairkit.scoring.checks import Checks
 from clairkit.scoring.many import ScoredPairs, score_pairs
 from clairkit.scoring.pair_scores import PairScores
 from clairkit.scoring.summary import METRICS, count_flags
-from clairkit.scoring.units import unit_name
+from clairkit.scoring.units import Tokenizer, unit_name
 
 DRAWS = 2000
 CONFIDENCE = 0.95
@@ -88,7 +88,7 @@ class Comparison:
 
 def compare_sets(
     sets: Mapping[str, Iterable[Pair]],
-    tokenizer: Any | None = None,
+    tokenizer: Tokenizer | None = None,
     *,
     drop: Sequence[str] = (),
     checks: Checks | None = None,

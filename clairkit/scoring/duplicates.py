@@ -48,7 +48,7 @@ class Shingles:
 
 
 def near_duplicates(texts: Sequence[Shingles]) -> Iterator[int]:
-    """Return the places of texts that are nearly an earlier one that is no near duplicate itself.
+    """Return the places of texts that nearly repeat an earlier one which is no repeat itself.
 
     MinHash proposes, the shingles in common decide: what is returned is one. Of those with a
     Jaccard similarity of 0.8, one in 20,000 is overlooked.

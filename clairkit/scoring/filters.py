@@ -23,7 +23,7 @@ def parse_reasons(text: str) -> tuple[str, ...]:
     """Return the reasons named in `text`, separated by commas, in the order of `REASONS`.
 
     Raises:
-        UsageError: a name is no reason, or there is none.
+        UsageError: a name is not a reason, or there is none.
     """
     names = [name.strip().replace("-", "_") for name in text.split(",") if name.strip()]
     for name in names:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from clairkit.records import Pair
 from clairkit.scoring.checks import Checks, Findings, flagged
@@ -13,6 +12,7 @@ from clairkit.scoring.filters import NEAR_REASON, drop_reason
 from clairkit.scoring.pair_scores import PairScores
 from clairkit.scoring.parallel import scored
 from clairkit.scoring.slices import label_of
+from clairkit.scoring.units import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class _Row:
 
 def score_pairs(
     pairs: Iterable[Pair],
-    tokenizer: Any | None = None,
+    tokenizer: Tokenizer | None = None,
     *,
     drop: Sequence[str] = (),
     keep_pairs: bool = True,

@@ -7,7 +7,6 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from clairkit.records.json_types import JsonObject
 from clairkit.scoring.cleanup import clean_up
@@ -15,6 +14,7 @@ from clairkit.scoring.contrast import contrast_of
 from clairkit.scoring.spans import Alignment, align
 from clairkit.scoring.units import (
     Text,
+    Tokenizer,
     Units,
     all_units,
     answers_of,
@@ -120,7 +120,7 @@ class PairScores:
 
 
 def score_pair(
-    prompt: Text, chosen: Text, rejected: Text, tokenizer: Any | None = None
+    prompt: Text, chosen: Text, rejected: Text, tokenizer: Tokenizer | None = None
 ) -> PairScores:
     """Return the scores of one pair; see `PairScores` for what each means.
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import replace
 from itertools import chain, islice
-from typing import Any
 
 from clairkit.display import excerpt
 from clairkit.errors import DataError, ResourceError
@@ -18,7 +17,7 @@ from clairkit.records import Pair
 from clairkit.records.thoughts import pair_without_thoughts
 from clairkit.scoring.checks import Checks, Findings, examine
 from clairkit.scoring.pair_scores import PairScores, score_units
-from clairkit.scoring.units import all_units, text_of, unit_name
+from clairkit.scoring.units import Tokenizer, all_units, text_of, unit_name
 
 Scored = tuple[PairScores, Findings]
 
@@ -27,7 +26,7 @@ _CHARACTERS = 1_000_000  # of a batch, about
 _FEW = 1_000  # pairs that are scored before other processes have started
 _AHEAD = 3  # batches a worker that wait or are done
 
-_task: tuple[Any, Checks] = (None, Checks())
+_task: tuple[Tokenizer | None, Checks] = (None, Checks())
 """What a worker process was started with: the tokenizer and the checks."""
 
 
@@ -37,7 +36,7 @@ def default_workers() -> int:
 
 
 def scored(
-    pairs: Iterable[Pair], tokenizer: Any | None, checks: Checks, workers: int = 1
+    pairs: Iterable[Pair], tokenizer: Tokenizer | None, checks: Checks, workers: int = 1
 ) -> Iterator[tuple[Pair, PairScores, Findings]]:
     """Return each of `pairs` with its scores and findings, in order, reading a little ahead.
 
@@ -61,8 +60,12 @@ def scored(
         yield from _joined(batch, score_batch(batch, tokenizer, checks))
 
 
-def score_batch(pairs: list[Pair], tokenizer: Any | None, checks: Checks) -> list[Scored]:
-    """Return the scores and findings of a few pairs, whose texts are encoded together."""
+def score_batch(pairs: list[Pair], tokenizer: Tokenizer | None, checks: Checks) -> list[Scored]:
+    """Return the scores and findings of a few pairs, whose texts are encoded together.
+
+    Raises:
+        DataError: a pair can't be scored.
+    """
     told = [pair_without_thoughts(pair) for pair in pairs]
     texts = [
         text_of(part) for pair, _ in told for part in (pair.prompt, pair.chosen, pair.rejected)
@@ -88,7 +91,7 @@ def score_batch(pairs: list[Pair], tokenizer: Any | None, checks: Checks) -> lis
 
 
 def _elsewhere(
-    pairs: Iterable[Pair], tokenizer: Any | None, checks: Checks, workers: int
+    pairs: Iterable[Pair], tokenizer: Tokenizer | None, checks: Checks, workers: int
 ) -> Iterator[tuple[Pair, PairScores, Findings]]:
     pool = ProcessPoolExecutor(
         workers,
@@ -147,7 +150,7 @@ def _bare(pair: Pair) -> Pair:
     return replace(pair, rationale=None, scores={}, provenance={}, extra={})
 
 
-def _start(tokenizer: Any | None, checks: Checks) -> None:
+def _start(tokenizer: Tokenizer | None, checks: Checks) -> None:
     global _task
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     _task = (tokenizer, checks)

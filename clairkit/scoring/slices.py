@@ -121,7 +121,7 @@ def _means(group: Sequence[PairScores]) -> dict[str, float | None]:
     return means
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if value is None:
         return NO_VALUE
     return value if isinstance(value, str) else canonical_json(value)

@@ -57,7 +57,7 @@ class Alignment:
         return sum(span.chosen_end - span.chosen_start for span in self.spans)
 
 
-def align(rejected: Sequence[Any], chosen: Sequence[Any]) -> Alignment:
+def align(rejected: Sequence[object], chosen: Sequence[object]) -> Alignment:
     """Return the edit spans that turn `rejected` into `chosen` by deleting and inserting units.
 
     The alignment is a longest common subsequence (Indel), not Levenshtein's: a substitution at
@@ -80,7 +80,7 @@ def align(rejected: Sequence[Any], chosen: Sequence[Any]) -> Alignment:
     return Alignment(spans, prefix, exact)
 
 
-def _encoded(first: Sequence[Any], second: Sequence[Any]) -> tuple[str, str]:
+def _encoded(first: Sequence[object], second: Sequence[object]) -> tuple[str, str]:
     """Return both sequences with one character a unit, equal where the units are equal."""
     codes: dict[Any, int] = {}
     for unit in chain(first, second):

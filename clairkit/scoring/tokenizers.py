@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from clairkit.display import excerpt
 from clairkit.errors import UsageError
 from clairkit.hub_access import check_model_there
+from clairkit.scoring.units import Tokenizer
 
 
-def load_tokenizer(name: str) -> Any:
+def load_tokenizer(name: str) -> Tokenizer:
     """Return the tokenizer of a folder or Hub id (`hf:` before it is accepted); runs no code of it.
 
     Raises:
@@ -19,7 +18,8 @@ def load_tokenizer(name: str) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(name.removeprefix("hf:"))
+        tokenizer: Tokenizer = AutoTokenizer.from_pretrained(name.removeprefix("hf:"))
+        return tokenizer
     except Exception as error:  # many kinds, by file format and version
         raise UsageError(
             f"the tokenizer cannot be loaded ({excerpt(str(error), 160)})",

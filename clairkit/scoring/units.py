@@ -5,8 +5,7 @@ Words are never used: Japanese and Thai have no spaces between them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import regex
 
@@ -18,6 +17,9 @@ Text = str | Sequence[JsonMapping]
 
 Units = list[int] | list[str]
 """The units of a text: token ids, or grapheme clusters."""
+
+Tokenizer = Callable[..., Mapping[str, Iterable[Iterable[int]]]]
+"""A transformers tokenizer: called with texts, it returns their `input_ids`."""
 
 FLAG = r"[\U0001F1E6-\U0001F1FF]{1,2}+(?![\p{GCB=Extend}\p{GCB=SpacingMark}\u200D])"
 """Two regional indicators, or one that is left over, to which no mark belongs."""
@@ -57,7 +59,7 @@ def roles_of(side: Text) -> tuple[str, ...]:
     return () if isinstance(side, str) else tuple(message["role"] for message in side)
 
 
-def unit_name(tokenizer: Any | None) -> tuple[str, str | None]:
+def unit_name(tokenizer: Tokenizer | None) -> tuple[str, str | None]:
     """Return the unit ("token" or "grapheme") and the tokenizer's name, if there is one."""
     if tokenizer is None:
         return "grapheme", None
@@ -65,7 +67,7 @@ def unit_name(tokenizer: Any | None) -> tuple[str, str | None]:
     return "token", str(name)
 
 
-def units_of(text: str, tokenizer: Any | None) -> Units:
+def units_of(text: str, tokenizer: Tokenizer | None) -> Units:
     """Return the units of `text`: token ids, or grapheme clusters for `tokenizer=None`.
 
     The text is encoded on its own, without special tokens; a special token that is spelt out in
@@ -79,7 +81,7 @@ def units_of(text: str, tokenizer: Any | None) -> Units:
     return units
 
 
-def all_units(texts: Sequence[str], tokenizer: Any | None) -> list[Units]:
+def all_units(texts: Sequence[str], tokenizer: Tokenizer | None) -> list[Units]:
     """Return the units of each of `texts`, as `units_of` does: tokenizers are faster on many."""
     if tokenizer is None or not texts:
         return [_graphemes(text) for text in texts]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clairkit.cli.build_pairs.method_options import check_heeded
+from clairkit.cli.build_pairs.method_options import check_method_options
 from clairkit.cli.build_pairs.options import build_options, make_settings
 from clairkit.cli.build_pairs.result import show_result
 from clairkit.cli.shared.column_options import chosen_columns
@@ -61,7 +61,7 @@ def command(
     from clairkit.journal.shards import Shard, parse_shard
     from clairkit.records import read_prompts
 
-    check_heeded(context, options["method"])
+    check_method_options(context, options["method"])
     mode = _mode(options)
     stream = read_prompts(
         prompts,
@@ -210,10 +210,10 @@ def _dry_run(run: _Run) -> int:
     )
     run.line.end()
     show_dry_run(run.console, made, run.skipped)
-    control = made.control
-    if control is None:
+    budget = made.budget
+    if budget is None:
         return 0
-    return leave_early(run.console, control, control.error, run.resume) or 0
+    return leave_early(run.console, budget, budget.error, run.resume) or 0
 
 
 def _probe(run: _Run) -> int:
@@ -252,10 +252,10 @@ def _batch_export(run: _Run) -> int:
     )
     run.line.end()
     show_export(run.console, exported)
-    control = exported.control
-    if control is None:
+    budget = exported.budget
+    if budget is None:
         return 0
-    return leave_early(run.console, control, control.error, run.resume) or 0
+    return leave_early(run.console, budget, budget.error, run.resume) or 0
 
 
 def _batch_import(run: _Run) -> int:

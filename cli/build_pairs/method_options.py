@@ -17,16 +17,16 @@ _REVISED = frozenset(
         "--gate",
     )
 )
-_HEEDED = {
+_TAKEN = {
     "clair": _REVISED,
     "judge-on-policy": _JUDGED | {"--samples"},
     "judge-off-policy": _JUDGED,
     "stronger-preferred": frozenset(("--gate",)),
 }
-_ANY = frozenset().union(*_HEEDED.values())
+_ANY = frozenset().union(*_TAKEN.values())
 
 
-def check_heeded(context: click.Context, method: str) -> None:
+def check_method_options(context: click.Context, method: str) -> None:
     """Refuse options of the command line that shape pairs, and not those of this method.
 
     Models may be named for all methods, and so may anything in the file of `--config`: one file
@@ -42,9 +42,10 @@ def check_heeded(context: click.Context, method: str) -> None:
         for option in context.command.params
         if context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
     ]
-    dropped = [flag for flag in given if flag in _ANY - _HEEDED[method]]
+    dropped = [flag for flag in given if flag in _ANY - _TAKEN[method]]
     if dropped:
+        has = "have" if len(dropped) > 1 else "has"
         raise UsageError(
-            f"{method} does not heed {', '.join(dropped)}",
-            remedy="leave that out, or choose another --method",
+            f"{', '.join(dropped)} {has} no effect with {method}",
+            remedy="leave it out, or choose another --method",
         )

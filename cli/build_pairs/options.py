@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.decorators import FC
 
 from clairkit.cli.shared.column_options import COLUMN_OPTIONS
 from clairkit.cli.shared.config_file import read_config
@@ -17,7 +17,6 @@ from clairkit.texts import languages
 if TYPE_CHECKING:
     from clairkit.generation.settings import BuildSettings
 
-Function = TypeVar("Function", bound=Callable[..., Any])
 _METHODS = ("clair", "judge-on-policy", "judge-off-policy", "stronger-preferred")
 
 
@@ -217,7 +216,7 @@ _OPTIONS = (
 )
 
 
-def build_options(function: Function) -> Function:
+def build_options(function: FC) -> FC:
     """Add all options of the command."""
     for option in reversed(_OPTIONS):
         function = option(function)

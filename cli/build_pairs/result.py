@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from clairkit.cli.shared.console import Console
-from clairkit.display import counted
+from clairkit.display import counted, excerpt
 from clairkit.records.json_types import JsonMapping
 
 if TYPE_CHECKING:
@@ -21,7 +21,15 @@ def show_result(
     resume: str,
     more: JsonMapping,
 ) -> None:
-    """Show the result of a run; `more` is added to its JSON."""
+    """Show the result of a run.
+
+    Args:
+        console: prints it.
+        result: of the run.
+        skipped: rows that were left out, by reason.
+        resume: the command that goes on.
+        more: is added to the JSON.
+    """
     is_whole = not result.unfinished
     console.result(
         {
@@ -49,6 +57,9 @@ def show_result(
         list(_rows(result, skipped)),
         note=_spent(result),
     )
+    if not result.pairs:
+        for code, example in result.examples.items():
+            console.show(f"{code}, {excerpt(example, 300)}")
     console.show(f"Pairs: {result.path}")
     if result.quarantine is not None:
         console.show(f"Why not the others: {result.quarantine}")

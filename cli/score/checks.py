@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
+from click.decorators import FC
 
 from clairkit.cli.shared.console import Console
 from clairkit.records.json_types import JsonMapping, JsonObject
@@ -13,7 +14,6 @@ from clairkit.records.json_types import JsonMapping, JsonObject
 if TYPE_CHECKING:
     from clairkit.scoring import Checks, ScoredPairs
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 _SHOWN_SLICES = 20
 _LABEL = 21  # characters; with the heads below a row takes no more than 80
@@ -27,7 +27,7 @@ _HEADS = {
 }
 
 
-def set_options(function: Command) -> Command:
+def set_options(function: FC) -> FC:
     """Add the options that look at the pairs together."""
     for option in (
         click.option(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clairkit.cli.shared.console import Console
 from clairkit.errors import UsageError
@@ -13,6 +13,7 @@ from clairkit.records.json_types import JsonMapping, JsonObject
 if TYPE_CHECKING:
     from clairkit.records import Pair, RowStream
     from clairkit.scoring import Checks, Comparison
+    from clairkit.scoring.units import Tokenizer
 
 _SHOWN = (
     "contrastiveness",
@@ -31,7 +32,7 @@ _SHOWN = (
 def compare(
     console: Console,
     paths: Sequence[str],
-    tokenizer: Any | None,
+    tokenizer: Tokenizer | None,
     *,
     drop: Sequence[str],
     checks: Checks,

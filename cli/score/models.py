@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
+from click.decorators import FC
 
 from clairkit.cli.shared.console import Console
 from clairkit.errors import UsageError
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from clairkit.records import Pair
     from clairkit.training.config import TrainConfig
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 # Columns of the tables, in words; the others are in the pairs' scores.
 _LOGPS = {
@@ -47,7 +47,7 @@ _REASONS = {
 _STATISTICS = ("mean", "median", "p10", "p90")
 
 
-def model_options(function: Command) -> Command:
+def model_options(function: FC) -> FC:
     """Add the options of models that read the pairs, and of how they do."""
     for option in (
         click.option(
@@ -77,7 +77,7 @@ def model_options(function: Command) -> Command:
 
 
 def run_config(
-    model: str | None, pairs: str, file: str | None, settings: Sequence[str], **flags: Any
+    model: str | None, pairs: str, file: str | None, settings: Sequence[str], **flags: object
 ) -> TrainConfig:
     """Return the configuration of a training run that would read these pairs.
 
@@ -141,6 +141,12 @@ def add_columns(
     console: Console, pairs: Sequence[Pair], source: str, models: Models
 ) -> tuple[list[Pair], JsonObject]:
     """Let the models read the pairs and show a table for each kind.
+
+    Args:
+        console: shows the tables.
+        pairs: are read.
+        source: the file of the pairs, for messages.
+        models: which to ask.
 
     Returns:
         The pairs with columns added to their `scores`, and what `--json` shows of them.

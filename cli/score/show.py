@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.decorators import FC
 
 from clairkit.choices import LOSS_MASKS
 from clairkit.cli.score.checks import set_asked
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from clairkit.evaluation.pairs.mask_preview import MaskPreview, TokenPiece
     from clairkit.records import Message, Pair
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 Pieces = Sequence[tuple[str, str]]  # same, removed or added, and the text
 Parts = Iterator[tuple[str, str]]  # texts, each with a style
 
@@ -30,7 +30,7 @@ _SPACES = str.maketrans({"\n": "\\n\n", "\r": "\\r", "\t": "\\t"})
 _BLANKED = "Secrets are shown as [redacted]; tokens and changes are those of the text shown."
 
 
-def show_options(function: Command) -> Command:
+def show_options(function: FC) -> FC:
     """Add the options of the view of one pair."""
     for option in (
         click.option(
@@ -69,6 +69,13 @@ def requested_view(
     flags: JsonMapping,
 ) -> View | None:
     """Return what --show asks for, None without it.
+
+    Args:
+        pairs: files that were given.
+        output: of --output.
+        tokenizer: of --tokenizer.
+        drop: of --drop.
+        flags: the other options.
 
     Raises:
         UsageError: --show with options that have no say in it, or --loss-mask without it.
@@ -221,7 +228,7 @@ def _score_parts(pair: Pair, scores: JsonMapping) -> Parts:
             yield f"\n{name}: {_value(value)}", ""
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list | tuple):

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
+from click.decorators import FC
 
 from clairkit.records.json_types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
     from clairkit.records import ColumnChoice
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 COLUMN_OPTIONS: tuple[tuple[str, JsonObject], ...] = (
     ("--prompt-column", {"metavar": "NAME", "help": "The prompt's column, if not `prompt`."}),
@@ -25,11 +24,11 @@ COLUMN_OPTIONS: tuple[tuple[str, JsonObject], ...] = (
 )
 
 
-def column_options(function: Command) -> Command:
+def column_options(function: FC) -> FC:
     """Add the options, and pass what they say as `columns`."""
 
     @functools.wraps(function)
-    def choosing(*given: Any, **named: Any) -> Any:
+    def choosing(*given: object, **named: object) -> Any:
         names = ("prompt_column", "system_column", "ignore_column")
         columns = chosen_columns({name: named.pop(name) for name in names})
         return function(*given, columns=columns, **named)
@@ -37,18 +36,18 @@ def column_options(function: Command) -> Command:
     decorated: Any = choosing
     for name, attributes in reversed(COLUMN_OPTIONS):
         decorated = click.option(name, **attributes)(decorated)
-    return cast(Command, decorated)
+    return cast(FC, decorated)
 
 
-def config_column_options(function: Command) -> Command:
+def config_column_options(function: FC) -> FC:
     """Add the options as keys of a training run's configuration."""
     decorated: Any = function
     for name, attributes in reversed(COLUMN_OPTIONS):
         decorated = click.option(name, callback=_given, **attributes)(decorated)
-    return cast(Command, decorated)
+    return cast(FC, decorated)
 
 
-def _given(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+def _given(context: click.Context, parameter: click.Parameter, value: object) -> Any:
     """Let an option that was not given leave the configuration file's value."""
     return list(value) or None if isinstance(value, tuple) else value
 

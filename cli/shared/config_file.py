@@ -33,8 +33,8 @@ def _defaults(file: str, known: dict[str, SectionOption]) -> JsonObject:
     """The file's values by the names of the options' parameters.
 
     Raises:
-        DataError: the file is no YAML mapping.
-        UsageError: a key is no option, or is there twice under two spellings.
+        DataError: the file is not a YAML mapping.
+        UsageError: a key is not an option, or is there twice under two spellings.
     """
     from clairkit.errors import UsageError, suggest
 
@@ -57,7 +57,7 @@ def _defaults(file: str, known: dict[str, SectionOption]) -> JsonObject:
     return found
 
 
-def _repeated(value: Any, option: SectionOption) -> list[Any]:
+def _repeated(value: object, option: SectionOption) -> list[Any]:
     """The texts of an option that may be given several times; JSON is what spells a mapping."""
     if isinstance(value, dict) and option.metavar == "FIELD=JSON":
         return [f"{field}={json.dumps(given)}" for field, given in value.items()]
@@ -74,10 +74,10 @@ def _mapping(file: str) -> dict[Any, Any]:
     except OSError as error:
         raise DataError(f"can't be read ({error.strerror})", path=file) from None
     except YamlProblem as problem:
-        raise DataError(f"is no YAML ({problem})", path=file) from None
+        raise DataError(f"is not YAML ({problem})", path=file) from None
     if not isinstance(found, dict):
         raise DataError(
-            "is no YAML mapping of options",
+            "is not a YAML mapping of options",
             path=file,
             remedy="write lines such as `reviser: openai:gpt-4o`",
         )

@@ -8,12 +8,13 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TextIO, TypeVar, cast
+from typing import Any, TextIO, cast
 
 import click
+from click.decorators import FC
 
 from clairkit.cli.shared.streams import messages, results, stdout_for_results
 from clairkit.display import printable, redact
@@ -21,18 +22,16 @@ from clairkit.errors import ResourceError
 from clairkit.records.json_types import JsonMapping
 from clairkit.user_code import ended_by_loaded
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-_DEFAULT_WIDTH = 80  # columns, where the output is no terminal
+_DEFAULT_WIDTH = 80  # columns, where the output is not a terminal
 # JSON escapes the control characters below U+0020 itself; a terminal obeys these as well.
 _LIVE = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-def output_options(function: Command) -> Command:
+def output_options(function: FC) -> FC:
     """Add `--json` and `--quiet`, which every command has; stdout is for its results alone."""
 
     @functools.wraps(function)
-    def owning(*given: Any, **named: Any) -> Any:
+    def owning(*given: object, **named: object) -> Any:
         with stdout_for_results(), _no_silent_end():
             return function(*given, **named)
 
@@ -40,7 +39,7 @@ def output_options(function: Command) -> Command:
     as_json = click.option(
         "--json", "as_json", is_flag=True, help="One JSON object on stdout, all else on stderr."
     )
-    return cast(Command, as_json(quiet(owning)))
+    return cast(FC, as_json(quiet(owning)))
 
 
 @contextmanager
@@ -226,7 +225,7 @@ def _drawn_text(parts: Sequence[tuple[str, str]], stream: TextIO) -> str:
     return _drawn([Text.assemble(*parts, tab_size=8, overflow="fold")], stream)
 
 
-def _drawn(parts: Sequence[Any], stream: TextIO) -> str:
+def _drawn(parts: Sequence[object], stream: TextIO) -> str:
     from rich.console import Console as Rich
 
     # Not to the stream itself: rich leaves the program when the reader has gone.
@@ -257,7 +256,7 @@ def _stacked(title: str, rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """Return `value` as JSON has it, every text without secrets."""
     if value is None or isinstance(value, bool | int):
         return value
@@ -270,7 +269,7 @@ def _plain(value: Any) -> Any:
     return redact(str(value))
 
 
-def _json_text(value: Any, stream: TextIO) -> str:
+def _json_text(value: object, stream: TextIO) -> str:
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     try:
         text.encode(stream.encoding or "ascii")

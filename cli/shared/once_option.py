@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
+from click.decorators import FC
 
 
-def once(*names: str, **attributes: Any) -> Callable[[Any], Any]:
+def once(*names: str, **attributes: Any) -> Callable[[FC], FC]:
     """Return a `click.option` that refuses a second value; None when it is not given."""
     return click.option(*names, **only_once(), **attributes)
 
@@ -18,7 +19,7 @@ def only_once() -> dict[str, Any]:
     return {"multiple": True, "callback": _only}
 
 
-def _only(context: click.Context, parameter: click.Parameter, values: Sequence[Any]) -> Any:
+def _only(context: click.Context, parameter: click.Parameter, values: Sequence[object]) -> object:
     if len(values) > 1:
         given = " and ".join(str(value) for value in values)
         problem = f"takes one value, and was given {given}. Run the command once for each."

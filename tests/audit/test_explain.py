@@ -115,7 +115,7 @@ def test_without_a_journal_there_is_nothing_to_explain(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no journal"):
         explain(tmp_path / "x.jsonl", "row-1")
     (tmp_path / "x.jsonl.journal.sqlite").write_text("no database, but long enough to be one")
-    with pytest.raises(DataError, match="no journal of clairkit"):
+    with pytest.raises(DataError, match="not a journal of clairkit"):
         explain(tmp_path / "x.jsonl", "row-1")
 
 

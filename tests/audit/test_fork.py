@@ -101,7 +101,7 @@ def test_what_is_no_fork_is_refused(old: Path, tmp_path: Path) -> None:
         fork_journal(old, Path("../new.jsonl"))
     assert not list(tmp_path.glob("precious.jsonl.*"))
     (tmp_path / "bad.jsonl.journal.sqlite").write_text("no database, but long enough to be one")
-    with pytest.raises(DataError, match="no journal of clairkit"):
+    with pytest.raises(DataError, match="not a journal of clairkit"):
         fork_journal(tmp_path / "bad.jsonl", tmp_path / "new.jsonl")
     assert not list(tmp_path.glob("*new.jsonl*"))
     assert json.loads(other.read_text())["provenance"]["row"] == "row-0"

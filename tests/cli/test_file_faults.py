@@ -173,7 +173,7 @@ IMPOSSIBLE = [
     ("a\0b.jsonl", "NUL"),
     ("x" * 300 + ".jsonl", "255 bytes"),
     ("x" * 240 + ".jsonl", "at most 223 bytes"),
-    ("/dev/null", "no regular file"),
+    ("/dev/null", "not a regular file"),
     ("out.txt", ".txt"),
 ]
 WITH_OUTPUT = {

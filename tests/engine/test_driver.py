@@ -32,7 +32,7 @@ class Slow:
         self.begun = 0
         self.all_asked = threading.Event()
 
-    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
+    async def complete(self, tasks: Sequence[Task], budget: Budget) -> list[Outcome]:
         self.begun += 1
         if self.begun == self.concurrency:
             self.all_asked.set()
@@ -57,20 +57,20 @@ def program(model: Slow, row: int) -> Generator[Sequence[Call], Sequence[Recorde
 def test_ctrl_c_reaches_a_run_beside_a_loop(tmp_path: Path, times: int) -> None:
     """As in a notebook: the first drains, the second leaves at once."""
     slow = Slow(drains=times == 1)
-    control, journal = Budget(), Journal(tmp_path / "pairs.jsonl")
+    budget, journal = Budget(), Journal(tmp_path / "pairs.jsonl")
     main = threading.get_ident()
 
     def interrupt() -> None:
         slow.all_asked.wait(60)
         signal.pthread_kill(main, signal.SIGINT)
         if times == 2:
-            while not control.halted:
+            while not budget.halted:
                 time.sleep(0.01)
             signal.pthread_kill(main, signal.SIGINT)
 
     async def notebook() -> None:
         threading.Thread(target=interrupt, daemon=True).start()
-        run_works([partial(program, slow, row) for row in range(50)], journal, control)
+        run_works([partial(program, slow, row) for row in range(50)], journal, budget)
 
     loop = asyncio.new_event_loop()  # asyncio.run would take Ctrl-C itself
     try:
@@ -83,5 +83,5 @@ def test_ctrl_c_reaches_a_run_beside_a_loop(tmp_path: Path, times: int) -> None:
     finally:
         loop.close()
         journal.close()
-    assert control.signal == signal.SIGINT
+    assert budget.signal == signal.SIGINT
     assert (slow.made == 0) == (times == 2)  # nobody waited for the calls of the second

@@ -1,4 +1,4 @@
-"""The order of calls: as they come elsewhere, in waves here; each once, few rows in memory."""
+"""The order of calls: as they come elsewhere, in groups here; each once, few rows in memory."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Fake:
         self.pause = 0.0
         self.fails: set[str] = set()
 
-    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
-        if not control.take(len(tasks)):
+    async def complete(self, tasks: Sequence[Task], budget: Budget) -> list[Outcome]:
+        if not budget.take(len(tasks)):
             return [Failure("halted")] * len(tasks)
         self.running += 1
         self.peak = max(self.peak, self.running)
@@ -155,9 +155,9 @@ def test_a_resumed_run_has_the_same_batches(journal: Journal, calls: int, tmp_pa
     undisturbed = models()
     run_works(works(undisturbed), whole, Budget())
     stopped, resumed = models(), models()
-    control = Budget(max_calls=calls)
-    run_works(works(stopped), journal, control)
-    assert control.over_budget
+    budget = Budget(max_calls=calls)
+    run_works(works(stopped), journal, budget)
+    assert budget.over_budget
     assert any(isinstance(each, Open) for each in finished(works(stopped), journal))
     run_works(works(resumed), journal, Budget())
     for place in range(2):

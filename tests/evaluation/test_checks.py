@@ -82,7 +82,7 @@ def test_a_check_of_the_current_folder_is_found(
         ("python:json", "not the name of a function"),
         ("python:no_such_module_7f:right", "no_such_module_7f"),
         ("python:json:no_such", "no_such"),
-        ("python:json:__name__", "no function"),
+        ("python:json:__name__", "not a function"),
     ],
 )
 def test_what_is_no_check(spec: str, message: str) -> None:

@@ -121,8 +121,8 @@ class Batches:
     def __init__(self) -> None:
         self.seen: list[list[str]] = []
 
-    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
-        assert control.take(len(tasks))
+    async def complete(self, tasks: Sequence[Task], budget: Budget) -> list[Outcome]:
+        assert budget.take(len(tasks))
         self.seen.append([task.key for task in tasks])
         replies: list[Outcome] = [Reply(str(len(self.seen))) for _ in tasks]
         return [Failure("request_failed"), *replies[1:]] if len(self.seen) == 1 else replies

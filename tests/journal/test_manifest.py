@@ -200,7 +200,7 @@ def test_the_digest_tells_kinds_and_places_of_values_apart(tmp_path: Path) -> No
     ("content", "said"),
     [
         (b"", "empty"),
-        (b"{}\n", "no line of a manifest"),
+        (b"{}\n", "not a line of a manifest"),
         (b'{"hash": "', "torn_line"),
         (b"\xff\n", "can't be read"),
         (b"[]\n", "bad_json"),
@@ -288,14 +288,14 @@ def test_pairs_that_are_none_are_a_problem_and_no_crash(output: Path, change: An
     rows = list(rows_of(output))
     change(rows[1])
     write_rows(output, rows, force=True)
-    assert any("row 2 is no pair" in problem for problem in verify(output).problems)
-    with pytest.raises(DataError, match="row 2 is no pair"):
+    assert any("row 2 is not a pair" in problem for problem in verify(output).problems)
+    with pytest.raises(DataError, match="row 2 is not a pair"):
         explain(output, "row-9")
 
 
 def test_a_row_set_aside_that_is_none(output: Path) -> None:
     quarantine_path(output).write_text('{"id": "row-9", "reason": 1}\n')
-    with pytest.raises(DataError, match="row 1 is no row that build-pairs set aside"):
+    with pytest.raises(DataError, match="row 1 is not a row that build-pairs set aside"):
         explain(output, "row-9")
 
 

@@ -229,7 +229,7 @@ def test_a_lock_file_that_its_holder_just_removed_is_not_the_lock(
 
 def test_a_foreign_file_is_refused_and_kept(output: Path) -> None:
     journal_path(output).write_bytes(b"no database at all" * 100)
-    with pytest.raises(DataError, match="no journal"):
+    with pytest.raises(DataError, match="not a journal"):
         Journal(output)
     assert journal_path(output).read_bytes().startswith(b"no database")
     journal_path(output).unlink()
@@ -300,7 +300,7 @@ def test_a_journal_that_breaks_while_it_is_read_is_named(journal: Journal, outpu
     with journal_path(output).open("r+b") as file:
         file.seek(half)
         file.write(b"\xaa" * half)
-    with closing(Journal(output)) as broken, pytest.raises(DataError, match="is no journal"):
+    with closing(Journal(output)) as broken, pytest.raises(DataError, match="is not a journal"):
         broken.latest(f"{999:0100}", "revise")
 
 

@@ -14,7 +14,7 @@ from fake_server import Request, Response, as_json, revise, serving
 
 from clairkit.errors import RemoteError, UsageError
 from clairkit.generation import BuildResult, BuildSettings
-from clairkit.generation.engine import make_control
+from clairkit.generation.engine import make_budget
 from clairkit.journal.prices import Price, Prices
 from clairkit.journal.results import Journal, JournalEntry
 from clairkit.models.budget import Budget, Spent
@@ -35,48 +35,48 @@ REPLY = Reply("x", prompt_tokens=7, completion_tokens=5)
 
 
 def test_the_mean_of_earlier_calls_is_set_aside() -> None:
-    control = capped(10 * ONE, earlier=Spent(results=4, cost=4 * ONE))
-    amounts = [control.reserve("openai:gpt", 1) for _ in range(6)]
+    budget = capped(10 * ONE, earlier=Spent(results=4, cost=4 * ONE))
+    amounts = [budget.reserve("openai:gpt", 1) for _ in range(6)]
     assert amounts == pytest.approx([ONE] * 6)
-    assert not control.halted
-    assert control.reserve("openai:gpt", 1) is None  # with six under way, it could be too much
-    assert (control.halted, control.over_budget) == (True, True)
+    assert not budget.halted
+    assert budget.reserve("openai:gpt", 1) is None  # with six under way, it could be too much
+    assert (budget.halted, budget.over_budget) == (True, True)
 
 
 def test_what_was_set_aside_comes_back() -> None:
-    control = capped(2.5 * ONE)
-    assert control.must_wait("openai:gpt")
-    first = control.reserve("openai:gpt", 1)
+    budget = capped(2.5 * ONE)
+    assert budget.must_wait("openai:gpt")
+    first = budget.reserve("openai:gpt", 1)
     assert first == 0.0  # nothing is known yet
-    control.settle("openai:gpt", [REPLY], first)
-    assert not control.must_wait("openai:gpt")
-    second = control.reserve("openai:gpt", 1)
+    budget.settle("openai:gpt", [REPLY], first)
+    assert not budget.must_wait("openai:gpt")
+    second = budget.reserve("openai:gpt", 1)
     assert second == pytest.approx(ONE)
-    control.settle("openai:gpt", [Failure("request_failed")], second)  # which cost nothing
-    assert control.cost == pytest.approx(ONE)
-    assert control.reserve("openai:gpt", 1) is not None
+    budget.settle("openai:gpt", [Failure("request_failed")], second)  # which cost nothing
+    assert budget.cost == pytest.approx(ONE)
+    assert budget.reserve("openai:gpt", 1) is not None
 
 
 def test_a_failure_that_took_tokens_costs() -> None:
-    control = capped(1.0)
-    control.settle("openai:gpt", [Failure("refusal", prompt_tokens=7, completion_tokens=5)], 0.0)
-    assert control.cost == pytest.approx(ONE)
+    budget = capped(1.0)
+    budget.settle("openai:gpt", [Failure("refusal", prompt_tokens=7, completion_tokens=5)], 0.0)
+    assert budget.cost == pytest.approx(ONE)
 
 
 def test_without_a_price_the_cost_is_not_known() -> None:
-    control = Budget(prices=PRICES)
-    control.settle("openai:gpt", [REPLY], 0.0)
-    assert control.cost == pytest.approx(ONE)
-    control.settle("openai:other", [REPLY], 0.0)
-    assert control.cost is None
+    budget = Budget(prices=PRICES)
+    budget.settle("openai:gpt", [REPLY], 0.0)
+    assert budget.cost == pytest.approx(ONE)
+    budget.settle("openai:other", [REPLY], 0.0)
+    assert budget.cost is None
 
 
 def test_sleep_ends_with_the_run() -> None:
     async def run() -> tuple[bool, bool]:
-        control = Budget()
-        slept = await control.sleep(0.001)
-        asyncio.get_running_loop().call_later(0.01, control.halt)
-        return slept, await asyncio.wait_for(control.sleep(60), 5)
+        budget = Budget()
+        slept = await budget.sleep(0.001)
+        asyncio.get_running_loop().call_later(0.01, budget.halt)
+        return slept, await asyncio.wait_for(budget.sleep(60), 5)
 
     assert asyncio.run(run()) == (True, False)
 
@@ -134,8 +134,8 @@ def test_calls_that_failed_before_do_not_say_what_one_costs(tmp_path: Path) -> N
             for n in range(9)
         ]
         journal.write(lost)
-        assert make_control(settings, PRICES, journal).must_wait("openai:gpt")
+        assert make_budget(settings, PRICES, journal).must_wait("openai:gpt")
         journal.write([JournalEntry("a", "revise", "openai:gpt", REPLY)])
-        control = make_control(settings, PRICES, journal)
-    assert not control.must_wait("openai:gpt")
-    assert control.reserve("openai:gpt", 1) == pytest.approx(ONE)
+        budget = make_budget(settings, PRICES, journal)
+    assert not budget.must_wait("openai:gpt")
+    assert budget.reserve("openai:gpt", 1) == pytest.approx(ONE)

@@ -38,7 +38,7 @@ Rows = Callable[..., list[PromptRow]]
         ("python:json", "name of a function"),
         ("python:no_such_module:f", "ModuleNotFoundError"),
         ("python:json:no_such", "AttributeError"),
-        ("python:reviser_functions:not_callable", "no function"),
+        ("python:reviser_functions:not_callable", "not a function"),
     ],
 )
 def test_a_wrong_spec_is_explained(spec: str, message: str) -> None:
@@ -78,7 +78,7 @@ def test_options_are_checked(wrong: dict[str, Any]) -> None:
     ],
 )
 def test_a_base_url_must_be_one(url: str) -> None:
-    with pytest.raises(UsageError, match="no http or https address"):
+    with pytest.raises(UsageError, match="not an http or https address"):
         find_endpoint(url)
 
 
@@ -160,13 +160,13 @@ def test_a_pace_spreads_what_it_allows() -> None:
 
 def test_what_a_request_took_counts_instead_of_what_it_claimed() -> None:
     async def waits() -> list[float]:
-        allowance, control = Allowance(tokens_per_minute=60), Budget()
-        assert await allowance.claim(40, 100, control) == 40 / 4 + 100
+        allowance, budget = Allowance(tokens_per_minute=60), Budget()
+        assert await allowance.claim(40, 100, budget) == 40 / 4 + 100
         before = allowance.seconds_left()
         allowance.settle(110, 6, 4)
         after = allowance.seconds_left()
-        control.halt()
-        assert await allowance.claim(40, 100, control) is None
+        budget.halt()
+        assert await allowance.claim(40, 100, budget) is None
         return [before, after]
 
     assert asyncio.run(waits()) == pytest.approx([110, 10], abs=1)

@@ -47,9 +47,9 @@ class Scripted:
         self.calls = 0
         self._say = say
 
-    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
+    async def complete(self, tasks: Sequence[Task], budget: Budget) -> list[Outcome]:
         (task,) = tasks
-        if not control.take():
+        if not budget.take():
             return [Failure("halted")]
         self.calls += 1
         said = self._say(task.request, self.calls)
@@ -286,8 +286,8 @@ class Chat:
     def __init__(self) -> None:
         self.seeds: list[int] = []
 
-    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
-        assert control.take(len(tasks))
+    async def complete(self, tasks: Sequence[Task], budget: Budget) -> list[Outcome]:
+        assert budget.take(len(tasks))
         self.seeds += [task.sampling.seed for task in tasks]
         return [Reply("I can't help with that.", prompt_tokens=10, completion_tokens=2)] * len(
             tasks

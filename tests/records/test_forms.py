@@ -193,7 +193,7 @@ BAD_PAIRS = {
     "image part": (
         {**EXPLICIT, "prompt": [{"role": "user", "content": [{"type": "image"}]}]},
         "not_text",
-        "has a part that is no text",
+        "has a part that is not text",
     ),
     "tool call": (
         {**EXPLICIT, "chosen": [{**GOOD, "tool_calls": [{"id": "1"}]}]},

@@ -55,10 +55,10 @@ def test_other_paths_are_accepted(tmp_path: Path) -> None:
         ("x" * 300, "longer than 255 bytes"),
         ("\u3042" * 90, "longer than 255 bytes"),
         ("folder", "is a directory"),
-        ("fifo", "is no regular file"),
-        ("/dev/null", "is no regular file"),
+        ("fifo", "is not a regular file"),
+        ("/dev/null", "is not a regular file"),
         ("file/x", "cannot be used|leads through a file"),
-        ("loop", "is no regular file|cannot be used"),
+        ("loop", "is not a regular file|cannot be used"),
     ],
 )
 def test_what_cannot_be_an_output_file_is_refused_even_with_force(path: str, problem: str) -> None:

@@ -27,7 +27,7 @@ class Named:
     concurrency: int = 1
     identity: Mapping[str, Any] = field(default_factory=lambda: {"kind": "openai", "model": "j"})
 
-    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
+    async def complete(self, tasks: Sequence[Task], budget: Budget) -> list[Outcome]:
         raise AssertionError("a program asked a model itself")
 
     async def close(self) -> None:

@@ -39,9 +39,9 @@ class _Data:
 
     def map(self, worker: Any, *, fn_constructor_args: Any, **options: Any) -> _Data:
         self.ray.maps.append(options)
-        job, meter, *rest = fn_constructor_args
+        job, shared, *rest = fn_constructor_args
         size = options["compute"]
-        self.steps = [worker(_sent(job), meter, *_sent(rest)) for _ in range(size)]
+        self.steps = [worker(_sent(job), shared, *_sent(rest)) for _ in range(size)]
         return self
 
     def iter_rows(self) -> Iterator[dict[str, Any]]:

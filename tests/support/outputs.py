@@ -51,9 +51,9 @@ class Chat:
     batch_size = 1
     concurrency = 1
 
-    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
+    async def complete(self, tasks: Sequence[Task], budget: Budget) -> list[Outcome]:
         (task,) = tasks
-        assert control.take()
+        assert budget.take()
         if not self.most[0]:
             return [Failure("halted")]
         self.most[0] -= 1

@@ -80,11 +80,11 @@ def read_results(path: str | Path) -> Iterator[tuple[str, Outcome]]:
     """Yield the key of each request in a file that a batch left, and what came of it.
 
     Raises:
-        DataError: the file can't be read, or a line is no result of a batch.
+        DataError: the file can't be read, or a line is not a result of a batch.
     """
     source = find_source(Path(path))
     if source.kind != "jsonl":
-        raise DataError("is no output of a batch", path=path, remedy="give its .jsonl file")
+        raise DataError("is not an output of a batch", path=path, remedy="give its .jsonl file")
     for number, row in json_lines(source):
         key = None if isinstance(row, RowFault) else row.get("custom_id")
         if isinstance(row, RowFault):

@@ -91,7 +91,7 @@ def import_batches(
         marks: of the thoughts before an answer.
 
     Raises:
-        DataError: a file is no output of a batch, or no result in them belongs to this run.
+        DataError: a file is not an output of a batch, or no result in them belongs to this run.
     """
     left = {key for path in paths for key, _ in read_results(path)}
     if not left:

@@ -22,7 +22,7 @@ from clairkit.engine.replay import Work
 from clairkit.errors import UsageError
 from clairkit.generation.batch.file import BatchFile, can_batch, write_batches
 from clairkit.generation.batch.rounds import Imported, import_batches, local_part, open_calls
-from clairkit.generation.engine import Prompts, Say, load_rows, make_control
+from clairkit.generation.engine import Prompts, Say, load_rows, make_budget
 from clairkit.generation.export import BuildResult, export
 from clairkit.generation.settings import BuildSettings
 from clairkit.journal.manifest import check_sealed
@@ -45,7 +45,7 @@ class Exported:
     """Calls that this process could not make, as after an interruption, by model."""
     earlier: str | None
     """The file of an export before this one that nothing was imported after."""
-    control: Budget | None = None
+    budget: Budget | None = None
     """Says what stopped the calls in this process; None when there were none to make."""
 
 
@@ -88,13 +88,13 @@ def export_batch(
     if settings.max_cost is not None or settings.max_calls is not None:
         remedy = "see what --dry-run says, and take fewer rows by --limit"
         raise UsageError(
-            "nobody keeps a cap within a batch", received="max_cost or max_calls", remedy=remedy
+            "a cap can't be kept within a batch", received="max_cost or max_calls", remedy=remedy
         )
     path = output_path(output, force=force)
     check_output(file, force=force)
     rows = load_rows(prompts, method)
     waiting: Counter[str] = Counter()
-    control = None
+    budget = None
 
     def requests(journal: Journal) -> Iterator[Call]:
         for call in open_calls(_works(rows, method, journal), journal):
@@ -105,15 +105,15 @@ def export_batch(
 
     with closing(_open_journal(path, method, force=force)) as journal:
         if not all(map(can_batch, method.models.values())):
-            control = make_control(settings, settings.prices or Prices(), journal)
+            budget = make_budget(settings, settings.prices or Prices(), journal)
             parts = (local_part(work, journal) for work in _works(rows, method, journal))
             total = sum(1 for _ in rows)
-            run_works(parts, journal, control, progress=progress, say=say, total=total)
+            run_works(parts, journal, budget, progress=progress, say=say, total=total)
         files = write_batches(file, requests(journal), force=force)
         earlier = journal.meta(_EXPORTED)
         if files:
             journal.set_meta(_EXPORTED, str(files[0].path))
-        return Exported(files, waiting, earlier if files else None, control)
+        return Exported(files, waiting, earlier if files else None, budget)
 
 
 def import_batch(
@@ -144,10 +144,8 @@ def import_batch(
             files, partial(_works, rows, method, journal), journal, settings.models.thought_marks
         )
         journal.set_meta(_EXPORTED, None)
-        control = make_control(settings, prices, journal)
-        return imported, export(
-            rows, method, journal, control, path, prices=prices, started=started
-        )
+        budget = make_budget(settings, prices, journal)
+        return imported, export(rows, method, journal, budget, path, prices=prices, started=started)
 
 
 def _works(

@@ -12,7 +12,7 @@ from clairkit.engine.program import Method
 from clairkit.engine.progress import ProgressHook
 from clairkit.errors import UsageError
 from clairkit.generation.cost.estimate import Estimate, choose_probes, estimate
-from clairkit.generation.engine import Prompts, Say, load_rows, make_control
+from clairkit.generation.engine import Prompts, Say, load_rows, make_budget
 from clairkit.generation.settings import BuildSettings
 from clairkit.journal.prices import Prices
 from clairkit.journal.results import Journal, journal_path
@@ -28,12 +28,12 @@ class DryRun:
     Attributes:
         estimate: of the calls that are still to come.
         spent: US$ of those that the journal has; None when a model has no price.
-        control: says what stopped the probes; None when nothing was asked.
+        budget: says what stopped the probes; None when nothing was asked.
     """
 
     estimate: Estimate
     spent: float | None
-    control: Budget | None = None
+    budget: Budget | None = None
 
 
 def dry_run(
@@ -62,6 +62,9 @@ def dry_run(
         force: as in `build_pairs`.
         progress: called after each result of a probe.
         say: told remarks for the user.
+
+    Raises:
+        UsageError: `probes` is negative.
     """
     if probes < 0:
         raise UsageError("probes must be at least 0", received=probes)
@@ -73,15 +76,15 @@ def dry_run(
         return DryRun(estimate(rows, method, prices), 0.0)
     if probes:
         output_path(output, force=force)
-    control = None
+    budget = None
     with closing(Journal(path)) as journal:
         if probes:
             if settings.max_cost is not None:
                 prices.require(model.name for model in method.models.values())
             journal.settle(method.settings(), force=force)
-            control = make_control(settings, prices, journal)
+            budget = make_budget(settings, prices, journal)
             chosen = choose_probes(kept_rows(rows, journal.path), probes)
             works = [partial(method.program, row) for row in chosen]
-            run_works(works, journal, control, progress=progress, say=say, total=len(works))
+            run_works(works, journal, budget, progress=progress, say=say, total=len(works))
         made = estimate(kept_rows(rows, journal.path), method, prices, journal)
-        return DryRun(made, prices.cost_of(journal.usage_by_model()), control)
+        return DryRun(made, prices.cost_of(journal.usage_by_model()), budget)

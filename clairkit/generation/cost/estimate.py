@@ -1,6 +1,6 @@
 """Estimate what a run still takes, by role (`--dry-run`).
 
-Each row's calls are foreseen from its texts. Rows that are done already, or were asked as probes,
+Each row's calls are expected from its texts. Rows that are done already, or were asked as probes,
 show by how much that is off: their ratio corrects the forecast, their spread makes its range.
 """
 
@@ -15,7 +15,7 @@ from typing import Protocol
 
 from clairkit.engine.program import Call
 from clairkit.engine.replay import Open, known, trace
-from clairkit.generation.cost.expected_calls import Foreseen, foresee
+from clairkit.generation.cost.expected_calls import ExpectedCall, expected_calls
 from clairkit.generation.cost.prediction import CostRange, predict_total
 from clairkit.journal.prices import Prices
 from clairkit.journal.results import Journal, Recorded
@@ -114,18 +114,18 @@ def estimate(
         journal: what is known already; None for a run from the start.
         confidence: of measured ranges.
     """
-    book = _Book(method, prices)
+    totals = _Totals(method, prices)
     for row in rows:
         work = partial(method.program, row)
         if journal is None:
-            book.add_open(foresee(work, _nothing))
+            totals.add_open(expected_calls(work, _nothing))
             continue
         found = trace(work, journal, ask_again=True)
         if isinstance(found.result, Open):
-            book.add_open(foresee(work, partial(known, journal, ask_again=True)))
+            totals.add_open(expected_calls(work, partial(known, journal, ask_again=True)))
         else:
-            book.add_done(foresee(work, _nothing), found.steps)
-    return book.close(confidence)
+            totals.add_done(expected_calls(work, _nothing), found.steps)
+    return totals.close(confidence)
 
 
 def _nothing(_: Call) -> None:
@@ -150,7 +150,7 @@ class _Series:
     units: int = 0
 
 
-class _Book:
+class _Totals:
     """Adds up rows; of those that are open it keeps sums only."""
 
     def __init__(self, method: Asking, prices: Prices) -> None:
@@ -161,14 +161,14 @@ class _Book:
         self._models = {self._roles[id(model)]: model.name for model in method.models.values()}
         self._prices = prices
         self._series: dict[Place, _Series] = {}
-        self._foreseen: set[str] = set()
+        self._seen: set[str] = set()
         self._taken: set[str] = set()
         self._open = self._done = self._measured = 0
 
-    def add_open(self, foreseen: Sequence[Foreseen]) -> None:
+    def add_open(self, calls: Sequence[ExpectedCall]) -> None:
         """Add a row that is not done."""
         self._open += 1
-        expected, most = self._expected(foreseen)
+        expected, most = self._expected(calls)
         for place, size in expected.items():
             series = self._series.setdefault(place, _Series())
             series.rest += size
@@ -176,11 +176,11 @@ class _Book:
             series.units += 1
 
     def add_done(
-        self, foreseen: Sequence[Foreseen], steps: Sequence[tuple[Call, Recorded]]
+        self, calls: Sequence[ExpectedCall], steps: Sequence[tuple[Call, Recorded]]
     ) -> None:
         """Add a row that needs no further call: what it was expected to take, and what it took."""
         self._done += 1
-        expected, _ = self._expected(foreseen)
+        expected, _ = self._expected(calls)
         took: Sizes = {}
         for call, recorded in steps:
             if call.task.key not in self._taken:
@@ -207,13 +207,13 @@ class _Book:
             unpriced=unpriced,
         )
 
-    def _expected(self, foreseen: Sequence[Foreseen]) -> tuple[Sizes, Sizes]:
+    def _expected(self, calls: Sequence[ExpectedCall]) -> tuple[Sizes, Sizes]:
         """What new calls are expected to take, and at most; rows that share a call share it."""
         expected: Sizes = {}
         most: Sizes = {}
-        for each in foreseen:
-            if each.call.task.key not in self._foreseen:
-                self._foreseen.add(each.call.task.key)
+        for each in calls:
+            if each.call.task.key not in self._seen:
+                self._seen.add(each.call.task.key)
                 asked = each.prompt_tokens
                 self._count(expected, each.call, 1, asked, each.completion_tokens)
                 self._count(most, each.call, 1, 2 * asked, each.longest)
@@ -244,9 +244,9 @@ class _Book:
     def _range(self, place: Place, confidence: float) -> CostRange:
         series = self._series.get(place, _Series())
         measured, rest, units = series.measured, series.rest, series.units
-        is_unforeseen = any(expected <= 0 < took for took, expected in measured)
-        if is_unforeseen and self._done >= _LEAST_MEASURED:
-            # Not all of these calls can be foreseen: they are counted by the row.
+        is_unexpected = any(expected <= 0 < took for took, expected in measured)
+        if is_unexpected and self._done >= _LEAST_MEASURED:
+            # Not all of these calls can be expected: they are counted by the row.
             others = self._done - len(measured)
             measured = [*((took, 1.0) for took, _ in measured), *[(0.0, 1.0)] * others]
             rest = units = self._open

@@ -24,7 +24,7 @@ _TIE = re.compile(r"\[\[tie:[0-9a-f]+\]\]")
 
 
 @dataclass(frozen=True)
-class Foreseen:
+class ExpectedCall:
     """A call that would be made, and the tokens that it is expected to take.
 
     `longest` is twice the expected reply, or its limit where that is less.
@@ -36,29 +36,29 @@ class Foreseen:
     longest: float
 
 
-def foresee(work: Work[object], find: Find) -> list[Foreseen]:
+def expected_calls(work: Work[object], find: Find) -> list[ExpectedCall]:
     """Return the calls that a program would make, as far as that can be told.
 
     Answers and verdicts that are not there yet are stood in for, the verdicts by ties, so that
-    what is asked next is seen. Nothing stands in for a revision: no call after one is foreseen.
+    what is asked next is seen. Nothing stands in for a revision: no call after one is expected.
 
     Args:
         work: makes the program.
         find: the result that a call has already; None for none.
     """
-    foreseen: list[Foreseen] = []
+    calls: list[ExpectedCall] = []
 
     def find_or_stand_in(call: Call) -> Recorded | None:
         found = find(call)
         if found is not None:
             return found
-        foreseen.append(_expect(call))
+        calls.append(_expect(call))
         is_revision = isinstance(call.task.request, ReviseRequest)
         return None if is_revision else _stand_in(call)
 
     for _ in rounds(work, find_or_stand_in):
         pass
-    return foreseen
+    return calls
 
 
 def count_tokens(text: str) -> float:
@@ -66,12 +66,12 @@ def count_tokens(text: str) -> float:
     return len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN
 
 
-def _expect(call: Call) -> Foreseen:
+def _expect(call: Call) -> ExpectedCall:
     if call.model.is_function:
-        return Foreseen(call, 0, 0, 0)
+        return ExpectedCall(call, 0, 0, 0)
     asked = sum(count_tokens(turn["content"]) + _FRAME for turn in call.task.messages)
     limit, usual = call.task.sampling.max_new_tokens, _usual_reply(call)
-    return Foreseen(call, asked, min(usual, limit), min(2 * usual, limit))
+    return ExpectedCall(call, asked, min(usual, limit), min(2 * usual, limit))
 
 
 def _usual_reply(call: Call) -> float:

@@ -42,38 +42,15 @@ def predict_total(
     Raises:
         ValueError: fewer than two units are measured.
     """
+    from scipy.special import stdtrit
+
     n = len(measured)
     if n < 2:
         raise ValueError("a range needs two measured units")
     total = sum(m for _, m in measured)
     ratio = sum(y for y, _ in measured) / total
     residual = sum((y - ratio * m) ** 2 for y, m in measured) / (n - 1)
-    half = student_t(n - 1, confidence) * math.sqrt(residual * (n * (rest / total) ** 2 + units))
+    quantile = float(stdtrit(n - 1, (1 + confidence) / 2))
+    half = quantile * math.sqrt(residual * (n * (rest / total) ** 2 + units))
     estimate = ratio * rest
     return CostRange(estimate, max(0.0, estimate - half), estimate + half)
-
-
-def student_t(degrees: int, confidence: float) -> float:
-    """Return the t that |T| stays below with this probability, T Student's with whole degrees."""
-    low, high = 0.0, math.pi / 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        if _inside(middle, degrees) < confidence:
-            low = middle
-        else:
-            high = middle
-    return math.tan(high) * math.sqrt(degrees)
-
-
-def _inside(theta: float, degrees: int) -> float:
-    """P(|T| < t) for theta = atan(t / sqrt(degrees)) (Abramowitz and Stegun, 26.7.3 and 26.7.4)."""
-    cosine = math.cos(theta)
-    is_odd = degrees % 2
-    term = cosine if is_odd else 1.0
-    total = 0.0 if degrees == 1 else term
-    for k in range(2 + is_odd, degrees - 1, 2):
-        term *= cosine * cosine * (k - 1) / k
-        total += term
-    if is_odd:
-        return 2 / math.pi * (theta + math.sin(theta) * total)
-    return math.sin(theta) * total

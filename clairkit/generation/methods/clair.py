@@ -130,7 +130,7 @@ def make_clair(settings: BuildSettings, models: Mapping[str, Model]) -> Clair:
     """Return the method of these settings and models.
 
     Raises:
-        UsageError: there is no reviser, or it is a function and has no use for a setting.
+        UsageError: there is no reviser, or a setting has no effect with a function.
     """
     reviser, asking = needed_model(models, "reviser", NAME), settings.revise_settings()
     asking.check_reviser(reviser)

@@ -49,6 +49,12 @@ def blocks_of(
     """Yield the rows in blocks of `size`, in their order.
 
     The blocks are the same in a resumed run, and so are the batches that are formed in them.
+
+    Args:
+        rows: of the run.
+        method: how a row becomes a pair.
+        journal: what is known already; it goes with the rows.
+        size: rows in a block.
     """
     source = iter(rows)
     while some := tuple(islice(source, size)):

@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from clairkit.display import excerpt
-from clairkit.engine.local_batches import takes_waves
+from clairkit.engine.local_batches import waits_for_batch
 from clairkit.engine.program import Method
 from clairkit.engine.progress import Progress, ProgressHook
 from clairkit.errors import ResourceError, UsageError
 from clairkit.extras import install_command
 from clairkit.generation.ray.blocks import Block, BlockResult, blocks_of
-from clairkit.generation.ray.meter import SharedBudget
+from clairkit.generation.ray.shared_budget import SharedBudget
 from clairkit.generation.ray.stopping import stopping
 from clairkit.generation.ray.worker import BlockRunner, Job
 from clairkit.generation.settings import BuildSettings
@@ -78,7 +78,7 @@ class RayEngine:
         rows: Iterable[PromptRow],
         method: Method,
         journal: Journal,
-        control: Budget,
+        budget: Budget,
         *,
         progress: ProgressHook | None = None,
         say: Callable[[str], None] | None = None,
@@ -91,19 +91,19 @@ class RayEngine:
         with _cluster(ray):
             workers = self.workers or _workers(ray, method)
             job = Job(self.settings, dict(self.specs), workers, dict(method.settings()))
-            meter = ray.remote(num_cpus=0)(SharedBudget).remote(control)
-            with stopping(control, meter.halt.remote, say or _quiet):
+            shared = ray.remote(num_cpus=0)(SharedBudget).remote(budget)
+            with stopping(budget, shared.halt.remote, say or _quiet):
                 blocks = self._open_blocks(rows, method, journal, state)
-                while not control.halted and (window := list(islice(blocks, _WINDOW))):
-                    for result in _map(ray, window, job, meter, _gpus(ray, method)):
-                        self._take_in(result, journal, control, state)
+                while not budget.halted and (window := list(islice(blocks, _WINDOW))):
+                    for result in _map(ray, window, job, shared, _gpus(ray, method)):
+                        self._take_in(result, journal, budget, state)
                         tell(state)
-                        if control.halted:
-                            meter.halt.remote()  # the others drain, too
-            over_budget, error = ray.get(meter.verdict.remote())
-        if not control.halted and error is not None:
-            control.halt(error=error)
-        control.over_budget = over_budget
+                        if budget.halted:
+                            shared.halt.remote()  # the others drain, too
+            over_budget, error = ray.get(shared.verdict.remote())
+        if not budget.halted and error is not None:
+            budget.halt(error=error)
+        budget.over_budget = over_budget
 
     def _open_blocks(
         self, rows: Iterable[PromptRow], method: Method, journal: Journal, state: Progress
@@ -115,30 +115,30 @@ class RayEngine:
                 yield block
 
     @staticmethod
-    def _take_in(result: BlockResult, journal: Journal, control: Budget, state: Progress) -> None:
+    def _take_in(result: BlockResult, journal: Journal, budget: Budget, state: Progress) -> None:
         """Bring a block's results to the disk, and count them."""
         journal.write(result.entries)
         for entry in result.entries:
             state.count(entry.step, entry.outcome)
-            control.settle(entry.model, [entry.outcome], 0.0)
-        control.calls += sum(entry.outcome.tries for entry in result.entries)
+            budget.settle(entry.model, [entry.outcome], 0.0)
+        budget.calls += sum(entry.outcome.tries for entry in result.entries)
         state.done += result.done
-        state.cost = control.cost
-        if result.error is not None and not control.halted:
-            control.halt(error=result.error)
+        state.cost = budget.cost
+        if result.error is not None and not budget.halted:
+            budget.halt(error=result.error)
 
 
 class _Worker:
     """A block runner as Ray Data calls it."""
 
-    def __init__(self, job: Job, meter: Any, place: Path, path: Sequence[str]) -> None:
+    def __init__(self, job: Job, shared: Any, place: Path, path: Sequence[str]) -> None:
         if place.is_dir():
             os.chdir(place)  # relative paths of models and templates mean the same as here
         sys.path += [entry for entry in path if entry not in sys.path]
         ray = _import_ray()
 
-        def ask(name: str, *values: Any) -> Any:
-            return ray.get(getattr(meter, name).remote(*values))
+        def ask(name: str, *values: object) -> Any:
+            return ray.get(getattr(shared, name).remote(*values))
 
         self._runner = BlockRunner(job, ask)
 
@@ -147,7 +147,7 @@ class _Worker:
 
 
 def _map(
-    ray: Any, blocks: Sequence[Block], job: Job, meter: Any, gpus: float
+    ray: Any, blocks: Sequence[Block], job: Job, shared: Any, gpus: float
 ) -> Iterator[BlockResult]:
     """Run blocks on workers; yield the results as they come.
 
@@ -157,7 +157,7 @@ def _map(
     items = [{"block": pickle.dumps(block)} for block in blocks]
     data = ray.data.from_items(items, override_num_blocks=len(items)).map(
         _Worker,
-        fn_constructor_args=(job, meter, Path.cwd(), list(sys.path)),
+        fn_constructor_args=(job, shared, Path.cwd(), list(sys.path)),
         compute=ray.data.ActorPoolStrategy(size=min(job.workers, len(items))),
         num_cpus=1,
         num_gpus=gpus,
@@ -211,7 +211,7 @@ def _cluster(ray: Any) -> Iterator[None]:
 
 
 def _has_local(method: Method) -> bool:
-    return any(takes_waves(model) for model in method.models.values())
+    return any(waits_for_batch(model) for model in method.models.values())
 
 
 def _gpus(ray: Any, method: Method) -> float:

@@ -12,17 +12,21 @@ from clairkit.models.budget import Budget
 
 @contextmanager
 def stopping(
-    control: Budget, halt: Callable[[], object], say: Callable[[str], None]
+    budget: Budget, halt: Callable[[], object], say: Callable[[str], None]
 ) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM drains; a second one leaves at once. Main thread only."""
+    """Drain at the first Ctrl-C or SIGTERM, leave at once at the second; in the main thread only.
+
+    Raises:
+        KeyboardInterrupt: a second signal came.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(number: int, _: object) -> None:
-        if control.halted:
+        if budget.halted:
             raise KeyboardInterrupt
-        control.halt(signal=number)
+        budget.halt(signal=number)
         halt()
         say("Stopping: what is under way is waited for and kept. Once more to leave at once.")
 

@@ -12,14 +12,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from clairkit.engine.driver import run_works
-from clairkit.engine.local_batches import takes_waves
+from clairkit.engine.local_batches import waits_for_batch
 from clairkit.engine.program import Method
 from clairkit.engine.replay import Open, replay
 from clairkit.errors import ClairError, UsageError
 from clairkit.generation.engine import make_models
 from clairkit.generation.methods import make_method
 from clairkit.generation.ray.blocks import Block, BlockResult, results_after
-from clairkit.generation.ray.meter import Ask, SharedControl
+from clairkit.generation.ray.shared_budget import Ask, WorkerBudget
 from clairkit.generation.settings import BuildSettings
 from clairkit.journal.results import Journal, differences
 from clairkit.models.budget import Budget
@@ -47,7 +47,7 @@ class BlockRunner:
 
     Args:
         job: what to do.
-        ask: reaches the meter.
+        ask: reaches the shared budget.
     """
 
     def __init__(self, job: Job, ask: Ask) -> None:
@@ -58,13 +58,13 @@ class BlockRunner:
     def run(self, block: Block) -> BlockResult:
         """Make all calls that the block's rows still ask."""
         settings = self._job.settings
-        control = SharedControl(self._ask, max_calls=settings.max_calls, max_cost=settings.max_cost)
+        budget = WorkerBudget(self._ask, max_calls=settings.max_calls, max_cost=settings.max_cost)
         try:
-            return self._run(block, control)
+            return self._run(block, budget)
         except ClairError as error:
             return BlockResult(error=error)
 
-    def _run(self, block: Block, control: Budget) -> BlockResult:
+    def _run(self, block: Block, budget: Budget) -> BlockResult:
         method = self._method()
         works = [partial(method.program, row) for row in block.rows]
         with (
@@ -73,10 +73,10 @@ class BlockRunner:
             ThreadPoolExecutor(1) as pool,  # signals are the main process's business
         ):
             journal.write(block.known)
-            pool.submit(run_works, works, journal, control).result()
+            pool.submit(run_works, works, journal, budget).result()
             entries = results_after(journal.path, len(block.known))
             done = sum(not isinstance(replay(work, journal), Open) for work in works)
-        return BlockResult(entries, done - block.done, control.error)
+        return BlockResult(entries, done - block.done, budget.error)
 
     def _method(self) -> Method:
         if self._made is None:
@@ -112,7 +112,7 @@ def keep_local(models: Mapping[str, Model]) -> Mapping[str, Model]:
 
     Where there are two, each is closed to make room for the other, as in any run.
     """
-    local = {id(model) for model in models.values() if takes_waves(model)}
+    local = {id(model) for model in models.values() if waits_for_batch(model)}
     if len(local) != 1:
         return models
     kept = {id(model): _Kept(model) for model in models.values() if id(model) in local}
@@ -131,8 +131,8 @@ class _Kept:
         self.concurrency = model.concurrency
         self.is_local = getattr(model, "is_local", False)
 
-    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
-        return await self._model.complete(tasks, control)
+    async def complete(self, tasks: Sequence[Task], budget: Budget) -> list[Outcome]:
+        return await self._model.complete(tasks, budget)
 
     async def close(self) -> None:
         """It stays; the worker's end frees it."""

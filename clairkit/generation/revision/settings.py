@@ -85,7 +85,7 @@ class ReviseSettings:
         return self.template
 
     def check_reviser(self, reviser: Model) -> None:
-        """Refuse what has no effect on a function, which is sent no request text.
+        """Refuse settings of the request text, which a function is not sent.
 
         Raises:
             UsageError: the reviser is a function, and such a setting was given.
@@ -99,7 +99,7 @@ class ReviseSettings:
         names = [name for name, is_given in given.items() if is_given]
         if reviser.is_function and names:
             raise UsageError(
-                f"a function as reviser has no use for {', '.join(names)}",
+                f"{', '.join(names)}: no effect with a function",
                 received=reviser.name,
                 remedy="leave that out",
             )

@@ -24,7 +24,7 @@ def parse_chat(
         fold_system: whether system turns become a part of the first user turn, for all roles.
 
     Raises:
-        UsageError: a text is no mapping, or names no role, or one twice.
+        UsageError: a text is not a mapping, or names no role, or one twice.
     """
     found: dict[str, ChatSettings] = {}
     if fold_system:

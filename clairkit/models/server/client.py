@@ -108,7 +108,7 @@ class ChatClient:
     async def close(self) -> None:
         await self._http.close()
 
-    async def post(self, body: JsonMapping, control: Budget) -> Outcome:
+    async def post(self, body: JsonMapping, budget: Budget) -> Outcome:
         """Return what the server made of `body`, after as many tries as the policy allows.
 
         Raises:
@@ -121,8 +121,8 @@ class ChatClient:
         while tries < self._policy.tries:
             await self._limiter.enter()
             try:
-                claimed = await self._allowance.claim(size, longest, control)
-                if claimed is None or not control.take():
+                claimed = await self._allowance.claim(size, longest, budget)
+                if claimed is None or not budget.take():
                     return Failure(HALTED)
                 outcome = await self._try(self._adaptation.apply(body), longest)
             finally:
@@ -136,12 +136,12 @@ class ChatClient:
             taken.add(last)
             if outcome.news is not None:  # the request will be another one: no try of this one
                 if outcome.news:
-                    control.say(f"The server at {self._endpoint.host} {outcome.news}.")
+                    budget.say(f"The server at {self._endpoint.host} {outcome.news}.")
                 continue
             tries += 1
             wait = next_wait(self._policy, wait)
             asked = wait if outcome.wait is None else outcome.wait
-            if tries < self._policy.tries and not await control.sleep(asked):
+            if tries < self._policy.tries and not await budget.sleep(asked):
                 return Failure(HALTED)
         detail = f"{last.detail} ({self._policy.tries} tries)"
         return self._settled(taken.of(replace(last, detail=detail)))

@@ -69,7 +69,7 @@ def find_endpoint(
         needs_key: whether requests will be made.
 
     Raises:
-        UsageError: the URL is none, or holds credentials.
+        UsageError: the URL is not valid, or holds credentials.
         RemoteError: OpenAI's own server is meant and there is no key.
     """
     given = base_url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
@@ -94,7 +94,7 @@ def _checked(url: str) -> str:
     try:
         parts = urlsplit(url.strip())
         host, port = parts.hostname, parts.port
-        # What DNS can't hold is no host: the resolver would say so with another kind of error.
+        # What DNS can't hold is not a host: the resolver would say so with another kind of error.
         is_place = port != 0 and bool(host and host.encode("idna"))
     except ValueError:
         is_place = False
@@ -102,7 +102,7 @@ def _checked(url: str) -> str:
     if not is_place or not is_sendable or parts.scheme not in ("http", "https"):
         # The URL is not shown: it may hold a password.
         raise UsageError(
-            "the base URL is no http or https address",
+            "the base URL is not an http or https address",
             remedy="write it as http://127.0.0.1:8000/v1",
         )
     is_plain = not parts.query or _QUERY.fullmatch(parts.query)

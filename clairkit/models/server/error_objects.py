@@ -36,7 +36,7 @@ class ServerError:
     """The field of the request that it names."""
 
 
-def read_error(body: Any) -> ServerError:
+def read_error(body: object) -> ServerError:
     """Return what a body says that came with an unsuccessful status."""
     if isinstance(body, list) and len(body) == 1:  # as Gemini sends it
         body = body[0]
@@ -49,7 +49,7 @@ def read_error(body: Any) -> ServerError:
     return ServerError(error_text(error), codes, status, str(error.get("param") or ""))
 
 
-def find_error(body: Any) -> ServerError | None:
+def find_error(body: object) -> ServerError | None:
     """Return the error that a successful response holds: its own, its choice's or its message's."""
     if not isinstance(body, Mapping):
         return None
@@ -64,7 +64,7 @@ def find_error(body: Any) -> ServerError | None:
     return None
 
 
-def error_text(body: Any) -> str:
+def error_text(body: object) -> str:
     """Return the message of an error body, safe to show."""
     error = (body.get("error") or body) if isinstance(body, Mapping) else body
     if isinstance(error, Mapping):

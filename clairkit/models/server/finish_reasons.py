@@ -7,7 +7,7 @@ that ran out of memory, or a word that is not known yet.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 Ending = Literal["stop", "length", "content_filter", "tool_call", "unknown"]
 
@@ -46,13 +46,13 @@ _NONE = frozenset(("none", "null"))
 _PREFIXES = ("finish_reason_", "reason_")  # Gemini's and xAI's names over gRPC
 
 
-def read_ending(finish_reason: Any) -> Ending:
+def read_ending(finish_reason: object) -> Ending:
     """Return what a `finish_reason` means, in whatever case it is written."""
     word = _word(finish_reason)
     return next((ending for ending, words in _ENDINGS.items() if word in words), "unknown")
 
 
-def _word(finish_reason: Any) -> str:
+def _word(finish_reason: object) -> str:
     if isinstance(finish_reason, Mapping):  # as SGLang has it inside
         finish_reason = finish_reason.get("type") or "untyped"
     if finish_reason is None:

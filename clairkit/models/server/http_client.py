@@ -22,7 +22,7 @@ _CONNECT_SECONDS = 10.0
 
 
 class HttpFault(Exception):
-    """The connection failed, or what came over it is no HTTP."""
+    """The connection failed, or what came over it is not HTTP."""
 
 
 @dataclass(frozen=True)

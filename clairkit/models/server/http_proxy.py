@@ -39,7 +39,7 @@ def find_proxy(url: SplitResult) -> Proxy | None:
     if parts is None:
         # The address is not shown: it may hold a password.
         raise UsageError(
-            f"the proxy for {url.scheme} addresses is no http:// or https:// address",
+            f"the proxy for {url.scheme} addresses is not an http:// or https:// address",
             remedy=f"set {url.scheme.upper()}_PROXY=http://HOST:PORT, or unset it",
         )
     authorization, password = None, unquote(parts.password or "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from clairkit.records.json_types import JsonMapping
 from clairkit.records.thoughts import THOUGHT_FIELDS, join_thoughts
@@ -26,7 +25,7 @@ def message_thoughts(message: JsonMapping) -> str | None:
     return join_thoughts(next(filter(None, fields), None), *filter(None, inside))
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     """The text of a field: itself, or the texts of its parts."""
     if isinstance(value, str):
         return value or None

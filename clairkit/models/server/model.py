@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from clairkit.models.server.client import ChatClient
 
 
+_KWARGS = "chat_template_kwargs"
+
+
 class OpenAIModel:
     """Asks a server for one chat completion a row.
 
@@ -38,7 +41,8 @@ class OpenAIModel:
         fields: the user's own fields of each request; None takes one of ours out.
 
     Raises:
-        UsageError: there is no model name, the URL is none, or a field is not the user's to set.
+        UsageError: there is no model name, the URL is not valid, or a field is not the
+            user's to set, or is given twice.
         RemoteError: OpenAI's own server is meant and there is no key.
     """
 
@@ -65,6 +69,12 @@ class OpenAIModel:
         self.name = f"openai:{model}"
         self._fields = dict(fields or {})
         check_body(self._fields)
+        if chat and chat.chat_template_kwargs is not None and _KWARGS in self._fields:
+            raise UsageError(
+                f"{_KWARGS} is given twice: as an option, and as a field of the request",
+                received=self.name,
+                remedy="give one of the two",
+            )
         own = {"body": json.dumps(self._fields, sort_keys=True)} if self._fields else {}
         self.identity: JsonMapping = {
             "kind": "openai",
@@ -83,7 +93,7 @@ class OpenAIModel:
         self._pace = pace
         self._client: ChatClient | None = None
 
-    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
+    async def complete(self, tasks: Sequence[Task], budget: Budget) -> list[Outcome]:
         from clairkit.models.server.client import ChatClient
 
         if self._client is None:
@@ -95,7 +105,7 @@ class OpenAIModel:
                 pace=self._pace,
                 fixed=self._fields,
             )
-        replies = [await self._client.post(self.body(task), control) for task in tasks]
+        replies = [await self._client.post(self.body(task), budget) for task in tasks]
         return [thoughts_apart(reply, self._marks) for reply in replies]
 
     async def close(self) -> None:
@@ -116,7 +126,7 @@ class OpenAIModel:
             **({"stop": list(sampling.stop)} if sampling.stop else {}),
         }
         if chat.chat_template_kwargs is not None:
-            body["chat_template_kwargs"] = dict(chat.chat_template_kwargs)
+            body[_KWARGS] = dict(chat.chat_template_kwargs)
         # Some of OpenAI's models refuse these two, even at 1, which is their default there.
         for name, value in (("temperature", sampling.temperature), ("top_p", sampling.top_p)):
             if value != 1 or not self._endpoint.is_openai:

@@ -53,26 +53,26 @@ class Allowance:
         self._replies = 0
         self._reply_tokens = 0
 
-    async def claim(self, size: int, longest: int, control: Budget) -> float | None:
+    async def claim(self, size: int, longest: int, budget: Budget) -> float | None:
         """Wait until a request may be made; None when the run stopped in the meantime.
 
         Args:
             size: bytes of the request.
             longest: tokens that its reply may have.
-            control: of the run.
+            budget: of the run.
 
         Returns:
             The tokens that are counted for it until `settle` says better.
         """
         if self._requests is not None:
             async with self._requests.turn:
-                if not await _waited(self._requests, control):
+                if not await _waited(self._requests, budget):
                     return None
                 self._requests.use(1, time.monotonic())
         if self._tokens is None:
             return 0.0
         async with self._tokens.turn:
-            if not await _waited(self._tokens, control):
+            if not await _waited(self._tokens, budget):
                 return None
             mean = self._reply_tokens / self._replies if self._replies else longest
             claimed = size / _BYTES_PER_TOKEN + mean
@@ -95,10 +95,10 @@ class Allowance:
         self._tokens.correct(prompt_tokens + completion_tokens - claimed)
 
 
-async def _waited(pace: RateLimit, control: Budget) -> bool:
+async def _waited(pace: RateLimit, budget: Budget) -> bool:
     """Wait for a pace; False when the run stopped in the meantime."""
     while wait := pace.wait(time.monotonic()):
         # Not all at once: what others really took may make it shorter.
-        if not await control.sleep(min(wait, _LOOK_AGAIN)):
+        if not await budget.sleep(min(wait, _LOOK_AGAIN)):
             return False
     return True

@@ -76,7 +76,7 @@ def check_body(fields: JsonMapping) -> None:
         ) from None
 
 
-def _holds_secret(value: Any) -> bool:
+def _holds_secret(value: object) -> bool:
     """Whether a text within a field is named as a secret; a schema may have such names for none."""
     if isinstance(value, Mapping):
         return any(
@@ -126,7 +126,7 @@ class Adaptation:
             return self._change(name, sent[name])
         return None
 
-    def _change(self, name: str, value: Any) -> str | None:
+    def _change(self, name: str, value: object) -> str | None:
         if name not in LIMITS:
             self._renamed[name] = None
             why = _GIVEN_UP[name].format(value=value)

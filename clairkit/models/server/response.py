@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from clairkit.display import excerpt
 from clairkit.models.sampling import Failure, Outcome, Reply
@@ -16,7 +15,7 @@ from clairkit.records.json_types import JsonMapping
 _ROW_STATUSES = (400, 413)  # the request's own fault: asking again would not help
 
 
-def read_completion(body: Any, tries: int = 1, *, longest: int = 0) -> Outcome:
+def read_completion(body: object, tries: int = 1, *, longest: int = 0) -> Outcome:
     """Return the reply in a decoded body, or a failure with its reason code.
 
     Args:
@@ -26,7 +25,7 @@ def read_completion(body: Any, tries: int = 1, *, longest: int = 0) -> Outcome:
             if the server gives no `finish_reason`.
     """
     if not isinstance(body, Mapping):
-        return Failure("bad_response", "the body is no JSON object", tries=tries)
+        return Failure("bad_response", "the body is not a JSON object", tries=tries)
     usage = body.get("usage")
     given = usage if isinstance(usage, Mapping) else {}
     outcome = replace(
@@ -53,7 +52,7 @@ def _outcome(body: JsonMapping) -> Outcome:
     return _said(message, choice.get("finish_reason"))
 
 
-def _said(message: JsonMapping, finish: Any) -> Outcome:
+def _said(message: JsonMapping, finish: object) -> Outcome:
     text, thoughts = _text(message.get("content")), message_thoughts(message)
     ending = read_ending(finish)
     if ending == "content_filter":
@@ -78,7 +77,7 @@ def _cut_if_silent(reply: Reply, body: JsonMapping) -> Reply:
     return replace(reply, finish_reason="length") if is_silent else reply
 
 
-def _text(content: Any) -> str:
+def _text(content: object) -> str:
     """The text of a message: a string, or the text parts of a list; never the word None."""
     if isinstance(content, str):
         return content
@@ -88,6 +87,7 @@ def _text(content: Any) -> str:
     return "".join(part for part in parts if isinstance(part, str))
 
 
-def _count(value: Any) -> int:
-    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
-    return value if is_count else 0  # sums of what no model says would not fit the journal
+def _count(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31:
+        return value
+    return 0  # sums of what no model says would not fit the journal

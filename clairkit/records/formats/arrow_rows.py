@@ -27,7 +27,7 @@ def parquet_rows(source: Source) -> Iterator[Located]:
     """Yield the rows of a Parquet file with their numbers from 1.
 
     Raises:
-        DataError: it is no Parquet file, or is damaged.
+        DataError: it is not a Parquet file, or is damaged.
     """
     import pyarrow
     from pyarrow import parquet
@@ -140,7 +140,7 @@ def plain_row(row: JsonObject) -> JsonObject | RowFault:
     return plain
 
 
-def _plain(value: Any, column: str) -> Any:
+def _plain(value: object, column: str) -> Any:
     if value is None or isinstance(value, str | int):
         return value
     if isinstance(value, float):
@@ -167,7 +167,7 @@ def _plain_float(value: float, column: str) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _without_nulls(value: Any) -> Any:
+def _without_nulls(value: object) -> Any:
     if not isinstance(value, dict):
         return value
     return {name: _without_nulls(member) for name, member in value.items() if member is not None}

@@ -23,7 +23,7 @@ def csv_rows(source: Source) -> Iterator[Located]:
     is an absent one.
 
     Raises:
-        DataError: the first record is no list of distinct column names.
+        DataError: the first record is not a list of distinct column names.
     """
     # The limit is one of the whole process: it is only ever raised.
     csv.field_size_limit(max(csv.field_size_limit(), ROW_CAP))

@@ -33,7 +33,11 @@ _SAVE = "save it as UTF-8 in the program that wrote it"
 
 
 def check_wide(path: str, head: bytes) -> None:
-    """Raise a `DataError` when a file that begins with `head` is UTF-16 or UTF-32."""
+    """Refuse a file that begins with `head` when it is UTF-16 or UTF-32.
+
+    Raises:
+        DataError: it is in one of them.
+    """
     name = next((name for mark, name in _WIDE_MARKS if head.startswith(mark)), None)
     if name is None and (name := _unmarked(head)) is not None:
         problem = f"is {name} without a byte order mark, not UTF-8"

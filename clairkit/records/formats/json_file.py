@@ -50,7 +50,7 @@ def json_rows(source: Source) -> Iterator[Located]:
     """Yield the rows of a `.json` file: an array, an object with one array, or in truth JSON lines.
 
     Raises:
-        DataError: the file is none of these, or is broken where no next row can be found.
+        DataError: the file has none of these forms, or is broken where no next row can be found.
     """
     if _is_lines(source):
         yield from json_lines(source)
@@ -142,7 +142,7 @@ class _Window:
         self._ended = False
 
     def peek(self) -> str:
-        """Return the next character that is no space, "" at the end; the place moves to it."""
+        """Return the next character that is not a space, "" at the end; the place moves to it."""
         while True:
             match = _SPACE.match(self._text, self._at)
             self._move(match.end() if match else self._at)
@@ -151,20 +151,32 @@ class _Window:
             self._fill(_CHUNK)
 
     def expect(self, mark: str) -> None:
-        """Move past `mark`."""
+        """Move past `mark`.
+
+        Raises:
+            DataError: something else stands there.
+        """
         found = self.peek()
         if found != mark:
             raise self._broken(f"`{mark}` was expected")
         self._move(self._at + 1)
 
     def text_value(self) -> str:
-        """Move past a text and return it."""
+        """Move past a text and return it.
+
+        Raises:
+            DataError: something else stands there.
+        """
         if self.peek() != '"':
             raise self._broken("a name in quotes was expected")
         return str(self.value(row=False))
 
     def value(self, *, row: bool = True) -> Any:
-        """Move past a value and return it, or the fault that makes it no row."""
+        """Move past a value and return it, or the fault that makes it no row.
+
+        Raises:
+            DataError: it is not JSON, or too large or too deep to be read.
+        """
         size = _CHUNK
         while True:
             try:
@@ -189,7 +201,7 @@ class _Window:
         except RowFault as fault:
             return fault, LENIENT.raw_decode(self._text, self._at)[1]
 
-    def _taken(self, value: Any, end: int) -> Any:
+    def _taken(self, value: object, end: int) -> Any:
         size = end - self._at
         self._move(end)
         if size > ROW_CAP:
@@ -200,7 +212,7 @@ class _Window:
             return fault
         return value if isinstance(value, dict | RowFault) else not_an_object(value)
 
-    def _moved(self, value: Any, end: int) -> Any:
+    def _moved(self, value: object, end: int) -> Any:
         self._move(end)
         return value
 

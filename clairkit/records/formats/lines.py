@@ -78,6 +78,9 @@ def read_lines(source: Source) -> Iterator[tuple[int, str | RowFault]]:
     """Yield line numbers from 1 and the lines, each with its line end, or what is wrong with one.
 
     A fault in the compressed stream is the last thing yielded.
+
+    Raises:
+        ResourceError: the file can't be read.
     """
     advice = encoding_advice(source)
     with open_bytes(source) as file:

@@ -41,9 +41,13 @@ def parse_object(text: str) -> JsonObject:
     return value
 
 
-def check_depth(value: Any) -> None:
-    """Raise a `too_deep` fault when `value` nests more than `MAX_DEPTH` deep."""
-    level = [value] if type(value) in _NESTING else []
+def check_depth(value: object) -> None:
+    """Refuse a value that nests more than `MAX_DEPTH` deep.
+
+    Raises:
+        RowFault: it does.
+    """
+    level: list[Any] = [value] if type(value) in _NESTING else []
     for _ in range(MAX_DEPTH + 1):
         members = (parent.values() if type(parent) is dict else parent for parent in level)
         level = [child for all_of in members for child in all_of if type(child) in _NESTING]
@@ -57,7 +61,7 @@ def too_deep() -> RowFault:
     return RowFault("too_deep", f"arrays and objects nest more than {MAX_DEPTH} deep")
 
 
-def not_an_object(value: Any) -> RowFault:
+def not_an_object(value: object) -> RowFault:
     """Return the fault of a row that is JSON but no object."""
     remedy = None
     if isinstance(value, list):
@@ -115,7 +119,7 @@ LENIENT = JSONDecoder(parse_int=str, parse_float=str)
 _EMPTY_TEXTS = frozenset(("", "[]", "{}", "null", "none", "nan"))
 
 
-def is_empty(value: Any) -> bool:
+def is_empty(value: object) -> bool:
     """Whether a value says nothing: null, no members, or only null ones."""
     if isinstance(value, str):
         return value.strip().lower() in _EMPTY_TEXTS
@@ -124,7 +128,7 @@ def is_empty(value: Any) -> bool:
     return value is None or (isinstance(value, list | tuple) and not value)
 
 
-def dump_line(row: Any) -> bytes:
+def dump_line(row: object) -> bytes:
     """Return `row` as one JSON line in UTF-8, keys in their order, line end included.
 
     Characters stand as they are. A lone surrogate, which UTF-8 cannot hold, stands as its `\\u`

@@ -19,7 +19,7 @@ def read_text_file(path: Path, what: str) -> str:
         what: what it is to be, for errors.
 
     Raises:
-        DataError: it can't be read, is larger than 1 MiB, or is no UTF-8 text.
+        DataError: it can't be read, is larger than 1 MiB, or is not UTF-8 text.
     """
     try:
         with path.open("rb") as file:

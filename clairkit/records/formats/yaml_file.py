@@ -23,7 +23,7 @@ def load_yaml(text: str) -> Any:
     """Return what a YAML text holds: mappings, lists, texts, numbers, booleans, dates.
 
     Raises:
-        YamlProblem: it is no YAML, too large, too deep, or names a key twice.
+        YamlProblem: it is not YAML, too large, too deep, or names a key twice.
     """
     try:
         loader = yaml.SafeLoader(text)
@@ -46,7 +46,7 @@ def load_yaml(text: str) -> Any:
         raise YamlProblem(_plainly(str(error))) from None
 
 
-def json_values(value: Any) -> Any:
+def json_values(value: object) -> Any:
     """Return a value of YAML as JSON has it: dates, which templates and servers take as texts."""
     if isinstance(value, dict):
         return {name: json_values(each) for name, each in value.items()}
@@ -59,7 +59,7 @@ def read_yaml(path: Path) -> Any:
     """Return what a YAML file holds.
 
     Raises:
-        YamlProblem: see `load_yaml`; or it is no UTF-8.
+        YamlProblem: see `load_yaml`; or it is not UTF-8.
         OSError: it can't be read.
     """
     with path.open("rb") as file:
@@ -112,7 +112,7 @@ def _refuse_repeated_keys(node: yaml.MappingNode) -> None:
         seen[name] = key
 
 
-def _at(mark: Any, reason: str) -> str:
+def _at(mark: yaml.Mark | None, reason: str) -> str:
     return reason if mark is None else f"line {mark.line + 1}: {reason}"
 
 

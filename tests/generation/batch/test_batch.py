@@ -189,7 +189,7 @@ def test_a_reply_wins_over_an_earlier_failure_of_the_same_request(
         ({"custom_id": "k", "response": None, "error": None}, Failure("request_failed", "None")),
         (
             {"custom_id": "k", "response": {"status_code": 200, "body": "x"}, "error": None},
-            Failure("bad_response", "the body is no JSON object"),
+            Failure("bad_response", "the body is not a JSON object"),
         ),
     ],
 )

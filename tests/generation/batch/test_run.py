@@ -54,7 +54,7 @@ class InBatches(Named):
 
     sizes: ClassVar[list[int]] = []
 
-    async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
+    async def complete(self, tasks: Sequence[Task], budget: Budget) -> list[Outcome]:
         self.sizes.append(len(tasks))
         return [Reply(f"local answer to {task.messages[-1]['content']}") for task in tasks]
 
@@ -117,8 +117,8 @@ def test_rows_that_were_removed_for_good_are_in_no_batch(
 ) -> None:
     rows, output = make_rows(3), tmp_path / "p.jsonl"
     export_batch(rows, build(None), output, tmp_path / "b.jsonl", settings=SETTINGS)
-    with RowIndex(journal_path(output)) as book:
-        book.mark_removed(["row-1"])
+    with RowIndex(journal_path(output)) as index:
+        index.mark_removed(["row-1"])
     (file,) = export_batch(
         rows, build(None), output, tmp_path / "b2.jsonl", settings=SETTINGS
     ).files
@@ -162,7 +162,7 @@ def test_a_round_of_both_kinds_is_asked_here_and_by_the_batch(
 def test_a_cap_that_nobody_would_keep_is_refused(
     tmp_path: Path, make_rows: MakeRows, cap: dict[str, int]
 ) -> None:
-    with pytest.raises(UsageError, match="nobody keeps a cap"):
+    with pytest.raises(UsageError, match="a cap can't be kept"):
         export_batch(
             make_rows(1),
             build(),

@@ -88,8 +88,8 @@ def test_rows_that_were_removed_for_good_are_neither_asked_nor_counted(
     with serving(with_tokens) as server:
         method = make_build(SETTINGS, reviser=OpenAIModel("gpt", base_url=server.url))
         dry_run(rows, method, output, settings=SETTINGS, probes=1)
-        with RowIndex(journal_path(output)) as book:
-            book.mark_removed([row.id for row in rows[1:3]])
+        with RowIndex(journal_path(output)) as index:
+            index.mark_removed([row.id for row in rows[1:3]])
         made = dry_run(rows, method, output, settings=SETTINGS, probes=4)
         asked = [answer_in(request)[1] for request in server.requests[1:]]
     assert made.estimate.rows == 2
@@ -103,8 +103,8 @@ def test_probes_keep_the_caps_of_the_run(tmp_path: Path, make_rows: MakeRows) ->
         method = make_build(settings, reviser=reviser)
         made = dry_run(make_rows(20), method, tmp_path / "p.jsonl", settings=settings, probes=9)
         assert len(server.requests) == 3
-    assert made.control is not None
-    assert made.control.over_budget
+    assert made.budget is not None
+    assert made.budget.over_budget
     assert made.estimate.done == 3
     assert made.estimate.cost is None  # the model has no price
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fake_ray import FakeRay
 
-from clairkit.engine.local_batches import takes_waves
+from clairkit.engine.local_batches import waits_for_batch
 from clairkit.generation import BuildSettings, ModelOptions
 from clairkit.generation.ray import engine
 from clairkit.generation.ray.worker import Job, keep_local, share_of
@@ -21,7 +21,7 @@ class Model:
     def __init__(self, name: str, batch_size: int) -> None:
         self.name, self.batch_size, self.closed = name, batch_size, 0
 
-    async def complete(self, tasks: Any, control: Any) -> Any:
+    async def complete(self, tasks: Any, budget: Any) -> Any:
         raise AssertionError
 
     async def close(self) -> None:
@@ -53,7 +53,7 @@ def test_a_model_here_stays_even_if_it_takes_one_row_at_a_time() -> None:
     kept = keep_local({"target": local})["target"]
     asyncio.run(kept.close())
     assert not local.closed
-    assert takes_waves(kept)
+    assert waits_for_batch(kept)
 
 
 def test_workers_share_the_limits_of_a_run() -> None:

@@ -213,7 +213,7 @@ def test_a_giant_body_is_cut(build: Build) -> None:
         (as_json({"choices": []}), "bad_response", "no choices"),
         (as_json({"choices": [{}]}), "bad_response", "no choices"),
         (as_json({"choices": "no"}), "bad_response", "no choices"),
-        (as_json([1]), "bad_response", "no JSON object"),
+        (as_json([1]), "bad_response", "not a JSON object"),
         (completion(None), "empty_reply", ""),
         (completion(""), "empty_reply", ""),
         (completion(None, tool_calls=[{"id": "1"}]), "tool_call", ""),

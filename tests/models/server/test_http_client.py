@@ -201,7 +201,7 @@ def test_which_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_proxy(url) is None
     monkeypatch.delenv("no_proxy")
     monkeypatch.setenv("all_proxy", "socks5://me:hunter22@proxy.example")
-    with pytest.raises(UsageError, match="no http:// or https:// address") as info:
+    with pytest.raises(UsageError, match="not an http:// or https:// address") as info:
         find_proxy(url)
     assert "hunter22" not in str(info.value)
 
@@ -334,7 +334,7 @@ def test_a_tunnel_to_an_ipv6_address(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_proxy_that_is_none_is_named(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("all_proxy", address)
-    with pytest.raises(UsageError, match="no http:// or https:// address"):
+    with pytest.raises(UsageError, match="not an http:// or https:// address"):
         find_proxy(urlsplit("https://models.example/v1"))
 
 

@@ -86,6 +86,12 @@ def test_each_role_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "chat_template_kwargs" not in plain.identity
 
 
+def test_template_arguments_are_given_once() -> None:
+    chat = parse_chat(["{enable_thinking: false}"], ())[""]
+    with pytest.raises(UsageError, match=r"kwargs is given twice: .*openai:m"):
+        OpenAIModel("m", chat=chat, fields={"chat_template_kwargs": {}}, needs_key=False)
+
+
 def test_a_date_is_a_text_to_a_template(tmp_path: Path) -> None:
     """Llama's templates take one; as a part of keys and requests it must be JSON."""
     dated = {"date_string": "2024-07-26"}

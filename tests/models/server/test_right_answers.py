@@ -50,14 +50,14 @@ def echo_server(*arguments: str) -> Iterator[str]:
 async def ask(url: str, requests: int, policy: RetryPolicy) -> Counter[str]:
     """Ask so many different questions; how many got the right answer, a wrong one, or none."""
     client = ChatClient(Endpoint(url), concurrency=64, timeout=0.4, policy=policy)
-    control, counts = Budget(), Counter[str]()
+    budget, counts = Budget(), Counter[str]()
     numbers = iter(range(requests))
 
     async def work() -> None:
         for number in numbers:
             turn = {"role": "user", "content": f"question {number:06d}"}
             body = {"model": "m", "seed": number, "messages": [turn]}
-            outcome = await client.post(body, control)
+            outcome = await client.post(body, budget)
             if not isinstance(outcome, Reply):
                 counts[f"none: {outcome.reason}"] += 1
             else:

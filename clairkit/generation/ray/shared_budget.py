@@ -11,42 +11,42 @@ from clairkit.models.budget import Budget
 from clairkit.models.sampling import Outcome
 
 Ask = Callable[..., Any]
-"""Calls a method of the meter by its name, wherever that runs, and waits for what it returns."""
+"""Calls a method of the shared budget by its name, wherever it runs; returns its result."""
 
 
 class SharedBudget:
-    """Holds the run's control; workers ask it before every call."""
+    """Holds the run's budget; workers ask it before every call."""
 
-    def __init__(self, control: Budget) -> None:
-        self._control = control
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
 
     def take(self, count: int) -> bool:
         """Claim `count` calls."""
-        return self._control.take(count)
+        return self._budget.take(count)
 
     def must_wait(self, model: str) -> bool:
         """Whether a call has to show first what it costs."""
-        return self._control.must_wait(model)
+        return self._budget.must_wait(model)
 
     def reserve(self, model: str, count: int) -> float | None:
         """Set aside what calls may cost; None when the run stops or would go over its cap."""
-        return None if self._control.halted else self._control.reserve(model, count)
+        return None if self._budget.halted else self._budget.reserve(model, count)
 
     def settle(self, model: str, outcomes: Sequence[Outcome], reserved: float) -> None:
         """Count what results took."""
-        self._control.settle(model, outcomes, reserved)
+        self._budget.settle(model, outcomes, reserved)
 
     def halt(self) -> None:
         """Let what is in flight end, and start nothing more."""
-        self._control.halt()
+        self._budget.halt()
 
     def verdict(self) -> tuple[bool, ClairError | None]:
         """Whether a cap was reached, and the error that stopped the run, if one did."""
-        return self._control.over_budget, self._control.error
+        return self._budget.over_budget, self._budget.error
 
 
-class SharedControl(Budget):
-    """The control of one worker. It asks the meter for what concerns all."""
+class WorkerBudget(Budget):
+    """The budget of one worker. It asks the shared one for what concerns all."""
 
     def __init__(self, ask: Ask, *, max_calls: int | None, max_cost: float | None) -> None:
         super().__init__(max_calls, max_cost=max_cost)
