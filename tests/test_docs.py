@@ -126,7 +126,8 @@ def quoted(heading: str) -> list[str]:
 def test_findings_and_reasons_in_troubleshooting_are_those_of_the_source() -> None:
     rules = "".join(
         path.read_text(encoding="utf-8")
-        for path in (ROOT / "clairkit" / "runs" / "diagnosis").glob("*.py")
+        for path in (ROOT / "clairkit" / "runs").rglob("*.*")
+        if path.suffix in (".py", ".yaml")
     )
     findings = [text.rstrip("…").strip() for text in quoted("Training did not do what it should")]
     assert len(findings) > 10

@@ -37,7 +37,7 @@ class Slow:
         if self.begun == self.concurrency:
             self.all_asked.set()
         for _ in range(6000):
-            if self.drains and control.halted:
+            if self.drains and budget.halted:
                 break
             await asyncio.sleep(0.01)
         self.made += len(tasks)
