@@ -36,7 +36,7 @@ def _settings(option: Option) -> dict[str, Any]:
     if isinstance(option.kind, tuple):
         return {"choices": option.kind, "default": option.default}
     action = "append" if option.many else "store"
-    default = [] if option.many else option.default
+    default: object = [] if option.many else option.default
     return {"action": action, "type": option.kind, "metavar": option.metavar, "default": default}
 
 

@@ -76,9 +76,9 @@ def draw(document: Json) -> bytes:
             panels[0][column].set_title(group.title)
             _panel(panels[0][column], group.time, looks, "time, s")
             _panel(panels[1][column], group.memory, looks, "peak extra memory, MB")
-        lines = {line.get_label(): line for axes in figure.axes for line in axes.get_lines()}
+        lines = {str(line.get_label()): line for axes in figure.axes for line in axes.get_lines()}
         if lines:
-            figure.legend(lines.values(), lines.keys(), loc="outside right upper")
+            figure.legend(list(lines.values()), list(lines), loc="outside right upper")
         figure.supxlabel(
             textwrap.fill(footer(document), 60 * max(columns, 2), break_on_hyphens=False),
             fontsize=7,

@@ -31,7 +31,7 @@ from clairkit.evaluation.signals import Signal
 from clairkit.evaluation.verdict import Decision, GuardFound, best, decide
 from clairkit.generation.cost.dry_run import DryRun
 from clairkit.generation.cost.estimate import estimate
-from clairkit.generation.engine import make_control
+from clairkit.generation.engine import make_budget
 from clairkit.generation.settings import BuildSettings
 from clairkit.journal.manifest import check_sealed, manifest_path
 from clairkit.journal.prices import Prices
@@ -280,7 +280,7 @@ def ask(
         whole = Everything(plan.comparison, plan.prompts, plan.evidence.guards)
         plan.prices.require(model.name for model in whole.models.values())
     caps = BuildSettings(max_calls=plan.max_calls, max_cost=plan.max_cost)
-    control = make_control(caps, plan.prices, journal)
+    control = make_budget(caps, plan.prices, journal)
     trial = None if plan.scorer is None else plan.scorer.score
     return ask_all(
         plan.comparison,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from clairkit.errors import nearest
 from clairkit.records.faults import RowFault
@@ -10,7 +10,7 @@ from clairkit.records.foreign_messages import check_fields, named_as_ours, opene
 from clairkit.records.json_types import JsonMapping
 from clairkit.records.schema import ROLES, Message
 
-_FIELDS: frozenset[str] = frozenset(("role", "content"))
+_FIELDS: Set[str] = frozenset(("role", "content"))
 _ROLE_WORDS = {
     "human": "user",
     "gpt": "assistant",

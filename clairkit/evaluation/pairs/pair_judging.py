@@ -18,7 +18,7 @@ from clairkit.engine.driver import run_works
 from clairkit.engine.program import Call
 from clairkit.engine.progress import ProgressHook
 from clairkit.engine.replay import Open, replay
-from clairkit.generation.engine import make_control
+from clairkit.generation.engine import make_budget
 from clairkit.generation.settings import BuildSettings
 from clairkit.journal.pair_origin import is_worsened
 from clairkit.journal.prices import Prices
@@ -112,7 +112,7 @@ def judge_pairs(
     works = [partial(_program, pair, judge) for pair in pairs]
     with closing(Journal(output)) as journal:
         journal.settle(_SETTINGS, force=False)
-        control = make_control(settings, prices, journal)
+        control = make_budget(settings, prices, journal)
         run_works(works, journal, control, progress=progress, say=say, total=len(works))
         found = [replay(work, journal) for work in works]
     done = [
