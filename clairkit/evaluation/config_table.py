@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from clairkit.errors import DataError
+from clairkit.errors import DataError, suggest
 from clairkit.records.formats.yaml_file import YamlProblem, read_yaml
 from clairkit.statistics.number_cells import Cell, read_number
 
@@ -112,7 +111,7 @@ class ConfigTable:
         """
         value = self.text(key, default)
         if value not in choices:
-            hint = _near(value, choices)
+            hint = suggest(value, choices)
             remedy = f"{hint}Write {' or '.join(choices)}"
             raise self.error("no such value", key, received=value, remedy=remedy)
         return value
@@ -147,7 +146,7 @@ class ConfigTable:
         """
         for key in self._values:
             if key not in self._read:
-                remedy = f"{_near(str(key), self._read)}Known are {', '.join(self._read)}"
+                remedy = f"{suggest(str(key), self._read)}Known are {', '.join(self._read)}"
                 raise self.error("unknown key", received=key, remedy=remedy)
 
 
@@ -163,8 +162,3 @@ def read_config_table(path: Path) -> ConfigTable:
         raise DataError(f"can't be read ({error.strerror})", path=path) from None
     except YamlProblem as problem:
         raise DataError(f"is no YAML ({problem})", path=path) from None
-
-
-def _near(name: str, known: Sequence[str]) -> str:
-    close = get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]}? " if close else ""
