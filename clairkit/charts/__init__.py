@@ -1,4 +1,4 @@
-"""Line and area charts as inline SVG, without scripts or other packages."""
+"""Draw line and area charts as inline SVG, without scripts or other packages."""
 
 from clairkit.charts.draw import area_chart, line_chart
 from clairkit.charts.model import Chart, Point, Series

@@ -1,4 +1,4 @@
-"""Charts as SVG. Sizes are in px of a drawing 380 wide: on a page, a column of about that width."""
+"""Draw charts as SVG. Sizes are in px of a drawing 380 wide, about a column of a page."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def _reach(count: int) -> int:
 
 
 def _last(points: Sequence[Point], smooth: bool) -> float:
-    """Where a line ends, without what its last point strays from those before."""
+    """Return where a line ends, without what its last point strays from those before."""
     found = [y for _, y in measured(points)]
     reach = _reach(len(found)) if smooth else 0
     return statistics.fmean(found[-1 - reach :])
@@ -234,7 +234,7 @@ def _at(x: float, y: float) -> str:
 
 
 def _rule(kind: str, start: tuple[float, float], end: tuple[float | None, float | None]) -> str:
-    """A line; a coordinate of its end that is None is the start's."""
+    """Return a line; a coordinate of its end that is None is the start's."""
     x, y = (first if last is None else last for first, last in zip(start, end, strict=True))
     return (
         f'<line class="{kind}" x1="{start[0]:.2f}" y1="{start[1]:.2f}" x2="{x:.2f}" y2="{y:.2f}"/>'

@@ -1,4 +1,4 @@
-"""What a chart shows: series of points under a title."""
+"""Hold what a chart shows: series of points under a title."""
 
 from __future__ import annotations
 

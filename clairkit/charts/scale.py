@@ -1,4 +1,4 @@
-"""Axes: round ticks, their labels, and the way from values to places on the page."""
+"""Compute axes: round ticks, their labels, and the way from values to places on the page."""
 
 from __future__ import annotations
 

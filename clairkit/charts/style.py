@@ -1,4 +1,4 @@
-"""How charts look: the stylesheet that a page with charts takes in.
+"""Define how charts look: the stylesheet that a page with charts takes in.
 
 Colours are told apart with any colour vision and stand out from both backgrounds by 3:1 or more;
 dashes and labels beside the lines say the same without colour.

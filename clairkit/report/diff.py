@@ -1,4 +1,4 @@
-"""Two sides as one list of stretches: equal, deleted, inserted, equal, deleted, inserted, …
+"""Compare two sides as one list of stretches: equal, deleted, inserted, equal, deleted, inserted, …
 
 Units are what a reader takes in at once: words, runs of katakana, and single grapheme clusters in
 scripts without spaces between words (kanji, hiragana, Thai).
@@ -30,7 +30,7 @@ _UNIT = regex.compile(
 
 @dataclass(frozen=True)
 class Diff:
-    """What two sides differ in.
+    """The difference of two sides.
 
     Attributes:
         parts: in threes: an equal stretch, what rejected has after it, what chosen has instead.

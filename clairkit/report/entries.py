@@ -1,4 +1,4 @@
-"""Pairs as the page's browser has them: compact, and safe to show."""
+"""Make pairs into what the page's browser has: compact, and safe to show."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class PairEntry:
 
     @property
     def unit(self) -> str | None:
-        """What `score` counted in this pair: token or grapheme; None where it was not scored."""
+        """The unit that `score` counted, token or grapheme; None where it did not."""
         return next((text for name, text in self.details if name == "scores.unit"), None)
 
     def to_json(self, metrics: Sequence[str], shared: Shared) -> dict[str, Any]:
@@ -161,7 +161,7 @@ def _entry(pair: Pair, texts: Sequence[str]) -> PairEntry:
 
 
 def _side(side: Sequence[Message]) -> str:
-    """The text of a side; of several messages each with its role above it."""
+    """Return the text of a side; of several messages each with its role above it."""
     if len(side) == 1:
         return text_of(side)
     return "\n\n".join(f"{turn['role']}:\n{turn['content']}" for turn in side)
@@ -186,7 +186,7 @@ def _numbers(scores: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 
 
 def _details(pair: Pair) -> Iterator[tuple[str, str]]:
-    """What is left to say of a pair, as names and texts; numbers and flags stand elsewhere."""
+    """Yield what is left to say of a pair, as names and texts, but numbers and flags."""
     numbers = dict(_numbers(pair.scores))
     for name, value in pair.scores.items():
         if name not in numbers and name != "flags" and value is not None:

@@ -94,7 +94,7 @@ class Evaluated:
 
     @cached_property
     def bases(self) -> Mapping[str, Basis | None]:
-        """What most of each candidate's prompts can be scored by; judges come first."""
+        """The basis on which most of each candidate's prompts have a score; judges come first."""
         found: dict[str, Basis | None] = {}
         for model, compared in self.comparisons.items():
             counts = {b: sum(each.score(b) is not None for each in compared) for b in _BASES}

@@ -32,7 +32,7 @@ class Reasons:
 
 @dataclass(frozen=True)
 class Build:
-    """What `build-pairs` left beside a file of pairs.
+    """All that `build-pairs` left beside a file of pairs.
 
     Attributes:
         name: of the file.

@@ -1,4 +1,4 @@
-"""A histogram as inline SVG, in the style of `clairkit.charts`."""
+"""Draw a histogram as inline SVG, in the style of `clairkit.charts`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TAIL = 0.99  # values beyond this quantile share the last bar where they would 
 
 @dataclass(frozen=True)
 class Histogram:
-    """What is drawn. `name` is unique in the page; `values` are sorted and finite."""
+    """A histogram to be drawn. `name` is unique in the page; `values` are sorted and finite."""
 
     name: str
     title: str

@@ -55,7 +55,7 @@ class Diagnosis:
 
     @property
     def lines(self) -> list[str]:
-        """The headline and a line for each finding, for a terminal."""
+        """Return the headline and a line for each finding, for a terminal."""
         marks = {"problem": "!", "note": "-", "good": "+"}
         return [self.headline, *(f"  {marks[item.level]} {item.text}" for item in self.findings)]
 

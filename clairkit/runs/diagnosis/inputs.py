@@ -1,4 +1,4 @@
-"""What the run was given: pairs, reference, variant, and how much of it was logged."""
+"""Find what is wrong with what the run was given: pairs, reference, variant, logging."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ MANY_ROWS = 0.1
 
 
 def few_rows(view: Trajectory, _facts: RunFacts) -> Finding:
-    """Too few logged rows for trends."""
+    """Find that there are too few logged rows for trends."""
     count = len(view.train)
     return finding("few_rows", {"rows": count}, "note", count=str(count), least=str(ENOUGH_ROWS))
 
 
 def variant(_view: Trajectory, facts: RunFacts) -> Finding | None:
-    """The variant of APO may be the wrong one for these pairs."""
+    """Find that the variant of APO may be the wrong one for these pairs."""
     said = variant_said(facts.loss, facts.sources)
     if said is None:
         return None
@@ -41,7 +41,7 @@ def variant(_view: Trajectory, facts: RunFacts) -> Finding | None:
 
 
 def lost_rows(_view: Trajectory, facts: RunFacts) -> Finding | None:
-    """Many rows were cut or dropped."""
+    """Find that many rows were cut or dropped."""
     total = facts.counts.get("rows", 0)
     names = ("truncated", "too_long", "identical")
     shares = {name: facts.counts.get(name, 0) / total for name in names if total}
@@ -54,7 +54,7 @@ def lost_rows(_view: Trajectory, facts: RunFacts) -> Finding | None:
 
 
 def other_reference(_view: Trajectory, facts: RunFacts) -> Finding | None:
-    """Rewards say how the model differs from another one."""
+    """Note that rewards say how the model differs from another one."""
     if not facts.reference.startswith("model:"):
         return None
     reference = facts.reference.removeprefix("model:")
@@ -62,7 +62,7 @@ def other_reference(_view: Trajectory, facts: RunFacts) -> Finding | None:
 
 
 def lengths_differ(view: Trajectory, _facts: RunFacts) -> Finding | None:
-    """Length alone can tell the sides apart."""
+    """Find that length alone can tell the sides apart."""
     chosen, rejected = level(view.train, "lengths/chosen"), level(view.train, "lengths/rejected")
     if chosen is None or rejected is None or not (chosen.value > 0 and rejected.value > 0):
         return None
@@ -82,7 +82,7 @@ def lengths_differ(view: Trajectory, _facts: RunFacts) -> Finding | None:
 
 
 def easy_pairs(view: Trajectory, _facts: RunFacts) -> Finding | None:
-    """Nearly all pairs are told apart from the first steps on."""
+    """Find that nearly all pairs are told apart from the first steps on."""
     first = view.train[: max(2, len(view.train) // 10)]
     accuracy = level(first, "rewards/accuracies")
     if accuracy is None or accuracy.value < EASY:

@@ -55,7 +55,7 @@ def _course(movement: Movement, facts: RunFacts) -> tuple[Said, Severity]:
 
 
 def hardly_moved(changes: Mapping[str, float], facts: RunFacts) -> Finding:
-    """The model is as good as where it was; with a learning rate that would have moved it.
+    """Find that the model is as good as where it was, and suggest a learning rate.
 
     Args:
         changes: of rewards and log-ratios, by their metrics' names.
@@ -77,7 +77,7 @@ def _remedy(changes: Mapping[str, float], facts: RunFacts) -> Said:
 
 
 def exploded(view: Trajectory, facts: RunFacts) -> Finding | None:
-    """Both sides are far less likely than before, and the loss has gained nothing by it."""
+    """Find that both sides are far less likely than before, and that the loss gained nothing."""
     movement = facts.movement
     if movement is None:
         return None
@@ -101,7 +101,7 @@ def exploded(view: Trajectory, facts: RunFacts) -> Finding | None:
 
 
 def rounded_away(_view: Trajectory | None, facts: RunFacts) -> Finding | None:
-    """Most updates were smaller than the weights' rounding."""
+    """Find that most updates were smaller than the weights' rounding."""
     movement = facts.movement
     if movement is None or movement.lost is None or movement.lost <= MOST_UPDATES:
         return None

@@ -1,4 +1,4 @@
-"""Whether the model moved at all: measured on the final weights, so that one step is enough."""
+"""Measure whether the model moved, on the final weights, so that one step is enough."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Movement:
 
     @property
     def is_still(self) -> bool:
-        """Whether the model is as good as where it was."""
+        """Return whether the model is as good as where it was."""
         return distance(self.changes) < 1
 
 

@@ -53,7 +53,7 @@ _OWN_ANSWERS = frozenset({"clair", "judge_on_policy"})
 
 
 def undecided(view: Trajectory, _facts: RunFacts) -> Finding | None:
-    """The model tells the sides apart no better than a coin."""
+    """Find that the model tells the sides apart no better than a coin."""
     accuracy = view.end("rewards/accuracies")
     if accuracy is None or is_still(view) or accuracy.value > COIN:
         return None
@@ -62,7 +62,7 @@ def undecided(view: Trajectory, _facts: RunFacts) -> Finding | None:
 
 
 def loss_rose(view: Trajectory, facts: RunFacts) -> Finding | None:
-    """The loss ended above where it began."""
+    """Find that the loss ended above where it began."""
     start, end = view.start("loss"), view.end("loss")
     if start is None or end is None:
         return None
@@ -81,7 +81,7 @@ def loss_rose(view: Trajectory, facts: RunFacts) -> Finding | None:
 
 
 def saturated(view: Trajectory, facts: RunFacts) -> Finding | None:
-    """Most sides have next to no gradient left."""
+    """Find that most sides have next to no gradient left."""
     names = next((_SATURATION[name] for name in facts.terms if name in _SATURATION), ())
     levels = [found for name in names if (found := view.end(name)) is not None]
     if not levels or statistics.fmean(item.value for item in levels) <= MOST:
@@ -112,7 +112,7 @@ def saturated(view: Trajectory, facts: RunFacts) -> Finding | None:
 
 
 def overfit(view: Trajectory, _facts: RunFacts) -> Finding | None:
-    """Held-out pairs got worse while the training margin went on rising."""
+    """Find that held-out pairs got worse while the training margin went on rising."""
     points = series(view.held_out, "rewards/margins")
     if len(points) < ENOUGH_EVALUATIONS:
         return None
@@ -136,7 +136,7 @@ def overfit(view: Trajectory, _facts: RunFacts) -> Finding | None:
 
 
 def held_out_gap(view: Trajectory, _facts: RunFacts) -> Finding | None:
-    """Training pairs are learnt, held-out ones are not."""
+    """Find that training pairs are learnt, held-out ones are not."""
     train, held_out = view.end("rewards/margins"), view.last_held_out("rewards/margins")
     if train is None or held_out is None or not train.up or train.value < STILL_REWARD:
         return None
@@ -151,7 +151,7 @@ def held_out_gap(view: Trajectory, _facts: RunFacts) -> Finding | None:
 
 
 def unstable(view: Trajectory, facts: RunFacts) -> Finding | None:
-    """A gradient far beyond those around it."""
+    """Find a gradient far beyond those around it."""
     points = series(view.train, "grad_norm")
     spikes = [
         (value / usual, step, value)
@@ -174,13 +174,13 @@ def unstable(view: Trajectory, facts: RunFacts) -> Finding | None:
 
 
 def _median_around(points: list[tuple[float, float]], index: int) -> float:
-    """Of up to ten neighbours: the usual size changes over a run. 0 when there are too few."""
+    """Return the median of up to ten neighbours, since the usual size changes; 0 with too few."""
     around = [*points[max(0, index - 5) : index], *points[index + 1 : index + 6]]
     return statistics.median(value for _, value in around) if len(around) >= 4 else 0.0
 
 
 def large_kl(view: Trajectory, facts: RunFacts) -> Finding | None:
-    """The policy went far from the reference."""
+    """Find that the policy went far from the reference."""
     held_out, train = view.last_held_out("kl/rejected"), view.end("kl/rejected")
     value = held_out if held_out is not None else None if train is None else train.value
     if value is None or value <= LARGE_KL:
@@ -199,7 +199,7 @@ def large_kl(view: Trajectory, facts: RunFacts) -> Finding | None:
 
 
 def length_drift(view: Trajectory, _facts: RunFacts) -> Finding | None:
-    """Answers will get longer, or shorter: the end of the turn changed its probability."""
+    """Find that answers will get longer, or shorter, by the end of the turn's probability."""
     held_out, train = view.last_held_out("logratio/chosen_end"), view.end("logratio/chosen_end")
     if train is None or not train.clear:
         return None
@@ -217,7 +217,7 @@ def length_drift(view: Trajectory, _facts: RunFacts) -> Finding | None:
 
 
 def shared_margin(view: Trajectory, facts: RunFacts) -> Finding | None:
-    """The margin comes from what both sides share rather than from the edits."""
+    """Find that the margin comes from what both sides share rather than from the edits."""
     nats = [side_nats(view, side) for side in ("chosen", "rejected")]
     (chosen_edited, chosen_shared), (rejected_edited, rejected_shared) = nats
     if None in nats[0] or None in nats[1] or is_still(view):
@@ -236,7 +236,7 @@ def shared_margin(view: Trajectory, facts: RunFacts) -> Finding | None:
 
 
 def sft_dominates(view: Trajectory, facts: RunFacts) -> Finding | None:
-    """The sft term of a sum outweighs the preference term in the chosen side's gradient."""
+    """Find that the sft term outweighs the preference term in the chosen side's gradient."""
     weight = facts.terms.get("sft")
     length = view.end("lengths/chosen")
     other = _slope(view, facts)
@@ -251,7 +251,7 @@ def sft_dominates(view: Trajectory, facts: RunFacts) -> Finding | None:
 
 
 def _slope(view: Trajectory, facts: RunFacts) -> float | None:
-    """What a nat of the chosen side changes of the preference term, at the mean reward."""
+    """Return what a nat of the chosen side changes of the preference term, at the mean reward."""
     chosen, margin = view.end("rewards/chosen"), view.end("rewards/margins")
     if "apo_zero" in facts.terms and chosen is not None:
         share = 1 / (1 + math.exp(min(abs(chosen.value), 700.0)))

@@ -1,4 +1,4 @@
-"""What metrics.jsonl says, as levels at the start and at the end of a run with their noise."""
+"""Read metrics.jsonl as levels at the start and at the end of a run with their noise."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Level:
 
     @property
     def clear(self) -> bool:
-        """Whether the noise does not explain its sign."""
+        """Return whether the noise does not explain its sign."""
         return abs(self.value) > CLEAR * self.error
 
     @property
@@ -51,7 +51,7 @@ class Trajectory:
 
     @property
     def enough(self) -> bool:
-        """Whether a start and an end can be told apart."""
+        """Return whether a start and an end can be told apart."""
         return len(self.train) >= ENOUGH_ROWS
 
     @cached_property
@@ -60,15 +60,15 @@ class Trajectory:
         return max(2, len(self.train) // 4)
 
     def start(self, name: str) -> Level | None:
-        """The first quarter of the training rows."""
+        """Return the mean of the first quarter of the training rows."""
         return level(self.train[: self.window], name)
 
     def end(self, name: str) -> Level | None:
-        """The last quarter of the training rows."""
+        """Return the mean of the last quarter of the training rows."""
         return level(self.train[-self.window :], name)
 
     def last_held_out(self, name: str) -> float | None:
-        """The value of the last evaluation."""
+        """Return the value of the last evaluation."""
         found = series(self.held_out, name)
         return found[-1][1] if found else None
 
