@@ -69,9 +69,9 @@ _SYSTEM = ("system", "system_prompt", "system_message")
 _WATCHED = frozenset((*_UNREAD, *_SYSTEM))
 
 
-def missing(row: JsonMapping, wanted: Sequence[str], accepted: str) -> RowFault:
-    """Return the fault of a row without some of the columns `wanted`."""
-    absent = [name for name in wanted if name not in row]
+def missing(row: JsonMapping, required: Sequence[str], accepted: str) -> RowFault:
+    """Return the fault of a row without some of the columns `required`."""
+    absent = [name for name in required if name not in row]
     found = [str(name) for name in row]
     hints = [_naming(row, near, name) for name in absent if (near := _near(name, found))]
     if len(found) == 1 and any(mark in found[0] for mark in ";\t"):
@@ -110,12 +110,12 @@ def unnamed_prompt(row: JsonMapping, known: Iterable[str]) -> RowFault | None:
     return RowFault("missing_column", problem, received=listed(row), remedy=remedy)
 
 
-def _naming(row: JsonMapping, found: str, wanted: str = "prompt") -> str:
-    """Return what to do with a column that is probably the one `wanted`."""
-    if wanted == "prompt" and (more := together(row, found)):
+def _naming(row: JsonMapping, found: str, required: str = "prompt") -> str:
+    """Return what to do with a column that is probably the one `required`."""
+    if required == "prompt" and (more := together(row, found)):
         return f"join `{found}` and `{more}` in a column `prompt`"
-    option = f", or give --prompt-column {found}" if wanted == "prompt" else ""
-    return f"rename `{found}` to `{wanted}`{option}"
+    option = f", or give --prompt-column {found}" if required == "prompt" else ""
+    return f"rename `{found}` to `{required}`{option}"
 
 
 def together(row: JsonMapping, name: str) -> str | None:

@@ -171,8 +171,8 @@ def _renamed(row: JsonMapping) -> tuple[JsonMapping, frozenset[str]]:
         rest = others(row, (*_OPENAI, "prompt", *_SIDES))
         tools = {"tools": asked.get("tools")} if not is_empty(asked.get("tools")) else {}
         return {**rest, **tools, "prompt": asked.get("messages"), **sides}, _PAIR_KNOWN
-    wanted = ("prompt", *_SIDES) if "prompt" not in row else _SIDES
-    raise missing(row, wanted, PAIR_FORMS)
+    required = ("prompt", *_SIDES) if "prompt" not in row else _SIDES
+    raise missing(row, required, PAIR_FORMS)
 
 
 def _explicit(row: JsonMapping, columns: Sequence[str]) -> tuple[Messages, list[Messages]]:
@@ -191,9 +191,9 @@ def _explicit(row: JsonMapping, columns: Sequence[str]) -> tuple[Messages, list[
 
 def _prompt_within(prompt: Messages, side: Messages) -> Messages:
     """Return the start of `side` that ends with the text `prompt`: a system turn may precede it."""
-    wanted = prompt[0]["content"].strip()
+    question = prompt[0]["content"].strip()
     for index, turn in enumerate(side[:-1]):
-        if turn["role"] == "user" and turn["content"].strip() == wanted:
+        if turn["role"] == "user" and turn["content"].strip() == question:
             return side[: index + 1]
     return prompt
 

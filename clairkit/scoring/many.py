@@ -74,9 +74,9 @@ def score_pairs(
         DataError: a pair cannot be scored; the message names its id.
         ResourceError: a worker process ended.
     """
-    wanted = checks or Checks()
+    checks = checks or Checks()
     if NEAR_REASON in drop:
-        wanted = replace(wanted, near=True)
+        checks = replace(checks, near=True)
     rows = [
         _Row(
             pair.id,
@@ -85,7 +85,7 @@ def score_pairs(
             label_of(pair, by) if by else "",
             pair if keep_pairs else None,
         )
-        for pair, scores, findings in scored(pairs, tokenizer, wanted, workers)
+        for pair, scores, findings in scored(pairs, tokenizer, checks, workers)
     ]
     rows.sort(key=lambda row: row.name)
     return _filtered(rows, drop, labelled=by is not None)

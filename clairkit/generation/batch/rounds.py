@@ -50,8 +50,8 @@ def local_part(work: Work[object], journal: Journal) -> Work[None]:
         try:
             calls = next(whole)
             while True:
-                wanted = [call for call in calls if can_batch(call.model)]
-                if any(known(journal, call, ask_again=True) is None for call in wanted):
+                batched = [call for call in calls if can_batch(call.model)]
+                if any(known(journal, call, ask_again=True) is None for call in batched):
                     yield [call for call in calls if not can_batch(call.model)]
                     return
                 calls = whole.send((yield calls))
@@ -116,16 +116,16 @@ def import_batches(
 
 
 def _places(
-    works: Iterable[Work[object]], journal: Journal, wanted: set[str]
+    works: Iterable[Work[object]], journal: Journal, keys: set[str]
 ) -> tuple[dict[str, tuple[str, str]], set[str]]:
-    """Of the wanted keys: step and model of those that are open, and those with a result."""
+    """Of these keys: step and model of those that are open, and those with a result."""
     asked: dict[str, tuple[str, str]] = {}
     had: set[str] = set()
     for call, result in _calls(works, journal):
         key = call.task.key
-        if key in wanted and result is None:
+        if key in keys and result is None:
             asked[key] = call.step, call.model.name
-        elif key in wanted:
+        elif key in keys:
             had.add(key)
     return asked, had
 
