@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from clairkit.errors import ResourceError
 from clairkit.kernels import fused_preference
 from clairkit.kernels.preference import fits_one_launch
 from clairkit.logprobs.head import LogpsPath
 from clairkit.losses import PairLogps, PreferenceLoss, fusable, loss_options, preference_loss
+from clairkit.training.checkpoint.nan_guard import not_finite
 from clairkit.training.config import TrainConfig
 from clairkit.training.data import StepSize, TrainingPart
 
@@ -90,3 +93,13 @@ class PairLosses:
             mean_sides=pairs.mean_sides,
             **self.config.loss_options,
         )
+
+
+def loss_not_finite(result: PreferenceLoss, ids: list[str]) -> ResourceError:
+    """Return the error for a loss that is not finite, with the pairs at fault."""
+    bad = [
+        pair
+        for pair, loss in zip(ids, result.losses.tolist(), strict=True)
+        if not math.isfinite(loss)
+    ]
+    return not_finite(f"the loss is {result.loss.item()}", bad or ids)

@@ -15,7 +15,7 @@ from torch.distributed.fsdp import StateDictType
 
 from clairkit.batching import EncodedPair
 from clairkit.batching.collate import PairCollator
-from clairkit.errors import ResourceError, UsageError
+from clairkit.errors import UsageError
 from clairkit.logprobs.head import LogpsPath, attach_logps
 from clairkit.logprobs.packing_check import Packing, packing_of
 from clairkit.losses import PairLogps, PreferenceLoss
@@ -29,11 +29,7 @@ from clairkit.training.best_metric import (
 )
 from clairkit.training.checkpoint.checkpoints import resume_point, step_of
 from clairkit.training.checkpoint.identity import adapter_digest, weights_digest
-from clairkit.training.checkpoint.nan_guard import (
-    FiniteGradients,
-    not_finite,
-    refuse_weights_not_finite,
-)
+from clairkit.training.checkpoint.nan_guard import FiniteGradients, refuse_weights_not_finite
 from clairkit.training.checkpoint.resuming import ExactResume
 from clairkit.training.checkpoint.saving import SafeSaving
 from clairkit.training.config import TrainConfig
@@ -49,7 +45,7 @@ from clairkit.training.merge_adapter import merged_model
 from clairkit.training.metrics import TokenView, step_metrics
 from clairkit.training.models import is_quantised, load_model
 from clairkit.training.movement import Movements, rounding_warning
-from clairkit.training.pair_losses import PairLosses
+from clairkit.training.pair_losses import PairLosses, loss_not_finite
 from clairkit.training.preflight import check_evaluation, step_tokens
 from clairkit.training.preparation import (
     HeldOut,
@@ -61,11 +57,7 @@ from clairkit.training.preparation import (
     prepare_model,
     training_arguments,
 )
-from clairkit.training.reference.compute import (
-    References,
-    cache_folder,
-    compute_references,
-)
+from clairkit.training.reference.compute import References, cache_folder, compute_references
 from clairkit.training.reference.models import ReferenceSettings
 from clairkit.training.run_directory.files import MetricsFile
 from clairkit.training.run_directory.folder import RunFolder
@@ -311,7 +303,7 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         tokens = self.token_logps(model, inputs)
         pairs, result = self.pair_losses(tokens, inputs)
         if not math.isfinite(result.loss.item()):
-            raise _loss_not_finite(result, inputs.ids)
+            raise loss_not_finite(result, inputs.ids)
         if model.training:
             self._finite.ids += inputs.ids
             at_start = not self._guarded and self.state.global_step == 0
@@ -391,12 +383,3 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         expected = self._loss(replace(pairs, chosen=pairs.ref_chosen, rejected=pairs.ref_rejected))
         nats = allowed_gap(self.model, half=half)
         check_step_zero(pairs, result.loss.item(), expected.loss.item(), nats)
-
-
-def _loss_not_finite(result: PreferenceLoss, ids: list[str]) -> ResourceError:
-    bad = [
-        pair
-        for pair, loss in zip(ids, result.losses.tolist(), strict=True)
-        if not math.isfinite(loss)
-    ]
-    return not_finite(f"the loss is {result.loss.item()}", bad or ids)
