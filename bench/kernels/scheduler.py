@@ -99,8 +99,10 @@ class VariantPool:
 
     def _rest(self) -> None:
         """Have the processes leave the memory to others, and keep them for the next point."""
+        for worker in self._there.values():
+            worker.ask("rest")
         for name, worker in self._there.items():
-            outcome = self._asked(name, "rest")
+            outcome = worker.answer(self._patience())
             if outcome is None or outcome.problem:
                 worker.end()
             else:
@@ -203,8 +205,12 @@ class VariantPool:
         if name not in self._there:
             return ProcessOutcome(problem="the process has ended")
         self._there[name].ask(method, *arguments)
+        return self._there[name].answer(self._patience())
+
+    def _patience(self) -> float:
+        """Return the seconds that an answer may take now."""
         left = max(self._point.deadline - time.monotonic(), 0) + _GRACE_SECONDS
-        return self._there[name].answer(min(self._limit, left))
+        return min(self._limit, left)
 
     def _late(self) -> str:
         return (

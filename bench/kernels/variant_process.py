@@ -64,7 +64,6 @@ class Member:
         self._bare.clear()
         del self._problem, self._step
         gc.enable()
-        gc.unfreeze()
         gc.collect()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
