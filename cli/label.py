@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clairkit.cli.shared.console import Console, output_options
-from clairkit.records.json_types import JsonObject
+from clairkit.records.json_types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
     from clairkit.labels import Item, Key, Rater, Votes
@@ -96,7 +96,7 @@ def export(source: str, output: str, as_json: bool, quiet: bool, **flags: Any) -
 
 
 def _items(
-    source: str, question: str, flags: Mapping[str, Any]
+    source: str, question: str, flags: JsonMapping
 ) -> tuple[Iterable[Item], Sequence[str], Mapping[str, int]]:
     """Return the items of a source, the specs of their models, and the counts of bad rows.
 

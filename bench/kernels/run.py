@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -24,10 +23,11 @@ from clairkit.bench.kernels.worker import KernelSettings
 from clairkit.bench.measure.machine import describe_machine, load
 from clairkit.bench.peers import PEERS, check_names
 from clairkit.bench.results import Json
+from clairkit.records.json_types import JsonObject
 
 DEFAULT_PEERS = ("trl", "liger", "cce", "torch")
-Document = dict[str, Any]
-Point = dict[str, Any]
+Document = JsonObject
+Point = JsonObject
 _UNFINISHED = ("NOT READY", "NOT MEASURED")  # what is resumed is measured again
 
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clairkit.batching import EncodedPair
+from clairkit.records.json_types import JsonMapping
 from clairkit.training import PreferenceTrainer, TrainConfig
 
 # What a variant's name says beside "clairkit"; a kernel otherwise.
-FORMS: Mapping[str, Mapping[str, Any]] = {
+FORMS: Mapping[str, JsonMapping] = {
     "clairkit": {},
     "clairkit large parts": {"tokens_per_step": 8192},  # the default on a GPU
     "clairkit unshared": {"share_prompt": False},
@@ -25,7 +26,7 @@ def clairkit_trainer(
     *,
     loss: str,
     beta: float,
-    arguments: Mapping[str, Any],
+    arguments: JsonMapping,
 ) -> PreferenceTrainer:
     """Return the trainer; it computes the reference before its first step.
 

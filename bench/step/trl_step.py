@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from datasets import Dataset
 from trl import DPOConfig, DPOTrainer
 
-_SETTINGS: Mapping[str, Any] = {
+from clairkit.records.json_types import JsonMapping
+
+_SETTINGS: JsonMapping = {
     "precompute_ref_log_probs": True,
     "gradient_checkpointing": False,
     "disable_dropout": True,
@@ -31,7 +33,7 @@ def trl_trainer(
     *,
     loss: str,
     beta: float,
-    arguments: Mapping[str, Any],
+    arguments: JsonMapping,
 ) -> Any:
     """Return the trainer, the reference's log-probs computed.
 

@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from clairkit.choices import SPECIAL_TOKENS, SpecialTokens
 from clairkit.records import Message
 from clairkit.records.formats.yaml_file import json_values
+from clairkit.records.json_types import JsonMapping, JsonObject
 
 _CONFIG = "config.yaml"
 _CHECKPOINT = re.compile(r"checkpoint-[0-9]+")
@@ -21,7 +21,7 @@ _SIZE_CAP = 2**20
 class ChatSettings:
     """The keys of a training configuration that decide what a model is shown; None: not given."""
 
-    chat_template_kwargs: Mapping[str, Any] | None = None
+    chat_template_kwargs: JsonMapping | None = None
     """Passed to the chat template, as {"enable_thinking": False}."""
     special_tokens: SpecialTokens | None = None
     """Special tokens spelt in an answer: tokens, or plain text."""
@@ -32,11 +32,11 @@ class ChatSettings:
         """Return these settings, with the other ones where none is given."""
         return ChatSettings(**{**other.given(), **self.given()})
 
-    def given(self) -> dict[str, Any]:
+    def given(self) -> JsonObject:
         """Return those that are given."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
-    def changed(self) -> dict[str, Any]:
+    def changed(self) -> JsonObject:
         """Return those that change what is shown, for keys and settings of results."""
         usual = {"chat_template_kwargs": {}, "special_tokens": "tokens", "fold_system": False}
         return {name: value for name, value in self.given().items() if value != usual[name]}
@@ -63,7 +63,7 @@ def run_chat_settings(source: str) -> ChatSettings:
     return ChatSettings()
 
 
-def _checked(found: Mapping[str, Any]) -> ChatSettings:
+def _checked(found: JsonMapping) -> ChatSettings:
     """Leave out what is no value of its key: the folder may be somebody else's."""
     kwargs = json_values(found.get("chat_template_kwargs"))  # they become a part of keys
     special = found.get("special_tokens")

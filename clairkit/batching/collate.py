@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from torch import Tensor
 from clairkit.batching.encode import EncodedPair
 from clairkit.batching.pack import ModelInputs, Share, pack_pairs, packed_tokens
 from clairkit.batching.parts import balance_parts, balance_rows, fill_parts, fill_rows
+from clairkit.records.json_types import JsonObject
 
 IGNORED = -100
 
@@ -59,7 +60,7 @@ class Part:
             name: change(value) if isinstance(value, Tensor) else value
             for name, value in self.model.items()
         }
-        own: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        own: JsonObject = {field.name: getattr(self, field.name) for field in fields(self)}
         changed = {name: change(value) for name, value in own.items() if isinstance(value, Tensor)}
         return type(self)(**{**own, **changed, "model": model})
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from clairkit.batching.chat import ChatEncoder, Encoded
 from clairkit.batching.foreign import Spans
@@ -14,6 +13,7 @@ from clairkit.batching.truncate import Cut, edit_window, keep_start
 from clairkit.choices import Thoughts, Truncation
 from clairkit.errors import DataError
 from clairkit.records import Pair
+from clairkit.records.json_types import JsonMapping
 from clairkit.records.thoughts import pair_without_thoughts
 from clairkit.scoring import Alignment, align
 
@@ -167,7 +167,7 @@ def encode_pair(
     return replace(fitting, foreign=_foreign(pair.id, sides, len(fitting.prompt_ids)))
 
 
-def _is_empty(turn: Mapping[str, Any]) -> bool:
+def _is_empty(turn: JsonMapping) -> bool:
     return not (turn["content"] or "").strip() and not turn.get("tool_calls")
 
 

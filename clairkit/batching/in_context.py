@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from clairkit.records.json_types import JsonObject
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
@@ -138,7 +140,7 @@ class ContextEncoder:
         return made
 
 
-def _forget(model: dict[str, Any], guarded: frozenset[int]) -> None:
+def _forget(model: JsonObject, guarded: frozenset[int]) -> None:
     """Take pieces out of a unigram vocabulary: it would find them in plain text, too."""
     vocabulary = model.get("vocab")
     if isinstance(vocabulary, list):

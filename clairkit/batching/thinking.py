@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from clairkit.records.json_types import JsonMapping
 from clairkit.records.thoughts import THOUGHT_FIELDS, THOUGHT_MARKS, ThoughtMark, split_thoughts
 
 
@@ -16,7 +15,7 @@ class ThinkingForm:
     `apart` tells that the thoughts are in fields of their own.
     """
 
-    message: Mapping[str, Any]
+    message: JsonMapping
     thoughts: str
     answer: str
     mark: ThoughtMark
@@ -42,7 +41,7 @@ class ThinkingForm:
         return self.thoughts in response and closings == 1
 
 
-def forms_of(message: Mapping[str, Any]) -> tuple[ThinkingForm, ...]:
+def forms_of(message: JsonMapping) -> tuple[ThinkingForm, ...]:
     """Return the forms of a message: with the thoughts in fields of their own, and as it is.
 
     There is none for a message without thoughts.

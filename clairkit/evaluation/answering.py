@@ -6,8 +6,8 @@ luck and the order of prompts makes no difference.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from clairkit.engine.keys import request_key, row_columns
 from clairkit.engine.program import Call
@@ -19,6 +19,7 @@ from clairkit.models.sampling import Failure, Outcome, Reply, Sampling
 from clairkit.models.specs import ModelOptions, make_model
 from clairkit.models.threads import in_thread
 from clairkit.records import Message, PromptRow, digest
+from clairkit.records.json_types import JsonMapping
 from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 
 ANSWER = "answer"
@@ -52,7 +53,7 @@ class LoadedModel:
     def __init__(self, model: Answerer, marks: Marks = THOUGHT_MARKS) -> None:
         self._model = model
         self._marks = marks
-        self.identity: Mapping[str, Any] = {"kind": "loaded"}
+        self.identity: JsonMapping = {"kind": "loaded"}
 
     async def complete(self, tasks: Sequence[Task], control: Budget) -> list[Outcome]:
         if not control.take(len(tasks)):

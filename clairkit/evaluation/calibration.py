@@ -9,7 +9,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from clairkit.engine.driver import run_works
 from clairkit.engine.progress import ProgressHook
@@ -22,6 +21,7 @@ from clairkit.journal.results import Journal, Usage, journal_path
 from clairkit.labels.label_files import Label
 from clairkit.models.budget import Budget
 from clairkit.records import atomic_write, check_output
+from clairkit.records.json_types import JsonObject
 
 _SETTINGS = {"command": "calibrate"}
 FEWEST = 20
@@ -52,7 +52,7 @@ class Calibration:
     signal: int | None = None
     over_budget: bool = False
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return it as JSON has it."""
         choice = {"chosen": None} if self.choice is None else self.choice.to_json()
         tokens = {"prompt": self.usage.prompt_tokens, "completion": self.usage.completion_tokens}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from clairkit.intervals import Difference, Interval
+from clairkit.records.json_types import JsonObject
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Agreement:
     def share(self) -> float:
         return self.agreed / len(self.hits)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return it as JSON has it; a threshold that is infinite is null."""
         return {
             "name": self.name,
@@ -73,7 +73,7 @@ class Rival:
     def is_separable(self) -> bool:
         return self.difference.low > 0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return it as JSON has it."""
         return {
             "name": self.name,
@@ -111,7 +111,7 @@ class Choice:
     def best(self) -> Agreement:
         return self.agreements[0]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return it as JSON has it."""
         return {
             "chosen": self.chosen,

@@ -8,7 +8,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from clairkit.engine.progress import Progress, ProgressHook
 from clairkit.errors import DataError, UsageError
@@ -21,6 +20,7 @@ from clairkit.models.budget import Budget
 from clairkit.models.sampling import Failure, Outcome, Sampling
 from clairkit.models.specs import ModelOptions
 from clairkit.records import PromptRow
+from clairkit.records.json_types import JsonObject
 from clairkit.records.leakage import prompt_digest
 
 _TELL = 64  # prompts between two reports of progress
@@ -48,12 +48,12 @@ class AnswerRow:
     failed: bool = False
     thoughts: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the row as an object of a prompt file; an answer given before is kept apart."""
         given = {} if self.prompt.answer is None else {"given_answer": self.prompt.answer}
         return {**self.prompt.to_json(), **given, **self.outcome()}
 
-    def outcome(self) -> dict[str, Any]:
+    def outcome(self) -> JsonObject:
         """Return the answer and its outcome alone."""
         thoughts = {"thoughts": self.thoughts} if self.thoughts else {}
         return {

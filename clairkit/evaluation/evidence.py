@@ -28,6 +28,7 @@ from clairkit.journal.results import Journal, Recorded
 from clairkit.labels.items import Item
 from clairkit.models.requests import Model
 from clairkit.records import PromptRow
+from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.records.leakage import prompt_digest
 from clairkit.statistics.change import Change
 from clairkit.statistics.estimates import Resampling
@@ -98,7 +99,7 @@ class Everything:
         self.rows = [row for _, rows in parts for row in rows]
         self._parts = {id(row): part for part, rows in parts for row in rows}
 
-    def settings(self) -> Mapping[str, Any]:
+    def settings(self) -> JsonMapping:
         """Return nothing: a forecast settles nothing."""
         return {}
 
@@ -239,7 +240,7 @@ def tested_guards(
     return rows
 
 
-def vote_rows(evidence: Evidence, found: Findings) -> Iterator[dict[str, Any]]:
+def vote_rows(evidence: Evidence, found: Findings) -> Iterator[JsonObject]:
     """Yield a row of `items.jsonl` for each vote on a candidate and the baseline."""
     base = next((each.name for each in found.comparison.contestants if each.is_baseline), None)
     for each in found.comparison.contestants:

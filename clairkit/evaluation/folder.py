@@ -15,6 +15,7 @@ from clairkit.journal.prices import Prices
 from clairkit.journal.results import Journal, Recorded
 from clairkit.models.sampling import Failure, Outcome
 from clairkit.records import atomic_write, write_rows
+from clairkit.records.json_types import JsonMapping, JsonObject
 
 EVAL = "eval.json"
 ITEMS = "items.jsonl"
@@ -28,9 +29,9 @@ def journal_base(folder: Path) -> Path:
 
 def write_folder(
     folder: Path,
-    evaluation: Mapping[str, Any],
-    items: Iterator[Mapping[str, Any]],
-    facts: Mapping[str, Any],
+    evaluation: JsonMapping,
+    items: Iterator[JsonMapping],
+    facts: JsonMapping,
 ) -> None:
     """Write both files and seal them; the same replies give the same bytes.
 
@@ -62,7 +63,7 @@ def item_rows(
     scorer: Scorer | None,
     clusters: Mapping[str, Hashable] | None,
     prices: Prices,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[JsonObject]:
     """Yield the rows of `items.jsonl`: of each prompt the answers, then the verdicts.
 
     Args:
@@ -91,7 +92,7 @@ def item_rows(
             yield _verdict(result.row.id, verdict, judges[verdict.judge], prices)
 
 
-def _answer(result: RowResult, name: str, outcome: Outcome) -> dict[str, Any]:
+def _answer(result: RowResult, name: str, outcome: Outcome) -> JsonObject:
     row = {
         "kind": "answer",
         "id": result.row.id,
@@ -108,7 +109,7 @@ def _answer(result: RowResult, name: str, outcome: Outcome) -> dict[str, Any]:
     return {**row, "answer": answer, **thoughts, "finish_reason": reason, "failed": is_none}
 
 
-def _verdict(prompt: str, verdict: JudgedOrder, model: str, prices: Prices) -> dict[str, Any]:
+def _verdict(prompt: str, verdict: JudgedOrder, model: str, prices: Prices) -> JsonObject:
     recorded: Recorded | None = verdict.recorded
     spent = {"prompt_tokens": 0, "completion_tokens": 0, "cost": 0.0}
     return {
@@ -127,7 +128,7 @@ def _verdict(prompt: str, verdict: JudgedOrder, model: str, prices: Prices) -> d
     }
 
 
-def _spent(outcome: Outcome, model: str, prices: Prices) -> dict[str, Any]:
+def _spent(outcome: Outcome, model: str, prices: Prices) -> JsonObject:
     tokens = outcome.prompt_tokens, outcome.completion_tokens
     return {
         "prompt_tokens": tokens[0],
@@ -136,7 +137,7 @@ def _spent(outcome: Outcome, model: str, prices: Prices) -> dict[str, Any]:
     }
 
 
-def cost_of(journal: Journal, prices: Prices) -> dict[str, Any]:
+def cost_of(journal: Journal, prices: Prices) -> JsonObject:
     """Return what all replies of a journal took."""
     usage = journal.usage()
     return {

@@ -7,11 +7,11 @@ import os
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from clairkit.evaluation.config_table import ConfigTable
+from clairkit.records.json_types import JsonObject
 from clairkit.statistics.change import Change, mean_change, paired_binary_change
 from clairkit.statistics.guards import Guard, GuardResult, GuardStatus, check_guards
 from clairkit.statistics.number_cells import DATE
@@ -76,7 +76,7 @@ class GuardRow:
             return f"{found}: too few to say"
         return f"{found}: a loss beyond the margin is not excluded"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the row as `eval.json` holds it."""
         result, guard = self.result, self.result.guard
         return {

@@ -15,6 +15,7 @@ from clairkit.evaluation.kpi_file import Column, Costs, KpiFile, KpiSpec, Progra
 from clairkit.evaluation.signals import Signal, signal_of
 from clairkit.records import PromptRow
 from clairkit.records.faults import RowFault
+from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.records.read import located_rows
 from clairkit.statistics.change import Change
 from clairkit.statistics.estimates import Resampling
@@ -175,7 +176,7 @@ def _by_column(source: Column, unit: str) -> _Values:
     )
 
 
-def _cell(source: Column, row: Mapping[str, Any], column: str, line: int) -> Any:
+def _cell(source: Column, row: JsonMapping, column: str, line: int) -> Any:
     if column not in row:
         raise DataError(
             f"there is no column {column}",
@@ -187,7 +188,7 @@ def _cell(source: Column, row: Mapping[str, Any], column: str, line: int) -> Any
     return row[column]
 
 
-def _group(source: Column, row: Mapping[str, Any], line: int) -> str:
+def _group(source: Column, row: JsonMapping, line: int) -> str:
     group = str(_cell(source, row, source.cluster, line) or "").strip()
     if not group:
         raise DataError(
@@ -298,7 +299,7 @@ def _kpi_signal(change: KpiChange, model: str, against: str, notes: tuple[str, .
 def _utility_signal(
     found: Utility, model: str, against: str, costs: Costs, pays: BreakEven | None
 ) -> Signal:
-    details: dict[str, Any] = {}
+    details: JsonObject = {}
     notes: tuple[str, ...] = ()
     if pays is not None:
         details["break_even"] = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from clairkit.display import counted
 from clairkit.errors import DataError
@@ -14,6 +13,7 @@ from clairkit.intervals import wilson
 from clairkit.labels.draw import METHOD, population_digest, shown_population
 from clairkit.labels.items import Item
 from clairkit.records.faults import RowFault
+from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.records.read import located_rows
 from clairkit.statistics.e_process import evidence, first_votes
 from clairkit.statistics.estimates import Resampling
@@ -55,7 +55,7 @@ class PersonVote:
     at: str
     flags: tuple[str, ...]
     repeats: tuple[int, int]
-    sample: Mapping[str, Any]
+    sample: JsonMapping
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def read_person_votes(path: str | os.PathLike[str]) -> list[PersonVote]:
     return found
 
 
-def _vote(row: dict[str, Any] | RowFault, path: str, line: int) -> PersonVote:
+def _vote(row: JsonObject | RowFault, path: str, line: int) -> PersonVote:
     if isinstance(row, RowFault):
         raise row.to_error(path, line)
     remedy = "give what `clairkit label import` wrote for the question `better`"
@@ -189,7 +189,7 @@ def _people(
     ordered = sorted(placed, key=lambda each: each[0].at)  # stable: lost times keep their order
     seen = evidence(*first_votes((v.prompt, v.score or 0.0) for _, v in ordered))
     flagged = [f"{name} ({', '.join(vote.flags)})" for name, vote in raters.items() if vote.flags]
-    details: dict[str, Any] = {
+    details: JsonObject = {
         "votes": len(placed),
         "raters": len(raters),
         "first_wins": found.positions.first_wins,
@@ -223,7 +223,7 @@ def _between(placed: Sequence[_Placed], resampling: Resampling) -> Reliability |
     return krippendorff_alpha(shared, resampling=resampling) if shared else None
 
 
-def _with_themselves(raters: Iterable[PersonVote], level: float) -> dict[str, Any] | None:
+def _with_themselves(raters: Iterable[PersonVote], level: float) -> JsonObject | None:
     """Return how often raters said the same of a repeated screen, over all raters."""
     counts = [vote.repeats for vote in raters]
     same, n = sum(each[0] for each in counts), sum(each[1] for each in counts)
@@ -248,7 +248,7 @@ def _side(score: float) -> str:
     return "tie" if score == 0.5 else "candidate" if score > 0.5 else "baseline"
 
 
-def _reliability(found: Reliability | None) -> dict[str, Any] | None:
+def _reliability(found: Reliability | None) -> JsonObject | None:
     if found is None:
         return None
     interval = found.interval

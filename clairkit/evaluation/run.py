@@ -9,7 +9,6 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from clairkit.engine.progress import ProgressHook
 from clairkit.errors import DataError
@@ -38,6 +37,7 @@ from clairkit.journal.prices import Prices
 from clairkit.journal.results import Journal, journal_path
 from clairkit.models.sampling import Failure
 from clairkit.records import PromptRow, digest
+from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.records.leakage import prompt_digest, read_trained_prompts
 from clairkit.statistics.estimates import Note, Resampling
 
@@ -161,7 +161,7 @@ class Evaluated:
     guards: tuple[GuardFound, ...]
     decisions: Mapping[str, Decision]
     skipped: Mapping[str, int]
-    cost: Mapping[str, Any]
+    cost: JsonMapping
 
     @property
     def decision(self) -> Decision | None:
@@ -175,7 +175,7 @@ class Evaluated:
         is_judged = comparison.judges and len(comparison.contestants) == 2
         return [f"{Note.TWO_MODELS[:1].upper()}{Note.TWO_MODELS[1:]}."] if is_judged else []
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return what `eval.json` holds."""
         plan, decision = self.plan, self.decision
         said = {"verdict": None, "reason": None, "needed": None}
@@ -204,7 +204,7 @@ class Evaluated:
             "cost": dict(self.cost),
         }
 
-    def _models(self) -> Iterator[dict[str, Any]]:
+    def _models(self) -> Iterator[JsonObject]:
         contestants = self.plan.comparison.contestants
         for each in sorted(contestants, key=lambda each: each.is_baseline):
             outcomes = [result.answers[each.name] for result in self.results]
@@ -226,7 +226,7 @@ class Evaluated:
                 "failures": {reason: reasons.count(reason) for reason in sorted(set(reasons))},
             }
 
-    def _judges(self) -> Iterator[dict[str, Any]]:
+    def _judges(self) -> Iterator[JsonObject]:
         for each in self.plan.comparison.judges:
             yield {
                 "name": each.name,

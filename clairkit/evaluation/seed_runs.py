@@ -11,6 +11,7 @@ from clairkit.errors import UsageError
 from clairkit.evaluation.signals import Signal, signal_of
 from clairkit.records import digest
 from clairkit.records.formats.yaml_file import YamlProblem, json_values, read_yaml
+from clairkit.records.json_types import JsonObject
 from clairkit.statistics.estimates import Resampling
 from clairkit.statistics.seeds import SeedSpread, SeedVerdict, seed_spread
 from clairkit.statistics.win_rate import labels_of
@@ -38,7 +39,7 @@ def same_configuration(models: Mapping[str, str]) -> list[tuple[str, ...]]:
     return [tuple(names.values()) for names in groups.values() if len(names) > 1]
 
 
-def _configuration(run: Path) -> dict[str, Any] | None:
+def _configuration(run: Path) -> JsonObject | None:
     try:
         found = json_values(read_yaml(run / _CONFIG))
     except (OSError, YamlProblem):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from clairkit.records.json_types import JsonObject
 from clairkit.statistics.estimates import Estimate
 
 Kind = Literal[
@@ -48,9 +49,9 @@ class Signal:
     name: str = ""
     is_defined: bool = True
     notes: tuple[str, ...] = ()
-    details: dict[str, Any] | None = None
+    details: JsonObject | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the signal as `eval.json` holds it."""
         return asdict(self)
 
@@ -64,7 +65,7 @@ def signal_of(
     unit: str = "share",
     name: str = "",
     notes: tuple[str, ...] = (),
-    details: dict[str, Any] | None = None,
+    details: JsonObject | None = None,
 ) -> Signal:
     """Return the signal of an estimate, its notes and its standard error with it.
 

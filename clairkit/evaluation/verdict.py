@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from clairkit.evaluation.signals import Kind, Signal
 from clairkit.intervals import Interval
+from clairkit.records.json_types import JsonObject
 from clairkit.statistics.estimates import Estimate
 from clairkit.statistics.guards import GuardResult, GuardStatus
 from clairkit.statistics.sample_size import needed
@@ -46,7 +47,7 @@ class GuardFound(Protocol):
     def result(self) -> GuardResult:
         """What the data say."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the guard as `eval.json` holds it."""
 
 
@@ -87,7 +88,7 @@ class Decision:
     rests_on: str | None = None
     needed: Needed | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the decision as `eval.json` holds it."""
         needed = None if self.needed is None else asdict(self.needed)
         return {

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from clairkit.labels.items import Item
 from clairkit.labels.key import Key, Kind
 from clairkit.labels.vote_files import Vote
+from clairkit.records.json_types import JsonMapping, JsonObject
 
 _WORDS = {
     "better": ("left", "right", "tie", "bad", "skip"),
@@ -75,7 +75,7 @@ class Votes:
         """Return the votes that are no checks and no skips."""
         return [cast for cast in self.casts if cast.kind == "vote" and cast.label != "skip"]
 
-    def rows(self, raters: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    def rows(self, raters: Mapping[str, JsonMapping]) -> list[JsonObject]:
         """Return a row for each vote that counts, with how its item was drawn.
 
         Args:
@@ -156,9 +156,9 @@ def _cast(key: Key, vote: Vote) -> Cast:
     return Cast(rater, shown.kind, shown.item, key.items[shown.item], label, shown.left, vote)
 
 
-def _row(cast: Cast, question: str) -> dict[str, Any]:
+def _row(cast: Cast, question: str) -> JsonObject:
     item, vote = cast.item, cast.vote
-    texts: dict[str, Any] = {"answer": item.b, "revision": item.a}
+    texts: JsonObject = {"answer": item.b, "revision": item.a}
     if question == "better":
         texts = {"a": item.a, "b": item.b, "names": list(item.names), "left": cast.left}
     return {

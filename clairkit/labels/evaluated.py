@@ -7,12 +7,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from clairkit.errors import DataError, UsageError
 from clairkit.labels.items import Item
 from clairkit.records.faults import RowFault
 from clairkit.records.forms import to_prompt
+from clairkit.records.json_types import JsonMapping
 from clairkit.records.read import located_rows
 
 _EVAL, _ITEMS = "eval.json", "items.jsonl"
@@ -53,7 +53,7 @@ def read_evaluated(
     known = _models(Path(folder, _EVAL))
     pair = _pair(known, models)
     path = os.fspath(Path(folder, _ITEMS))
-    prompts: dict[str, Mapping[str, Any]] = {}
+    prompts: dict[str, JsonMapping] = {}
     answers: dict[tuple[str, str], str] = {}
     for line, row in located_rows(path):
         if isinstance(row, RowFault):

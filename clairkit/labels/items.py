@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from clairkit.labels.label_files import Label, read_labels
 from clairkit.records import Message, RowStream
 from clairkit.records.faults import RowFault
 from clairkit.records.forms import to_pair, to_prompt
+from clairkit.records.json_types import JsonMapping
 from clairkit.records.read import read_rows
 
 Question = Literal["better", "accept"]
@@ -60,7 +61,7 @@ def read_items(source: str | os.PathLike[str], *, skip_bad: bool = False) -> Row
     return read_rows(source, to_item, skip_bad=skip_bad)
 
 
-def to_item(row: Mapping[str, Any]) -> Item:
+def to_item(row: JsonMapping) -> Item:
     """Return the item of a file row.
 
     Raises:
@@ -106,18 +107,18 @@ def _gold(labels: Sequence[Label] | RowStream[Label], question: Question) -> Ite
         yield Item(label.id[:16], label.row.prompt, label.first, label.second, ("a", "b"), right)
 
 
-def _evaluated(row: Mapping[str, Any], other: Mapping[str, Any]) -> Item:
+def _evaluated(row: JsonMapping, other: JsonMapping) -> Item:
     names = str(row.get("model", "model")), str(other.get("model", "baseline"))
     texts = _text(row, "answer"), _text(other, "answer")
     return _item(row, texts, names if names[0] != names[1] else ("model", "baseline"))
 
 
-def _item(row: Mapping[str, Any], texts: tuple[str, str], names: tuple[str, str]) -> Item:
+def _item(row: JsonMapping, texts: tuple[str, str], names: tuple[str, str]) -> Item:
     prompt = to_prompt({name: row[name] for name in ("prompt", "id") if name in row})
     return Item(prompt.id, prompt.prompt, *texts, names)
 
 
-def _text(row: Mapping[str, Any], column: str) -> str:
+def _text(row: JsonMapping, column: str) -> str:
     text = row.get(column)
     if not isinstance(text, str):
         raise RowFault("missing_column", f"`{column}` holds no text", received=text)

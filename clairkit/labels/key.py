@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from clairkit.errors import DataError
 from clairkit.labels.items import Item, Question
 from clairkit.records import digest
+from clairkit.records.json_types import JsonMapping, JsonObject
 
 Kind = Literal["vote", "repeat", "identical", "gold"]
 _MARK = "clairkit label key"
@@ -53,12 +54,12 @@ class Key:
     question: Question
     language: str
     ask: str
-    sample: Mapping[str, Any]
+    sample: JsonMapping
     items: tuple[Item, ...]
     raters: Mapping[str, tuple[Shown, ...]]
     secret: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the key as its file has it."""
         return {"schema": _SCHEMA, "kind": _MARK, **asdict(self)}
 
@@ -100,7 +101,7 @@ def read_key(path: str | os.PathLike[str]) -> Key:
         ) from None
 
 
-def _key(value: dict[str, Any]) -> Key:
+def _key(value: JsonObject) -> Key:
     del value["kind"], value["schema"]
     items = tuple(
         Item(**{**row, "prompt": tuple(row["prompt"]), "names": tuple(row["names"])})

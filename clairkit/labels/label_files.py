@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from clairkit.records import ColumnChoice, PromptRow, RowStream, digest
 from clairkit.records.faults import RowFault
 from clairkit.records.forms import to_pair, to_prompt
+from clairkit.records.json_types import JsonMapping
 from clairkit.records.read import AS_NAMED, read_rows
 
 Form = Literal["accepted", "compared"]
@@ -82,7 +82,7 @@ def read_labels(
     return read_rows(source, to_label, skip_bad=skip_bad, limit=limit, columns=columns)
 
 
-def to_label(row: Mapping[str, Any]) -> Label:
+def to_label(row: JsonMapping) -> Label:
     """Return the label of a file row.
 
     Raises:
@@ -102,7 +102,7 @@ def to_label(row: Mapping[str, Any]) -> Label:
     )
 
 
-def _accepted(row: Mapping[str, Any], *, is_positive: bool) -> Label:
+def _accepted(row: JsonMapping, *, is_positive: bool) -> Label:
     if "revision" in row and "answer" in row:
         prompt = to_prompt({name: row[name] for name in row if name != "revision"})
         first, second = _text(row, "revision"), _text(row, "answer")
@@ -113,12 +113,12 @@ def _accepted(row: Mapping[str, Any], *, is_positive: bool) -> Label:
     return Label("accepted", prompt, first, second, is_positive)
 
 
-def _compared(row: Mapping[str, Any], *, is_positive: bool) -> Label:
+def _compared(row: JsonMapping, *, is_positive: bool) -> Label:
     prompt = to_prompt({name: row[name] for name in row if name not in ("a", "b")})
     return Label("compared", prompt, _text(row, "a"), _text(row, "b"), is_positive)
 
 
-def _text(row: Mapping[str, Any], column: str) -> str:
+def _text(row: JsonMapping, column: str) -> str:
     text = row.get(column)
     if not isinstance(text, str) or not text.strip():
         raise RowFault(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from clairkit.errors import UsageError
 from clairkit.labels.evidence import least_share
 from clairkit.labels.key import Key, Shown
 from clairkit.markup import asset, clean, data_json, render_page
 from clairkit.records import digest
+from clairkit.records.json_types import JsonObject
 from clairkit.texts import texts
 
 TEXTS = "labels/texts"
@@ -44,7 +44,7 @@ def file_part(rater: str) -> str:
     return re.sub(r"[^\w-]+", "_", rater)[:40]
 
 
-def _data(key: Key, rater: str) -> dict[str, Any]:
+def _data(key: Key, rater: str) -> JsonObject:
     shown = key.raters[rater]
     words = texts(TEXTS, key.language)
     return {
@@ -61,7 +61,7 @@ def _data(key: Key, rater: str) -> dict[str, Any]:
     }
 
 
-def _screen(key: Key, shown: Shown) -> dict[str, Any]:
+def _screen(key: Key, shown: Shown) -> JsonObject:
     item = key.items[shown.item]
     sides = (item.a, item.b) if shown.left == "a" else (item.b, item.a)
     left, right, *turns = clean([*sides, *(turn["content"] for turn in item.prompt)])

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
-from typing import Any
 
 from clairkit.intervals import wilson
 from clairkit.labels.collect import Cast, Votes
+from clairkit.records.json_types import JsonObject
 
 LEAST = 0.7
 """The least share of checks that a reliable rater meets."""
@@ -70,7 +70,7 @@ class Rater:
         return {"repeats": self.repeats, "identical": self.identical, "gold": self.gold}
 
     @property
-    def columns(self) -> dict[str, Any]:
+    def columns(self) -> JsonObject:
         """What a row of votes says of its rater: flags, and checks met of checks answered."""
         checks = {name: [share.hits, share.n] for name, share in self.checks.items()}
         return {"rater_flags": self.flags, "rater_checks": checks}
@@ -88,7 +88,7 @@ class Rater:
         seconds = "" if self.seconds is None else f"{self.seconds:.0f}"
         return [self.name, f"{self.answered}/{self.screens}", *counts, *checks, seconds]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the figures as JSON has them."""
         return {**asdict(self), "flags": self.flags}
 

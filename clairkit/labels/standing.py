@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from clairkit.intervals import wilson
 from clairkit.labels.collect import Votes, first_decisions
@@ -17,6 +16,7 @@ from clairkit.labels.evidence import (
     nominal_alpha,
 )
 from clairkit.labels.items import Question
+from clairkit.records.json_types import JsonObject
 from clairkit.statistics.e_process import log_e_value
 
 _SIDES = {"better": ("a", "b"), "accept": ("accept", "reject")}
@@ -66,7 +66,7 @@ class Standing:
         seen = self.decided + self.undecided
         return None if decisions is None else math.ceil(decisions * seen / max(1, self.decided))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return it as JSON has it."""
         interval = wilson(self.wins, self.decided) if self.decided else None
         counts = {

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
+
+from clairkit.records.json_types import JsonMapping, JsonObject
 
 _FORMULA = tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20")
 _NESTED = ("prompt", "names", "sample", "rater_flags", "rater_checks")
 
 
-def to_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
+def to_csv(rows: Sequence[JsonMapping]) -> bytes:
     """Return rows of votes as CSV in UTF-8 with a mark; the prompt as text, its last turn."""
     flat = [_flat(row) for row in rows]
     file = io.StringIO(newline="")
@@ -22,7 +24,7 @@ def to_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
     return file.getvalue().encode("utf-8-sig")
 
 
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(row: JsonMapping) -> JsonObject:
     plain = {name: value for name, value in row.items() if name not in _NESTED}
     return {
         "id": plain.pop("id"),

@@ -15,6 +15,7 @@ from typing import Any
 
 from clairkit.errors import DataError
 from clairkit.records.formats.encoding_guess import candidates, is_sure
+from clairkit.records.json_types import JsonMapping
 
 _MARK = "clairkit votes"
 _AS_SAVED = "ask for the file as the page saved it"
@@ -141,7 +142,7 @@ def _csv_votes(text: str, path: str) -> Iterator[Vote]:
             yield _vote(row, path, line)
 
 
-def _vote(row: Mapping[str, Any], path: str, line: int) -> Vote:
+def _vote(row: JsonMapping, path: str, line: int) -> Vote:
     item, vote, key = (str(row.get(name) or "").strip() for name in ("item", "vote", "key"))
     if not re.fullmatch(r"q[0-9a-f]{12}", item):
         raise DataError(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from clairkit.errors import ClairError
 from clairkit.planning.estimate import Plan
+from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.training.config import TrainConfig
 
 Replan = Callable[[TrainConfig], Plan]
@@ -21,7 +21,7 @@ _WORTH = 0.01
 class Remedy:
     """A change of the configuration and what it does."""
 
-    changes: Mapping[str, Any]
+    changes: JsonMapping
     """Configuration keys and their new values."""
     effect: str
     """What it costs, in words."""
@@ -43,7 +43,7 @@ def remedies(config: TrainConfig, plan: Plan, capacity: int, replan: Replan) -> 
         replan: plans another configuration.
     """
     found: list[Remedy] = []
-    together: dict[str, Any] = {}
+    together: JsonObject = {}
     for changes, effect in candidates(config, plan):
         remedy = _tried(config, plan, changes, effect, replan)
         if remedy is not None:
@@ -62,7 +62,7 @@ def remedies(config: TrainConfig, plan: Plan, capacity: int, replan: Replan) -> 
     return found
 
 
-def candidates(config: TrainConfig, plan: Plan) -> Iterator[tuple[dict[str, Any], str]]:
+def candidates(config: TrainConfig, plan: Plan) -> Iterator[tuple[JsonObject, str]]:
     """Yield changes of the configuration with what they cost, in the order of their harm."""
     get = config.arguments.get
     largest = plan.work.largest_pair
@@ -92,7 +92,7 @@ def candidates(config: TrainConfig, plan: Plan) -> Iterator[tuple[dict[str, Any]
 
 
 def _tried(
-    config: TrainConfig, plan: Plan, changes: Mapping[str, Any], effect: str, replan: Replan
+    config: TrainConfig, plan: Plan, changes: JsonMapping, effect: str, replan: Replan
 ) -> Remedy | None:
     try:
         other = replan(changed(config, changes))
@@ -104,7 +104,7 @@ def _tried(
     return Remedy(dict(changes), effect, other.memory.total, saved, other.flops / plan.flops)
 
 
-def changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
+def changed(config: TrainConfig, changes: JsonMapping) -> TrainConfig:
     """Return a configuration with some keys changed, its own or the Trainer's."""
     own = {field.name for field in dataclasses.fields(TrainConfig)}
     arguments = {key: value for key, value in changes.items() if key not in own}

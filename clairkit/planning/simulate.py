@@ -19,6 +19,7 @@ from clairkit.planning.head import HeadPlan, head_logps
 from clairkit.planning.model import build_model, four_bit_saving, make_optimizer, to_fake
 from clairkit.planning.trace import MemoryTrace
 from clairkit.planning.work import Work
+from clairkit.records.json_types import JsonObject
 from clairkit.training.config import TrainConfig
 from clairkit.training.preparation import training_arguments
 
@@ -158,9 +159,9 @@ class _Simulation:
         self.optimizer.zero_grad()
         return flops, phases
 
-    def _inputs(self, part: Part) -> tuple[dict[str, Any], Tensor | None]:
+    def _inputs(self, part: Part) -> tuple[JsonObject, Tensor | None]:
         """Return what the backbone takes, and the scored places of a packed sequence."""
-        inputs: dict[str, Any] = {
+        inputs: JsonObject = {
             key: torch.empty(value.shape, dtype=value.dtype) if isinstance(value, Tensor) else value
             for key, value in part.model.items()
         }
@@ -201,7 +202,7 @@ class _Simulation:
                 parameter.grad = torch.empty_like(parameter)
 
 
-def _plain_adapter() -> dict[str, Any]:
+def _plain_adapter() -> JsonObject:
     """Return the adapter's keys at their defaults, for a model without one."""
     import dataclasses
 

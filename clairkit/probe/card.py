@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from clairkit import __version__
 from clairkit.probe.measures import FaultCount, Mean, Rate
 from clairkit.probe.observe import Observation
+from clairkit.records.json_types import JsonMapping
 
 Verdict = Literal["pass", "fail", "undecided", "not probed"]
 State = Literal["healthy", "unhealthy", "undecided"]
@@ -82,7 +83,7 @@ class HealthCard:
     agreement: Mean
     changed_for_better: Rate
     judge_consistent: Rate
-    spent: Mapping[str, Any]
+    spent: JsonMapping
     open: int = 0
     examples: tuple[Observation, ...] = field(default=(), repr=False)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 from clairkit.probe.card import HealthCard, ProbeFinding, SliceCount
 from clairkit.probe.measures import (
@@ -17,6 +16,7 @@ from clairkit.probe.measures import (
 )
 from clairkit.probe.observe import Observation
 from clairkit.probe.settings import Thresholds
+from clairkit.records.json_types import JsonMapping
 
 CAREFUL = 0.02
 """The share of the text around a fault that a careful revision may change."""
@@ -29,7 +29,7 @@ def make_card(
     seen: Sequence[Observation],
     *,
     about: Mapping[str, object],
-    spent: Mapping[str, Any],
+    spent: JsonMapping,
     thresholds: Thresholds,
     unfinished: int = 0,
 ) -> HealthCard:

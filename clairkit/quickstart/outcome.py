@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clairkit.evaluation import compare
 from clairkit.quickstart.stations import QuickstartPlan, Skills, evaluation_facts
+from clairkit.records.json_types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
     from clairkit.evaluation import Evaluation
@@ -23,11 +23,11 @@ class QuickstartResult:
     pairs: int
     before: Skills
     after: Skills
-    training: Mapping[str, Any]
+    training: JsonMapping
     seconds: float
     peak_memory_mb: float
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return every figure, as `summary.json` holds them."""
         return {
             "output": str(self.folder),
@@ -42,7 +42,7 @@ class QuickstartResult:
         }
 
 
-def _facts(before: Evaluation, after: Evaluation) -> dict[str, Any]:
+def _facts(before: Evaluation, after: Evaluation) -> JsonObject:
     return {
         "before": evaluation_facts(before),
         "after": evaluation_facts(after),

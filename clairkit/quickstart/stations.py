@@ -6,13 +6,14 @@ The objective grid of `docs/benchmarks/quickstart_grid.py` runs the same ones.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clairkit.errors import DataError
 from clairkit.quickstart import MODEL, task
+from clairkit.records.json_types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
     from clairkit.evaluation import Difference, Evaluation
@@ -163,7 +164,7 @@ def train(
     """
     from clairkit.training import resolve, run_training
 
-    flags: Mapping[str, Any] = {
+    flags: JsonMapping = {
         "model": plan.model,
         "pairs": str(folder / SCORED),
         "output": str(output),
@@ -181,7 +182,7 @@ def train(
     return run_training(resolve(flags), force=force, say=say)
 
 
-def evaluation_facts(found: Evaluation) -> dict[str, Any]:
+def evaluation_facts(found: Evaluation) -> JsonObject:
     """Return an evaluation's counts as JSON has them."""
     return {
         "right": found.successes,

@@ -16,9 +16,11 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
+
+from clairkit.records.json_types import JsonMapping
 
 GOODS = (
     "pens",
@@ -59,7 +61,7 @@ class Request(Protocol):
     """What a `python:` reviser is handed: the prompt's messages, the answer, the row."""
 
     @property
-    def prompt(self) -> Sequence[Mapping[str, Any]]: ...
+    def prompt(self) -> Sequence[JsonMapping]: ...
 
     @property
     def answer(self) -> str: ...
@@ -172,16 +174,14 @@ def revise(request: Request) -> str | None:
     return revised if revised != request.answer else None
 
 
-def check(prompt: Sequence[Mapping[str, Any]], answer: str, row: Mapping[str, Any]) -> bool:
+def check(prompt: Sequence[JsonMapping], answer: str, row: JsonMapping) -> bool:
     """Whether a bill's answer is exactly right: its sums and all house rules."""
     del row
     bill = parse_bill(_question(prompt))
     return bill is not None and answer == bill.answer()
 
 
-def check_arithmetic(
-    prompt: Sequence[Mapping[str, Any]], answer: str, row: Mapping[str, Any]
-) -> bool:
+def check_arithmetic(prompt: Sequence[JsonMapping], answer: str, row: JsonMapping) -> bool:
     """Whether a bill's amounts are right, with or without the house rules."""
     del row
     bill = parse_bill(_question(prompt))
@@ -189,13 +189,13 @@ def check_arithmetic(
     return bill is not None and bare == "\n".join(bill.amounts())
 
 
-def check_sum(prompt: Sequence[Mapping[str, Any]], answer: str, row: Mapping[str, Any]) -> bool:
+def check_sum(prompt: Sequence[JsonMapping], answer: str, row: JsonMapping) -> bool:
     """Whether a sum's answer is exactly the number (the guard skill)."""
     del row
     match = _SUM.fullmatch(_question(prompt))
     return match is not None and answer == str(int(match[1]) + int(match[2]))
 
 
-def _question(prompt: Sequence[Mapping[str, Any]]) -> str:
+def _question(prompt: Sequence[JsonMapping]) -> str:
     """The last message's text."""
     return str(prompt[-1]["content"]) if prompt else ""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from clairkit.markup import data_json
+from clairkit.records.json_types import JsonObject
 from clairkit.report.entries import COLUMN, PairEntry, Shared
 from clairkit.report.language import Language
 
@@ -52,7 +52,7 @@ def browser_data(
     """
     shared = Shared()
     pairs = ",\n".join(data_json(entry.to_json(metrics, shared)) for entry in browsed)
-    head: dict[str, Any] = {
+    head: JsonObject = {
         "words": words.browser,
         "metrics": [[name, words.metric(name)] for name in metrics],
         "listed": metrics.index(listed) if listed in metrics else 0,

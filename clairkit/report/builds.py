@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from clairkit.markup import Markup
+from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.report.gather import Build
 from clairkit.report.language import Language, count_text, percent_text
 
@@ -15,7 +15,7 @@ _METER = Markup(
 )
 
 
-def build_values(build: Build, words: Language) -> dict[str, Any]:
+def build_values(build: Build, words: Language) -> JsonObject:
     """Return what the template of a build takes; empty lists for what there is not."""
     card = build.health or {}
     settings = build.entry.get("settings") or {}
@@ -60,7 +60,7 @@ def _funnel(build: Build, words: Language) -> list[list[str]]:
     return rows
 
 
-def _costs(entry: Mapping[str, Any], words: Language) -> list[list[str]]:
+def _costs(entry: JsonMapping, words: Language) -> list[list[str]]:
     if "calls" not in entry:
         return []
     tokens, cost, pairs = entry.get("tokens") or {}, entry.get("cost"), entry.get("pairs")
@@ -76,7 +76,7 @@ def _costs(entry: Mapping[str, Any], words: Language) -> list[list[str]]:
     return rows
 
 
-def _health(finding: Mapping[str, Any], words: Language) -> list[str]:
+def _health(finding: JsonMapping, words: Language) -> list[str]:
     interval, share = finding.get("interval"), finding.get("share")
     return [
         str(finding.get("label")),

@@ -13,6 +13,7 @@ from typing import Any
 
 from clairkit.markup import clean
 from clairkit.records import Message, Pair
+from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.report.diff import diff
 from clairkit.scoring import text_of
 
@@ -61,7 +62,7 @@ class PairEntry:
     file: str
     flags: tuple[str, ...]
     values: Mapping[str, float]
-    body: Mapping[str, Any]
+    body: JsonMapping
     details: Sequence[tuple[str, str]]
 
     @property
@@ -69,7 +70,7 @@ class PairEntry:
         """The unit that `score` counted, token or grapheme; None where it did not."""
         return next((text for name, text in self.details if name == "scores.unit"), None)
 
-    def to_json(self, metrics: Sequence[str], shared: Shared) -> dict[str, Any]:
+    def to_json(self, metrics: Sequence[str], shared: Shared) -> JsonObject:
         """Return the pair for the browser; `shared` takes up what it shares with others."""
         values = (self.values.get(name) for name in metrics)
         return {
@@ -141,7 +142,7 @@ def _entry(pair: Pair, texts: Sequence[str]) -> PairEntry:
     flags = tuple(next(found) for _ in _flags(pair))
     scores = {next(found): value for _, value in _numbers(pair.scores)}
     difference = diff(rejected, chosen)
-    body: dict[str, Any] = {"prompt": prompt, "diff": difference.parts}
+    body: JsonObject = {"prompt": prompt, "diff": difference.parts}
     if rationale:
         body["rationale"] = rationale
     return PairEntry(
@@ -179,7 +180,7 @@ def _listed(value: Any) -> Iterable[Any]:
     return value if isinstance(value, list | tuple) else ()
 
 
-def _numbers(scores: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+def _numbers(scores: JsonMapping) -> Iterator[tuple[str, float]]:
     for name, value in scores.items():
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             yield name, value

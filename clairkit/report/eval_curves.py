@@ -13,6 +13,7 @@ from clairkit.charts import Chart, Series, line_chart
 from clairkit.charts.forest import forest_axis, forest_row, forest_scale
 from clairkit.intervals import wilson
 from clairkit.markup import Markup
+from clairkit.records.json_types import JsonObject
 from clairkit.report.eval_signals import is_number
 from clairkit.report.evaluated import Basis, Comparison, Evaluated
 from clairkit.report.language import Language, count_text, percent_text
@@ -26,7 +27,7 @@ _ALPHA = 0.05
 Scored = tuple[Comparison, float]
 
 
-def curves(evaluated: Evaluated, model: str, words: Language, name: str) -> dict[str, Any]:
+def curves(evaluated: Evaluated, model: str, words: Language, name: str) -> JsonObject:
     """Return the sections about one candidate that its answers allow.
 
     Args:
@@ -107,7 +108,7 @@ def _length_curve(
     return [(x, 1 / (1 + math.exp(-theta - effect * math.tanh(x / scale)))) for x in places]
 
 
-def _slices(scored: Sequence[Scored], words: Language) -> dict[str, Any] | None:
+def _slices(scored: Sequence[Scored], words: Language) -> JsonObject | None:
     """Return a forest of win shares by cluster and by length of the prompt."""
     groups = [(words.say("all_prompts"), [score for _, score in scored])]
     groups += _by_cluster(scored, words) + _by_prompt_length(scored, words)
@@ -170,7 +171,7 @@ def _prompt_length(each: Comparison) -> int:
     return sum(len(str(turn.get("content", ""))) for turn in turns if isinstance(turn, Mapping))
 
 
-def _calibration(found: Sequence[Comparison], words: Language, name: str) -> dict[str, Any] | None:
+def _calibration(found: Sequence[Comparison], words: Language, name: str) -> JsonObject | None:
     """Return the judges' verdicts against people's, where both are there."""
     both = [
         (j, p)
@@ -205,7 +206,7 @@ def _calibration(found: Sequence[Comparison], words: Language, name: str) -> dic
     return {"chart": Markup(line_chart(chart)), "note": note, "agree": said}
 
 
-def _evidence(found: Sequence[Comparison], words: Language, name: str) -> dict[str, Any] | None:
+def _evidence(found: Sequence[Comparison], words: Language, name: str) -> JsonObject | None:
     """Return the e-value after each deciding vote, in the order in which votes came in."""
     from clairkit.statistics.e_process import evidence, first_votes, log_e_value
 

@@ -8,6 +8,7 @@ from typing import Any
 from clairkit import __version__
 from clairkit.charts import STYLE
 from clairkit.markup import asset, render_page
+from clairkit.records.json_types import JsonMapping
 from clairkit.report.answers import answer_entries
 from clairkit.report.browser import browser_data, drawn
 from clairkit.report.eval_curves import curves
@@ -77,7 +78,7 @@ def make_evaluation_page(
 def _verdicts(evaluated: Evaluated, words: Language) -> list[tuple[str, str, str]]:
     """Return level, words and reason of each candidate's verdict."""
     found = evaluated.facts.get("verdicts")
-    told: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
+    told: JsonMapping = found if isinstance(found, Mapping) else {}
     if not told and evaluated.facts.get("verdict") and evaluated.candidates:
         told = {evaluated.candidates[0]: evaluated.facts}
     made = []

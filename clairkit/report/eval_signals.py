@@ -11,6 +11,7 @@ from typing import Any, TypeGuard
 from clairkit.charts.forest import forest_axis, forest_row, forest_scale
 from clairkit.charts.scale import Scale, number
 from clairkit.markup import Markup
+from clairkit.records.json_types import JsonObject
 from clairkit.report.evaluated import Evaluated, Row
 from clairkit.report.language import Language, count_text
 
@@ -38,7 +39,7 @@ def unit_text(value: Any, unit: str) -> str:
     return f"{'+' if value > 0 else ''}{number(value)}"
 
 
-def forest_groups(evaluated: Evaluated, words: Language) -> list[dict[str, Any]]:
+def forest_groups(evaluated: Evaluated, words: Language) -> list[JsonObject]:
     """Return the forest plot: a group for each unit, since one scale serves one unit."""
     groups: dict[str, list[Row]] = defaultdict(list)
     for signal in evaluated.signals():
@@ -51,7 +52,7 @@ def forest_groups(evaluated: Evaluated, words: Language) -> list[dict[str, Any]]
     return [_group(unit, groups[unit], words) for unit in order]
 
 
-def _group(unit: str, signals: Sequence[Row], words: Language) -> dict[str, Any]:
+def _group(unit: str, signals: Sequence[Row], words: Language) -> JsonObject:
     factor = 100 if unit in _PERCENT else 1
     compared = [signal for signal in signals if signal.get("against") is not None]
     null = _NULLS.get(unit, 0.0 if compared else None) if compared else None
@@ -69,9 +70,7 @@ def _group(unit: str, signals: Sequence[Row], words: Language) -> dict[str, Any]
     }
 
 
-def _row(
-    signal: Row, unit: str, across: Scale, null: float | None, words: Language
-) -> dict[str, Any]:
+def _row(signal: Row, unit: str, across: Scale, null: float | None, words: Language) -> JsonObject:
     """Return what a row of the plot shows.
 
     Args:
@@ -163,7 +162,7 @@ def guard_rows(evaluated: Evaluated, words: Language) -> list[list[str]]:
     return rows
 
 
-def seed_groups(evaluated: Evaluated, words: Language) -> list[dict[str, Any]]:
+def seed_groups(evaluated: Evaluated, words: Language) -> list[JsonObject]:
     """Return a plot for each signal over training seeds whose means are known."""
     groups = []
     for signal in evaluated.signals():
@@ -182,7 +181,7 @@ def seed_groups(evaluated: Evaluated, words: Language) -> list[dict[str, Any]]:
     return groups
 
 
-def _seeds(signal: Row, means: Mapping[str, float], words: Language) -> dict[str, Any]:
+def _seeds(signal: Row, means: Mapping[str, float], words: Language) -> JsonObject:
     unit = str(signal.get("unit", "points"))
     factor = 100 if unit in _PERCENT else 1
     null = factor * _NULLS.get(unit, 0.0)

@@ -12,8 +12,9 @@ from statistics import fmean
 from typing import Any, Literal, get_args
 
 from clairkit.errors import DataError
+from clairkit.records.json_types import JsonMapping, JsonObject
 
-Row = Mapping[str, Any]
+Row = JsonMapping
 Basis = Literal["judge", "check", "people"]
 _BASES: tuple[Basis, ...] = get_args(Basis)
 
@@ -202,7 +203,7 @@ def _lines(path: Path) -> Iterable[Row]:
                 yield row
 
 
-def _object(path: Path) -> dict[str, Any]:
+def _object(path: Path) -> JsonObject:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

@@ -13,6 +13,7 @@ from typing import Any
 from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
 from clairkit.records import ColumnChoice, Pair, read_pairs
+from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.records.read import AS_NAMED
 from clairkit.report.evaluated import Evaluated, is_evaluation, read_evaluation
 
@@ -42,9 +43,9 @@ class Build:
     """
 
     name: str
-    entry: Mapping[str, Any]
+    entry: JsonMapping
     reasons: Sequence[Reasons]
-    health: Mapping[str, Any] | None
+    health: JsonMapping | None
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class Run:
     """A training run: its folder's name, `run.json`, and the rows of `metrics.jsonl`."""
 
     name: str
-    facts: Mapping[str, Any]
-    rows: Sequence[Mapping[str, Any]]
+    facts: JsonMapping
+    rows: Sequence[JsonMapping]
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ def _builds(path: Path) -> list[Build]:
     return [Build(path.name, made, reasons, _object(health) if health.is_file() else None)]
 
 
-def _reasons(rows: Iterable[Mapping[str, Any]]) -> list[Reasons]:
+def _reasons(rows: Iterable[JsonMapping]) -> list[Reasons]:
     counts: Counter[str] = Counter()
     examples: dict[str, list[tuple[str, str, str]]] = {}
     for row in rows:
@@ -215,7 +216,7 @@ def _last_turn(prompt: Any) -> Any:
     return prompt
 
 
-def _object(path: Path) -> dict[str, Any]:
+def _object(path: Path) -> JsonObject:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from clairkit.charts.scale import number
 from clairkit.markup import Markup
+from clairkit.records.json_types import JsonObject
 from clairkit.report.builds import build_values
 from clairkit.report.entries import OWN, PairEntry
 from clairkit.report.gather import Gathered, Run
@@ -37,7 +37,7 @@ _MOST = 9
 Values = Mapping[str, Sequence[float]]
 
 
-def overview(gathered: Gathered, entries: Sequence[PairEntry], words: Language) -> dict[str, Any]:
+def overview(gathered: Gathered, entries: Sequence[PairEntry], words: Language) -> JsonObject:
     """Return what the template of the overview takes."""
     values = sorted_values(entries)
     drawn = _drawn(values)
@@ -145,7 +145,7 @@ def _sources(
     return head, rows
 
 
-def run_values(run: Run, index: int, words: Language) -> dict[str, Any]:
+def run_values(run: Run, index: int, words: Language) -> JsonObject:
     """Return what the template of a training run takes; `index` tells its charts apart."""
     from clairkit.runs.curves import run_section
     from clairkit.runs.diagnosis import retold

@@ -11,6 +11,7 @@ from typing import Any
 from clairkit.batching.chat_settings import run_chat_settings
 from clairkit.display import printable
 from clairkit.errors import UsageError
+from clairkit.records.json_types import JsonObject
 from clairkit.training.arguments.value_types import fits, type_name
 from clairkit.training.config import TrainConfig, own_types
 
@@ -38,7 +39,7 @@ def resolve(
     Raises:
         UsageError: an unknown key, a value of the wrong type, a file that is no mapping.
     """
-    values: dict[str, Any] = {}
+    values: JsonObject = {}
     origins = dict.fromkeys(own_types(), "default")
     given = {key: value for key, value in flags.items() if value is not None}
     layers = (

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import TrainingArguments
 
 from clairkit.errors import UsageError
+from clairkit.records.json_types import JsonObject
 from clairkit.training.arguments.checks import check_hub_login
 from clairkit.training.best_metric import check_best_metric
 from clairkit.training.config import TrainConfig
@@ -97,7 +97,7 @@ def step_tokens(config: TrainConfig, device: str) -> int | None:
     return config.tokens_per_step
 
 
-def settled(resolved: Resolved, device: str, saved: dict[str, Any] | None = None) -> Resolved:
+def settled(resolved: Resolved, device: str, saved: JsonObject | None = None) -> Resolved:
     """Return the configuration with `tokens_per_step` in tokens, as it is written down.
 
     Args:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 import torch
 from torch import nn
@@ -15,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArgum
 from clairkit.batching import ChatEncoder, EncodedPair, encode_pairs
 from clairkit.errors import DataError, UsageError
 from clairkit.records import Pair
+from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.records.leakage import prompt_digest
 from clairkit.training.arguments.checks import checked_arguments
 from clairkit.training.best_metric import greater_is_better
@@ -87,7 +87,7 @@ def training_arguments(config: TrainConfig) -> TrainingArguments:
     # Pinned memory is for copies to a GPU; without one torch warns of it.
     pin = {"dataloader_pin_memory": torch.cuda.is_available()}
 
-    def build(given: Mapping[str, Any]) -> TrainingArguments:
+    def build(given: JsonMapping) -> TrainingArguments:
         values = {**pin, **config.default_arguments, **_by_names_of_today(given)}
         metric = values.get("metric_for_best_model")
         if metric is not None and values.get("greater_is_better") is None:
@@ -106,7 +106,7 @@ _RENAMED = {
 }
 
 
-def _by_names_of_today(values: Mapping[str, Any]) -> dict[str, Any]:
+def _by_names_of_today(values: JsonMapping) -> JsonObject:
     known = {field.name for field in dataclasses.fields(TrainingArguments)}
     renamed = {old: new for old, new in _RENAMED.items() if new in known - values.keys()}
     return {renamed.get(key, key): value for key, value in values.items()}

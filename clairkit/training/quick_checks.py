@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from clairkit.choices import LOSS_ALIASES, LOSS_NAMES
 from clairkit.errors import UsageError, suggest
 from clairkit.hub_access import check_model_there
 from clairkit.records import ColumnChoice, read_pairs
 from clairkit.records.formats.yaml_file import load_yaml, read_yaml
+from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.records.source import find_source
 
 # What other trainers call our keys; those without another name are here for the command line.
@@ -86,7 +86,7 @@ KEYS = {
 _TOLD_LATER = "output_dir"  # a key of transformers that is reserved, not unknown
 
 
-def check_quickly(flags: Mapping[str, Any], settings: Sequence[str], file: str | None) -> None:
+def check_quickly(flags: JsonMapping, settings: Sequence[str], file: str | None) -> None:
     """Refuse keys under another trainer's name, pairs that can't be read, a model that is nowhere.
 
     Only what is certain: the rest is checked when the configuration is resolved.
@@ -127,7 +127,7 @@ def _check_loss(text: str) -> None:
     raise UsageError("unknown loss", received=text, remedy=remedy)
 
 
-def _check_pairs(source: str, values: Mapping[str, Any]) -> None:
+def _check_pairs(source: str, values: JsonMapping) -> None:
     """Read the first row; rows of one side are for the loss to accept or refuse."""
     if find_source(source).kind == "hub":
         return
@@ -141,8 +141,8 @@ def _check_pairs(source: str, values: Mapping[str, Any]) -> None:
     next(iter(read_pairs(source, skip_bad=skip_bad, one_sided=True, columns=columns)))
 
 
-def _setting_values(settings: Sequence[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _setting_values(settings: Sequence[str]) -> JsonObject:
+    found: JsonObject = {}
     for setting in settings:
         key, _, text = setting.partition("=")
         with suppress(ValueError):  # told by `resolve`
@@ -150,7 +150,7 @@ def _setting_values(settings: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _file_values(file: str | None) -> dict[str, Any]:
+def _file_values(file: str | None) -> JsonObject:
     try:
         found = None if file is None else read_yaml(Path(file))
     except (OSError, ValueError):  # told by `resolve`

@@ -11,6 +11,7 @@ import click
 from clairkit.bench.options import options_of
 from clairkit.cli.bench.output import find_device, wrapped
 from clairkit.cli.shared.console import Console
+from clairkit.records.json_types import JsonObject
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,7 +94,7 @@ def _check_suite(suite: str, target: Path | None, **choices: Any) -> None:
 
 
 def _measure_step(
-    console: Console, target: Path | None, markdown: bool, choices: dict[str, Any]
+    console: Console, target: Path | None, markdown: bool, choices: JsonObject
 ) -> None:
     import time
 
@@ -142,7 +143,7 @@ def _check_target(value: str | None) -> Path | None:
     return check_output(value, force=True)
 
 
-def _suite(choices: dict[str, Any]) -> StepSuite:
+def _suite(choices: JsonObject) -> StepSuite:
     import torch
 
     from clairkit.bench.step.suite import StepSuite
@@ -228,7 +229,7 @@ def _show(console: Console, case: CaseResult) -> None:
 
 
 def _finish(
-    console: Console, result: dict[str, Any], cases: Sequence[CaseResult], as_markdown: bool
+    console: Console, result: JsonObject, cases: Sequence[CaseResult], as_markdown: bool
 ) -> None:
     from clairkit.bench.report import NOTE, describe, markdown
 
@@ -239,7 +240,7 @@ def _finish(
     wrapped(console, describe(result["machine"], result["settings"]))
 
 
-def _write(target: Path, result: dict[str, Any]) -> None:
+def _write(target: Path, result: JsonObject) -> None:
     from clairkit.records import atomic_write
 
     with atomic_write(target) as file:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from clairkit.records.json_types import JsonObject
 
 if TYPE_CHECKING:
     from clairkit.evaluation.run import Evaluated
 
 
-def answer_rows(found: Evaluated) -> Iterator[dict[str, Any]]:
+def answer_rows(found: Evaluated) -> Iterator[JsonObject]:
     """Yield the checked answers of the one candidate, with all columns of the prompt file."""
     specs = {each.name: each.spec for each in found.plan.comparison.contestants}
     (name,) = found.plan.candidates

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from clairkit.cli.shared.console import Console, output_options
 from clairkit.cli.shared.ending import PARTIAL, leave_early
 from clairkit.cli.shared.option_sections import SectionCommand
 from clairkit.cli.shared.progress_line import ProgressLine
+from clairkit.records.json_types import JsonMapping
 
 if TYPE_CHECKING:
     from clairkit.evaluation.comparison import Answered
@@ -121,7 +121,7 @@ class _Target:
         write_rows(self.output, answer_rows(found), force=self.force)
 
 
-def _target(options: Mapping[str, Any]) -> _Target:
+def _target(options: JsonMapping) -> _Target:
     """Return where the output goes, after a look whether it may.
 
     Raises:

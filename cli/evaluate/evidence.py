@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from clairkit.records.json_types import JsonMapping
 
 if TYPE_CHECKING:
     from clairkit.evaluation.comparison import Comparison, NamedJudge
@@ -17,7 +19,7 @@ _FLAG = "--guards"
 
 
 def make_evidence(
-    options: Mapping[str, Any],
+    options: JsonMapping,
     comparison: Comparison,
     prompts: Sequence[PromptRow],
     make_judge: Callable[[str], NamedJudge],
@@ -71,7 +73,7 @@ def _table(given: Sequence[str]) -> Any:
 
 def _runs(
     guards: Sequence[GuardSpec],
-    options: Mapping[str, Any],
+    options: JsonMapping,
     comparison: Comparison,
     prompts: Sequence[PromptRow],
     make_judge: Callable[[str], NamedJudge],

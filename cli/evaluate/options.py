@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -15,6 +15,7 @@ from clairkit.cli.shared.config_file import read_config
 from clairkit.cli.shared.once_option import only_once
 from clairkit.cli.shared.option_sections import section_option
 from clairkit.cli.shared.pace_options import PACE, PACE_OPTIONS
+from clairkit.records.json_types import JsonMapping
 from clairkit.texts import languages
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ def evaluate_options(function: Function) -> Function:
     return function
 
 
-def make_plan(source: str, options: Mapping[str, Any]) -> Plan:
+def make_plan(source: str, options: JsonMapping) -> Plan:
     """Return what the options ask for, after a look at all prompts.
 
     Raises:
@@ -266,7 +267,7 @@ def make_plan(source: str, options: Mapping[str, Any]) -> Plan:
     )
 
 
-def _check_combination(options: Mapping[str, Any]) -> None:
+def _check_combination(options: JsonMapping) -> None:
     from clairkit.errors import UsageError
 
     if options["require_gain"] and options["baseline"] is None:
@@ -288,7 +289,7 @@ class _Named:
     is_baseline: bool = False
 
 
-def _contestants(options: Mapping[str, Any]) -> Iterator[_Named]:
+def _contestants(options: JsonMapping) -> Iterator[_Named]:
     """Yield the models in the order in which they are asked: the baseline first.
 
     Raises:
@@ -331,7 +332,7 @@ def _with_models(named: Sequence[_Named], options: ModelOptions) -> Iterator[Con
         yield Contestant(each.name, each.spec, made[place], each.is_baseline)
 
 
-def _judges(options: Mapping[str, Any], model_options: ModelOptions) -> Iterator[NamedJudge]:
+def _judges(options: JsonMapping, model_options: ModelOptions) -> Iterator[NamedJudge]:
     from clairkit.errors import UsageError
 
     specs = options["judges"]
@@ -340,9 +341,7 @@ def _judges(options: Mapping[str, Any], model_options: ModelOptions) -> Iterator
     yield from map(_judge_maker(options, model_options), specs)
 
 
-def _judge_maker(
-    options: Mapping[str, Any], model_options: ModelOptions
-) -> Callable[[str], NamedJudge]:
+def _judge_maker(options: JsonMapping, model_options: ModelOptions) -> Callable[[str], NamedJudge]:
     """Return what makes a judge of its spec."""
     from clairkit.evaluation.comparison import NamedJudge
     from clairkit.judging.judge import Judge
@@ -365,7 +364,7 @@ def _judging(seed: int) -> Sampling:
     return Sampling(temperature=0.0, max_new_tokens=1024, seed=seed)
 
 
-def _model_options(options: Mapping[str, Any]) -> ModelOptions:
+def _model_options(options: JsonMapping) -> ModelOptions:
     from clairkit.models.server.chat_options import parse_chat
     from clairkit.models.server.request_body import parse_body
     from clairkit.models.specs import ModelOptions

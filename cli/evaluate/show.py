@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from clairkit.cli.shared.console import Console
+from clairkit.records.json_types import JsonObject
 
 if TYPE_CHECKING:
     from clairkit.evaluation.evaluate import Evaluation
@@ -78,7 +79,7 @@ def show_evaluated(console: Console, found: Evaluated) -> None:
         console.show(f"{name}{decision.verdict}: {decision.reason}.")
 
 
-def simple_json(found: Evaluated) -> dict[str, Any]:
+def simple_json(found: Evaluated) -> JsonObject:
     """Return the keys of one model, a baseline and a check; null where there is no such thing."""
     after, before = _sides(found)
     change, scores = _difference(found), _score_change(found)
@@ -121,9 +122,7 @@ def _score_change(found: Evaluated) -> Any:
     return None if after is None or before is None else score_change(before, after)
 
 
-def _measured(
-    found: Evaluated, name: str | None, checked: Evaluation | None
-) -> dict[str, Any] | None:
+def _measured(found: Evaluated, name: str | None, checked: Evaluation | None) -> JsonObject | None:
     spec = next((x.spec for x in found.plan.comparison.contestants if x.name == name), None)
     if name is None or checked is None:
         return None if spec is None else {"spec": spec}

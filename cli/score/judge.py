@@ -1,9 +1,9 @@
-"""`clairkit score --judge`: is chosen better, and better than the target's own answer?"""
+"""Run `clairkit score --judge`: is chosen better, and better than the target's own answer?"""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,6 +15,7 @@ from clairkit.cli.shared.ending import PARTIAL, leave_early
 from clairkit.cli.shared.pace_options import PACE_OPTIONS
 from clairkit.cli.shared.progress_line import ProgressLine
 from clairkit.errors import EvidenceError, UsageError
+from clairkit.records.json_types import JsonMapping
 
 if TYPE_CHECKING:
     from clairkit.evaluation.pairs.pair_judging import Judged
@@ -53,9 +54,7 @@ def judge_options(function: Command) -> Command:
     return function
 
 
-def requested_judge(
-    flags: Mapping[str, Any], output: str | None, *, is_comparison: bool
-) -> Judge | None:
+def requested_judge(flags: JsonMapping, output: str | None, *, is_comparison: bool) -> Judge | None:
     """Return the judge that shall look at the pairs, None where none is named.
 
     Raises:
@@ -100,7 +99,7 @@ def is_known(output: str) -> bool:
 
 
 def add_verdicts(
-    console: Console, pairs: Sequence[Pair], output: str, judge: Judge, flags: Mapping[str, Any]
+    console: Console, pairs: Sequence[Pair], output: str, judge: Judge, flags: JsonMapping
 ) -> tuple[list[Pair], Judged]:
     """Ask the judge about the pairs and show what it says.
 

@@ -26,7 +26,17 @@ class Stopped(Protocol):
 def leave_early(
     console: Console, stopped: Stopped, error: ClairError | None, resume: str
 ) -> int | None:
-    """Return the exit code of what was stopped, its last line being how to go on; else None."""
+    """Return the exit code of what was stopped, its last line being how to go on; else None.
+
+    Args:
+        console: prints it.
+        stopped: what stopped the run.
+        error: the error that did, if one did.
+        resume: the command that goes on.
+
+    Raises:
+        ClairError: `error`, with how to go on.
+    """
     if error is not None:
         _raise_with(error, resume)
     if stopped.signal is not None:

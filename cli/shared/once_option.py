@@ -8,13 +8,15 @@ from typing import Any
 import click
 from click.decorators import FC
 
+from clairkit.records.json_types import JsonObject
+
 
 def once(*names: str, **attributes: Any) -> Callable[[FC], FC]:
     """Return a `click.option` that refuses a second value; None when it is not given."""
     return click.option(*names, **only_once(), **attributes)
 
 
-def only_once() -> dict[str, Any]:
+def only_once() -> JsonObject:
     """Return what makes an option refuse a second value, as attributes of it."""
     return {"multiple": True, "callback": _only}
 

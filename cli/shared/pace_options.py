@@ -1,4 +1,4 @@
-"""The options that say how fast models are asked, and what that may cost."""
+"""Hold the options that say how fast models are asked, and what that may cost."""
 
 from __future__ import annotations
 

@@ -12,7 +12,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from clairkit.engine.driver import run_works
 from clairkit.engine.program import Call
@@ -28,6 +27,7 @@ from clairkit.judging.verdicts import plain
 from clairkit.models.budget import Budget
 from clairkit.models.sampling import Failure
 from clairkit.records import Pair, PromptRow
+from clairkit.records.json_types import JsonObject
 from clairkit.records.leakage import prompt_digest
 from clairkit.scoring.units import answers_of, text_of
 from clairkit.statistics.estimates import Estimate, Resampling
@@ -55,7 +55,7 @@ class Judged:
         control: says what stopped the run, if anything did.
     """
 
-    columns: dict[str, dict[str, Any]]
+    columns: dict[str, JsonObject]
     wins: WinRate | None
     own: WinRate | None
     unknown: dict[str, int]
@@ -68,7 +68,7 @@ class Judged:
         estimate = None if self.own is None else self.own.estimate
         return None if estimate is None or estimate.is_too_few else needed(estimate, 0.5)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return it as `--json` shows it."""
         more = self.needed
         q = None if self.own is None else {**_figures(self.own), "more": more and more.more}
@@ -175,7 +175,7 @@ def _against_own(pair: Pair, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ..
 
 def _columns(
     judge: str, verdicts: tuple[Verdict, ...], own: tuple[Verdict, ...] | None
-) -> dict[str, Any]:
+) -> JsonObject:
     scores = [each.score for each in verdicts]
     return {
         "judge": judge,
@@ -195,7 +195,7 @@ def _win_rate(
     return win_rate(verdicts, clusters, resampling) if verdicts else None
 
 
-def _figures(found: WinRate) -> dict[str, Any]:
+def _figures(found: WinRate) -> JsonObject:
     positions, estimate = found.positions, found.estimate
     consistency = positions.consistency
     return {
@@ -209,7 +209,7 @@ def _figures(found: WinRate) -> dict[str, Any]:
     }
 
 
-def _estimate(found: Estimate | None) -> dict[str, Any]:
+def _estimate(found: Estimate | None) -> JsonObject:
     interval = None if found is None else found.interval
     return {
         "n": 0 if found is None else found.n,

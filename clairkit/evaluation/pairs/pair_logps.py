@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from clairkit.errors import ResourceError, UsageError
 from clairkit.logprobs.head import attach_logps
 from clairkit.logprobs.packing_check import packing_of
 from clairkit.records import Pair
+from clairkit.records.json_types import JsonObject
 from clairkit.training.config import TrainConfig
 from clairkit.training.data import TrainingPairs
 from clairkit.training.masks import edited_tokens
@@ -45,7 +46,7 @@ Logps = Sequence[tuple[Tensor, Tensor]]  # of each pair: chosen's and rejected's
 class PairColumns:
     """Columns of pairs by their place in the input, and how many pairs got none, by reason."""
 
-    columns: dict[int, dict[str, Any]]
+    columns: dict[int, JsonObject]
     left_out: dict[str, int]
     """By the reasons for which `encode_pairs` drops a pair."""
 
@@ -119,7 +120,7 @@ def columns_of(
     pair: EncodedPair,
     target: tuple[Tensor, Tensor],
     reference: tuple[Tensor, Tensor] | None = None,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return a pair's columns; log-probs are sums over tokens in nats.
 
     For each side: `tokens_*` of the response, end of turn included; `edited_*`, those in edit
@@ -134,7 +135,7 @@ def columns_of(
         target: log-probs of chosen's and rejected's tokens, [tokens] each.
         reference: the same under the reference.
     """
-    found: dict[str, Any] = {}
+    found: JsonObject = {}
     for place, (side, marks) in enumerate(zip(SIDES, edited_tokens(pair), strict=True)):
         ours = target[place].double()
         found |= {

@@ -11,6 +11,7 @@ import torch
 from clairkit.errors import ResourceError, UsageError
 from clairkit.evaluation.pairs.pair_logps import SIDES, PairColumns, encode_by_place
 from clairkit.records import Pair
+from clairkit.records.json_types import JsonObject
 from clairkit.training.config import TrainConfig
 from clairkit.training.models import load_settings, load_tokenizer
 
@@ -39,7 +40,7 @@ def reward_columns(
     encoded, left_out = encode_by_place(pairs, load_tokenizer(config), config)
     columns = {}
     for place, pair in encoded.items():
-        row: dict[str, Any] = {"reward_model": config.model}
+        row: JsonObject = {"reward_model": config.model}
         for side, ids in zip(SIDES, (pair.chosen_ids, pair.rejected_ids), strict=True):
             row[f"reward_{side}"] = _reward(model, [*pair.prompt_ids, *ids], pair.id)
         row["reward_margin"] = round(row["reward_chosen"] - row["reward_rejected"], 6)

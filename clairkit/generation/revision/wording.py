@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from clairkit.records.json_types import JsonMapping
 from clairkit.texts import texts
 
 
-def wording(language: str) -> Mapping[str, Any]:
+def wording(language: str) -> JsonMapping:
     """Return the texts of a language, see `texts/en.yaml`.
 
     Raises:

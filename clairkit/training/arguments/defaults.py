@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Mapping
 from typing import Any
 
-ARGUMENT_DEFAULTS: Mapping[str, Any] = types.MappingProxyType(
+from clairkit.records.json_types import JsonMapping, JsonObject
+
+ARGUMENT_DEFAULTS: JsonMapping = types.MappingProxyType(
     {
         "learning_rate": 1e-6,  # TRL's for preference losses; 5e-5 moves a model too far
         "logging_steps": 0.02,  # a share of all steps, rounded up: fifty rows, or each step
@@ -20,7 +21,7 @@ ADAPTER_LEARNING_RATE = 1e-5
 _EVAL_STEPS = 0.1
 
 
-def derived_defaults(given: Mapping[str, Any], *, adapter: bool) -> dict[str, tuple[Any, str]]:
+def derived_defaults(given: JsonMapping, *, adapter: bool) -> dict[str, tuple[Any, str]]:
     """Return the defaults of a run, those too that follow from other keys.
 
     Args:
@@ -40,7 +41,7 @@ def derived_defaults(given: Mapping[str, Any], *, adapter: bool) -> dict[str, tu
     return {key: value for key, value in found.items() if key not in given}
 
 
-def _evaluation_steps(given: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
+def _evaluation_steps(given: JsonMapping) -> dict[str, tuple[Any, str]]:
     """How often to evaluate, and to save where the best checkpoint is loaded at the end.
 
     transformers takes `logging_steps` for the first: by our default, fifty evaluations a run.
@@ -55,7 +56,7 @@ def _evaluation_steps(given: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
     return found
 
 
-def argument_defaults() -> dict[str, Any]:
+def argument_defaults() -> JsonObject:
     """Return the defaults of transformers.TrainingArguments with clairkit's departures."""
     from transformers import TrainingArguments
 

@@ -35,6 +35,7 @@ from torch import Tensor
 
 import clairkit
 from clairkit.errors import DataError
+from clairkit.records.json_types import JsonObject
 from clairkit.records.output import atomic_write
 
 FORMAT, VERSION = "clairkit reference log-probs", "1"
@@ -251,7 +252,7 @@ def ids_bytes(ids: Sequence[int]) -> bytes:
     return array("i", ids).tobytes()
 
 
-def _read_header(file: BufferedReader, path: Path) -> tuple[dict[str, Any], int]:
+def _read_header(file: BufferedReader, path: Path) -> tuple[JsonObject, int]:
     """Return the header of a file of ours and where the tensors begin."""
     size = os.fstat(file.fileno()).st_size
     length = int.from_bytes(file.read(8), "little")
@@ -285,7 +286,7 @@ def _read_header(file: BufferedReader, path: Path) -> tuple[dict[str, Any], int]
     return header, 8 + length
 
 
-def _table(sizes: dict[str, int]) -> dict[str, Any]:
+def _table(sizes: dict[str, int]) -> JsonObject:
     """Return what the header says of tensors with these numbers of elements."""
     table = {}
     end = 0
@@ -295,7 +296,7 @@ def _table(sizes: dict[str, int]) -> dict[str, Any]:
     return table
 
 
-def _header_digest(header: dict[str, Any]) -> str:
+def _header_digest(header: JsonObject) -> str:
     """Return the sha256 of the header without the digest itself."""
     facts = {key: fact for key, fact in header["__metadata__"].items() if key != "header_sha256"}
     text = json.dumps({**header, "__metadata__": facts}, sort_keys=True)

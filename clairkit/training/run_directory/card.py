@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import clairkit
+from clairkit.records.json_types import JsonMapping
 from clairkit.training.config import TrainConfig
 from clairkit.training.run_directory.files import CONFIG, METRICS, PAGE
 from clairkit.training.run_directory.portable import hub_id, portable
 
 
-def model_card(config: TrainConfig, facts: Mapping[str, Any]) -> str:
+def model_card(config: TrainConfig, facts: JsonMapping) -> str:
     """Return the model card: what was trained on what, how, and what it did.
 
     Args:

@@ -8,7 +8,7 @@ import math
 import platform
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import clairkit
 from clairkit.display import redact
 from clairkit.errors import UsageError, suggest
 from clairkit.records.formats.yaml_file import read_yaml
+from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.records.output import atomic_write
 from clairkit.training.arguments.defaults import argument_defaults
 from clairkit.training.config import TrainConfig
@@ -120,7 +121,7 @@ def portable_config(resolved: Resolved) -> str:
     return config_text(Resolved(config, origins))
 
 
-def _portable(values: Mapping[str, Any]) -> dict[str, Any]:
+def _portable(values: JsonMapping) -> JsonObject:
     texts = {key: portable(value) for key, value in values.items() if isinstance(value, str)}
     return {**values, **texts, "ref": parse_ref(values["ref"]).portable}
 
@@ -192,7 +193,7 @@ def with_defaults_of_then(resolved: Resolved, run: Path) -> Resolved:
     before, now = saved_values(run), _values(config.to_dict())
     written = _origins(run)
     own = {f.name for f in dataclasses.fields(TrainConfig)} - {"arguments", "model", "pairs"}
-    changed: dict[str, Any] = {}
+    changed: JsonObject = {}
     for key, origin in resolved.origins.items():
         if key == "tokens_per_step" or not origin.startswith("default"):
             continue
@@ -235,7 +236,7 @@ _FOLLOWS = {
 }
 
 
-def saved_values(run: Path) -> dict[str, Any]:
+def saved_values(run: Path) -> JsonObject:
     """Return the configuration of a run, keys that it lacks at their defaults.
 
     Raises:
@@ -254,7 +255,7 @@ def saved_values(run: Path) -> dict[str, Any]:
     return _values(saved)
 
 
-def _values(given: Mapping[str, Any]) -> dict[str, Any]:
+def _values(given: JsonMapping) -> JsonObject:
     """Return all keys with their values, defaults too, in the types that YAML has."""
     import yaml
 
@@ -262,7 +263,7 @@ def _values(given: Mapping[str, Any]) -> dict[str, Any]:
     return _portable({**argument_defaults(), **plain})
 
 
-def _own_defaults() -> dict[str, Any]:
+def _own_defaults() -> JsonObject:
     """Return the defaults of clairkit's own keys."""
     defaults = TrainConfig(model="", pairs="", output="").to_dict()
     return {key: defaults[key] for key in defaults if key not in ("model", "pairs", "output")}
@@ -309,7 +310,7 @@ def trim_metrics(run: Path, step: int) -> None:
         file.writelines(kept)
 
 
-def read_metrics(run: Path) -> list[dict[str, Any]]:
+def read_metrics(run: Path) -> list[JsonObject]:
     """Return the rows of metrics.jsonl; what a kill tore is left out."""
     path = run / METRICS
     rows = []
@@ -323,7 +324,7 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def run_facts(config: TrainConfig, facts: Mapping[str, Any]) -> dict[str, Any]:
+def run_facts(config: TrainConfig, facts: JsonMapping) -> JsonObject:
     """Return what run.json holds: versions, platform, command, and the run's own facts."""
     return {
         "clairkit": clairkit.__version__,

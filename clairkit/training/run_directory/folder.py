@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.records.leakage import forget_trained_prompts, write_trained_prompts
 from clairkit.records.output import atomic_write
 from clairkit.runs.curves import training_page
@@ -40,7 +41,7 @@ class TrainResult:
     pairs: int
     counts: Mapping[str, int]
     steps: int
-    metrics: Mapping[str, Any]
+    metrics: JsonMapping
     kernel: str
     form: str
     reference: str
@@ -184,7 +185,7 @@ def inputs_of(trainer: Trainer) -> dict[str, object]:
     }
 
 
-def _last_metrics(history: list[dict[str, Any]]) -> dict[str, object]:
+def _last_metrics(history: list[JsonObject]) -> dict[str, object]:
     steps = [row for row in history if "loss" in row]
     if steps:
         return steps[-1]
