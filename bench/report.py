@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from clairkit.bench.measure.timing import Spread
 from clairkit.bench.results import OURS, CaseResult, Json, SpeedUp, VariantResult
-from clairkit.records.json_types import JsonObject
 
 SCHEMA = 2
 COLUMNS = ("variant", "s", "range", "time", "of", "MB", "memory")
@@ -70,7 +70,9 @@ def _range(spread: Spread, form: Callable[[float], str]) -> str:
     return f"{form(spread.low)}-{form(spread.high)}"
 
 
-def document(suite: str, cases: Iterable[CaseResult], machine: Json, settings: Json) -> JsonObject:
+def document(
+    suite: str, cases: Iterable[CaseResult], machine: Json, settings: Json
+) -> dict[str, Any]:
     """Return everything that was measured, as the JSON of `--json` has it."""
     found = list(cases)
     return {

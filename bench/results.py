@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from clairkit.bench.measure.timing import Peak, Spread, first_rounds
 from clairkit.bench.step.cases import StepCase
 from clairkit.bench.step.parity import Parity
-from clairkit.records.json_types import JsonMapping, JsonObject
 
 Status = Literal["ok", "unchecked", "PARITY FAILED", "OOM", "ERROR"]
 
 OURS = "clairkit"
-Json = JsonMapping  # an object as JSON has it
+Json = Mapping[str, Any]  # an object as JSON has it
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class CaseResult:
         found = [self.speed_up(name, other) for other in others]
         return [entry for entry in found if entry is not None]
 
-    def to_json(self) -> JsonObject:
+    def to_json(self) -> dict[str, Any]:
         """Return the case with every raw number."""
         return {
             "case": self.case.to_json(),
@@ -105,7 +105,7 @@ class CaseResult:
             "speed_ups": [asdict(entry) for entry in self.speed_ups(OURS)],
         }
 
-    def _variant_json(self, result: VariantResult) -> JsonObject:
+    def _variant_json(self, result: VariantResult) -> dict[str, Any]:
         spread = Spread.of(result.seconds) if result.seconds else None
         ratio = self.time_ratio(result)
         return {

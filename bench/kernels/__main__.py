@@ -11,13 +11,13 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from clairkit.bench.kernels.report import NOTES, absences, describe, markdown, summary, text_table
 from clairkit.bench.kernels.run import Choices, Document, Point, measure, verdict
 from clairkit.bench.options import Option, options_of
-from clairkit.records.json_types import JsonObject
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _settings(option: Option) -> JsonObject:
+def _settings(option: Option) -> dict[str, Any]:
     if option.kind is bool:
         return {"action": "store_true"}
     if isinstance(option.kind, tuple):
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _document(options: JsonObject) -> Document:
+def _document(options: dict[str, Any]) -> Document:
     source = options["from"]
     if source is None:
         output = None if options["json"] is None else Path(options["json"])
@@ -75,12 +75,12 @@ def _document(options: JsonObject) -> Document:
     return document
 
 
-def _show(options: JsonObject, point: Point) -> None:
+def _show(options: dict[str, Any], point: Point) -> None:
     if not (options["markdown"] or options["summary"]):
         _print(text_table(point) + "\n")
 
 
-def _finish(options: JsonObject, document: Document) -> None:
+def _finish(options: dict[str, Any], document: Document) -> None:
     if options["markdown"]:
         _print(markdown(document))
         return

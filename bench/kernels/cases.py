@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 from clairkit.bench.step.cases import Dtype, HeadMode
-from clairkit.records.json_types import JsonObject
 
 _SHORT = {"float32": "fp32", "bfloat16": "bf16"}
 ITEM_BYTES = {"float32": 4, "bfloat16": 2}
@@ -70,7 +70,7 @@ class KernelCase:
         rows = self.positions + (self.vocabulary if self.head == "full" else 0)
         return rows * self.hidden * ITEM_BYTES[self.dtype]
 
-    def to_json(self) -> JsonObject:
+    def to_json(self) -> dict[str, Any]:
         """Return the case as JSON has it."""
         return {"name": self.name, **asdict(self), "gradient_bytes": self.gradient_bytes}
 

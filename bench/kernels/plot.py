@@ -10,12 +10,11 @@ import io
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clairkit.bench.kernels.report import MB, versions_text
 from clairkit.bench.measure.timing import Spread
 from clairkit.bench.results import Json
-from clairkit.records.json_types import JsonObject
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,7 +99,7 @@ def _panel(axes: Axes, lines: Mapping[str, Mapping[int, float]], looks: Json, un
     axes.grid(alpha=0.3)
 
 
-def look(name: str, names: Sequence[str]) -> JsonObject:
+def look(name: str, names: Sequence[str]) -> dict[str, Any]:
     """Return colour, marker and dashes of a line: a colour a library, a marker a variant."""
     family = name.split(" ")[0]
     if family == "bare":

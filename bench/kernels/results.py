@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from clairkit.bench.kernels.cases import KernelCase
 from clairkit.bench.kernels.variants import OURS
 from clairkit.bench.kernels.worker import Measured, Planned, Timed, bare_name
 from clairkit.bench.measure.timing import Spread, first_rounds
 from clairkit.bench.results import Json, finite
-from clairkit.records.json_types import JsonObject
 
 SCHEMA = 1
 
@@ -72,7 +71,7 @@ def entry(planned: Planned, measured: Measured, timed: Timed | None, lost: str) 
 
 def point_json(
     case: KernelCase, backend: str, entries: Sequence[MeasuredPoint], timed: Timed | None
-) -> JsonObject:
+) -> dict[str, Any]:
     """Return a point with every raw number."""
     bare = (
         {}
@@ -91,7 +90,7 @@ def point_json(
     }
 
 
-def _entry_json(one: MeasuredPoint, bare: Json, ours: MeasuredPoint | None) -> JsonObject:
+def _entry_json(one: MeasuredPoint, bare: Json, ours: MeasuredPoint | None) -> dict[str, Any]:
     accuracy, peak = one.measured.accuracy, one.measured.peak
     seconds = one.seconds if one.sound else ()
     ratios = {count: first_rounds(seconds, found["seconds"]) for count, found in bare.items()}

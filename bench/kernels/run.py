@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -23,11 +24,10 @@ from clairkit.bench.kernels.worker import KernelSettings
 from clairkit.bench.measure.machine import describe_machine, load
 from clairkit.bench.peers import PEERS, check_names
 from clairkit.bench.results import Json
-from clairkit.records.json_types import JsonObject
 
 DEFAULT_PEERS = ("trl", "liger", "cce", "torch")
-Document = JsonObject
-Point = JsonObject
+Document = dict[str, Any]
+Point = dict[str, Any]
 _UNFINISHED = ("NOT READY", "NOT MEASURED")  # what is resumed is measured again
 
 

@@ -27,13 +27,12 @@ from clairkit.bench.kernels.worker import (
 from clairkit.bench.measure.memory import available_bytes
 from clairkit.bench.measure.worker_process import ProcessOutcome, WorkerProcess, run_apart
 from clairkit.bench.peers import PEERS, TORCH_OWN, absence, torch_lacks
-from clairkit.records.json_types import JsonObject
 
 _GB = 1e9
 _SHARE = 0.8  # of the memory that is free; a prediction is no measurement
 _LEAST_SECONDS = 10.0  # in which a point can come to something
 Say = Callable[[str], None]
-Point = JsonObject
+Point = dict[str, Any]
 
 
 @dataclass(frozen=True)

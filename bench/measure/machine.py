@@ -10,15 +10,16 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
-
-from clairkit.records.json_types import JsonObject
 
 _PACKAGES = ("clairkit", "torch", "transformers", "triton")
 
 
-def describe_machine(device: str, threads: int, packages: Sequence[str] = _PACKAGES) -> JsonObject:
+def describe_machine(
+    device: str, threads: int, packages: Sequence[str] = _PACKAGES
+) -> dict[str, Any]:
     """Return the machine, the versions of `packages` and the commit, as JSON has them."""
     return {
         "device": _device_name(device),

@@ -7,9 +7,7 @@ response tokens.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Literal
-
-from clairkit.records.json_types import JsonObject
+from typing import Any, Literal
 
 Dtype = Literal["float32", "bfloat16"]
 HeadMode = Literal["frozen", "full"]
@@ -62,7 +60,7 @@ class StepCase:
         """Tokens without padding and with every prompt counted once."""
         return sum(pair.prompt + pair.chosen + pair.rejected for pair in self.lengths)
 
-    def to_json(self) -> JsonObject:
+    def to_json(self) -> dict[str, Any]:
         """Return the case as JSON has it, with its token counts."""
         names = ("response_tokens", "padded_tokens", "packed_tokens", "shared_tokens")
         return asdict(self) | {name: getattr(self, name) for name in names}

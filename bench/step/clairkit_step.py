@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clairkit.batching import EncodedPair
-from clairkit.records.json_types import JsonMapping
 from clairkit.training import PreferenceTrainer, TrainConfig
 
 # What a variant's name says beside "clairkit"; a kernel otherwise.
-FORMS: Mapping[str, JsonMapping] = {
+FORMS: Mapping[str, Mapping[str, Any]] = {
     "clairkit": {},
     "clairkit large parts": {"tokens_per_step": 8192},  # the default on a GPU
     "clairkit unshared": {"share_prompt": False},
@@ -26,7 +25,7 @@ def clairkit_trainer(
     *,
     loss: str,
     beta: float,
-    arguments: JsonMapping,
+    arguments: Mapping[str, Any],
 ) -> PreferenceTrainer:
     """Return the trainer; it computes the reference before its first step.
 

@@ -17,8 +17,6 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 from transformers import Trainer, TrainingArguments
 
-from clairkit.records.json_types import JsonMapping
-
 # prompt, chosen and rejected token ids
 Pair = tuple[list[int], list[int], list[int]]
 
@@ -43,7 +41,7 @@ class PlainTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
         loss: str,
         beta: float,
         trimmed: bool,
-        arguments: JsonMapping,
+        arguments: Mapping[str, Any],
     ) -> None:
         if loss not in ("apo_zero", "sigmoid"):
             raise ValueError(f"the plain step has apo_zero and sigmoid: received {loss!r}")
@@ -98,7 +96,7 @@ class PlainTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
         super().log(logs | self.means, *args, **kwargs)
 
 
-def collate_rows(rows: Sequence[JsonMapping]) -> dict[str, Tensor]:
+def collate_rows(rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
     """Return a batch with its reference log-probs [2B]."""
     sides = torch.stack([row["reference"] for row in rows])  # [B, 2]
     return {**collate([row["pair"] for row in rows]), "reference": sides.T.flatten()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -14,7 +15,6 @@ from clairkit.bench.step.cases import StepCase
 from clairkit.bench.step.clairkit_step import FORMS
 from clairkit.bench.step.parity import TOLERANCES, Parity, StepResult, compare
 from clairkit.bench.step.worker import PLAIN, TRL, Settings, StepReport, Wish, serve
-from clairkit.records.json_types import JsonObject
 
 PEERS: Mapping[str, tuple[str, ...]] = {"trl": tuple(TRL), "plain": tuple(PLAIN)}
 # The least that the first steps must move the loss, for equal losses to say something.
@@ -176,7 +176,7 @@ def parity_of(case: StepCase, reports: Sequence[StepReport], base: Sequence[Step
 def _result(report: StepReport) -> StepResult:
     """Return a report as parity has it, the gradients as they were before clipping to norm 1."""
     norm = report.logs["grad_norm"]
-    gradients: JsonObject = {
+    gradients: dict[str, Any] = {
         name: torch.from_numpy(values) * max(norm, 1.0) for name, values in report.gradients.items()
     }
     logps = torch.tensor([report.logs["logps/chosen"], report.logs["logps/rejected"]])

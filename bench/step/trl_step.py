@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets import Dataset
 from trl import DPOConfig, DPOTrainer
 
-from clairkit.records.json_types import JsonMapping
-
-_SETTINGS: JsonMapping = {
+_SETTINGS: Mapping[str, Any] = {
     "precompute_ref_log_probs": True,
     "gradient_checkpointing": False,
     "disable_dropout": True,
@@ -33,7 +31,7 @@ def trl_trainer(
     *,
     loss: str,
     beta: float,
-    arguments: JsonMapping,
+    arguments: Mapping[str, Any],
 ) -> Any:
     """Return the trainer, the reference's log-probs computed.
 

@@ -22,7 +22,6 @@ from clairkit.bench.measure.timing import Peak, StopPeak, start_peak, synchroniz
 from clairkit.bench.measure.worker_process import ProcessOutcome, failed
 from clairkit.bench.step.cases import StepCase
 from clairkit.bench.step.models import build_model, build_tokenizer, random_tokens
-from clairkit.records.json_types import JsonMapping, JsonObject
 
 # Largest number of a parameter's gradients that are compared, evenly spaced.
 _SAMPLE = 4096
@@ -47,7 +46,7 @@ class StepReport:
 
     seconds: float
     logs: Mapping[str, float]
-    gradients: JsonMapping = field(default_factory=dict)  # numpy, a sample of each parameter
+    gradients: Mapping[str, Any] = field(default_factory=dict)  # numpy, a sample of each parameter
     gradient_bytes: int = 0
     memory: Peak | None = None
 
@@ -74,7 +73,7 @@ def make_trainer(variant: str, case: StepCase, settings: Settings, output: str) 
     transformers.logging.disable_progress_bar()
     torch.set_num_threads(settings.threads)
     model = build_model(case, torch.device(settings.device))
-    shared: JsonObject = {"loss": case.loss, "beta": case.beta}
+    shared: dict[str, Any] = {"loss": case.loss, "beta": case.beta}
     pairs, arguments = random_tokens(case), training_arguments(case, settings, output)
     if variant in PLAIN:
         from clairkit.bench.step.plain_step import PlainTrainer
@@ -95,7 +94,7 @@ def make_trainer(variant: str, case: StepCase, settings: Settings, output: str) 
     return clairkit_trainer(variant, model, tokenizer, pairs, arguments=arguments, **shared)
 
 
-def training_arguments(case: StepCase, settings: Settings, output: str) -> JsonObject:
+def training_arguments(case: StepCase, settings: Settings, output: str) -> dict[str, Any]:
     """Return what all variants have alike; the optimizer is transformers' own default."""
     return {
         "output_dir": output,
@@ -126,7 +125,7 @@ class Gate(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         self.wish, self.started, self.seconds = "", 0.0, 0.0
         self.stop_peak: StopPeak | None = None
         self.peak: Peak | None = None
-        self.gradients: JsonObject = {}
+        self.gradients: dict[str, Any] = {}
         self.gradient_bytes = 0
 
     def on_train_begin(self, *_: object, **__: object) -> None:

@@ -167,7 +167,7 @@ def test_a_new_export_does_not_silently_void_votes(capsys: pytest.CaptureFixture
         (["--n", "31"], 3, "31 items cannot be drawn of 30"),
         (["--raters", "A,A"], 2, "a name of their own"),
         (["--raters", "a b,a-b,a/b"], 2, "the same file name"),
-        (["--language", "fr"], 2, "no such language of the page: received 'fr'"),
+        (["--language", "fr"], 2, "there is no such language: received 'fr'"),
         (["--question", "best"], 2, "no such question"),
         (["--repeats", "0.9"], 2, "share of repeats"),
         (["--gold", "answers.jsonl"], 3, "bad_label"),

@@ -17,7 +17,7 @@ FEW = {"prompts": 24, "held_out": 16, "epochs": 1}
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every plan a short one: what is tested here is the command, not the gain."""
     plan = stations.QuickstartPlan
-    monkeypatch.setattr(stations, "Plan", lambda seed: plan(seed=seed, **FEW))
+    monkeypatch.setattr(stations, "QuickstartPlan", lambda seed: plan(seed=seed, **FEW))
 
 
 def test_help_says_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None:

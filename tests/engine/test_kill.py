@@ -71,7 +71,7 @@ class Builds:
 
 
 @pytest.mark.parametrize(
-    ("rows", "kills"), [(250, 20), pytest.param(2500, 200, marks=pytest.mark.slow)]
+    ("rows", "kills"), [(250, 20), pytest.param(2500, 200, marks=pytest.mark.long)]
 )
 def test_killed_runs_end_as_an_undisturbed_one(rows: int, kills: int, tmp_path: Path) -> None:
     prompts = write_prompts(tmp_path / "prompts.jsonl", rows)

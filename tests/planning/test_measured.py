@@ -67,8 +67,13 @@ def told(command: str, *options: str) -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
-    [(), ("tokens_per_step=4096", "optim=adafactor"), ("gradient_checkpointing=true",)],
-    ids=["defaults", "large parts", "checkpointing"],
+    [
+        pytest.param((), id="defaults"),
+        pytest.param(
+            ("tokens_per_step=4096", "optim=adafactor"), id="large parts", marks=pytest.mark.long
+        ),
+        pytest.param(("gradient_checkpointing=true",), id="checkpointing", marks=pytest.mark.long),
+    ],
 )
 def test_a_plan_is_near_the_peak_of_the_run(more: tuple[str, ...], tmp_path: Path) -> None:
     options = [

@@ -74,7 +74,7 @@ ROOMS: Mapping[str, Room] = {
         "pages of pairs and runs, and of an evaluation",
         "charts intervals journal models records runs scoring statistics",
     ),
-    "planning": _room("does a training run fit", "batching kernels logprobs training"),
+    "planning": _room("does a training run fit", "batching kernels logprobs records training"),
     "integrations": _room("TRL's trainer with our head", "kernels logprobs"),
     "generation": _room(
         "how a row becomes a pair", "engine journal judging models records scoring"

@@ -19,6 +19,7 @@ FINE = Parity(0.0, 0.0, 0.0, 0.0, "a")
 PEAK = Peak(10**6, 10**8, "VmHWM after a reset")
 
 
+@pytest.mark.slow
 def test_the_smallest_case_end_to_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
