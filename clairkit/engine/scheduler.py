@@ -184,6 +184,7 @@ class Scheduler:
     async def _serve(self, queue: ModelQueue) -> None:
         """Make one call of a queue after the other."""
         try:
+            await queue.take_turn()
             while queue.calls and not self._budget.halted:
                 call = queue.calls.popleft()
                 outcomes = await self._make(queue, call)

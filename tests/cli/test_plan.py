@@ -23,6 +23,7 @@ def test_what_fits_exits_with_0(model_folder: Path, capsys: pytest.CaptureFixtur
     assert "Time:" in out
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_exits_with_7_and_shows_what_helps(
     model_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

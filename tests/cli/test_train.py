@@ -178,6 +178,7 @@ def test_out_of_memory_is_exit_5_with_remedies(
     assert "halve tokens_per_step" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_with_a_checkpoint_and_the_command_that_resumes(
     model_folder: Path, pairs_file: Path, tmp_path: Path, number: int, code: int

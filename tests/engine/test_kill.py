@@ -70,6 +70,7 @@ class Builds:
         self._process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "kills"), [(250, 20), pytest.param(2500, 200, marks=pytest.mark.long)]
 )

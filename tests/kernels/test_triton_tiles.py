@@ -150,6 +150,7 @@ def test_a_forward_tile_equals_that_of_torch_in_float64(
         assert_near(run(small(), case, statistics=True), exact)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
 def test_descriptors_read_what_pointers_do(
     head: dict[str, Any], monkeypatch: pytest.MonkeyPatch

@@ -291,6 +291,7 @@ def test_async_functions_run_side_by_side(make_rows: Rows, tmp_path: Path) -> No
     assert result.pairs == 8
 
 
+@pytest.mark.slow
 def test_a_local_model_answers_the_same_after_a_stop(
     make_rows: Rows, model_folder: Path, tmp_path: Path
 ) -> None:

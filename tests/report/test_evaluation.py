@@ -251,6 +251,7 @@ def test_hostile_texts_do_not_act(browser: Browser, make: Make, tmp_path: Path) 
     assert browser.complaints() == []
 
 
+@pytest.mark.slow
 def test_five_thousand_answers_open_at_once(browser: Browser, make: Make, tmp_path: Path) -> None:
     page = tmp_path / "many.html"
     page.write_text(make(items(5000, words=30, votes=0)), encoding="utf-8")

@@ -104,6 +104,7 @@ def test_losses_equal_those_of_a_plain_loop(tmp_path: Path, loss: str, kernel: s
     assert ours == pytest.approx(plain_losses(make_llama(), loss, 3), rel=2e-5, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_step_0_is_known_for_every_loss_and_rewards_start_at_nothing(tmp_path: Path) -> None:
     for name in LOSSES:
         run = trainer(tmp_path, make_llama(), loss=name, arguments={"max_steps": 1})

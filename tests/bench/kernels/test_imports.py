@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 # One point, measured from start to end; then what was imported beyond torch, here and in a process
 # that measures.
 PROGRAM = """
@@ -37,6 +39,7 @@ print(json.dumps([others(), sorted(ours)]))
 """
 
 
+@pytest.mark.slow
 def test_nothing_but_torch_the_kernels_and_this_package_is_imported() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -119,6 +119,7 @@ def test_variants_by_peers_and_kernels() -> None:
     )
 
 
+@pytest.mark.slow
 def test_processes_that_fail_or_end_say_so() -> None:
     found = step._Case(QUICK[0], SETTINGS, "plain")
     try:

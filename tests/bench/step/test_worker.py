@@ -75,6 +75,7 @@ def steps(tmp_path: Path) -> Callable[..., list[StepReport]]:
     return take
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [{}, {"loss": "sigmoid", "head": "frozen"}, {"dtype": "bfloat16", "tied": True}],

@@ -41,6 +41,7 @@ def killed(kind: str, *counts: int) -> list[Moment]:
 SLOW = pytest.mark.slow
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "moments",
     [
