@@ -166,6 +166,12 @@ def make_models(
             if place not in made:
                 made[place] = make_model(model, settings.models, role=role)
             models[role] = made[place]
+        elif model is not None and not hasattr(model, "complete"):
+            raise UsageError(
+                f"the {role} is neither a model nor a spec",
+                received=getattr(model, "__qualname__", type(model).__name__),
+                remedy="name a function as python:MODULE:FUNCTION",
+            )
         elif model is not None:
             models[role] = model
     return models

@@ -283,3 +283,11 @@ def test_parquet_and_gzip_by_suffix(make_rows: Rows, tmp_path: Path) -> None:
     for name in ("pairs.parquet", "pairs.jsonl.gz"):
         build_pairs(make_rows(3), reviser=SHOUT, output=tmp_path / name)
         assert len(list(read_pairs(tmp_path / name))) == 3
+
+
+def test_a_bare_function_is_no_model(tmp_path: Path) -> None:
+    rows = [PromptRow((Message(role="user", content="q"),))]
+    with pytest.raises(
+        UsageError, match=r"the target is neither.*received .len.*python:MODULE:FUNCTION"
+    ):
+        build_pairs(rows, target=len, reviser="openai:x", output=tmp_path / "x.jsonl")
