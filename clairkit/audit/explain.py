@@ -9,9 +9,10 @@ from pathlib import Path
 
 from clairkit.display import excerpt
 from clairkit.errors import DataError
+from clairkit.journal.database import reading
 from clairkit.journal.files import Row, is_worsened, last_text, pairs_of, row_of, set_aside
 from clairkit.journal.results import Usage, journal_path
-from clairkit.journal.row_index import columns_of, find_rows, reading, row_mark
+from clairkit.journal.row_index import columns_of, find_rows, row_mark
 from clairkit.scoring import align, units_of
 
 _RESULTS = """

@@ -12,8 +12,8 @@ from operator import itemgetter
 from pathlib import Path
 
 from clairkit.audit.merge_journals import MergedJournal, merge_journals, merge_of
-from clairkit.display import counted
 from clairkit.errors import DataError, UsageError
+from clairkit.journal.database import reading
 from clairkit.journal.dataset_card import is_card_of
 from clairkit.journal.files import ROOM_BESIDE, Row, answer_of, pairs_of, row_of, set_aside
 from clairkit.journal.manifest import (
@@ -28,8 +28,7 @@ from clairkit.journal.manifest import (
     sealed_files,
 )
 from clairkit.journal.results import journal_path
-from clairkit.journal.row_index import reading
-from clairkit.journal.sealed_results import head_of, removing
+from clairkit.journal.sealed_results import check_removed, head_of
 from clairkit.models.reasons import SAME_AS
 from clairkit.records import check_rows_output, digest, write_rows
 from clairkit.records.json_types import JsonMapping, JsonObject
@@ -188,13 +187,7 @@ def _checked(part: Path) -> Entry:
     for path, said in sealed_files(part, entries[-1]).items():
         if not problem and not (path.is_file() and file_digest(path) == said):
             problem = f"{path.name} is not what the last run wrote"
-    pending = removing(journal_path(part))
-    if pending:
-        raise DataError(
-            f"a removal of {counted(pending, 'row')} was cut short",
-            path=part,
-            remedy="give the same `clairkit remove` again first",
-        )
+    check_removed(part)
     if problem:
         raise DataError(problem, path=part, remedy="run build-pairs on it once more")
     check_sealed(part)

@@ -23,6 +23,7 @@ from clairkit.audit.remains import (
 from clairkit.audit.verify import check_pairs
 from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
+from clairkit.journal.database import count_results, faults, read_meta, reading, transaction
 from clairkit.journal.files import Row, pairs_of, row_of, rows_of, set_aside, without
 from clairkit.journal.intent import (
     Intent,
@@ -42,7 +43,7 @@ from clairkit.journal.manifest import (
     sealed_files,
 )
 from clairkit.journal.results import journal_path
-from clairkit.journal.row_index import RowIndex, columns_of, faults, reading, row_mark, transaction
+from clairkit.journal.row_index import RowIndex, columns_of, row_mark
 from clairkit.journal.sealed_results import head_of, note_change
 from clairkit.models.reasons import SAME_AS
 from clairkit.records.lock import lock_output
@@ -73,7 +74,7 @@ def choose_rows(output: Path, *, ids: Iterable[str] = (), where: Iterable[str] =
     if not ids and not conditions:
         raise UsageError("no row is named", remedy="give --id ID or --where COLUMN=VALUE")
     journal = journal_path(output)
-    with reading(journal) as database, faults(journal):
+    with reading(journal) as database:
         found = database.execute("SELECT id, columns FROM rows").fetchall()
         gone = {mark for (mark,) in database.execute("SELECT row FROM removed")}
         intent = read_intent(database)
@@ -197,16 +198,15 @@ def remove(
                 overwrite_deleted(index)
         pairs = check_gone(output, written, marks)
         entry = seal(output, "remove", {"pairs": pairs, "removed": len(marks)})
-        with RowIndex(journal_path(output)) as index:
-            _finish(index, intent)
+        with (
+            RowIndex(journal_path(output)) as index,
+            faults(index.path),
+            transaction(index.database),
+        ):
+            finish_intent(index.database, intent)
     others = beside(output, files)
     holding = tuple(name for name in intent.beside if name in others)
     return Removal(len(intent.rows), results, files, reopened, others, holding, entry)
-
-
-def _finish(index: RowIndex, intent: Intent) -> None:
-    with faults(index.path), transaction(index.database):
-        finish_intent(index.database, intent)
 
 
 def _record(
@@ -278,7 +278,7 @@ def _delete(index: RowIndex, output: Path, *, unknown: bool) -> int:
     """Delete what the journal has of removed rows alone; return how many results."""
     database = index.database
     with faults(index.path):
-        before = _count(database)
+        before = count_results(database)
         marks = index.removed()
         with transaction(database):
             inherited = _inherited(database)
@@ -293,23 +293,19 @@ def _delete(index: RowIndex, output: Path, *, unknown: bool) -> int:
                 left = f"(SELECT COUNT(*) FROM results WHERE rowid <= {inherited})"
                 database.execute(f"UPDATE meta SET value = {left} WHERE name = 'inherited'")
             note_change(database, head_of(manifest_entries(output)))
-        return before - _count(database)
+        return before - count_results(database)
 
 
 def _inherited(database: sqlite3.Connection) -> int | None:
     """The last rowid of the results that a fork began with; None when it is no fork."""
-    row = database.execute("SELECT value FROM meta WHERE name = 'inherited'").fetchone()
-    if row is None:
+    inherited = read_meta(database, "inherited")
+    if inherited is None:
         return None
     last = database.execute(
         "SELECT MAX(rowid) FROM (SELECT rowid FROM results ORDER BY rowid LIMIT ?)",
-        (json.loads(row[0]),),
+        (inherited,),
     ).fetchone()[0]
     return int(last or 0)
-
-
-def _count(database: sqlite3.Connection) -> int:
-    return int(database.execute("SELECT COUNT(*) FROM results").fetchone()[0])
 
 
 def _rewrite(

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
-from clairkit.display import excerpt
+from clairkit.display import counted, excerpt
 from clairkit.errors import DataError
+from clairkit.journal.database import (
+    count_results,
+    faults,
+    read_meta,
+    reading,
+    transaction,
+    write_meta,
+)
 from clairkit.journal.intent import forget_intent, read_intent
-from clairkit.journal.row_index import RowIndex, faults, reading, transaction
+from clairkit.journal.results import journal_path
+from clairkit.journal.row_index import RowIndex
 from clairkit.records.json_types import JsonMapping, JsonObject
 
 # The order in which they are hashed. A column of a later version follows with its name, where it
@@ -48,7 +56,7 @@ def journal_digest(journal: Path, first: int | None = None) -> Digest:
         journal: the file.
         first: how many results to take, in the order in which they were written; None is all.
     """
-    with reading(journal) as database, faults(journal):
+    with reading(journal) as database:
         return results_digest(database, first)
 
 
@@ -168,11 +176,9 @@ def expected_digest(database: sqlite3.Connection, entries: Entries) -> Digest | 
     None when nothing was sealed.
     """
     head = head_of(entries)
-    row = database.execute("SELECT value FROM meta WHERE name = ?", (_CHANGED,)).fetchone()
-    if row is not None:
-        noted: JsonObject = json.loads(row[0])
-        if noted.pop("head") == head:
-            return noted
+    noted: JsonObject | None = read_meta(database, _CHANGED)
+    if noted is not None and noted.pop("head") == head:
+        return noted
     return dict(entries[-1]["journal"]) if entries else None
 
 
@@ -189,8 +195,7 @@ def note_change(database: sqlite3.Connection, head: str) -> None:
         head: the hash of the manifest's last line, which still says what they were before.
     """
     _, found = seal_results(database, 0, anew=True)
-    value = json.dumps({"head": head, **found})
-    database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_CHANGED, value))
+    write_meta(database, _CHANGED, {"head": head, **found})
 
 
 def check_results(journal: Path, entries: Entries, *, but: Collection[str] = ()) -> None:
@@ -204,7 +209,7 @@ def check_results(journal: Path, entries: Entries, *, but: Collection[str] = ())
     Raises:
         DataError: one is not; the message names its row.
     """
-    with reading(journal) as database, faults(journal):
+    with reading(journal) as database:
         said = expected_digest(database, entries)
         if said is None or results_digest(database, said["results"]) == said:
             return
@@ -226,9 +231,8 @@ def raise_damage(
         DataError: always, but when all that is damaged belongs to the rows in `but`.
     """
     changed = list(changed_results(database, said["results"]))
-    (count,) = database.execute("SELECT COUNT(*) FROM results").fetchone()
     remedy = "put back the journal as it was"
-    if not changed or count < said["results"]:
+    if not changed or count_results(database) < said["results"]:
         raise DataError(_CHANGE, path=journal, remedy=remedy)
     names = []
     for key, step in changed:
@@ -283,7 +287,21 @@ def _rows_of(database: sqlite3.Connection, key: str, step: str) -> list[str]:
     return [row for (row,) in found]
 
 
-def removing(journal: Path) -> int:
+def removing(output: Path) -> int:
     """Return of how many rows a removal was cut short; 0 when there is none."""
-    with reading(journal) as database, faults(journal):
+    with reading(journal_path(output)) as database:
         return read_intent(database).pending
+
+
+def check_removed(output: Path) -> None:
+    """Refuse an output of which a removal was cut short.
+
+    Raises:
+        DataError: it was.
+    """
+    if pending := removing(output):
+        raise DataError(
+            f"a removal of {counted(pending, 'row')} was cut short",
+            path=output,
+            remedy="give the same `clairkit remove` again first",
+        )
