@@ -6,8 +6,7 @@ import re
 from dataclasses import dataclass
 
 from clairkit.engine.program import Call
-from clairkit.engine.replay import Work
-from clairkit.generation.batch.round_state import Find, rounds
+from clairkit.engine.replay import Find, Work, rounds
 from clairkit.journal.results import Recorded
 from clairkit.models.requests import AnswerRequest, JudgeRequest, ReviseRequest
 from clairkit.models.sampling import Reply
