@@ -20,7 +20,7 @@ from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 from clairkit.batching.pack import PackedLayout
 from clairkit.errors import UsageError
-from clairkit.logprobs.packed_attention import Scores
+from clairkit.logprobs.scores import Scores
 
 BLOCK = 128  # tokens of a block, FlexAttention's default
 

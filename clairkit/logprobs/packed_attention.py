@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -23,18 +22,7 @@ from torch.utils.checkpoint import checkpoint
 
 from clairkit.batching.pack import PackedLayout, Tree
 from clairkit.errors import UsageError
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What happens to a query's products with its keys before the softmax."""
-
-    scale: float
-    window: int | None = None
-    """Keys further back than this are not seen; the token itself counts."""
-    softcap: float | None = None
-    dropout: float = 0.0
-
+from clairkit.logprobs.scores import Scores
 
 # Implementations that can take over what has no layout.
 _FORMER = ("sdpa", "eager")
@@ -280,7 +268,7 @@ _backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
 def branch_attention(
     query: Tensor, prefix: tuple[Tensor, Tensor], branch: tuple[Tensor, Tensor], scale: float
 ) -> Tensor:
-    """Return [1, H, R, d].
+    """Attend from a branch of R rows to its prefix (P) and itself, without a mask; [1, H, R, d].
 
     Args:
         query: [1, H, R, d], on a CPU.
@@ -295,6 +283,10 @@ def branch_attention(
 
 
 class _BranchAttention(torch.autograd.Function):
+    """Each piece's softmax is over its own keys; their log-sum-exps say what its share of the
+    common softmax is. Given the common output and log-sum-exp, the backward of either piece is
+    that of attention to all keys (FlashAttention's, arXiv 2205.14135, section 3.1)."""
+
     @staticmethod
     def forward(
         ctx: Any,

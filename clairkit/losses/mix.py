@@ -1,4 +1,4 @@
-"""Weighted sums of losses: `apo_zero+0.1*sft`."""
+"""The losses by their TRL names, and weighted sums of them: `apo_zero+0.1*sft`."""
 
 from __future__ import annotations
 

@@ -4,9 +4,11 @@ Notation: with log-ratios `w = log pi(chosen) - log pi_ref(chosen)` and `l` like
 rejected side, the implicit rewards are `r_w = beta * w` and `r_l = beta * l`. Log-probs are sums
 over response tokens, in nats. Where a published loss leaves a choice open, TRL's is taken.
 
-Losses of the difference `w - l` alone read it as a difference of scores: under an f-divergence
-other than the reverse KL, `f'(exp w)` and `f'(exp l)` take the place of w and l
-(`clairkit.losses.pairwise`).
+Losses of the difference `w - l` alone read it as a difference of scores (f-DPO): with the ratio
+`u = pi(y) / pi_ref(y)`, `x = log u`, DPO's reward `beta * x` belongs to the reverse KL; under
+another f-divergence it is `beta * f'(u)` (arXiv 2309.16240, theorem 1 and table 2). Names and
+`f_alpha_divergence_coef` are TRL's: its alpha is 1 minus the paper's, so 1 is the reverse KL and
+0 the forward KL.
 """
 
 from __future__ import annotations

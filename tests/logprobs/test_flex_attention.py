@@ -9,7 +9,8 @@ from torch import Tensor
 
 from clairkit.errors import UsageError
 from clairkit.logprobs.flex_attention import block_mask, flex_packed, seen_blocks
-from clairkit.logprobs.packed_attention import Scores, packed_attention
+from clairkit.logprobs.packed_attention import packed_attention
+from clairkit.logprobs.scores import Scores
 
 BLOCK = 16
 

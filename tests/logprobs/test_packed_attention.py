@@ -17,8 +17,9 @@ from clairkit.batching.encode import EncodedPair
 from clairkit.batching.pack import PackedLayout, Tree
 from clairkit.errors import UsageError
 from clairkit.logprobs.head import attach_logps
-from clairkit.logprobs.packed_attention import Scores, packed_attention, packed_implementation
+from clairkit.logprobs.packed_attention import packed_attention, packed_implementation
 from clairkit.logprobs.packing_check import packing_of
+from clairkit.logprobs.scores import Scores
 
 # Architecture, changes to its configuration, dtype. Gemma2's own attention gives NaN in float64,
 # Mixtral's grouped products refuse it.
