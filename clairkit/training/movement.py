@@ -148,20 +148,17 @@ class WeightWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unt
         self._totals: Tensor | None = None  # [2]: updates that were due, and that came to nothing
 
     def on_train_begin(self, *_: object, model: nn.Module, **__: object) -> None:
-        """Called by the Trainer before the first step, the model in its place."""
         self._sample = sampled_parameters(model)
         self._first = [item.values() for item in self._sample]
         self._totals = None
 
     def on_pre_optimizer_step(self, *_: object, **__: object) -> None:
-        """Called by the Trainer before each step."""
         self._before = [item.values() for item in self._sample]
         self._due = [
             None if (found := item.gradients()) is None else found != 0 for item in self._sample
         ]
 
     def on_optimizer_step(self, *_: object, optimizer: Optimizer, **__: object) -> None:
-        """Called by the Trainer after each step."""
         rates = [group["lr"] for group in getattr(optimizer, "param_groups", ())]
         if getattr(optimizer, "step_was_skipped", False) or not any(rates):
             return
@@ -204,7 +201,6 @@ class StartOfMovement(TrainerCallback, ExportableState):  # type: ignore[misc]  
     def on_train_begin(
         self, _args: TrainingArguments, state: TrainerState, *_: object, **__: object
     ) -> None:
-        """Called by the Trainer before the first step, the model in its place."""
         if state.global_step == 0:
             self.values = self._measure()
 
