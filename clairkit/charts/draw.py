@@ -10,7 +10,16 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from clairkit.charts import scale
-from clairkit.charts.model import Chart, Point, Series, measured, running_mean, stretches, thinned
+from clairkit.charts.model import (
+    Chart,
+    Histogram,
+    Point,
+    Series,
+    measured,
+    running_mean,
+    stretches,
+    thinned,
+)
 from clairkit.charts.scale import Scale
 from clairkit.display import printable
 
@@ -84,14 +93,14 @@ def line_chart(chart: Chart) -> str:
     values = scale.ticks(up.low, up.high)
     parts = _axes(across, up, values, scale.labels(values), chart.x_label, counts=chart.counts)
     if chart.baseline is not None:
-        parts.append(_rule("base", (across.start, up(chart.baseline)), (across.end, None)))
+        parts.append(rule("base", (across.start, up(chart.baseline)), (across.end, None)))
     for series in shown:
         if not series.marks:
             parts += _lines(series, across, up, smooth=chart.smooth)
     parts += [mark for series in shown if series.marks for mark in _marks(series, across, up)]
     ends = {s.name: (s.style, up(_last(s.points, chart.smooth))) for s in shown if not s.marks}
     parts += _end_labels(ends, across.end, up, swatch=True)
-    return _svg(chart, parts)
+    return drawing(chart, parts)
 
 
 def area_chart(chart: Chart) -> str:
@@ -124,12 +133,38 @@ def area_chart(chart: Chart) -> str:
         ends[series.name] = series.style, up((last + floor) / 2)
         below = top
     parts += _end_labels(ends, across.end, up, swatch=False)
-    return _svg(chart, parts)
+    return drawing(chart, parts)
 
 
 def text(content: str) -> str:
     """Return a text for HTML and XML: characters that mean or hide something are spelt out."""
     return html.escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", printable(content, keep="")))
+
+
+def drawing(chart: Chart | Histogram, parts: Sequence[str]) -> str:
+    """Return the SVG of a chart's parts, with its title and description for those who can't see."""
+    name = text(chart.name)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        f'role="img" aria-labelledby="{name}-title {name}-text">'
+        f'<title id="{name}-title">{text(chart.title)}</title>'
+        f'<desc id="{name}-text">{text(chart.description)}</desc>{"".join(parts)}</svg>'
+    )
+
+
+def rule(kind: str, start: tuple[float, float], end: tuple[float | None, float | None]) -> str:
+    """Return a line; a coordinate of its end that is None is the start's."""
+    x, y = (first if last is None else last for first, last in zip(start, end, strict=True))
+    return (
+        f'<line class="{kind}" x1="{start[0]:.2f}" y1="{start[1]:.2f}" x2="{x:.2f}" y2="{y:.2f}"/>'
+    )
+
+
+def write(x: float, y: float, content: str, *, anchor: str = "start", kind: str = "") -> str:
+    """Return a text at a place."""
+    kinds = f' class="{kind}"' if kind else ""
+    place = f'x="{x:.2f}" y="{y:.2f}" text-anchor="{anchor}"'
+    return f"<text{kinds} {place}>{text(content)}</text>"
 
 
 def _plus(lower: Point, share: Point) -> Point:
@@ -163,17 +198,17 @@ def _axes(
     parts = []
     for value, label in zip(values, labels, strict=True):
         y = up(value)
-        parts.append(_rule("grid", (across.start, y), (across.end, None)))
-        parts.append(_text(across.start - 6, y + 4, label, anchor="end"))
+        parts.append(rule("grid", (across.start, y), (across.end, None)))
+        parts.append(write(across.start - 6, y + 4, label, anchor="end"))
     floor = up.start
-    parts.append(_rule("axis", (across.start, floor), (across.end, None)))
+    parts.append(rule("axis", (across.start, floor), (across.end, None)))
     places = (scale.whole_ticks if counts else scale.ticks)(across.low, across.high)
     for value, label in zip(places, scale.labels(places), strict=True):
         x = across(value)
-        parts.append(_rule("axis", (x, floor), (None, floor + 4)))
-        parts.append(_text(x, floor + 17, label, anchor="middle"))
+        parts.append(rule("axis", (x, floor), (None, floor + 4)))
+        parts.append(write(x, floor + 17, label, anchor="middle"))
     if x_label:
-        parts.append(_text((across.start + across.end) / 2, floor + 33, x_label, anchor="middle"))
+        parts.append(write((across.start + across.end) / 2, floor + 33, x_label, anchor="middle"))
     return parts
 
 
@@ -212,7 +247,7 @@ def _last(points: Sequence[Point], smooth: bool) -> float:
 def _marks(series: Series, across: Scale, up: Scale) -> list[str]:
     style = series.style % STYLES
     bars = [
-        _rule(f"bar s{style}", (across(x), up(low)), (None, up(high)))
+        rule(f"bar s{style}", (across(x), up(low)), (None, up(high)))
         for x, low, high in series.bars
     ]
     return bars + [
@@ -249,9 +284,9 @@ def _end_labels(
         style = ends[name][0] % STYLES
         x = right + 6
         if swatch:
-            parts.append(_rule(f"line s{style}", (x, y), (x + _SWATCH - 2, None)))
+            parts.append(rule(f"line s{style}", (x, y), (x + _SWATCH - 2, None)))
             x += _SWATCH + 2
-        parts.append(_text(x, y + 4, name, kind=f"label t{style}"))
+        parts.append(write(x, y + 4, name, kind=f"label t{style}"))
     return parts
 
 
@@ -272,27 +307,3 @@ def _places(points: Iterable[tuple[float, float]], across: Scale, up: Scale) -> 
 
 def _at(x: float, y: float) -> str:
     return f'cx="{x:.2f}" cy="{y:.2f}"'
-
-
-def _rule(kind: str, start: tuple[float, float], end: tuple[float | None, float | None]) -> str:
-    """Return a line; a coordinate of its end that is None is the start's."""
-    x, y = (first if last is None else last for first, last in zip(start, end, strict=True))
-    return (
-        f'<line class="{kind}" x1="{start[0]:.2f}" y1="{start[1]:.2f}" x2="{x:.2f}" y2="{y:.2f}"/>'
-    )
-
-
-def _text(x: float, y: float, content: str, *, anchor: str = "start", kind: str = "") -> str:
-    kinds = f' class="{kind}"' if kind else ""
-    place = f'x="{x:.2f}" y="{y:.2f}" text-anchor="{anchor}"'
-    return f"<text{kinds} {place}>{text(content)}</text>"
-
-
-def _svg(chart: Chart, parts: Sequence[str]) -> str:
-    name = text(chart.name)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'role="img" aria-labelledby="{name}-title {name}-text">'
-        f'<title id="{name}-title">{text(chart.title)}</title>'
-        f'<desc id="{name}-text">{text(chart.description)}</desc>{"".join(parts)}</svg>'
-    )

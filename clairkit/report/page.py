@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from clairkit import __version__
 from clairkit.charts import STYLE
+from clairkit.charts.model import Histogram
 from clairkit.charts.scale import number
 from clairkit.markup import Markup, asset, render_page
 from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.report.entries import OWN, PairEntry, browser_data, drawn, make_entries
 from clairkit.report.gather import Build, Gathered, Run
-from clairkit.report.histogram import Histogram, histogram
+from clairkit.report.histogram import histogram
 from clairkit.report.language import Language, count_text, percent_text
 from clairkit.scoring.summary import percentile
 
