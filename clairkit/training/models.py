@@ -22,7 +22,6 @@ if TYPE_CHECKING:
         PreTrainedTokenizerBase,
     )
 
-
 ADAPTER_CONFIG = "adapter_config.json"
 
 

@@ -17,7 +17,6 @@ from clairkit.training.masks import mask_counts
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-
 # What happened to pairs, in words, in the order in which it is told.
 _WORDS = {
     "unreadable": "unreadable, skipped",

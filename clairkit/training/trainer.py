@@ -66,7 +66,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, TrainerCallback
     from transformers.trainer_utils import TrainOutput
 
-
 # Pairs among which the collator chooses when a part is bounded by its tokens.
 _PAIRS_TO_FILL_PARTS = 64
 
