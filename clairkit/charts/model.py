@@ -55,6 +55,17 @@ class Chart:
     counts: bool = True
 
 
+@dataclass(frozen=True)
+class Histogram:
+    """A histogram to be drawn. `name` is unique in the page; `values` are sorted and finite."""
+
+    name: str
+    title: str
+    description: str
+    values: Sequence[float]
+    median: float
+
+
 def measured(points: Sequence[Point]) -> list[tuple[float, float]]:
     """Return the points that have a finite y."""
     return [(x, y) for x, y in points if y is not None and math.isfinite(y)]

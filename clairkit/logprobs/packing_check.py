@@ -18,7 +18,6 @@ from clairkit.logprobs.packed_attention import no_mask, packed_implementation
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-
 # Largest difference between both forms' logits, relative to the largest logit.
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6}
 _TOLERANCE_HALF = 3e-2

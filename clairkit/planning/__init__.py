@@ -14,7 +14,6 @@ from clairkit.planning.remedies import Remedy, remedies
 if TYPE_CHECKING:
     from clairkit.training.config import TrainConfig
 
-
 __all__ = ["MEMORY_ERROR", "MadePlan", "Request", "make_plan"]
 
 

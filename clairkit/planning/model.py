@@ -16,7 +16,6 @@ from clairkit.training.preparation import prepare_model
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, TrainingArguments
 
-
 # nf4 with scales that are quantised too: 4 bits, a byte for 64 weights, a float32 for 64 * 256.
 _FOUR_BITS = 0.5 + 1 / 64 + 4 / (64 * 256)
 _BLOCK = 256  # weights that share a float32 scale in 8-bit optimizers

@@ -22,7 +22,6 @@ from clairkit.training.preparation import prepare_model
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
-
 _LAYERS = 2
 _TOKENS = 512  # of the probe's part, at most
 _ROUNDS = 3

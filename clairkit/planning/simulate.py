@@ -15,9 +15,8 @@ from clairkit.batching.collate import Form, Part
 from clairkit.errors import UsageError
 from clairkit.logprobs.head import base_causal_lm
 from clairkit.logprobs.packed_attention import no_mask, packed_implementation
-from clairkit.planning.head import HeadPlan, head_logps
 from clairkit.planning.model import build_model, four_bit_saving, make_optimizer, to_fake
-from clairkit.planning.trace import MemoryTrace
+from clairkit.planning.trace import HeadPlan, MemoryTrace, head_logps
 from clairkit.planning.work import Work
 from clairkit.records.json_types import JsonObject
 from clairkit.training.config import TrainConfig

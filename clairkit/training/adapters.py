@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
     from transformers import PreTrainedModel
 
-
 Say = Callable[[str], None]
 
 _DEFAULT_SEED = 42  # of transformers.TrainingArguments

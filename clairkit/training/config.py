@@ -15,8 +15,7 @@ from clairkit.choices import Dtype, Kernel, LossMask, SpecialTokens, Thoughts, T
 from clairkit.errors import UsageError, suggest
 from clairkit.losses import LossMix, loss_options, parse_loss
 from clairkit.training.arguments.defaults import derived_defaults
-from clairkit.training.arguments.ranges import check_numbers
-from clairkit.training.arguments.value_types import fits, type_name
+from clairkit.training.arguments.ranges import check_numbers, fits, type_name
 from clairkit.training.reference.spec import Ref, parse_ref
 
 # Arguments of the Trainer that clairkit sets itself.

@@ -12,7 +12,7 @@ from clairkit.batching.chat_settings import run_chat_settings
 from clairkit.display import printable
 from clairkit.errors import UsageError
 from clairkit.records.json_types import JsonObject
-from clairkit.training.arguments.value_types import fits, type_name
+from clairkit.training.arguments.ranges import fits, type_name
 from clairkit.training.config import TrainConfig, own_types
 
 

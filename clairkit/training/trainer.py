@@ -45,7 +45,7 @@ from clairkit.training.merge_adapter import merged_model
 from clairkit.training.metrics import TokenView, step_metrics
 from clairkit.training.models import is_quantised, load_model
 from clairkit.training.movement import Movements, rounding_warning
-from clairkit.training.pair_losses import PairLosses, loss_not_finite
+from clairkit.training.pair_losses import PairLosses, allowed_gap, check_step_zero, loss_not_finite
 from clairkit.training.preflight import check_evaluation, step_tokens
 from clairkit.training.preparation import (
     HeldOut,
@@ -61,12 +61,10 @@ from clairkit.training.reference.compute import References, cache_folder, comput
 from clairkit.training.reference.models import ReferenceSettings
 from clairkit.training.run_directory.files import MetricsFile
 from clairkit.training.run_directory.folder import RunFolder
-from clairkit.training.step_zero import allowed_gap, check_step_zero
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, TrainerCallback
     from transformers.trainer_utils import TrainOutput
-
 
 # Pairs among which the collator chooses when a part is bounded by its tokens.
 _PAIRS_TO_FILL_PARTS = 64

@@ -12,7 +12,7 @@ from tiny import make_llama, make_tokenizer
 
 from clairkit.errors import UsageError
 from clairkit.records import write_pairs
-from clairkit.runs.diagnosis.movement import distance, suggested_rate
+from clairkit.runs.diagnosis.facts import distance, suggested_rate
 from clairkit.training import PreferenceTrainer, TrainConfig, resolve, run_training
 from clairkit.training.movement import rounding_warning, sampled_parameters
 

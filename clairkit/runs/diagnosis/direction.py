@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from clairkit.runs.diagnosis.facts import DIFFERENCE_LOSSES, Finding, RunFacts, finding
+from clairkit.runs.diagnosis.facts import (
+    DIFFERENCE_LOSSES,
+    METRICS,
+    Finding,
+    RunFacts,
+    Said,
+    distance,
+    finding,
+    part,
+)
 from clairkit.runs.diagnosis.moved import exploded, hardly_moved
-from clairkit.runs.diagnosis.movement import METRICS, distance
 from clairkit.runs.diagnosis.trajectory import Trajectory, product
-from clairkit.runs.diagnosis.wording import Said, part
 
 
 def direction(view: Trajectory, facts: RunFacts) -> Finding | None:

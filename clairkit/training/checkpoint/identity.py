@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from peft import PeftConfig
     from transformers import PreTrainedModel
 
-
 # What a run started from, with the configuration key under which it may change by name.
 _INPUTS = {
     "data_sha256": ("the training pairs", "pairs"),

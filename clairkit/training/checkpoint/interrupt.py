@@ -45,7 +45,6 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]  # transformers is un
         *_: object,
         **__: object,
     ) -> None:
-        """Called by the Trainer after each step."""
         if not self._alone:
             self.signal = _largest(self.signal, args.device)
         if self.signal is not None:

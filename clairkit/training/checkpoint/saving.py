@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from safetensors import SafetensorError
 from torch import nn
@@ -27,10 +27,6 @@ from clairkit.training.checkpoint.interrupt import EvaluationStopped, held_back
 from clairkit.training.merge_adapter import remove_stale
 from clairkit.training.models import ADAPTER_CONFIG
 from clairkit.training.run_directory.files import METRICS
-
-if TYPE_CHECKING:
-    pass
-
 
 _WEIGHTS = re.compile(r"(\w+?)(-\d+-of-\d+)?\.(safetensors|bin)(\.index\.json)?")
 # By these a folder is known for a model: they come after the weights.

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel
 
-
 Collate = Callable[[Sequence[EncodedPair]], Sequence[Part]]
 
 # Ways to begin an adapter that leave the base weights alone; PiSSA and its like move a part of them

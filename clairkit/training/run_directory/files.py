@@ -51,7 +51,6 @@ class StepLines(TrainerCallback):  # type: ignore[misc]  # transformers is untyp
         logs: dict[str, float] | None = None,
         **__: object,
     ) -> None:
-        """Called by the Trainer after each log."""
         for prefix in ("", "eval_"):
             if logs and f"{prefix}loss" in logs:
                 parts = [
@@ -85,7 +84,6 @@ class MetricsFile(TrainerCallback):  # type: ignore[misc]  # transformers is unt
         logs: dict[str, float] | None = None,
         **__: object,
     ) -> None:
-        """Called by the Trainer after each log."""
         if state.is_world_process_zero and logs:
             row = {"step": state.global_step, **{k: _finite(v) for k, v in logs.items()}}
             with self.path.open("a", encoding="utf-8") as file:

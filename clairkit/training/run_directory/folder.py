@@ -1,4 +1,4 @@
-"""Write what a run directory tells of its run, from a command as from Python."""
+"""Write what a run directory tells of its run, the model card too; from command or Python."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import clairkit
 from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.records.leakage import forget_trained_prompts, write_trained_prompts
 from clairkit.records.output import atomic_write
@@ -23,7 +24,8 @@ from clairkit.training.config_sources import Resolved
 from clairkit.training.memory import peak_memory_mb
 from clairkit.training.merge_adapter import remove_stale
 from clairkit.training.run_directory import files
-from clairkit.training.run_directory.card import model_card
+from clairkit.training.run_directory.files import CONFIG, METRICS, PAGE
+from clairkit.training.run_directory.portable import hub_id, portable
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -196,3 +198,60 @@ def _last_metrics(history: list[JsonObject]) -> dict[str, object]:
 def _write(path: Path, text: str) -> None:
     with atomic_write(path) as file:
         file.write(text.encode("utf-8"))
+
+
+def model_card(config: TrainConfig, facts: JsonMapping) -> str:
+    """Return the model card: what was trained on what, how, and what it did.
+
+    Args:
+        config: of the run.
+        facts: what run.json holds.
+    """
+    rows = "\n".join(
+        f"| {name} | {value:.4g} |"
+        for name, value in facts["metrics"].items()
+        if isinstance(value, float)
+    )
+    base = hub_id(config.model)
+    name = base or portable(config.model)
+    adapter = portable(config.adapter) if config.adapter else ""
+    goes_on = f", going on with the adapter `{adapter}`," if adapter else ""
+    findings = "\n".join(f"- {item['text']}" for item in facts["diagnosis"]["findings"])
+    return f"""---
+{_metadata(config, base)}---
+
+# {Path(config.output).absolute().name}
+
+`{name}`{goes_on} trained with clairkit {clairkit.__version__} on {facts["pairs"]}
+preference pairs of `{Path(config.pairs).name}`.
+
+- loss `{config.loss}`, beta {config.beta}, {facts["steps"]} steps,
+  learning rate {facts["learning_rate"]:g}
+- {facts["reference"]}
+- kernel `{facts["kernel"]}`, sequences {facts["form"]}
+- all settings, with their origin: `{CONFIG}`; a row for each logged step: `{METRICS}`, as
+  curves: `{PAGE}`
+
+{facts["diagnosis"]["headline"]}
+
+{findings}
+
+The last logged step (rewards are beta times the log-ratio to the reference, in nats):
+
+| metric | value |
+|---|---|
+{rows}
+"""
+
+
+def _metadata(config: TrainConfig, base: str | None) -> str:
+    """The YAML that the Hub reads; it refuses a base model that is no id."""
+    import yaml
+
+    adapter = config.trains_adapter and not config.merge_adapter
+    known = {
+        **({"base_model": base} if base else {}),
+        "library_name": "peft" if adapter else "transformers",
+        "tags": ["clairkit", "preference-optimization", *(name for _, name in config.mix.terms)],
+    }
+    return yaml.safe_dump(known, sort_keys=False, allow_unicode=True)

@@ -1,6 +1,6 @@
 """Compile every launch configuration ahead of time, for GPUs that need not be there.
 
-`python -m clairkit.kernels.triton.compile_check [--markdown] [--only WORDS]...` prints registers,
+`python tests/support/compile_check.py [--markdown] [--only WORDS]...` prints registers,
 shared memory and stack of each kernel, and exits 1 if one spills, takes more shared memory than a
 block may have, or makes its product without tensor cores or asynchronous copies. TRITON_INTERPRET
 must not be set: nothing is compiled under it.
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from clairkit.kernels.triton import configs, interpreted, preference
-from clairkit.kernels.triton.configs import CompileCase, HeadLaunch
+from clairkit.kernels.triton.configs import HeadLaunch
 
 # What a block may have, in bytes: NVIDIA's programming guide, table of technical specifications.
 SHARED_LIMIT = {80: 163 << 10, 90: 227 << 10, 100: 227 << 10}
@@ -42,6 +42,21 @@ _HEAD_LAUNCHES: dict[str, tuple[str, ...]] = {
     "backward": ("tile", "own"),
     "backward, all options": ("tile", "own", *_OPTIONS),
 }
+
+
+@dataclass(frozen=True)
+class CompileCase:
+    """A kernel as it is launched, for ahead-of-time compilation without a GPU."""
+
+    name: str
+    fn: Any  # the jit function
+    signature: dict[str, str]  # parameter -> "*fp32", "i32", ..., "constexpr"
+    constexprs: dict[str, object]  # parameter -> value
+    num_warps: int
+    num_stages: int
+    # integers that a launch finds to be multiples of 16, so that rows are read 16 bytes at a time
+    aligned: tuple[str, ...] = ()
+    capabilities: tuple[int, ...] = (80, 90, 100)
 
 
 @dataclass(frozen=True)
@@ -76,7 +91,7 @@ def all_cases() -> Iterator[CompileCase]:
     """Every kernel as it is launched on each family of GPUs."""
     yield from head_cases()
     yield from row_cases()
-    yield from preference.compile_cases()
+    yield from preference_cases()
 
 
 def head_cases() -> Iterator[CompileCase]:
@@ -203,6 +218,44 @@ def _row_product_cases() -> Iterator[CompileCase]:
         yield CompileCase(name, fn, signature, blocks, config.num_warps, 3, ("size", *strides))
 
 
+def preference_cases() -> Iterator[CompileCase]:
+    """Every loss at a common batch size, and the sizes that are smallest, largest, most crowded."""
+    pointers = ("token_logps", "reference", "loss", "losses", "rewards", "sums", "coefficients")
+    signature = dict.fromkeys(pointers, "*fp32") | {"offsets": "*i64", "tokens": "i32"}
+    signature["given_lengths"] = "*i64"
+    signature |= {"pairs": "i32", "beta": "fp32", "label_smoothing": "fp32", "discopop_tau": "fp32"}
+    sizes = [(loss, 16) for loss in preference.LOSS_KERNELS]
+    # 64 pairs need the most registers
+    sizes += [
+        (loss, pairs) for loss in ("discopop", "aot") for pairs in (1, 64, preference.MAX_PAIRS)
+    ]
+    for loss, pairs in sizes:
+        constexprs = preference.preference_constexprs(loss, pairs)
+        yield CompileCase(
+            f"preference {loss} B={pairs}",
+            preference.preference_kernel,
+            signature | dict.fromkeys(constexprs, "constexpr"),
+            constexprs,
+            preference.NUM_WARPS,
+            preference.NUM_STAGES,
+        )
+    signature = {
+        "coefficients": "*fp32",
+        "offsets": "*i64",
+        "loss_gradient": "*fp32",
+        "token_gradients": "*fp32",
+        "tokens": "i32",
+    }
+    yield CompileCase(
+        "preference spread",
+        preference.spread_kernel,
+        signature | {"TOKENS": "constexpr"},
+        {"TOKENS": preference.SPREAD_TOKENS},
+        preference.SPREAD_WARPS,
+        preference.NUM_STAGES,
+    )
+
+
 def _tile_signature(given: tuple[str, ...]) -> dict[str, str]:
     types = dict.fromkeys(("sums", *_STATISTICS, "bias", "own"), "*fp32")
     types |= {"tile": "*bf16", "softcap": "fp32", "logit_scale": "fp32"}
@@ -308,7 +361,7 @@ def table(results: list[Compiled], *, markdown: bool) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the check; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m clairkit.kernels.triton.compile_check")
+    parser = argparse.ArgumentParser(prog="python tests/support/compile_check.py")
     parser.add_argument("--markdown", action="store_true", help="print a Markdown table")
     parser.add_argument("--only", action="append", metavar="WORDS", help="kernels so named")
     options = parser.parse_args(arguments)
