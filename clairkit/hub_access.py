@@ -32,7 +32,8 @@ def check_model_there(name: str) -> None:
         raise UsageError(
             "the model is a file", received=name, remedy=f"give its folder, as {path.parent}"
         )
-    if _is_path(name) or not _ID.fullmatch(name):
+    is_path = name.startswith(("/", ".", "~")) or name.count("/") > 1 or "\\" in name
+    if is_path or not _ID.fullmatch(name):
         raise UsageError("there is no such folder", received=name, remedy=_similar(path))
     if _asks_nobody():
         if not _is_cached(name):
@@ -60,10 +61,6 @@ def check_hub_answers(what: str, *, cached: bool = False) -> None:
         )
         raise RemoteError(problem, remedy="check the name, or the network; or give a local path")
     _ask_nobody()
-
-
-def _is_path(name: str) -> bool:
-    return name.startswith(("/", ".", "~")) or name.count("/") > 1 or "\\" in name
 
 
 def _similar(path: Path) -> str:

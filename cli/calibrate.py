@@ -10,7 +10,7 @@ import click
 
 from clairkit.cli.shared.console import Console, output_options
 from clairkit.cli.shared.ending import PARTIAL, leave_early
-from clairkit.cli.shared.options import SectionCommand, column_options
+from clairkit.cli.shared.options import SectionCommand, column_options, model_settings
 from clairkit.cli.shared.progress_line import ProgressLine
 from clairkit.records.json_types import JsonMapping
 from clairkit.texts import languages
@@ -136,19 +136,13 @@ def command(
 def _contenders(flags: JsonMapping) -> Iterator[Contender]:
     from clairkit.errors import UsageError
     from clairkit.evaluation.contenders import Trial
-    from clairkit.models.server.request_body import parse_body
-    from clairkit.models.specs import ModelOptions, make_model
+    from clairkit.models.specs import make_model
 
     if not flags["rubrics"] and not flags["templates"]:
         raise UsageError("nothing is named to be compared", remedy="give --rubric or --template")
-    options = ModelOptions(
-        base_url=flags["base_url"],
-        concurrency=flags["concurrency"],
-        batch_size=flags["batch_size"],
-        body=parse_body(flags["body"]),
-    )
+    running = model_settings(flags)
     models = {
-        role: make_model(flags[role], options, role=role)
+        role: make_model(flags[role], running, role=role)
         for role in ("judge", "reviser")
         if flags[role]
     }

@@ -58,7 +58,14 @@ class MergedRows:
 
     def pairs(self) -> Iterator[Row]:
         """Yield the pairs, each once; what came up as a duplicate is set aside."""
-        streams = [self._pairs_of(index, part) for index, part in enumerate(self._parts)]
+
+        def placed(index: int, part: Path) -> Iterator[tuple[int, int, Row]]:
+            for pair in pairs_of(part):
+                row = row_of(pair)
+                if (index, row) not in self._unsettled:
+                    yield self._position(row, part), index, pair
+
+        streams = [placed(index, part) for index, part in enumerate(self._parts)]
         for position, _, pair in heapq.merge(*streams, key=itemgetter(0, 1)):
             row = row_of(pair)
             first = self._rows_by_pair.setdefault(pair["id"], row)
@@ -83,12 +90,6 @@ class MergedRows:
                 seen.add(row["id"])
                 self._aside.append((self._position(row["id"], part), row))
         return [row for _, row in sorted(self._aside, key=itemgetter(0))]
-
-    def _pairs_of(self, index: int, part: Path) -> Iterator[tuple[int, int, Row]]:
-        for pair in pairs_of(part):
-            row = row_of(pair)
-            if (index, row) not in self._unsettled:
-                yield self._position(row, part), index, pair
 
     def _position(self, row: str, part: Path) -> int:
         found = self._database.execute("SELECT position FROM rows WHERE id = ?", (row,)).fetchone()

@@ -85,24 +85,21 @@ def choose_rows(output: Path, *, ids: Iterable[str] = (), where: Iterable[str] =
         row_id = name if name in noted or row_mark(name) in gone else rows_by_pair.get(name)
         if row_id is not None:
             chosen.add(row_id)
-        elif not _was_asked(intent, "id", name):
+        elif request_mark("id", name) not in intent.requests:
             raise DataError("no pair and no row has this id", path=output, received=excerpt(name))
     for column, value in conditions:
         met = {row_id for row_id, columns in noted.items() if _value(columns, column) == value}
-        if not met and not _was_asked(intent, "where", f"{column}={value}"):
-            received = excerpt(f"{column}={value}")
+        text = f"{column}={value}"
+        if not met and request_mark("where", text) not in intent.requests:
+            names = excerpt(", ".join(sorted({name for each in noted.values() for name in each})))
             raise DataError(
                 "no row meets the condition",
                 path=output,
-                received=received,
-                remedy=f"columns are {_names(noted.values())}",
+                received=excerpt(text),
+                remedy=f"columns are {names or 'none but prompt, answer and id; use --id'}",
             )
         chosen |= met
     return sorted(chosen)
-
-
-def _was_asked(intent: Intent, kind: str, text: str) -> bool:
-    return request_mark(kind, text) in intent.requests
 
 
 def _condition(text: str) -> tuple[str, str]:
@@ -120,11 +117,6 @@ def _value(columns: Row, name: str) -> str | None:
             return None
         found = found[part]
     return found if isinstance(found, str) else json.dumps(found)
-
-
-def _names(columns: Iterable[Row]) -> str:
-    names = sorted({name for each in columns for name in each})
-    return excerpt(", ".join(names)) if names else "none but prompt, answer and id; use --id"
 
 
 __all__ = ["Removal", "choose_rows", "remove", "requests_of"]

@@ -86,7 +86,9 @@ def find_template_tokens(tokenizer: PreTrainedTokenizerBase, render: Render) -> 
     results = found([(_USER, _CALL, _RESULT), (_USER, _CALL, _RESULT, _ANSWER)], tools=_TOOLS)
     thinking = found([(_USER, _THINKING)])
     turns = (plain | (results - calls if calls else set())) - _MARKS
-    source = set(tokens_of(_source(tokenizer)))
+    template = tokenizer.chat_template
+    sources = template.values() if isinstance(template, dict) else [str(template)]
+    source = set(tokens_of("\n".join(sources)))
     return TemplateTokens(
         special=frozenset(special),
         written=frozenset(plain | calls | results | thinking | source | named),
@@ -114,8 +116,3 @@ def _rendered(
                     yield render(messages, generation=generation, **variant, **more)
                 except Exception:  # of any kind: a template refuses as it likes
                     continue
-
-
-def _source(tokenizer: PreTrainedTokenizerBase) -> str:
-    template = tokenizer.chat_template
-    return "\n".join(template.values()) if isinstance(template, dict) else str(template)

@@ -21,7 +21,7 @@ from clairkit.errors import ResourceError, UsageError
 from clairkit.journal.database import faults, read_meta, write_meta
 from clairkit.journal.group_commit import GroupCommit, OnDisk
 from clairkit.models.reasons import reason
-from clairkit.models.sampling import Failure, Outcome, Reply
+from clairkit.models.sampling import Failure, FinishReason, Outcome, Reply
 from clairkit.records.json_types import JsonMapping
 from clairkit.records.lock import lock_output
 
@@ -45,11 +45,15 @@ INSERT INTO results (key, step, attempt, reason, detail, text, rationale, finish
 SELECT ?, ?, 1 + COALESCE(MAX(attempt), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 FROM results WHERE key = ? AND step = ?
 """
-_LATEST = """
-SELECT attempt, reason, detail, text, rationale, finish_reason,
-       prompt_tokens, completion_tokens, tries, thoughts
+_OUTCOME = (
+    "reason, detail, text, rationale, finish_reason, prompt_tokens, completion_tokens, tries, "
+    "thoughts"
+)
+_LATEST = f"""
+SELECT attempt, {_OUTCOME}
 FROM results WHERE key = ? AND step = ? ORDER BY attempt DESC LIMIT 1
 """
+_AFTER = f"SELECT key, step, model, {_OUTCOME} FROM results ORDER BY rowid LIMIT -1 OFFSET ?"
 _USAGE = """
 SELECT model, SUM(tries), SUM(prompt_tokens), SUM(completion_tokens), COUNT(*),
        SUM(reason IS NULL OR prompt_tokens + completion_tokens > 0)
@@ -196,16 +200,13 @@ class Journal:
         """Return the newest result of a row's step."""
         with faults(self.path):
             row = self._reader.execute(_LATEST, (key, step)).fetchone()
-        if row is None:
-            return None
-        attempt, code, detail, text, rationale, finish, prompt, completion, tries, thoughts = row
-        if code is not None:
-            failure = Failure(code, detail or "", text, prompt, completion, tries)
-            return Recorded(attempt, failure)
-        reply = Reply(
-            text, finish, prompt, completion, rationale=rationale, tries=tries, thoughts=thoughts
-        )
-        return Recorded(attempt, reply)
+        return None if row is None else Recorded(row[0], _outcome(*row[1:]))
+
+    def entries_after(self, count: int) -> tuple[JournalEntry, ...]:
+        """Return the results without the first `count`, in the order in which they came."""
+        with faults(self.path):
+            rows = self._reader.execute(_AFTER, (count,)).fetchall()
+        return tuple(JournalEntry(*row[:3], _outcome(*row[3:])) for row in rows)
 
     def usage(self) -> Usage:
         """Return what all results so far took."""
@@ -273,20 +274,29 @@ def _shown(value: object) -> str:
     return excerpt(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
+def _outcome(
+    code: str | None,
+    detail: str | None,
+    text: str,
+    rationale: str | None,
+    finish: FinishReason,
+    prompt: int,
+    completion: int,
+    tries: int,
+    thoughts: str | None,
+) -> Outcome:
+    if code is not None:
+        return Failure(code, detail or "", text, prompt, completion, tries)
+    return Reply(text, finish, prompt, completion, (), rationale, tries, thoughts)
+
+
 def _values(entry: JournalEntry, now: str) -> tuple[object, ...]:
     outcome = entry.outcome
     spent = (outcome.prompt_tokens, outcome.completion_tokens, outcome.tries)
+    said: tuple[str | None, ...] = (None, None, outcome.text)
     if isinstance(outcome, Reply):
-        said: tuple[str | None, ...] = (
-            None,
-            None,
-            outcome.text,
-            outcome.rationale,
-            outcome.finish_reason,
-        )
-        thoughts = outcome.thoughts
+        said, thoughts = (*said, outcome.rationale, outcome.finish_reason), outcome.thoughts
     else:
-        said = (outcome.reason, outcome.detail, outcome.text, None, None)
-        thoughts = None
+        said, thoughts = (outcome.reason, outcome.detail, outcome.text, None, None), None
     named = (entry.key, entry.step)
     return (*named, *said, *spent, entry.model, now, thoughts, *named)

@@ -108,7 +108,8 @@ class RowIndex:
 
         What it asked under earlier settings stays noted.
         """
-        self._waiting.append((row.id, position, _columns(row), tuple(steps)))
+        columns = json.dumps(dict(row.extra), default=str)
+        self._waiting.append((row.id, position, columns, tuple(steps)))
         if len(self._waiting) >= _ROWS_A_WRITE:
             self.flush()
 
@@ -188,7 +189,3 @@ def columns_of(text: str) -> JsonObject:
     """Return the noted columns of a row."""
     columns: JsonObject = json.loads(text)
     return columns
-
-
-def _columns(row: PromptRow) -> str:
-    return json.dumps(dict(row.extra), default=str)

@@ -236,7 +236,8 @@ def raise_damage(
         raise DataError(_CHANGE, path=journal, remedy=remedy)
     names = []
     for key, step in changed:
-        rows = _rows_of(database, key, step)
+        asked = "SELECT row FROM asked WHERE key = ? AND step = ? ORDER BY row"
+        rows = [row for (row,) in database.execute(asked, (key, step))]  # none: damaged
         if not rows or not set(rows) <= set(but):
             names.append((step, rows))
     if not names:
@@ -277,14 +278,6 @@ def seal_journal(
             if intent.is_done and intent.rows and not is_removal:
                 forget_intent(database)
         return found, 0 if is_removal else intent.pending
-
-
-def _rows_of(database: sqlite3.Connection, key: str, step: str) -> list[str]:
-    """The rows that asked for a result; none where its key is damaged."""
-    found = database.execute(
-        "SELECT row FROM asked WHERE key = ? AND step = ? ORDER BY row", (key, step)
-    ).fetchall()
-    return [row for (row,) in found]
 
 
 def removing(output: Path) -> int:

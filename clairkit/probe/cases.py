@@ -136,7 +136,11 @@ def make_cases(rows: Iterable[PromptRow], settings: ProbeSettings) -> list[Probe
     return [
         *(ProbeCase("untouched", row, slice_of(row)) for row in good),
         *_planted(good, settings),
-        *_repeated(others, settings),
+        *(
+            ProbeCase("repeat", row, slice_of(row), repeat=repeat)
+            for row in others
+            for repeat in range(settings.repeats)
+        ),
     ]
 
 
@@ -215,9 +219,3 @@ def _planted(good: Sequence[PromptRow], settings: ProbeSettings) -> Iterator[Pro
             if fault is not None and (row.id, fault.text) not in seen:
                 seen.add((row.id, fault.text))
                 yield ProbeCase("fault", replace(row, answer=fault.text), slice_of(row), fault)
-
-
-def _repeated(rows: Sequence[PromptRow], settings: ProbeSettings) -> Iterator[ProbeCase]:
-    for row in rows:
-        for repeat in range(settings.repeats):
-            yield ProbeCase("repeat", row, slice_of(row), repeat=repeat)

@@ -49,7 +49,10 @@ def make_card(
     first = [each for each in repeats if not each.case.repeat]
     return HealthCard(
         about=about,
-        findings=_findings(held, thresholds),
+        findings=tuple(
+            ProbeFinding(name, label, measure(held), getattr(thresholds, name))
+            for name, (label, measure) in _FINDINGS.items()
+        ),
         kinds={name: count_faults(cases) for name, cases in grouped(faulty, "kind").items()},
         slices={
             name: SliceCount(_untouched(cases), count_faults(cases))
@@ -73,13 +76,6 @@ def make_card(
     )
 
 
-def _findings(held: Sequence[Observation], thresholds: Thresholds) -> tuple[ProbeFinding, ...]:
-    return tuple(
-        ProbeFinding(name, label, measure(held), getattr(thresholds, name))
-        for name, (label, measure) in _FINDINGS.items()
-    )
-
-
 def _usable(held: Sequence[Observation]) -> Rate:
     # Repeats of one answer are no further evidence.
     return rate(each.is_kept for each in held if not each.case.repeat)
@@ -90,17 +86,9 @@ def _untouched(held: Sequence[Observation]) -> Rate:
     return rate(each.is_untouched for each in good if each.is_kept)
 
 
-def _fixed(held: Sequence[Observation]) -> Rate:
-    return count_faults(held).fixed
-
-
 def _careful(held: Sequence[Observation]) -> Rate:
     shares = (each.collateral for each in held)
     return rate(share <= CAREFUL for share in shares if share is not None)
-
-
-def _steady(held: Sequence[Observation]) -> Rate:
-    return rate(share >= STEADY for share in agreements(held))
 
 
 def _preferred(held: Iterable[Observation]) -> Rate:
@@ -125,9 +113,12 @@ def _won(held: Iterable[Observation], side: str) -> Rate:
 _FINDINGS: dict[str, tuple[str, Callable[[Sequence[Observation]], Rate]]] = {
     "usable": ("replies that a run would take", _usable),
     "untouched": ("good answers left untouched", _untouched),
-    "fixed": ("planted faults mended", _fixed),
+    "fixed": ("planted faults mended", lambda held: count_faults(held).fixed),
     "careful": ("changes that keep to the fault", _careful),
-    "steady": ("answers revised alike each time", _steady),
+    "steady": (
+        "answers revised alike each time",
+        lambda held: rate(share >= STEADY for share in agreements(held)),
+    ),
     "preferred": ("revisions preferred by the judge", _preferred_rows),
     "judge_right": ("planted faults seen by the judge", _judge_right),
 }

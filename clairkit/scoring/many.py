@@ -134,14 +134,14 @@ def _filtered(rows: Sequence[_Row], drop: Sequence[str], *, labelled: bool) -> S
         else:
             kept.append((row, scores))
     return ScoredPairs(
-        pairs=[_filled(row.pair, scores) for row, scores in kept if row.pair is not None],
+        pairs=[
+            replace(row.pair, scores={**row.pair.scores, **scores.to_json()})
+            for row, scores in kept
+            if row.pair is not None
+        ],
         scores=[scores for _, scores in kept],
         prompts=[row.findings.prompt for row, _ in kept],
         labels=[row.label for row, _ in kept] if labelled else [],
         read=len(rows),
         dropped={reason: dropped[reason] for reason in drop if dropped[reason]},
     )
-
-
-def _filled(pair: Pair, scores: PairScores) -> Pair:
-    return replace(pair, scores={**pair.scores, **scores.to_json()})

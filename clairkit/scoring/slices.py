@@ -51,7 +51,9 @@ def label_of(pair: Pair, column: str) -> str:
         column: `source`, a column of the file, or a path into objects: `provenance.reviser`.
     """
     found, _ = _find(pair, column)
-    return _text(found)
+    if found is None:
+        return NO_VALUE
+    return found if isinstance(found, str) else canonical_json(found)
 
 
 def check_column(pairs: Iterable[Pair], column: str) -> None:
@@ -119,9 +121,3 @@ def _means(group: Sequence[PairScores]) -> dict[str, float | None]:
         values = [value for each in group if (value := getattr(each, metric)) is not None]
         means[metric] = math.fsum(values) / len(values) if values else None
     return means
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return NO_VALUE
-    return value if isinstance(value, str) else canonical_json(value)

@@ -68,7 +68,10 @@ def write_batches(
             line = dump_line(_request(call))
             part = current.get(call.model.name)
             if part is None or not part.has_room(line):
-                place = check_output(_numbered(Path(path), len(parts) + 1), force=force)
+                place, number = Path(path), len(parts) + 1
+                if number > 1:
+                    place = place.with_name(f"{place.stem}-{number}{place.suffix}")
+                place = check_output(place, force=force)
                 file = stack.enter_context(atomic_write(place))
                 part = current[call.model.name] = _Part(file, place, call.model.name)
                 parts.append(part)
@@ -115,10 +118,6 @@ class _Part:
         self._file.write(line)
         self.requests += 1
         self.size += len(line)
-
-
-def _numbered(path: Path, number: int) -> Path:
-    return path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
 def _request(call: Call) -> JsonObject:

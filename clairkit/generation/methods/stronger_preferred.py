@@ -112,18 +112,16 @@ def make_stronger_preferred(settings: BuildSettings, models: Mapping[str, Model]
     Raises:
         UsageError: the reviser, here the stronger model, is missing.
     """
+    policy = settings.gates or GatePolicy()
+    # Without the gates that compare a revision with what it revises.
+    fitting = {
+        reason: policy.action(reason) if reason in _FITTING else "keep" for reason in DEFAULTS
+    }
     return StrongerPreferred(
         target=models.get("target"),
         stronger=needed_model(models, "reviser", NAME),
         target_sampling=settings.answer_sampling,
         stronger_sampling=settings.revise_sampling,
-        gates=_fitting(settings.gates or GatePolicy()),
+        gates=GatePolicy(fitting),
         thought_marks=settings.models.thought_marks,
-    )
-
-
-def _fitting(policy: GatePolicy) -> GatePolicy:
-    """Return the policy without the gates that compare a revision with what it revises."""
-    return GatePolicy(
-        {reason: policy.action(reason) if reason in _FITTING else "keep" for reason in DEFAULTS}
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from clairkit.display import excerpt
 
@@ -45,7 +44,8 @@ def read_error(body: object) -> ServerError:
         return ServerError(excerpt(str(error), 300))
     given = [error.get(name) for name in ("code", "status", "type")]
     codes = frozenset(value.lower() for value in given if isinstance(value, str) and value)
-    status = _status(given) or _status_of(codes)
+    numbers = (re.fullmatch("[45][0-9]{2}", str(value)) for value in given)
+    status = next((int(number[0]) for number in numbers if number), None) or _status_of(codes)
     return ServerError(error_text(error), codes, status, str(error.get("param") or ""))
 
 
@@ -70,11 +70,6 @@ def error_text(body: object) -> str:
     if isinstance(error, Mapping):
         error = error.get("message") or error.get("detail") or error.get("code") or error
     return excerpt(str(error), 300)
-
-
-def _status(given: list[Any]) -> int | None:
-    found = (re.fullmatch("[45][0-9]{2}", str(value)) for value in given)
-    return next((int(status[0]) for status in found if status), None)
 
 
 def _status_of(codes: frozenset[str]) -> int | None:

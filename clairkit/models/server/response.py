@@ -89,8 +89,9 @@ def read_completion(body: object, tries: int = 1, *, longest: int = 0) -> Outcom
         completion_tokens=_count(given.get("completion_tokens")),
         tries=tries,
     )
-    if isinstance(outcome, Reply) and 0 < longest <= outcome.completion_tokens:
-        return _cut_if_silent(outcome, body)
+    is_full = isinstance(outcome, Reply) and 0 < longest <= outcome.completion_tokens
+    if is_full and body["choices"][0].get("finish_reason") is None:
+        return replace(outcome, finish_reason="length")
     return outcome
 
 
@@ -124,12 +125,6 @@ def _said(message: JsonMapping, finish: object) -> Outcome:
     if not text.strip() and thoughts is None:
         return Failure("empty_reply", "no text", text)
     return Reply(text, thoughts=thoughts)
-
-
-def _cut_if_silent(reply: Reply, body: JsonMapping) -> Reply:
-    """A reply that took all its tokens: cut, unless the server says that it ended by itself."""
-    is_silent = body["choices"][0].get("finish_reason") is None
-    return replace(reply, finish_reason="length") if is_silent else reply
 
 
 def _text(content: object) -> str:
