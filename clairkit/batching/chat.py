@@ -14,9 +14,15 @@ from typing import TYPE_CHECKING
 
 from clairkit.batching.chat_settings import ChatSettings, fold_system
 from clairkit.batching.foreign import Rendering, Spans
-from clairkit.batching.guard import Guard, Guarded, disguised_in
+from clairkit.batching.guard import (
+    PROBE,
+    Guard,
+    Guarded,
+    TemplateTokens,
+    disguised_in,
+    find_template_tokens,
+)
 from clairkit.batching.in_context import ContextEncoder
-from clairkit.batching.template_tokens import PROBE, TemplateTokens, find_template_tokens
 from clairkit.choices import SpecialTokens
 from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError

@@ -89,9 +89,6 @@ class Scheduler:
     async def run(self, works: Iterable[Work[object]]) -> None:
         """Run the programs to their end, or until `budget` halts.
 
-        Args:
-            works: makers of programs; read as far as needed.
-
         Raises:
             BaseException: whatever a program or a model raised beyond the failure of one row.
         """

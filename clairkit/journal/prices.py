@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
+from clairkit.records.formats.yaml_file import YamlProblem, read_yaml
 
 if TYPE_CHECKING:
     from clairkit.journal.results import Usage
@@ -25,7 +26,6 @@ LIST_DATE = "November 2026"
 """When the prices of `LIST` were read."""
 
 _FREE = ("hf", "python")
-_SIZE_CAP = 2**20
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 
 
@@ -168,19 +168,13 @@ def _parse(text: str) -> tuple[str, Price]:
 
 
 def _read(file: str) -> dict[str, Price]:
-    import yaml
-
     path = Path(file)
     if not path.is_file():
         raise UsageError("no such price file", received=file, remedy="give a YAML or JSON file")
     try:
-        with path.open("rb") as opened:
-            text = opened.read(_SIZE_CAP + 1)
-        found = yaml.safe_load(text) if len(text) <= _SIZE_CAP else None
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise DataError(
-            f"the prices can't be read ({type(error).__name__})", path=path, remedy=_FORM
-        ) from None
+        found = read_yaml(path)
+    except (OSError, YamlProblem) as error:
+        raise DataError(f"the prices can't be read ({error})", path=path, remedy=_FORM) from None
     if not isinstance(found, dict):
         raise DataError("is not a price file", path=path, remedy=_FORM)
     return {_bare(str(name)): _entry(path, str(name), value) for name, value in found.items()}

@@ -49,19 +49,11 @@ Digest = JsonObject
 """How many `results`, and the `sha256` over them."""
 
 
-def journal_digest(journal: Path, first: int | None = None) -> Digest:
+def results_digest(database: sqlite3.Connection, first: int | None = None) -> Digest:
     """Return the number of results in a journal and a digest over them.
 
-    Args:
-        journal: the file.
-        first: how many results to take, in the order in which they were written; None is all.
+    `first` says how many to take, in the order in which they were written; None is all.
     """
-    with reading(journal) as database:
-        return results_digest(database, first)
-
-
-def results_digest(database: sqlite3.Connection, first: int | None = None) -> Digest:
-    """Return what `journal_digest` does, of a journal that is open."""
     sha, count = hashlib.sha256(), 0
     with closing(_packed(database)) as results:
         for packed in islice(results, first):
@@ -201,11 +193,6 @@ def note_change(database: sqlite3.Connection, head: str) -> None:
 def check_results(journal: Path, entries: Entries, *, but: Collection[str] = ()) -> None:
     """Check that the results of a journal are what they were when they were sealed.
 
-    Args:
-        journal: the file.
-        entries: the lines of the manifest.
-        but: ids of rows whose results may be damaged, as they are to be deleted.
-
     Raises:
         DataError: one is not; the message names its row.
     """
@@ -255,11 +242,6 @@ def seal_journal(
     journal: Path, entries: Entries, *, is_removal: bool = False
 ) -> tuple[Digest, int]:
     """Note a digest of each result that was not sealed yet.
-
-    Args:
-        journal: the file.
-        entries: the lines of the manifest so far.
-        is_removal: a removal is what is being sealed.
 
     Returns:
         The digest over all results; how many rows a removal that was cut short still has to go.

@@ -10,8 +10,7 @@ from typing import Literal
 
 from clairkit.errors import UsageError
 from clairkit.generation.gates.language import find_language
-from clairkit.probe.fault_injection import PLANTERS, PlantedFault, is_code, items_in, plant
-from clairkit.probe.words import TEXTS
+from clairkit.probe.fault_injection import PLANTERS, TEXTS, PlantedFault, is_code, items_in, plant
 from clairkit.records import Message, PromptRow, digest
 from clairkit.texts import languages, texts
 

@@ -12,9 +12,11 @@ from clairkit.probe.fault_injection import (
     STEP,
     URL,
     PlantedFault,
+    contains,
+    content_words,
     items_in,
+    numbers_in,
 )
-from clairkit.probe.words import contains, content_words, numbers_in
 from clairkit.scoring import EditSpan, align, units_of
 
 Repair = Literal["fixed", "changed", "missed"]

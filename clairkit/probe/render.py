@@ -10,7 +10,7 @@ from clairkit.display import excerpt
 from clairkit.intervals import Interval
 from clairkit.journal.prices import dollars
 from clairkit.models.reasons import reason
-from clairkit.probe.card import HealthCard
+from clairkit.probe.findings import HealthCard
 from clairkit.probe.measures import Mean, Rate
 from clairkit.probe.observe import Observation
 from clairkit.scoring import EditSpan, align, units_of

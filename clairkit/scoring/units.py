@@ -75,10 +75,6 @@ def units_of(text: str, tokenizer: Tokenizer | None) -> Units:
 
     The text is encoded on its own, without special tokens; a special token that is spelt out in
     it counts as the plain text it is, as it does in training.
-
-    Args:
-        text: what one side, or the prompt, says.
-        tokenizer: a transformers tokenizer, or None.
     """
     (units,) = all_units([text], tokenizer)
     return units

@@ -17,9 +17,8 @@ from clairkit.engine.program import Call
 from clairkit.errors import DataError
 from clairkit.models.requests import Model
 from clairkit.models.sampling import Failure, Outcome
-from clairkit.models.server.error_objects import error_text
 from clairkit.models.server.model import OpenAIModel
-from clairkit.models.server.response import read_completion
+from clairkit.models.server.response import error_text, read_completion
 from clairkit.records import atomic_write, check_output
 from clairkit.records.faults import RowFault
 from clairkit.records.formats.json_file import json_lines

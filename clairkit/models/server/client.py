@@ -17,12 +17,17 @@ from clairkit.models.reasons import HALTED
 from clairkit.models.requests import Budget
 from clairkit.models.sampling import Failure, Outcome, Reply
 from clairkit.models.server.endpoint import Endpoint
-from clairkit.models.server.error_objects import ServerError, find_error, read_error
 from clairkit.models.server.http_client import HttpClient, HttpFault, HttpResponse
-from clairkit.models.server.rate_limit import Allowance
 from clairkit.models.server.request_body import LIMITS, Adaptation
-from clairkit.models.server.response import read_completion
-from clairkit.models.server.retry import Breaker, Limiter, RetryPolicy, next_wait, retry_after
+from clairkit.models.server.response import ServerError, find_error, read_completion, read_error
+from clairkit.models.server.retry import (
+    Allowance,
+    Breaker,
+    Limiter,
+    RetryPolicy,
+    next_wait,
+    retry_after,
+)
 from clairkit.records.json_types import JsonMapping
 from clairkit.redaction import holds
 

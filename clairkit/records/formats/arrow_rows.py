@@ -91,12 +91,7 @@ def _has_no_files(folder: Path) -> bool:
 
 
 def batch_rows(batches: Iterable[Any], ignore: Sequence[str] = ()) -> Iterator[Located]:
-    """Yield the rows of Arrow record batches as JSON values, with their numbers from 1.
-
-    Args:
-        batches: the batches.
-        ignore: columns that are left out.
-    """
+    """Yield the rows of Arrow record batches as JSON values, with their numbers from 1."""
     number = 0
     for whole in batches:
         batch = whole.drop_columns([name for name in ignore if name in whole.schema.names])
