@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from clairkit.batching import ChatEncoder, EncodedPairs, encode_pairs
+from clairkit.batching import ChatEncoder, EncodedPairs
 from clairkit.batching.encode import AS_TEXT, AS_TOKEN
 from clairkit.errors import DataError
 from clairkit.records import ColumnChoice, Pair, read_pairs
 from clairkit.records.leakage import prompt_digest
 from clairkit.training.config import TrainConfig
+from clairkit.training.encoding import encode_for_training
 from clairkit.training.masks import mask_counts
 
 if TYPE_CHECKING:
@@ -65,16 +66,7 @@ def read_run_pairs(
                 seen.add(prompt_digest(pair))
                 yield pair
 
-        encoded = encode_pairs(
-            note_prompts(),
-            encoder,
-            max_length=config.max_length,
-            truncation=config.truncation,
-            needs=config.mix.needs,
-            thoughts=config.thoughts,
-            skip_bad=config.skip_bad,
-            assistant_only=config.assistant_only_loss,
-        )
+        encoded = encode_for_training(note_prompts(), encoder, config)
         encoded.counts["unreadable"] = sum(stream.skipped.values())
         if config.loss_mask != "all":
             encoded.counts.update(mask_counts(encoded.pairs))
