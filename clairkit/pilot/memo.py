@@ -19,7 +19,7 @@ from clairkit.pilot.survey import Survey, gate_name, reason_text, words
 _MARK = b'<meta name="generator" content="clairkit pilot memo"/>'
 # What fits the page: rows of the table, risks, counted figures, and characters of foreign texts.
 _ROWS, _RISKS, _COUNTS = 8, 6, 8
-_LINE, _TEXT, _NAME = 90, 150, 48
+_LINE, _TEXT, _NAME = 90, 220, 48
 _OPEN_EVIDENCE = frozenset({"need_more", "need_more_open", "seeds_undecided", "no_votes"})
 _LEVELS = {"go": "good", "go_conditions": "note", "no": "problem"}
 
@@ -49,10 +49,9 @@ def make_memo(found: Survey, code: str) -> Memo:
     texts, pilot, refs = words(code)["memo"], found.pilot, Refs(found)
     key = recommended(found)
     tried = texts["tried_text"].format(
-        model=excerpt(pilot.model, _NAME),
+        model=excerpt(_short(pilot.model), _NAME),
         reviser=excerpt(pilot.reviser, _NAME),
         loss=excerpt(loss_of(found), _NAME),
-        baseline=pilot.baseline,
     )
     counts = [(figure_text(each, code), refs.mark(each.file)) for each in _counted(found)]
     rows, more = _rows(found, code, refs)
@@ -72,6 +71,7 @@ def make_memo(found: Survey, code: str) -> Memo:
         "pays": pays(found, code, refs),
         "risks": _most(risks(found, code), _RISKS),
         "gates": [_gate(found, number, code) for number in range(1, len(found.gates) + 1)],
+        "decided": _decided(found, code),
     }
     html = render_page(
         "pilot/templates/memo.html",
@@ -149,6 +149,17 @@ def _rows(found: Survey, code: str, refs: Refs) -> tuple[list[tuple[str, ...]], 
     left = len(figures) - len(shown)
     file = evaluation_file(found.pilot)
     return shown, texts["more_rows"].format(n=left, file=file) if left > 0 else ""
+
+
+def _short(model: str) -> str:
+    """Return the name of a model, of a folder somewhere on this machine the last part alone."""
+    path = Path(model.removeprefix("hf:"))
+    return path.name if path.is_absolute() else model
+
+
+def _decided(found: Survey, code: str) -> str:
+    gate = found.gates[6]
+    return excerpt(reason_text(gate, code), _TEXT) if gate.state == "passed" else ""
 
 
 def _gate(found: Survey, number: int, code: str) -> tuple[str, str, str]:

@@ -15,7 +15,7 @@ from clairkit.records.formats.yaml_file import YamlProblem, read_yaml
 from clairkit.records.json_types import JsonMapping
 
 _HASH = 16  # digits that `clairkit verify --head` takes, too
-_HOUR = 3600
+_MINUTE = 60
 _NAME = 40
 
 
@@ -86,8 +86,8 @@ def _costs(found: Survey, code: str, refs: Refs) -> Iterator[tuple[str, str]]:
     runs = [(f"{run}/run.json", files.json(f"{run}/run.json")) for run in pilot.runs]
     done = [(file, facts) for file, facts in runs if facts is not None]
     if done:
-        hours = sum(number(facts.get("seconds")) or 0.0 for _, facts in done) / _HOUR
-        text = texts["cost_training"].format(hours=f"{hours:.2g}", runs=len(done))
+        seconds = sum(number(facts.get("seconds")) or 0.0 for _, facts in done)
+        text = texts["cost_training"].format(minutes=f"{seconds / _MINUTE:,.1f}", runs=len(done))
         yield text, refs.mark(done[0][0])
     paid, _ = _break_even(found)
     if paid:

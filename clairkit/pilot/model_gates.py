@@ -107,14 +107,14 @@ def signal_figures(pilot: Pilot, files: Files, found: JsonMapping) -> list[Figur
     has the worst of all runs.
     """
     first, file = next(iter(pilot.candidates)), evaluation_file(pilot)
-    figures = [
-        _signal(files, each, file)
-        for each in rows(found, "signals")
-        if each.get("against") is not None
-        and (each.get("signal") == "seeds" or each.get("model") == first)
-        and each.get("signal") != "elo"
-    ]
-    return [*figures, *_guards(pilot, files, found, file)]
+    shares, changes = [], []
+    for each in rows(found, "signals"):
+        kind, model, is_change = each.get("signal"), each.get("model"), each.get("against")
+        if is_change and kind != "elo" and (model == first or kind == "seeds"):
+            changes.append(_signal(files, each, file))
+        elif kind == "check" and not is_change and model in (first, pilot.baseline):
+            shares.append(_signal(files, {**each, "signal": "right", "name": model}, file))
+    return [*changes, *_guards(pilot, files, found, file), *reversed(shares)]
 
 
 def _signal(files: Files, each: JsonMapping, file: str) -> Figure:
