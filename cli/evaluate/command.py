@@ -76,7 +76,7 @@ def command(
             line.end()
         if answered.unfinished:
             return _stopped(console, answered, target, resume)
-        found = conclude(plan, answered.results, journal)
+        found = conclude(plan, answered, journal)
         show_warnings(console, found)
         show_evaluated(console, found)
         target.write(found)
