@@ -107,11 +107,7 @@ def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | No
 
 
 def suggest(
-    name: str,
-    known: Iterable[str],
-    *,
-    cutoff: float = 0.6,
-    shown: Callable[[str], str] = str,
+    name: str, known: Iterable[str], *, cutoff: float = 0.6, shown: Callable[[str], str] = str
 ) -> str:
     """Return "did you mean …? " to begin a remedy with; "" where no known name is near.
 

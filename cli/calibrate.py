@@ -24,9 +24,7 @@ _NOT_SEPARABLE = 8
 
 
 @click.command(
-    "calibrate",
-    cls=SectionCommand,
-    short_help="Which rubric or template agrees with your labels.",
+    "calibrate", cls=SectionCommand, short_help="Which rubric or template agrees with your labels."
 )
 @click.argument("labels")
 @click.option("-o", "--output", metavar="REPORT", required=True, help="The JSON file to write.")
@@ -75,13 +73,7 @@ _NOT_SEPARABLE = 8
 @output_options
 @click.pass_context
 def command(
-    context: click.Context,
-    /,
-    labels: str,
-    output: str,
-    as_json: bool,
-    quiet: bool,
-    **flags: Any,
+    context: click.Context, /, labels: str, output: str, as_json: bool, quiet: bool, **flags: Any
 ) -> int:
     """Compare rubrics or templates by how well they agree with LABELS that people gave.
 

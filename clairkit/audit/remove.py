@@ -13,13 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clairkit.audit.remains import (
-    Texts,
-    beside,
-    check_gone,
-    delete_leftovers,
-    overwrite_deleted,
-)
+from clairkit.audit.remains import Texts, beside, check_gone, delete_leftovers, overwrite_deleted
 from clairkit.audit.verify import check_pairs
 from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
@@ -118,8 +112,6 @@ def _value(columns: Row, name: str) -> str | None:
         found = found[part]
     return found if isinstance(found, str) else json.dumps(found)
 
-
-__all__ = ["Removal", "choose_rows", "remove", "requests_of"]
 
 _DELETE_RESULTS = """
 DELETE FROM results WHERE (key, step) IN (SELECT key, step FROM asked WHERE row = ?)
@@ -294,8 +286,7 @@ def _inherited(database: sqlite3.Connection) -> int | None:
     if inherited is None:
         return None
     last = database.execute(
-        "SELECT MAX(rowid) FROM (SELECT rowid FROM results ORDER BY rowid LIMIT ?)",
-        (inherited,),
+        "SELECT MAX(rowid) FROM (SELECT rowid FROM results ORDER BY rowid LIMIT ?)", (inherited,)
     ).fetchone()[0]
     return int(last or 0)
 

@@ -32,17 +32,6 @@ from clairkit.records import PromptRow, read_prompts
 from clairkit.records.json_types import JsonObject
 from clairkit.records.stream import RowStream
 
-__all__ = [
-    "BuildResult",
-    "BuildSettings",
-    "build_pairs",
-    "load_rows",
-    "make_budget",
-    "make_build",
-    "make_models",
-    "run_build",
-]
-
 ModelOrSpec = str | Model
 Prompts = str | os.PathLike[str] | Iterable[PromptRow]
 Rows = Sequence[PromptRow] | RowStream[PromptRow] | Shard

@@ -120,8 +120,7 @@ class RowIndex:
             return
         with faults(self.path), transaction(self.database):
             self.database.executemany(
-                "INSERT OR REPLACE INTO rows VALUES (?, ?, ?)",
-                [noted for *noted, _ in waiting],
+                "INSERT OR REPLACE INTO rows VALUES (?, ?, ?)", [noted for *noted, _ in waiting]
             )
             self.database.executemany(
                 "INSERT OR IGNORE INTO asked VALUES (?, ?, ?)",

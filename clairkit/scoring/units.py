@@ -6,6 +6,7 @@ Words are never used: Japanese and Thai have no spaces between them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from unicodedata import normalize
 
 import regex
 
@@ -55,6 +56,12 @@ def answers_of(side: Text) -> Text:
     if all(turn["content"] == text for turn, text in zip(side, texts, strict=True)):
         return side
     return [{**turn, "content": text} for turn, text in zip(side, texts, strict=True)]
+
+
+def same_text(one: str, other: str) -> bool:
+    """Return whether two texts differ in nothing but white space and Unicode composition."""
+    bare, others = ("".join(normalize("NFC", text).split()) for text in (one, other))
+    return bare == others
 
 
 def roles_of(side: Text) -> tuple[str, ...]:

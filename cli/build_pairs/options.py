@@ -180,7 +180,7 @@ def make_settings(options: JsonMapping) -> BuildSettings:
         DataError: a template, rubric or price file can't be read.
     """
     from clairkit.generation.gates import GatePolicy
-    from clairkit.generation.revision.revise import ReviseSettings
+    from clairkit.generation.revision.settings import ReviseSettings
     from clairkit.generation.settings import BuildSettings
     from clairkit.journal.prices import Prices
     from clairkit.models.sampling import Sampling

@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clairkit.cli.score.checks import (
-    requested_checks,
-    requested_workers,
-    set_options,
-    show_slices,
-)
+from clairkit.cli.score.checks import requested_checks, requested_workers, set_options, show_slices
 from clairkit.cli.score.judge import (
     add_verdicts,
     check_read,
@@ -91,13 +86,7 @@ def command(
     the longest common subsequence.
     """
     from clairkit.records import check_output, read_pairs, write_pairs
-    from clairkit.scoring import (
-        check_column,
-        load_tokenizer,
-        parse_reasons,
-        score_pairs,
-        summarise,
-    )
+    from clairkit.scoring import check_column, load_tokenizer, parse_reasons, score_pairs, summarise
 
     console = Console(as_json=as_json, quiet=quiet)
     reasons = parse_reasons(drop) if drop is not None else ()

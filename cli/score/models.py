@@ -186,11 +186,7 @@ def _filled(pairs: Sequence[Pair], found: PairColumns) -> list[Pair]:
 
 
 def _show(
-    console: Console,
-    title: str,
-    names: Mapping[str, str],
-    found: PairColumns,
-    config: TrainConfig,
+    console: Console, title: str, names: Mapping[str, str], found: PairColumns, config: TrainConfig
 ) -> JsonObject:
     """Show the table and who is not in it; return both for `--json`."""
     rows = _summaries(names, list(found.columns.values()))

@@ -10,7 +10,7 @@ from typing import Any
 
 from clairkit.generation import BuildSettings, build_pairs
 from clairkit.generation.gates import GATES, GatePolicy
-from clairkit.generation.revision.revise import ReviseSettings
+from clairkit.generation.revision.settings import ReviseSettings
 from clairkit.journal.database import reading
 from clairkit.journal.row_index import Shard
 from clairkit.journal.sealed_results import results_digest

@@ -6,7 +6,6 @@ The parser never guesses: where two readings are possible it gives `parse_error`
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -83,15 +82,6 @@ def cut(reply: Reply) -> Failure:
 def split_reply(text: str, marks: ReplyMarks) -> Parts | str:
     """Return the parts of a reply, or the detail code of why they can't be told."""
     return _split(without_thought(text, marks), marks)
-
-
-def same_text(one: str, other: str) -> bool:
-    """Return whether two texts differ in nothing but white space and Unicode composition."""
-    return _bare(one) == _bare(other)
-
-
-def _bare(text: str) -> str:
-    return "".join(unicodedata.normalize("NFC", text).split())
 
 
 def _split(text: str, marks: ReplyMarks) -> Parts | str:
