@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal
 
 from clairkit.display import excerpt
@@ -85,37 +86,6 @@ def _status_of(codes: frozenset[str]) -> int | None:
 
 Ending = Literal["stop", "length", "content_filter", "tool_call", "unknown"]
 
-_ENDINGS: dict[Ending, frozenset[str]] = {
-    "stop": frozenset((
-        "stop",  # OpenAI, Azure, vLLM, SGLang, llama.cpp, Ollama, LM Studio, Gemini, Groq, …
-        "eos", "eos_token", "stop_sequence",  # Together, TGI, watsonx
-        "end_turn",  # Anthropic, xAI, Bedrock
-        "complete", "completed",  # Cohere
-        "finish", "finished", "stop_criteria_met",  # Bedrock's Titan
-        "end_id", "stop_words",  # TensorRT-LLM
-        "endoftext", "end_of_text", "normal",  # AI21, Aleph Alpha, Baidu
-        "eosfound", "stopstringfound",  # LM Studio's own
-        "",  # none was given: many servers leave it out
-    )),
-    "length": frozenset((
-        "length", "max_tokens", "max_length", "max_output_tokens", "max_new_tokens",
-        "model_length",  # Mistral
-        "max_len", "max_context",  # xAI
-        "error_limit",  # Cohere
-        "model_context_window_exceeded",  # Anthropic, Zhipu
-        "token_limit", "maximum_tokens",  # watsonx, Aleph Alpha
-        "maxpredictedtokensreached", "contextlengthreached",  # LM Studio's own
-    )),
-    "content_filter": frozenset((
-        "content_filter", "content_filtered", "content_filter_results",
-        "safety", "recitation", "blocklist", "prohibited_content", "spii", "image_safety",  # Gemini
-        "guardrail_intervened",  # Bedrock
-        "error_toxic",  # Cohere
-        "sensitive",  # Zhipu
-        "refusal",  # Anthropic
-    )),
-    "tool_call": frozenset(("tool_calls", "tool_call", "tool_use", "function_call")),
-}  # fmt: skip  # one server a line
 _NONE = frozenset(("none", "null"))
 _PREFIXES = ("finish_reason_", "reason_")  # Gemini's and xAI's names over gRPC
 
@@ -123,7 +93,15 @@ _PREFIXES = ("finish_reason_", "reason_")  # Gemini's and xAI's names over gRPC
 def read_ending(finish_reason: object) -> Ending:
     """Return what a `finish_reason` means, in whatever case it is written."""
     word = _word(finish_reason)
-    return next((ending for ending, words in _ENDINGS.items() if word in words), "unknown")
+    return _endings().get(word, "unknown")
+
+
+@cache
+def _endings() -> dict[str, Ending]:
+    from clairkit.records.formats.yaml_file import packaged
+
+    found = packaged("models/server/assets/finish_reasons.yaml")
+    return {word: ending for ending, lines in found.items() for line in lines for word in line}
 
 
 def _word(finish_reason: object) -> str:
