@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from clairkit.cli.evaluate.evidence import make_evidence
-from clairkit.cli.score.models import model_options
 from clairkit.cli.shared.config_file import read_config
 from clairkit.cli.shared.options import (
     COLUMN_OPTIONS,
@@ -241,7 +240,7 @@ def make_plan(source: str, options: JsonMapping) -> Plan:
         max_cost=options["max_cost"],
         skip_refused=options["skip_bad"],
         skipped=dict(sorted(stream.skipped.items())),
-        evidence=make_evidence(options, comparison, prompts, _judge_maker(options, model_options)),
+        evidence=make_evidence(options, comparison, prompts, _judge_maker(options, running)),
     )
 
 
