@@ -169,7 +169,13 @@ def remove(
         with RowIndex(journal_path(output)) as index:
             _check_all_known(index.database, output, unknown=unknown)
             for path in also:
-                _check_told(path)
+                for number, row in enumerate(rows_of(path), 1):
+                    if not isinstance(row.get("id"), str):
+                        raise DataError(
+                            f"row {number} has no id, so that nobody can tell whose it is",
+                            path=path,
+                            remedy="make the file anew from the pairs",
+                        )
             check_sealed(output, but=rows)
             _check_pairs(output)
             intent = _record(index, output, rows, requests)
@@ -230,16 +236,6 @@ def _check_pairs(output: Path) -> None:
             path=output,
             remedy="put back the file as it was, or run build-pairs once more",
         )
-
-
-def _check_told(path: Path) -> None:
-    for number, row in enumerate(rows_of(path), 1):
-        if not isinstance(row.get("id"), str):
-            raise DataError(
-                f"row {number} has no id, so that nobody can tell whose it is",
-                path=path,
-                remedy="make the file anew from the pairs",
-            )
 
 
 _UNKNOWN = (

@@ -20,7 +20,6 @@ from clairkit.display import excerpt
 from clairkit.errors import ResourceError, UsageError
 from clairkit.journal.database import faults, read_meta, write_meta
 from clairkit.journal.group_commit import GroupCommit, OnDisk
-from clairkit.models.reasons import reason
 from clairkit.models.sampling import Failure, FinishReason, Outcome, Reply
 from clairkit.records.json_types import JsonMapping
 from clairkit.records.lock import lock_output
@@ -187,14 +186,6 @@ class Journal:
                     "new ones, and asks again only for what they change",
                 )
         self.set_meta("settings", settings)
-
-    def finished(self, step: str) -> set[str]:
-        """Return the keys of the step that need no further call."""
-        with faults(self.path):
-            rows = self._database.execute(
-                "SELECT key, reason, MAX(attempt) FROM results WHERE step = ? GROUP BY key", (step,)
-            ).fetchall()
-        return {key for key, code, _ in rows if code is None or not reason(code).again}
 
     def latest(self, key: str, step: str) -> Recorded | None:
         """Return the newest result of a row's step."""

@@ -269,22 +269,16 @@ def _url(answer: str, prompt: str, choice: random.Random) -> PlantedFault | None
         scheme, _, rest = right.partition("://")
         host, slash, path = rest.partition("/")
         label = max(host.split("."), key=len)
-        twisted = _twisted(label)
         wrongs = [f"{scheme.replace('tt', 't')}://{rest}"]
-        if twisted:
-            wrongs.append(f"{scheme}://{host.replace(label, twisted, 1)}{slash}{path}")
+        for at in range(len(label) // 2, len(label) - 1):  # two neighbours, near the middle
+            if label[at] != label[at + 1]:
+                twisted = label[:at] + label[at + 1] + label[at] + label[at + 2 :]
+                wrongs.append(f"{scheme}://{host.replace(label, twisted, 1)}{slash}{path}")
+                break
         choice.shuffle(wrongs)
         for wrong in wrongs:
             if wrong not in answer and wrong not in prompt:
                 return _made(URL, answer, _Change(match.start(), match.start() + len(right), wrong))
-    return None
-
-
-def _twisted(label: str) -> str | None:
-    """Return the label with two neighbours exchanged, near its middle."""
-    for at in range(len(label) // 2, len(label) - 1):
-        if label[at] != label[at + 1]:
-            return label[:at] + label[at + 1] + label[at] + label[at + 2 :]
     return None
 
 

@@ -26,7 +26,8 @@ _SPACELESS_CHARACTER = regex.compile(rf"[{_SPACELESS}]", regex.V1)
 
 def words_of(text: str) -> list[str]:
     """Return the words of `text`, and each character of scripts without spaces as one."""
-    found: list[str] = _UNIT.findall(_plain(text))
+    plain = text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+    found: list[str] = _UNIT.findall(plain)
     return found
 
 
@@ -51,10 +52,6 @@ def ngrams(units: Sequence[str], size: int) -> Iterator[str]:
 def digest64(text: str) -> int:
     """Return 64 bits that stand for `text`, the same in every process."""
     return int.from_bytes(blake2b(text.encode("utf-8", "backslashreplace"), digest_size=8).digest())
-
-
-def _plain(text: str) -> str:
-    return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
 
 
 WORDS = 13

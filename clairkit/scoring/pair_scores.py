@@ -240,7 +240,7 @@ def _measures(ours: Units, theirs: Units, alignment: Alignment) -> JsonObject:
         "span_length_mean": _share(sum(lengths), len(lengths)),
         "span_length_max": max(lengths, default=0),
         "common_prefix_share": _share(alignment.common_prefix, longer, empty=1.0),
-        "length_ratio": _ratio(len(ours), len(theirs)),
+        "length_ratio": len(ours) / len(theirs) if theirs else None if ours else 1.0,
     }
 
 
@@ -258,12 +258,6 @@ def _cleaned(ours: Units, theirs: Units, alignment: Alignment, *, differs: bool)
 
 def _share(part: int, whole: int, *, empty: float = 0.0) -> float:
     return part / whole if whole else empty
-
-
-def _ratio(chosen: int, rejected: int) -> float | None:
-    if not rejected:
-        return None if chosen else 1.0
-    return chosen / rejected
 
 
 def _jaccards(ours: Units, theirs: Units) -> tuple[float, float]:

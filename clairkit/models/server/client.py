@@ -120,7 +120,8 @@ class ChatClient:
             RemoteError: no other row can succeed either.
         """
         wait = self._policy.base
-        size, longest = len(json.dumps(body)), _longest(body)
+        given = next((body[name] for name in LIMITS if name in body), 0)
+        size, longest = len(json.dumps(body)), given if isinstance(given, int) else 0
         taken = _Taken()
         tries = 0
         while tries < self._policy.tries:
@@ -289,12 +290,6 @@ def _headers(endpoint: Endpoint) -> dict[str, str]:
     elif endpoint.key is not None:
         headers["Authorization"] = f"Bearer {endpoint.key}"
     return headers
-
-
-def _longest(body: JsonMapping) -> int:
-    """The most tokens that the reply to a request may have."""
-    given = next((body[name] for name in LIMITS if name in body), 0)
-    return given if isinstance(given, int) else 0
 
 
 def _decoded(content: bytes) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
 
 from clairkit.batching.chat_settings import ChatSettings
 from clairkit.display import excerpt
@@ -46,7 +45,10 @@ def parse_body(fields: Iterable[str]) -> JsonObject:
                 received=excerpt(field),
                 remedy='write FIELD=JSON, such as reasoning_effort="low"',
             )
-        found[name.strip()] = _value(value)
+        try:
+            found[name.strip()] = json.loads(value)
+        except (ValueError, RecursionError):
+            found[name.strip()] = value
     check_body(found)
     return found
 
@@ -120,7 +122,8 @@ class Adaptation:
         if not _REFUSED.search(" ".join((error.text, *error.codes))):
             return None
         for name in (*_GIVEN_UP, *LIMITS):
-            if name in self._fixed or name not in sent or not _names(error, name):
+            is_meant = error.param == name or re.search(rf"(?<!\w){name}(?!\w)", error.text)
+            if name in self._fixed or name not in sent or not is_meant:
                 continue
             if name in self._renamed:
                 return ""
@@ -137,17 +140,6 @@ class Adaptation:
             return None
         self._renamed[name] = other
         return f"takes `{other}` in place of `{name}`: it is renamed from now on"
-
-
-def _names(error: ServerError, name: str) -> bool:
-    return error.param == name or bool(re.search(rf"(?<!\w){name}(?!\w)", error.text))
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
 
 
 _ROLE = re.compile(r"([a-z]+(?:\.[0-9]+)?)=")
