@@ -36,11 +36,7 @@ class RowFault(Exception):
             received = excerpt(received if isinstance(received, str) else type(received).__name__)
         remedy = self.remedy or "correct the row, or skip bad rows"
         return DataError(
-            f"{self.reason}: {self.problem}",
-            path=path,
-            line=line,
-            received=received,
-            remedy=remedy,
+            f"{self.reason}: {self.problem}", path=path, line=line, received=received, remedy=remedy
         )
 
 

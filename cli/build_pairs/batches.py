@@ -55,13 +55,7 @@ def export_json(exported: Exported) -> JsonObject:
 
 
 def show_import(console: Console, imported: Imported, result: BuildResult) -> None:
-    """Show what the files held, before the result of the run as a whole.
-
-    Args:
-        console: where.
-        imported: what the files held.
-        result: what the run has made of all that is there.
-    """
+    """Show what the files held, before the result of the run as a whole."""
     from clairkit.models.reasons import reason
 
     console.show(f"Results recorded: {imported.recorded:,}")

@@ -38,13 +38,7 @@ _MODES = ("dry_run", "probe", "batch_export", "batch_import")
 @output_options
 @click.pass_context
 def command(
-    context: click.Context,
-    /,
-    prompts: str,
-    output: str,
-    as_json: bool,
-    quiet: bool,
-    **options: Any,
+    context: click.Context, /, prompts: str, output: str, as_json: bool, quiet: bool, **options: Any
 ) -> int:
     """Answer PROMPTS, minimally revise the answers, write both as preference pairs.
 

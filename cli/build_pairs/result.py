@@ -37,16 +37,9 @@ def show_result(
     is_whole = not result.unfinished
     console.result(
         {
-            "rows": result.rows,
-            "pairs": result.pairs,
-            "counts": result.counts,
-            "flags": result.flags,
+            **result.facts(),
             "failed": result.failed,
-            "unfinished": result.unfinished,
             "skipped": skipped,
-            "calls": result.calls,
-            "tokens": result.tokens,
-            "cost": result.cost,
             "output": str(result.path),
             "quarantine": None if result.quarantine is None else str(result.quarantine),
             "journal": str(result.journal),

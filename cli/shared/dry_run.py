@@ -14,13 +14,7 @@ if TYPE_CHECKING:
 
 
 def show_dry_run(console: Console, made: DryRun, skipped: Mapping[str, int]) -> None:
-    """Show what a run still takes.
-
-    Args:
-        console: where.
-        made: what `clairkit.generation.cost.dry_run.dry_run` returned.
-        skipped: rows left out, by reason.
-    """
+    """Show what a run still takes."""
     from clairkit.display import counted
 
     estimate = made.estimate

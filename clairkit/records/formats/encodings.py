@@ -180,10 +180,6 @@ SIZE_CAP = 2**20
 def read_text_file(path: Path, what: str) -> str:
     """Return the text of a user's file, without a byte order mark.
 
-    Args:
-        path: the file.
-        what: what it is to be, for errors.
-
     Raises:
         DataError: it can't be read, is larger than 1 MiB, or is not UTF-8 text.
     """
