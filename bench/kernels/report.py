@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from clairkit.bench.kernels.variants import OURS
 from clairkit.bench.measure.timing import Spread
-from clairkit.bench.report import number
-from clairkit.bench.results import Json
+from clairkit.bench.results import Json, number
 
 NOTES = (
     "s: median seconds of forward, loss and backward of the head. bare 4, 8, 6: ratio to bare "

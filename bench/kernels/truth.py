@@ -8,7 +8,7 @@ longer than what is measured.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -156,7 +156,7 @@ def judge(
     trained = case.head == "full"
     weight = _relative(problem.weight.grad, truth.columns, truth.weight) if trained else None
     found = Accuracy(tuple(nats.tolist()), abs(float(loss) - truth.loss), hidden, weight)
-    return Accuracy(**{**found.__dict__, "problem": _problem(case, found)})
+    return replace(found, problem=_problem(case, found))
 
 
 def _relative(gradient: Tensor | None, rows: Tensor, truth: Tensor) -> float:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from clairkit.bench.kernels.cases import ITEM_BYTES, KernelCase
-from clairkit.bench.kernels.variant import Step, Variant, float32_logits, from_logps, plain_logps
+from clairkit.bench.kernels.problem import Step, Variant, float32_logits, from_logps, plain_logps
 from clairkit.bench.peers import PEERS, absence
 from clairkit.kernels import available_backends, choose_backend, linear_logps
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clairkit.bench.options import options_of
-from clairkit.cli.bench.output import find_device, wrapped
+from clairkit.cli.bench.kernels import find_device, wrapped
 from clairkit.cli.shared.console import Console
 from clairkit.records.json_types import JsonObject
 
@@ -99,7 +99,7 @@ def _measure_step(
     import time
 
     from clairkit.bench.measure.machine import describe_machine, load
-    from clairkit.bench.report import document
+    from clairkit.bench.results import document
 
     suite = _suite(choices)
     settings = suite.settings
@@ -147,7 +147,7 @@ def _suite(choices: JsonObject) -> StepSuite:
     import torch
 
     from clairkit.bench.step.suite import StepSuite
-    from clairkit.bench.step.worker import Settings
+    from clairkit.bench.step.trainers import Settings
 
     cases = _cases(choices["quick"], choices["case"])
     rounds = choices["rounds"] or (3 if choices["quick"] else 5)
@@ -218,7 +218,7 @@ def _cases(quick: bool, names: tuple[str, ...]) -> Sequence[StepCase]:
 
 
 def _show(console: Console, case: CaseResult) -> None:
-    from clairkit.bench.report import COLUMNS, rows, speed_ups
+    from clairkit.bench.results import COLUMNS, rows, speed_ups
 
     console.table(case.case.name, COLUMNS, rows(case))
     for line in speed_ups(case):
@@ -231,7 +231,7 @@ def _show(console: Console, case: CaseResult) -> None:
 def _finish(
     console: Console, result: JsonObject, cases: Sequence[CaseResult], as_markdown: bool
 ) -> None:
-    from clairkit.bench.report import NOTE, describe, markdown
+    from clairkit.bench.results import NOTE, describe, markdown
 
     if as_markdown:
         console.show(markdown(result, cases))
