@@ -68,7 +68,7 @@ def find_device(name: str, memory: int | None = None) -> Device:
     key = name.lower().replace(" ", "-").replace("_", "-")
     if key in KNOWN:
         known = KNOWN[key]
-        return known if memory is None else Device(**{**vars(known), "memory": memory})
+        return replace(known, memory=memory or known.memory)
     if key == "cpu":
         return Device("cpu", "cpu", memory or _host_memory(), here=True)
     if key == "cuda":
@@ -91,16 +91,9 @@ def _cuda_here(memory: int | None) -> Device:
 
     if torch.cuda.is_available():
         card = torch.cuda.get_device_properties(0)
-        sheet = next((d for name, d in KNOWN.items() if _is(name, card.name)), None)
-        found = Device(card.name, "cuda", memory or card.total_memory, here=True)
-        if sheet is None:
-            return found
-        return replace(
-            found,
-            half_flops=sheet.half_flops,
-            single_flops=sheet.single_flops,
-            bandwidth=sheet.bandwidth,
-        )
+        sheets = (sheet for name, sheet in KNOWN.items() if _is(name, card.name))
+        sheet = next(sheets, Device("", "cuda", None))
+        return replace(sheet, name=card.name, memory=memory or card.total_memory, here=True)
     if memory is None:
         raise UsageError(
             "there is no CUDA device here",

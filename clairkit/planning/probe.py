@@ -14,6 +14,7 @@ from clairkit.batching.pack import ModelInputs
 from clairkit.logprobs.head import attach_logps, base_causal_lm
 from clairkit.logprobs.packing_check import packing_of
 from clairkit.planning.estimate import Bounds, Rate
+from clairkit.planning.model import without_adapter
 from clairkit.planning.simulate import simulate_step
 from clairkit.planning.work import Work, pairs_of_lengths, work_of
 from clairkit.training.config import TrainConfig
@@ -47,15 +48,7 @@ def probe_rate(
     text.num_hidden_layers = min(_LAYERS, text.num_hidden_layers)
     if getattr(text, "layer_types", None):
         text.layer_types = text.layer_types[: text.num_hidden_layers]
-    plain = replace(
-        config,
-        use_peft=False,
-        adapter=None,
-        load_in_4bit=False,
-        merge_adapter=False,
-        freeze=(),
-        arguments={},
-    )
+    plain = replace(without_adapter(config), arguments={})
     length = max(min(work.part_tokens, _TOKENS) // 3, 1)
     tiny = work_of(pairs_of_lengths(f"{length},{length},{length}", 1), plain, "packed", device.type)
     step = simulate_step(small, plain, tiny)

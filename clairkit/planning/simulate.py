@@ -15,7 +15,13 @@ from clairkit.batching.collate import Form, Part
 from clairkit.errors import UsageError
 from clairkit.logprobs.head import base_causal_lm
 from clairkit.logprobs.packed_attention import no_mask, packed_implementation
-from clairkit.planning.model import build_model, four_bit_saving, make_optimizer, to_fake
+from clairkit.planning.model import (
+    build_model,
+    four_bit_saving,
+    make_optimizer,
+    to_fake,
+    without_adapter,
+)
 from clairkit.planning.trace import HeadPlan, MemoryTrace, head_logps
 from clairkit.planning.work import Work
 from clairkit.records.json_types import JsonObject
@@ -59,8 +65,7 @@ def form_of(config: TrainConfig, settings: PreTrainedConfig) -> Form:
     """
     if config.padding_free is False:
         return "padded"
-    trial = replace(config, use_peft=False, adapter=None, load_in_4bit=False, **_plain_adapter())
-    base = build_model(settings, replace(trial, freeze=()))
+    base = build_model(settings, without_adapter(config))
     fit = not getattr(base, "_is_stateful", False) and base._can_set_attn_implementation()
     if not fit and config.padding_free is True:
         raise UsageError(
@@ -199,15 +204,3 @@ class _Simulation:
         with self.trace.kind(GRADIENTS):
             for parameter in self.trained:
                 parameter.grad = torch.empty_like(parameter)
-
-
-def _plain_adapter() -> JsonObject:
-    """Return the adapter's keys at their defaults, for a model without one."""
-    import dataclasses
-
-    keys = [
-        f
-        for f in dataclasses.fields(TrainConfig)
-        if f.name.startswith("lora_") or f.name in ("use_rslora", "use_dora", "merge_adapter")
-    ]
-    return {f.name: f.default for f in keys}

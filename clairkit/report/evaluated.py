@@ -20,6 +20,7 @@ _BASES: tuple[Basis, ...] = get_args(Basis)
 
 _FIGURES, _ITEMS = "eval.json", "items.jsonl"
 _SCHEMA = 1
+_AGAIN = "run the evaluation again: finished answers are kept"
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def read_evaluation(path: Path) -> Evaluated:
     Raises:
         DataError: a file is damaged, or was written by a later version.
     """
-    facts = _object(path / _FIGURES)
+    facts = read_object(path / _FIGURES, _AGAIN)
     if facts.get("schema") != _SCHEMA:
         raise DataError(
             "the evaluation is of another version",
@@ -195,22 +196,24 @@ def _lines(path: Path) -> Iterable[Row]:
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError):
-                remedy = "run the evaluation again: finished answers are kept"
                 raise DataError(
-                    "the line is damaged", path=path, line=number, remedy=remedy
+                    "the line is damaged", path=path, line=number, remedy=_AGAIN
                 ) from None
             if isinstance(row, dict):
                 yield row
 
 
-def _object(path: Path) -> JsonObject:
+def read_object(path: Path, remedy: str) -> JsonObject:
+    """Return the JSON object that a file holds.
+
+    Raises:
+        DataError: it can't be read, or holds something else.
+    """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        remedy = "run the evaluation again: finished answers are kept"
-        raise DataError(
-            f"the file can't be read ({type(error).__name__})", path=path, remedy=remedy
-        ) from None
+        problem = f"the file can't be read ({type(error).__name__})"
+        raise DataError(problem, path=path, remedy=remedy) from None
     if not isinstance(found, dict):
         raise DataError("the file holds no JSON object", path=path)
     return found
