@@ -38,7 +38,6 @@ class Option:
 
     @property
     def name(self) -> str:
-        """The name of its value."""
         return self.flags[-1].removeprefix("--").replace("-", "_")
 
 

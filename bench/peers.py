@@ -32,8 +32,6 @@ _TRL_TOKENS, _TRL_VOCABULARY = 4096, 32768  # of its tiles, to predict its memor
 
 @dataclass(frozen=True)
 class Peer:
-    """A library to compare with."""
-
     package: str  # as pip names it
     module: str
     variants: Callable[[KernelCase, torch.device], list[Variant]]

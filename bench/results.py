@@ -29,7 +29,6 @@ class VariantResult:
     problem: str = ""
 
     def with_memory(self, memory: Peak | None) -> VariantResult:
-        """Return the result with its memory filled in."""
         return replace(self, memory=memory)
 
 

@@ -60,7 +60,6 @@ class Problem:
 
     @property
     def sequences(self) -> int:
-        """S."""
         return len(self.reference)
 
     def loss(self, sums: Tensor) -> Tensor:

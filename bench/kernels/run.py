@@ -78,7 +78,6 @@ class Choices:
         return select(self.cases, QUICK if self.quick else whole)
 
     def settings(self) -> KernelSettings:
-        """Return how to measure."""
         on_gpu = torch.device(self.device).type == "cuda"
         apart = on_gpu if self.apart is None else self.apart
         return KernelSettings(

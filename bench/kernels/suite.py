@@ -61,7 +61,6 @@ class KernelSuite:
 
     @property
     def device(self) -> torch.device:
-        """Where it runs."""
         return torch.device(self.settings.device)
 
     def absent(self) -> dict[str, str]:

@@ -52,12 +52,10 @@ class Reference:
     weight: Tensor  # [K, D], dloss/dweight
 
     def save(self, path: Path) -> None:
-        """Write it to a file."""
         torch.save(self.__dict__, path)
 
     @classmethod
     def load(cls, path: Path) -> Reference:
-        """Read it from a file."""
         return cls(**torch.load(path, weights_only=True))
 
 
@@ -73,7 +71,6 @@ class Accuracy:
 
     @property
     def passed(self) -> bool:
-        """Tell whether the variant computes what it should."""
         return not self.problem
 
 

@@ -45,8 +45,6 @@ _SMALL = 1e11
 
 @dataclass(frozen=True)
 class KernelSettings:
-    """How to measure."""
-
     device: str
     threads: int
     rounds: int = 3
@@ -70,8 +68,6 @@ class KernelSettings:
 
 @dataclass(frozen=True)
 class Planned:
-    """A variant that a point has."""
-
     name: str
     group: str
     extra_bytes: float  # predicted, gradients left out
@@ -255,7 +251,6 @@ class Member:
         return {count: str(products.tiling) for count, products in self._bare.items()}
 
     def check(self) -> Measured:
-        """Measure the variant's memory and accuracy."""
         found = measure_once(self._case, self._step, self._problem, self._truth)
         self._tidy()
         gc.collect()

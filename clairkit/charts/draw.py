@@ -161,7 +161,6 @@ def rule(kind: str, start: tuple[float, float], end: tuple[float | None, float |
 
 
 def write(x: float, y: float, content: str, *, anchor: str = "start", kind: str = "") -> str:
-    """Return a text at a place."""
     kinds = f' class="{kind}"' if kind else ""
     place = f'x="{x:.2f}" y="{y:.2f}" text-anchor="{anchor}"'
     return f"<text{kinds} {place}>{text(content)}</text>"

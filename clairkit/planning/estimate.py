@@ -46,7 +46,6 @@ class Bounds(NamedTuple):
     high: float
 
     def times(self, factor: float) -> Bounds:
-        """Return both ends, multiplied."""
         return Bounds(self.low * factor, self.high * factor)
 
 
@@ -70,7 +69,6 @@ class Memory:
 
     @property
     def total(self) -> int:
-        """All parts together."""
         return sum(self.parts.values())
 
 

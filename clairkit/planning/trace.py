@@ -42,7 +42,6 @@ class MemoryTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Run an operation and count what it leaves."""
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         self.flops += _flops(func, args, kwargs, result)

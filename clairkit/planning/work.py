@@ -45,12 +45,10 @@ class Work:
 
     @property
     def part_tokens(self) -> int:
-        """Tokens of the largest part."""
         return self.part.input_tokens
 
     @property
     def part_scored(self) -> int:
-        """Scored tokens of the largest part."""
         return self.part.scored_tokens
 
 

@@ -39,7 +39,6 @@ class Shared:
     places: dict[str, int] = field(default_factory=dict)
 
     def place(self, text: str) -> int:
-        """Return where the text stands."""
         if text not in self.places:
             self.places[text] = len(self.texts)
             self.texts.append(text)
@@ -272,7 +271,6 @@ def _hash(name: str) -> bytes:
 
 
 def _counted(names: Iterable[str]) -> dict[str, int]:
-    """Return how often each name occurs, sorted by name."""
     counts = Counter(names)
     return {name: counts[name] for name in sorted(counts)}
 

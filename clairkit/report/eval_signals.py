@@ -143,7 +143,6 @@ def _value(value: Any) -> str:
 
 
 def guard_rows(evaluated: Evaluated, words: Language) -> list[list[str]]:
-    """Return a row a guard."""
     rows = []
     for guard in evaluated.rows("guards"):
         unit, status = str(guard.get("unit", "share")), str(guard.get("status"))

@@ -192,7 +192,6 @@ def _drawn(values: Values) -> list[str]:
 
 
 def _figure(name: str, values: Sequence[float], words: Language) -> tuple[str, Markup, str]:
-    """Return title, drawing and caption."""
     median = percentile(values, 50)
     said = words.say(
         "histogram",

@@ -49,8 +49,6 @@ class TrainingPart(Part):
 
 
 class Batch(TypedDict):
-    """One batch of a process."""
-
     rows: Tensor
     """[B]: the Trainer knows a batch's size by it."""
     parts: list[TrainingPart]
@@ -101,7 +99,6 @@ class TrainingCollator:
     all processes of a sharded model. None: as few parts as hold the batch."""
 
     def __call__(self, items: Sequence[TrainingPair]) -> Batch:
-        """Return one batch."""
         made = self._collate_for(len(items))([item.pair for item in items])
         parts = [self._filled(part, [items[index] for index in part.index]) for part in made]
         return {"rows": torch.arange(len(items)), "parts": parts}

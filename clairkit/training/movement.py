@@ -205,7 +205,6 @@ class StartOfMovement(TrainerCallback, ExportableState):  # type: ignore[misc]  
             self.values = self._measure()
 
     def state(self) -> dict[str, object]:
-        """Return what a checkpoint keeps."""
         return {"args": {}, "attributes": {"values": self.values}}
 
 

@@ -244,7 +244,6 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         return self.references is not None and self.references.is_policy
 
     def evaluate(self, *args: object, **kwargs: object) -> Any:
-        """Evaluate the loss on the held-out pairs."""
         self.compute_references()
         return super().evaluate(*args, **kwargs)
 
@@ -349,7 +348,6 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
     def prediction_step(
         self, model: nn.Module, inputs: Batch, *_args: object, **_kwargs: object
     ) -> tuple[Tensor, None, None]:
-        """Return the loss of a held-out batch."""
         parts = [self._prepare_inputs(part) for part in inputs["parts"]]
         inputs = self._without_repeats({"rows": inputs["rows"], "parts": parts})
         self._step = StepSize.of([inputs], self.accelerator)

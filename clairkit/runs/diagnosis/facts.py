@@ -96,7 +96,6 @@ class Said:
     values: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `run.json` keeps."""
         return {"key": self.key, "values": {name: _json(v) for name, v in self.values.items()}}
 
 

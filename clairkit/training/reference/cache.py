@@ -238,7 +238,6 @@ class _Content:
         self.sizes |= {"ids": tokens, "logps": responses}
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield the bytes of all tensors."""
         for name, values in self.small.items():
             yield values.astype(_TENSORS[name][1]).tobytes()
         for prompt, response, _ in self.entries:

@@ -85,7 +85,6 @@ def _packed(found: Logps) -> tuple[Tensor, list[int]]:
 
 
 def _from_all(mine: Given) -> list[Given]:
-    """Return what each process gave."""
     answers: list[Given] = [mine] * distributed.get_world_size()
     distributed.all_gather_object(answers, mine)
     return answers

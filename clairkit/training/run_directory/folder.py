@@ -86,7 +86,6 @@ class RunFolder:
 
     @property
     def path(self) -> Path:
-        """The run directory."""
         return Path(self.resolved.config.output)
 
     def begin(self, trainer: Trainer) -> None:
