@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from clairkit.bench.measure.timing import Peak, Spread, first_rounds
@@ -27,9 +27,6 @@ class VariantResult:
     memory: Peak | None = None
     parity: Parity | None = None  # None for the base itself
     problem: str = ""
-
-    def with_memory(self, memory: Peak | None) -> VariantResult:
-        return replace(self, memory=memory)
 
 
 @dataclass(frozen=True)
@@ -243,9 +240,7 @@ def markdown(document: Json, cases: Sequence[CaseResult]) -> str:
 
 def describe(machine: Json, settings: Json) -> str:
     """Return in a few sentences where and how it was measured."""
-    versions = ", ".join(
-        f"{name} {version}" for name, version in machine["versions"].items() if version
-    )
+    versions = versions_text(machine)
     peers = ", ".join(
         f"{name} {version}" if version else name for name, version in settings["peers"].items()
     )
@@ -256,6 +251,12 @@ def describe(machine: Json, settings: Json) -> str:
         f"{settings['warmup']} for warming up. Load average {settings['load_before']} before, "
         f"{settings['load_after']} after; {settings['wall_seconds']:.0f} s in all."
     )
+
+
+def versions_text(machine: Json) -> str:
+    """Return the versions of what was there."""
+    versions = machine["versions"].items()
+    return ", ".join(f"{name} {version}" for name, version in versions if version)
 
 
 def _joined(value: str, spread: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from clairkit.bench.kernels.variants import OURS
 from clairkit.bench.measure.timing import Spread
-from clairkit.bench.results import Json, number
+from clairkit.bench.results import Json, number, versions_text
 
 NOTES = (
     "s: median seconds of forward, loss and backward of the head. bare 4, 8, 6: ratio to bare "
@@ -75,13 +75,6 @@ def describe(document: Json) -> str:
         f"Up to {settings['rounds']} rounds; after {settings['patience']:g} s a variant sits "
         f"out{apart}. Load average {document['load_before']} before, {document['load_after']} "
         f"after; {document['wall_seconds']:.0f} s in all."
-    )
-
-
-def versions_text(machine: Json) -> str:
-    """Return the versions of what was there."""
-    return ", ".join(
-        f"{name} {version}" for name, version in machine["versions"].items() if version
     )
 
 

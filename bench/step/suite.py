@@ -112,7 +112,7 @@ class _Case:
     def measure_memory(self, name: str) -> None:
         report = self._step(name, "memory")
         if report is not None:
-            self.results[name] = self.results[name].with_memory(report.memory)
+            self.results[name] = replace(self.results[name], memory=report.memory)
 
     def measure_time(self, name: str) -> None:
         report = self._step(name, "time")

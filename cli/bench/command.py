@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -161,13 +161,7 @@ def _suite(choices: JsonObject) -> StepSuite:
 def _restricted(suite: StepSuite, only: tuple[str, ...]) -> StepSuite:
     from dataclasses import replace
 
-    from clairkit.errors import UsageError
-
-    for name in only:
-        if name not in suite.variants:
-            raise UsageError(
-                "no such variant", received=name, remedy=f"there are {', '.join(suite.variants)}"
-            )
+    _check_known("variant", only, suite.variants)
     return replace(suite, only=only)
 
 
@@ -179,42 +173,36 @@ def _step_peers(text: str) -> tuple[str, ...]:
     from clairkit.extras import install_command
 
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
-    for name in names:
-        if name not in PEERS:
-            raise UsageError(
-                "no such peer of a training step",
-                received=name,
-                remedy=f"there are {', '.join(PEERS)}",
-            )
+    _check_known("peer of a training step", names, PEERS)
     if "trl" in names and find_spec("trl") is None:
         raise UsageError("trl is not installed", remedy=f"run {install_command('trl')}")
     return names
 
 
 def _known(kernels: tuple[str, ...]) -> tuple[str, ...]:
-    from clairkit.errors import UsageError
     from clairkit.kernels import available_backends
 
-    names = ("auto", *available_backends())
-    for name in kernels:
-        if name not in names:
-            raise UsageError(
-                "no such kernel", received=name, remedy=f"there are {', '.join(names)}"
-            )
+    _check_known("kernel", kernels, ("auto", *available_backends()))
     return kernels
 
 
 def _cases(quick: bool, names: tuple[str, ...]) -> Sequence[StepCase]:
     from clairkit.bench.step.cases import QUICK, SUITE
-    from clairkit.errors import UsageError
 
     known = {case.name: case for case in (*QUICK, *SUITE)}
-    for name in names:
-        if name not in known:
-            raise UsageError("no such case", received=name, remedy=f"there are {', '.join(known)}")
+    _check_known("case", names, known)
     if names:
         return [known[name] for name in dict.fromkeys(names)]
     return QUICK if quick else SUITE
+
+
+def _check_known(what: str, names: Iterable[str], known: Collection[str]) -> None:
+    from clairkit.errors import UsageError
+
+    for name in names:
+        if name not in known:
+            remedy = f"there are {', '.join(known)}"
+            raise UsageError(f"no such {what}", received=name, remedy=remedy)
 
 
 def _show(console: Console, case: CaseResult) -> None:
