@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerState
 
 import clairkit
 from clairkit.display import redact
@@ -43,14 +43,7 @@ class StepLines(TrainerCallback):  # type: ignore[misc]  # transformers is untyp
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
 
-    def on_log(
-        self,
-        _args: TrainingArguments,
-        state: TrainerState,
-        *_: object,
-        logs: dict[str, float] | None = None,
-        **__: object,
-    ) -> None:
+    def on_log(self, _args: Any, state: TrainerState, *_: Any, logs: Any = None, **__: Any) -> None:
         for prefix in ("", "eval_"):
             if logs and f"{prefix}loss" in logs:
                 parts = [
@@ -76,14 +69,7 @@ class MetricsFile(TrainerCallback):  # type: ignore[misc]  # transformers is unt
     def __init__(self, run: Path) -> None:
         self.path = run / METRICS
 
-    def on_log(
-        self,
-        _args: TrainingArguments,
-        state: TrainerState,
-        *_: object,
-        logs: dict[str, float] | None = None,
-        **__: object,
-    ) -> None:
+    def on_log(self, _args: Any, state: TrainerState, *_: Any, logs: Any = None, **__: Any) -> None:
         if state.is_world_process_zero and logs:
             row = {"step": state.global_step, **{k: _finite(v) for k, v in logs.items()}}
             with self.path.open("a", encoding="utf-8") as file:
