@@ -30,17 +30,6 @@ class VariantResult:
 
 
 @dataclass(frozen=True)
-class SpeedUp:
-    """How often one variant fits into another."""
-
-    variant: str
-    over: str
-    time: Spread  # their seconds / its seconds, a ratio a round
-    memory: float | None  # their peak / its peak, beyond weights and optimizer
-    memory_without_gradients: float | None
-
-
-@dataclass(frozen=True)
 class CaseResult:
     """All variants of one case; all but the base were held against it."""
 
@@ -49,47 +38,34 @@ class CaseResult:
     base_name: str
     gradient_bytes: int = 0  # what every variant has to leave behind; part of its extra memory
 
-    def base(self) -> VariantResult | None:
-        """Return the base's result where it was measured."""
-        return self.sound(self.base_name)
-
-    def sound(self, name: str) -> VariantResult | None:
-        """Return the result of a variant that was measured and computes what the base does."""
-        for result in self.results:
-            if result.variant == name and self._comparable(result):
-                return result
-        return None
-
     def time_ratio(self, result: VariantResult) -> Spread | None:
         """Return time / the base's time, or None where the two do not compare."""
-        base = self.base()
-        if base is None or not self._comparable(result) or not (result.seconds and base.seconds):
+        base = self._sound(self.base_name)
+        if base is None or not self._comparable(result):
             return None
         return first_rounds(result.seconds, base.seconds)
 
     def memory_ratio(self, result: VariantResult) -> float | None:
         """Return peak extra memory / the base's, or None where the two do not compare."""
-        base = self.base()
-        if base is None or not self._comparable(result):
-            return None
-        return _memory(result, base)
+        base = self._sound(self.base_name)
+        return None if base is None or not self._comparable(result) else _memory(result, base)
 
-    def speed_up(self, name: str, over: str) -> SpeedUp | None:
-        """Return how much faster and smaller `name` is than `over`; None unless both are sound."""
-        ours, theirs = self.sound(name), self.sound(over)
-        if self.base() is None or ours is None or theirs is None:
-            return None
-        time = first_rounds(theirs.seconds, ours.seconds)
-        if time is None:
-            return None
-        without = _memory(theirs, ours, self.gradient_bytes)
-        return SpeedUp(name, over, time, _memory(theirs, ours), without)
-
-    def speed_ups(self, name: str) -> list[SpeedUp]:
-        """Return the variant's speed-up over every other one that it compares with."""
-        others = [result.variant for result in self.results if result.variant != name]
-        found = [self.speed_up(name, other) for other in others]
-        return [entry for entry in found if entry is not None]
+    def speed_ups(self) -> list[dict[str, Any]]:
+        """Return how much faster and smaller clairkit's own is than every other that is sound."""
+        ours, found = self._sound(OURS), []
+        for other in self.results:
+            if ours is None or self._sound(self.base_name) is None or other.variant == OURS:
+                continue
+            time = first_rounds(other.seconds, ours.seconds) if self._comparable(other) else None
+            if time is not None:
+                memory = {
+                    "memory": _memory(other, ours),
+                    "memory_without_gradients": _memory(other, ours, self.gradient_bytes),
+                }
+                found.append(
+                    {"variant": OURS, "over": other.variant, "time": asdict(time), **memory}
+                )
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """Return the case with every raw number."""
@@ -98,7 +74,7 @@ class CaseResult:
             "base": self.base_name,
             "gradient_bytes": self.gradient_bytes,
             "results": [self._variant_json(result) for result in self.results],
-            "speed_ups": [asdict(entry) for entry in self.speed_ups(OURS)],
+            "speed_ups": self.speed_ups(),
         }
 
     def _variant_json(self, result: VariantResult) -> dict[str, Any]:
@@ -115,6 +91,11 @@ class CaseResult:
             "memory": None if result.memory is None else asdict(result.memory),
             "memory_ratio": self.memory_ratio(result),
         }
+
+    def _sound(self, name: str) -> VariantResult | None:
+        """Return the result of a variant that was measured and computes what the base does."""
+        sound = (each for each in self.results if each.variant == name and self._comparable(each))
+        return next(sound, None)
 
     def _comparable(self, result: VariantResult) -> bool:
         if result.status != "ok":
@@ -178,18 +159,16 @@ def _row(case: CaseResult, result: VariantResult) -> list[str]:
 
 def speed_ups(case: CaseResult) -> list[str]:
     """Return a line for each variant that clairkit's own compares with."""
-    return [_line(entry) for entry in case.speed_ups(OURS)]
-
-
-def _line(entry: SpeedUp) -> str:
-    times = _range(entry.time, "{:.2f}".format)
-    line = f"{entry.variant} over {entry.over}: {entry.time.median:.2f}x in time ({times})"
-    if entry.memory is None or entry.memory_without_gradients is None:
-        return line
-    return (
-        f"{line}, {entry.memory:.2f}x in memory "
-        f"({entry.memory_without_gradients:.2f}x without gradients)"
-    )
+    lines = []
+    for entry in case.speed_ups():
+        time, memory = entry["time"], entry["memory"]
+        times = _range(Spread(**time), "{:.2f}".format)
+        line = f"{OURS} over {entry['over']}: {time['median']:.2f}x in time ({times})"
+        if memory is not None:
+            without = entry["memory_without_gradients"]
+            line += f", {memory:.2f}x in memory ({without:.2f}x without gradients)"
+        lines.append(line)
+    return lines
 
 
 def number(value: float) -> str:

@@ -132,11 +132,9 @@ def measure_variant(
     case: KernelCase, variant: str, settings: KernelSettings, truth: Path
 ) -> Measured:
     """Return a variant's peak extra memory in one step, and the errors of that very step."""
-    device = settings.apply()
-    reference = Reference.load(truth)
-    problem = Problem.build(case, device, reference.reference)
-    step = warm(find_variant(variant, case, device).load(), problem)
-    return measure_once(case, step, problem, reference)
+    member = Member(settings)
+    member.prepare(case, variant, truth)
+    return member.check()
 
 
 def measure_times(
