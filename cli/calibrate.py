@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clairkit.cli.shared.column_options import column_options
 from clairkit.cli.shared.console import Console, output_options
 from clairkit.cli.shared.ending import PARTIAL, leave_early
-from clairkit.cli.shared.option_sections import SectionCommand
+from clairkit.cli.shared.options import SectionCommand, column_options
 from clairkit.cli.shared.progress_line import ProgressLine
 from clairkit.records.json_types import JsonMapping
 from clairkit.texts import languages

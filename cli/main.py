@@ -39,6 +39,7 @@ COMMANDS = {
         "Is the new model better: checks and judges, with intervals.",
     ),
     "label": ("label", "Ask people, blind: pages for them, and their votes."),
+    "pilot": ("pilot", "From prompts to a decision: seven gates and a memo."),
     "bench": ("bench.command", "Time and memory, against an independent implementation."),
     "doctor": ("doctor", "What this machine offers, and what is missing."),
     "quickstart": ("quickstart", "The whole road on a small model that ships inside."),

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clairkit.cli.shared.column_options import column_options
 from clairkit.cli.shared.console import Console, output_options
+from clairkit.cli.shared.options import column_options
 from clairkit.texts import languages
 
 if TYPE_CHECKING:

@@ -13,9 +13,8 @@ import click
 
 from clairkit.choices import KERNELS, LOSS_ALIASES, LOSS_MASKS, TRUNCATIONS
 from clairkit.cli.config_command import ConfigCommand
-from clairkit.cli.shared.column_options import config_column_options
 from clairkit.cli.shared.console import Console, output_options
-from clairkit.cli.shared.once_option import once
+from clairkit.cli.shared.options import config_column_options, once
 
 
 @click.command(

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from clairkit.display import excerpt
 from clairkit.errors import DataError
-from clairkit.journal.files import Row, pairs_of, set_aside
-from clairkit.journal.pair_origin import is_worsened, last_text, row_of
+from clairkit.journal.files import Row, is_worsened, last_text, pairs_of, row_of, set_aside
 from clairkit.journal.results import Usage, journal_path
 from clairkit.journal.row_index import columns_of, find_rows, reading, row_mark
 from clairkit.scoring import align, units_of

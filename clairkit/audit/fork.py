@@ -8,8 +8,8 @@ from contextlib import closing
 from pathlib import Path
 
 from clairkit.display import counted
-from clairkit.engine.output_path import output_path
 from clairkit.errors import DataError, UsageError
+from clairkit.journal.files import output_path
 from clairkit.journal.intent import read_intent
 from clairkit.journal.manifest import check_sealed
 from clairkit.journal.results import journal_path

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from clairkit.display import counted, excerpt
 from clairkit.errors import ClairError, DataError
-from clairkit.journal.files import pairs_of
+from clairkit.journal.files import pairs_of, row_of
 from clairkit.journal.intent import read_intent
 from clairkit.journal.manifest import (
     Entry,
@@ -22,11 +22,9 @@ from clairkit.journal.manifest import (
     sealed_files,
     sealed_name,
 )
-from clairkit.journal.pair_origin import row_of
 from clairkit.journal.results import journal_path
-from clairkit.journal.results_digest import results_digest
 from clairkit.journal.row_index import faults, reading
-from clairkit.journal.sealed_results import expected_digest, raise_damage
+from clairkit.journal.sealed_results import expected_digest, raise_damage, results_digest
 from clairkit.records import pair_id
 from clairkit.records.json_types import JsonObject
 from clairkit.records.temporary import leftovers

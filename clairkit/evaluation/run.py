@@ -152,6 +152,7 @@ class Evaluated:
         decisions: by candidate; empty without a baseline.
         skipped: rows that were left out, by reason.
         cost: what all replies took.
+        guarded: what became of each guard's prompts.
     """
 
     plan: Plan
@@ -162,6 +163,7 @@ class Evaluated:
     decisions: Mapping[str, Decision]
     skipped: Mapping[str, int]
     cost: JsonMapping
+    guarded: tuple[tuple[RowResult, ...], ...] = ()
 
     @property
     def decision(self) -> Decision | None:
@@ -294,14 +296,14 @@ def ask(
     )
 
 
-def conclude(plan: Plan, results: Sequence[RowResult], journal: Journal) -> Evaluated:
+def conclude(plan: Plan, answered: Answered, journal: Journal) -> Evaluated:
     """Return all signals, guards and the verdict of prompts that are done.
 
     Raises:
         DataError: no prompt is left.
         UsageError: the check fails.
     """
-    kept, skipped = _without_refused(plan, results)
+    kept, skipped = _without_refused(plan, answered.results)
     checked = {}
     if plan.scorer is not None:
         level = plan.resampling.level
@@ -313,21 +315,28 @@ def conclude(plan: Plan, results: Sequence[RowResult], journal: Journal) -> Eval
     findings = Findings(plan.comparison, kept, checked, plan.clusters, plan.resampling)
     further, kpis = further_signals(plan.evidence, findings)
     signals += further
-    guards = tuple(tested_guards(plan.evidence, findings, kpis, journal))
+    guards = tuple(tested_guards(plan.evidence, findings, kpis, answered.more))
     decisions = decide(plan.candidates, signals, guards) if plan.baseline else {}
     cost = cost_of(journal, plan.prices)
-    return Evaluated(plan, kept, checked, tuple(signals), guards, decisions, skipped, cost)
+    return Evaluated(
+        plan, kept, checked, tuple(signals), guards, decisions, skipped, cost, answered.more
+    )
 
 
 def write(found: Evaluated, folder: Path) -> None:
     """Write the folder of an evaluation whose journal lies there."""
     plan = found.plan
     items = item_rows(found.results, plan.comparison, plan.scorer, plan.clusters, plan.prices)
+    guarded = (
+        {**row, "kind": f"guard_{row['kind']}", "guard": guard.spec.name}
+        for guard, results in zip(plan.evidence.guards, found.guarded, strict=True)
+        for row in item_rows(results, guard.comparison, guard.scorer, guard.clusters, plan.prices)
+    )
     findings = Findings(
         plan.comparison, found.results, found.checked, plan.clusters, plan.resampling
     )
     facts = {"verdict": found.decision.verdict if found.decision else None, **found.cost}
-    rows = chain(items, vote_rows(plan.evidence, findings))
+    rows = chain(items, vote_rows(plan.evidence, findings), guarded)
     write_folder(folder, found.to_json(), rows, facts)
 
 

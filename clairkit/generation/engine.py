@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from clairkit.engine.driver import run_works
-from clairkit.engine.output_path import output_path
 from clairkit.engine.program import Method
 from clairkit.engine.progress import ProgressHook
 from clairkit.engine.replay import trace
@@ -20,11 +19,11 @@ from clairkit.errors import DataError, UsageError
 from clairkit.generation.export import BuildResult, export
 from clairkit.generation.methods import check_row, make_method, needs_answers
 from clairkit.generation.settings import BuildSettings
+from clairkit.journal.files import output_path
 from clairkit.journal.manifest import check_sealed
 from clairkit.journal.prices import Prices
 from clairkit.journal.results import Journal
-from clairkit.journal.row_index import kept_rows
-from clairkit.journal.shards import Shard
+from clairkit.journal.row_index import Shard, kept_rows
 from clairkit.models.budget import Budget, Spent
 from clairkit.models.requests import Model
 from clairkit.models.server.endpoint import key_variable

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from clairkit.probe.card import HealthCard, ProbeFinding, SliceCount
+from clairkit.probe.cases import Thresholds
 from clairkit.probe.measures import (
     Rate,
     agreements,
@@ -15,7 +16,6 @@ from clairkit.probe.measures import (
     rate,
 )
 from clairkit.probe.observe import Observation
-from clairkit.probe.settings import Thresholds
 from clairkit.records.json_types import JsonMapping
 
 CAREFUL = 0.02

@@ -12,9 +12,9 @@ from typing import BinaryIO, NoReturn
 
 from clairkit.display import excerpt
 from clairkit.errors import DataError, ResourceError, UsageError
-from clairkit.records.exchange import exchange
 from clairkit.records.temporary import (
     delete,
+    exchange,
     restore,
     set_aside_name,
     sweep,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from clairkit.batching import ChatEncoder, EncodedPairs, encode_pairs
+from clairkit.batching import ChatEncoder, EncodedPairs
 from clairkit.batching.encode import AS_TEXT, AS_TOKEN
 from clairkit.errors import DataError
 from clairkit.records import ColumnChoice, Pair, read_pairs
 from clairkit.records.leakage import prompt_digest
 from clairkit.training.config import TrainConfig
+from clairkit.training.encoding import encode_for_training
 from clairkit.training.masks import mask_counts
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def read_run_pairs(
     Raises:
         DataError: a row can't be read or encoded, or no pair is left that trains anything.
     """
+    encoder = ChatEncoder.of(tokenizer, config.chat)
     prompts: dict[str, set[int]] = {}
 
     def encode(name: str, source: str) -> EncodedPairs:
@@ -63,7 +65,7 @@ def read_run_pairs(
                 seen.add(prompt_digest(pair))
                 yield pair
 
-        encoded = encode_as_configured(note_prompts(), tokenizer, config)
+        encoded = encode_for_training(note_prompts(), encoder, config)
         encoded.counts["unreadable"] = sum(stream.skipped.values())
         if config.loss_mask != "all":
             encoded.counts.update(mask_counts(encoded.pairs))
@@ -82,22 +84,6 @@ def read_run_pairs(
     if shared:
         say(f"Warning: {shared} prompts are in the training and in the evaluation pairs.")
     return train, evaluation
-
-
-def encode_as_configured(
-    pairs: Iterable[Pair], tokenizer: PreTrainedTokenizerBase, config: TrainConfig
-) -> EncodedPairs:
-    """Encode pairs as the configuration says."""
-    return encode_pairs(
-        pairs,
-        ChatEncoder.of(tokenizer, config.chat),
-        max_length=config.max_length,
-        truncation=config.truncation,
-        needs=config.mix.needs,
-        thoughts=config.thoughts,
-        skip_bad=config.skip_bad,
-        assistant_only=config.assistant_only_loss,
-    )
 
 
 def _columns(config: TrainConfig) -> ColumnChoice:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 from click.decorators import FC
 
-from clairkit.cli.shared.column_options import COLUMN_OPTIONS
 from clairkit.cli.shared.config_file import read_config
-from clairkit.cli.shared.option_sections import section_option
-from clairkit.cli.shared.pace_options import PACE, PACE_OPTIONS
+from clairkit.cli.shared.options import COLUMN_OPTIONS, PACE, PACE_OPTIONS, section_option
 from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.texts import languages
 
@@ -272,8 +271,7 @@ def make_settings(options: JsonMapping) -> BuildSettings:
 
 
 def _model_options(options: JsonMapping) -> Any:
-    from clairkit.models.server.chat_options import parse_chat
-    from clairkit.models.server.request_body import parse_body
+    from clairkit.models.server.request_body import parse_body, parse_chat
     from clairkit.models.specs import ModelOptions
     from clairkit.records.thoughts import parse_marks
 
@@ -296,3 +294,49 @@ def _model_options(options: JsonMapping) -> Any:
     marks = parse_marks(options["thought_marks"])
     chat = parse_chat(options["chat_template_kwargs"], roles, fold_system=options["fold_system"])
     return ModelOptions(**given, thought_marks=marks, chat=chat)
+
+
+_JUDGED = frozenset(("--rubric", "--language"))
+_REVISED = frozenset(
+    (
+        *_JUDGED,
+        "--revision",
+        "--template",
+        "--length-neutral",
+        "--worsen",
+        "--max-edit-share",
+        "--gate",
+    )
+)
+_TAKEN = {
+    "clair": _REVISED,
+    "judge-on-policy": _JUDGED | {"--samples"},
+    "judge-off-policy": _JUDGED,
+    "stronger-preferred": frozenset(("--gate",)),
+}
+_ANY = frozenset().union(*_TAKEN.values())
+
+
+def check_method_options(context: click.Context, method: str) -> None:
+    """Refuse options of the command line that shape pairs, and not those of this method.
+
+    Models may be named for all methods, and so may anything in the file of `--config`: one file
+    serves all four.
+
+    Raises:
+        UsageError: such an option is given.
+    """
+    from clairkit.errors import UsageError
+
+    given = [
+        option.opts[0]
+        for option in context.command.params
+        if context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+    ]
+    dropped = [flag for flag in given if flag in _ANY - _TAKEN[method]]
+    if dropped:
+        has = "have" if len(dropped) > 1 else "has"
+        raise UsageError(
+            f"{', '.join(dropped)} {has} no effect with {method}",
+            remedy="leave it out, or choose another --method",
+        )

@@ -12,7 +12,7 @@ import click
 from clairkit.cli.evaluate.options import evaluate_options, make_plan
 from clairkit.cli.shared.console import Console, output_options
 from clairkit.cli.shared.ending import PARTIAL, leave_early
-from clairkit.cli.shared.option_sections import SectionCommand
+from clairkit.cli.shared.options import SectionCommand
 from clairkit.cli.shared.progress_line import ProgressLine
 from clairkit.records.json_types import JsonMapping
 
@@ -76,7 +76,7 @@ def command(
             line.end()
         if answered.unfinished:
             return _stopped(console, answered, target, resume)
-        found = conclude(plan, answered.results, journal)
+        found = conclude(plan, answered, journal)
         show_warnings(console, found)
         show_evaluated(console, found)
         target.write(found)

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from clairkit.cli.evaluate.evidence import make_evidence
-from clairkit.cli.shared.column_options import COLUMN_OPTIONS, chosen_columns
 from clairkit.cli.shared.config_file import read_config
-from clairkit.cli.shared.once_option import only_once
-from clairkit.cli.shared.option_sections import section_option
-from clairkit.cli.shared.pace_options import PACE, PACE_OPTIONS
+from clairkit.cli.shared.options import (
+    COLUMN_OPTIONS,
+    PACE,
+    PACE_OPTIONS,
+    chosen_columns,
+    only_once,
+    section_option,
+)
 from clairkit.records.json_types import JsonMapping
 from clairkit.texts import languages
 
@@ -365,8 +369,7 @@ def _judging(seed: int) -> Sampling:
 
 
 def _model_options(options: JsonMapping) -> ModelOptions:
-    from clairkit.models.server.chat_options import parse_chat
-    from clairkit.models.server.request_body import parse_body
+    from clairkit.models.server.request_body import parse_body, parse_chat
     from clairkit.models.specs import ModelOptions
     from clairkit.records.thoughts import parse_marks
 

@@ -74,7 +74,7 @@ def requested_checks(flags: JsonMapping, reasons: Sequence[str]) -> Checks:
     """
     from clairkit.errors import UsageError
     from clairkit.scoring import Checks
-    from clairkit.scoring.reading import read_benchmark, read_evaluation
+    from clairkit.scoring.checks import read_benchmark, read_evaluation
 
     for reason, option, given in (
         ("in_eval", "--eval", flags["evaluation"]),

@@ -23,9 +23,8 @@ from clairkit.cli.score.judge import (
 )
 from clairkit.cli.score.models import add_columns, model_options, requested_models
 from clairkit.cli.score.show import requested_view, show, show_options
-from clairkit.cli.shared.column_options import column_options
 from clairkit.cli.shared.console import Console, output_options
-from clairkit.cli.shared.option_sections import ResumableCommand
+from clairkit.cli.shared.options import ResumableCommand, column_options
 from clairkit.records.json_types import JsonObject
 
 if TYPE_CHECKING:

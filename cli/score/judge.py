@@ -12,7 +12,7 @@ import click
 
 from clairkit.cli.shared.console import Console
 from clairkit.cli.shared.ending import PARTIAL, leave_early
-from clairkit.cli.shared.pace_options import PACE_OPTIONS
+from clairkit.cli.shared.options import PACE_OPTIONS
 from clairkit.cli.shared.progress_line import ProgressLine
 from clairkit.errors import EvidenceError, UsageError
 from clairkit.records.json_types import JsonMapping

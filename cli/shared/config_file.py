@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from clairkit.cli.shared.option_sections import SectionOption
+from clairkit.cli.shared.options import SectionOption
 from clairkit.records.json_types import JsonObject
 
 

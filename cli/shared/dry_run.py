@@ -10,8 +10,7 @@ from clairkit.records.json_types import JsonObject
 
 if TYPE_CHECKING:
     from clairkit.generation.cost.dry_run import DryRun
-    from clairkit.generation.cost.estimate import Estimate, RoleEstimate
-    from clairkit.generation.cost.prediction import CostRange
+    from clairkit.generation.cost.estimate import CostRange, Estimate, RoleEstimate
 
 
 def show_dry_run(console: Console, made: DryRun, skipped: Mapping[str, int]) -> None:

@@ -26,7 +26,7 @@ from clairkit.journal.manifest import (
     seal,
 )
 from clairkit.journal.results import journal_path
-from clairkit.journal.results_digest import journal_digest
+from clairkit.journal.sealed_results import journal_digest
 from clairkit.records import digest, write_rows
 
 

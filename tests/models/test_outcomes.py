@@ -25,7 +25,7 @@ from clairkit.evaluation import evaluate
 from clairkit.generation import BuildSettings, ModelOptions, build_pairs
 from clairkit.generation.batch.file import read_results
 from clairkit.journal.results import Journal, JournalEntry, journal_path
-from clairkit.journal.results_digest import journal_digest
+from clairkit.journal.sealed_results import journal_digest
 from clairkit.judging.judge import Judge
 from clairkit.models.function import PythonModel
 from clairkit.models.local import LocalModel

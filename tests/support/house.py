@@ -57,7 +57,11 @@ def _room(does: str, imports: str = "") -> Room:
 ROOMS: Mapping[str, Room] = {
     "quickstart": _room(
         "the whole road on a model that ships inside",
-        "evaluation generation models records scoring training",
+        "engine evaluation generation journal models pilot records scoring training",
+    ),
+    "pilot": _room(
+        "seven gates from prompts to a decision, and the memo",
+        "evaluation intervals journal records runs statistics",
     ),
     "evaluation": _room(
         "is the new model better: answers, checks, agreement",

@@ -11,7 +11,7 @@ from typing import Any
 from clairkit.generation import BuildSettings, build_pairs
 from clairkit.generation.gates import GATES, GatePolicy
 from clairkit.generation.revision.revise import ReviseSettings
-from clairkit.journal.shards import Shard
+from clairkit.journal.row_index import Shard
 from clairkit.models.budget import Budget
 from clairkit.models.requests import Task
 from clairkit.models.sampling import Failure, Outcome, Reply

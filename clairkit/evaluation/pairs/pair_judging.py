@@ -19,7 +19,7 @@ from clairkit.engine.progress import ProgressHook
 from clairkit.engine.replay import Open, replay
 from clairkit.generation.engine import make_budget
 from clairkit.generation.settings import BuildSettings
-from clairkit.journal.pair_origin import is_worsened
+from clairkit.journal.files import is_worsened
 from clairkit.journal.prices import Prices
 from clairkit.journal.results import Journal, Recorded
 from clairkit.judging.judge import Judge

@@ -14,10 +14,11 @@ from clairkit.generation.methods.parts import (
     make_pair,
     needed_model,
     own_answer,
+    role_provenance,
+    role_settings,
     thoughts_of,
     tokens_of,
 )
-from clairkit.generation.methods.roles import role_provenance, role_settings
 from clairkit.generation.revision.parser import Revision
 from clairkit.generation.settings import BuildSettings
 from clairkit.models.outcomes import marks_identity, usable

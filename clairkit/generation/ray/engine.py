@@ -12,7 +12,9 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,10 +28,14 @@ from clairkit.engine.program import Method
 from clairkit.engine.progress import Progress, ProgressHook
 from clairkit.errors import ResourceError, UsageError
 from clairkit.extras import install_command
-from clairkit.generation.ray.blocks import Block, BlockResult, blocks_of
-from clairkit.generation.ray.shared_budget import SharedBudget
-from clairkit.generation.ray.stopping import stopping
-from clairkit.generation.ray.worker import BlockRunner, Job
+from clairkit.generation.ray.worker import (
+    Block,
+    BlockResult,
+    BlockRunner,
+    Job,
+    SharedBudget,
+    blocks_of,
+)
 from clairkit.generation.settings import BuildSettings
 from clairkit.journal.results import Journal
 from clairkit.models.budget import Budget
@@ -233,3 +239,31 @@ def _workers(ray: Any, method: Method) -> int:
 
 def _quiet(_: object) -> None:
     """Say nothing."""
+
+
+@contextmanager
+def stopping(
+    budget: Budget, halt: Callable[[], object], say: Callable[[str], None]
+) -> Iterator[None]:
+    """Drain at the first Ctrl-C or SIGTERM, leave at once at the second; in the main thread only.
+
+    Raises:
+        KeyboardInterrupt: a second signal came.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, _: object) -> None:
+        if budget.halted:
+            raise KeyboardInterrupt
+        budget.halt(signal=number)
+        halt()
+        say("Stopping: what is under way is waited for and kept. Once more to leave at once.")
+
+    earlier = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)

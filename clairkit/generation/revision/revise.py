@@ -6,12 +6,10 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from clairkit.engine.keys import request_key, row_columns
-from clairkit.engine.program import Call
+from clairkit.engine.program import Call, request_key, row_columns
 from clairkit.generation.revision.edits import Edit, EditFault
-from clairkit.generation.revision.limits import over_limits
 from clairkit.generation.revision.parser import Revision, cut, without_thought
-from clairkit.generation.revision.reply_forms import FORMS, Draft, Unusable, ask_again
+from clairkit.generation.revision.reply_forms import FORMS, Draft, Unusable, ask_again, over_limits
 from clairkit.generation.revision.settings import ReviseSettings
 from clairkit.generation.revision.templates import Rendered
 from clairkit.journal.results import Recorded

@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 
 from clairkit.errors import UsageError, suggest
-from clairkit.generation.revision.wording import request_text, wording
 from clairkit.judging.rubrics import load_rubric
 from clairkit.models.markers import (
     ReplyMarks,
@@ -24,7 +23,28 @@ from clairkit.models.markers import (
     paper_marks,
 )
 from clairkit.records import Message, digest
-from clairkit.records.formats.text_files import read_text_file
+from clairkit.records.formats.encodings import read_text_file
+from clairkit.records.json_types import JsonMapping
+from clairkit.texts import texts
+
+
+def wording(language: str) -> JsonMapping:
+    """Return the texts of a language, see `texts/en.yaml`.
+
+    Raises:
+        UsageError: there is no such language.
+    """
+    return texts("generation/revision/texts", language)
+
+
+def request_text(language: str, form: str, *, worsen: bool) -> str:
+    """Return the request of a form (`rewrite`, `edits`) as a template's text."""
+    words = wording(language)
+    goal, asked = words["worsen" if worsen else "improve"], words[form]
+    rules = [asked["rules"], words["rules"], *([] if worsen else [asked["no_change"]])]
+    parts = [goal["task"], words["measure"], goal["think"], "\n".join(rules)]
+    return "\n\n".join([*parts, words["material"], asked["form"]])
+
 
 REWRITE, EDITS = "rewrite", "edits"
 FORMS = (REWRITE, EDITS)
