@@ -31,8 +31,7 @@ class Request:
     flags: Mapping[str, object]
     settings: Sequence[str] = ()
     file: str | None = None
-    lengths: str | None = None
-    """PROMPT,CHOSEN,REJECTED in tokens, in place of pairs."""
+    lengths: str | None = None  # PROMPT,CHOSEN,REJECTED in tokens, in place of pairs
     rows: int = 1000
     device: str = "cpu"
     memory: int | None = None

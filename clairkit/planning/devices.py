@@ -12,16 +12,12 @@ class Device:
     """What a plan knows of a device; None where nobody said."""
 
     name: str
-    kind: str
-    """cpu or cuda."""
-    memory: int | None
-    """Bytes."""
-    half_flops: float | None = None
-    """Dense bfloat16 operations a second, the vendor's peak."""
+    kind: str  # cpu or cuda
+    memory: int | None  # bytes
+    half_flops: float | None = None  # dense bfloat16 operations a second, the vendor's peak
     single_flops: float | None = None
     """float32 operations a second, the vendor's peak (without TF32)."""
-    bandwidth: float | None = None
-    """Bytes a second between memory and processor, the vendor's peak."""
+    bandwidth: float | None = None  # bytes a second between memory and processor, the vendor's peak
     here: bool = False
 
 

@@ -41,14 +41,11 @@ class Step:
 
     phases: dict[str, Counter[str]]
     """Of each phase, the bytes of each kind when they are most together."""
-    forward_flops: int
-    """Of the part, without its head."""
-    flops: int
-    """Forward, backward and what is made again, without the head."""
+    forward_flops: int  # of the part, without its head
+    flops: int  # Forward, backward and what is made again, without the head
     trainable: int
     parameters: int
-    head: tuple[int, int]
-    """Vocabulary and hidden size."""
+    head: tuple[int, int]  # vocabulary and hidden size
     head_trained: bool
 
     @property

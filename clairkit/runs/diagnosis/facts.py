@@ -32,12 +32,10 @@ class Movement:
     end: Mapping[str, float]
     start: Mapping[str, float]
     """Empty where the reference is the model before training: rewards and log-ratios were 0."""
-    dtype: str = "float32"
-    """Of the weights that were trained."""
+    dtype: str = "float32"  # of the weights that were trained
     changed: float | None = None
     """Share of those weights that differ from what they were; None where it can't be told."""
-    lost: float | None = None
-    """Share of their updates that rounding undid."""
+    lost: float | None = None  # share of their updates that rounding undid
 
     def change(self, name: str) -> float | None:
         """Return how far a reward or a log-ratio went; None where the pairs don't have it."""

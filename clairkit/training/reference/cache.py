@@ -55,14 +55,10 @@ _REMEDY = "delete it: the log-probs will be computed again"
 class Source:
     """Whose log-probs they are: what they depend on beside the tokens."""
 
-    weights: str
-    """Digest of the base weights."""
-    precision: str
-    """Dtype of the weights, and what products run in where that is another."""
-    adapter: str = ""
-    """Digest of the adapter, "" for none."""
-    model: str = field(default="", compare=False)
-    """Its name, for people."""
+    weights: str  # digest of the base weights
+    precision: str  # dtype of the weights, and what products run in where that is another
+    adapter: str = ""  # digest of the adapter, "" for none
+    model: str = field(default="", compare=False)  # its name, for people
 
     @property
     def digest(self) -> str:
