@@ -47,25 +47,15 @@ class Shared:
 
 @dataclass(frozen=True)
 class PairEntry:
-    """One pair, safe to show.
+    """One pair, safe to show."""
 
-    Attributes:
-        id: of the pair.
-        source: where it comes from.
-        file: where it was first found.
-        flags: those of `scores`, then the gates' of `provenance`.
-        values: figures by name.
-        body: prompt, diff and rationale, as the browser has them.
-        details: names and texts of all else.
-    """
-
-    id: str
-    source: str
-    file: str
-    flags: tuple[str, ...]
-    values: Mapping[str, float]
-    body: JsonMapping
-    details: Sequence[tuple[str, str]]
+    id: str  # of the pair
+    source: str  # where it comes from
+    file: str  # where it was first found
+    flags: tuple[str, ...]  # those of `scores`, then the gates' of `provenance`
+    values: Mapping[str, float]  # figures by name
+    body: JsonMapping  # prompt, diff and rationale, as the browser has them
+    details: Sequence[tuple[str, str]]  # names and texts of all else
 
     @property
     def unit(self) -> str | None:

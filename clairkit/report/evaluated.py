@@ -25,23 +25,14 @@ _AGAIN = "run the evaluation again: finished answers are kept"
 
 @dataclass(frozen=True)
 class Comparison:
-    """A candidate's answer to one prompt beside the baseline's.
+    """A candidate's answer to one prompt beside the baseline's."""
 
-    Attributes:
-        prompt_id: of the prompt.
-        model: the candidate's name.
-        answer: the candidate's row.
-        other: the baseline's row; None where there is no baseline.
-        verdicts: rows of judges on these two.
-        votes: rows of people on these two, in time order.
-    """
-
-    prompt_id: str
-    model: str
-    answer: Row
-    other: Row | None
-    verdicts: Sequence[Row]
-    votes: Sequence[Row]
+    prompt_id: str  # of the prompt
+    model: str  # the candidate's name
+    answer: Row  # the candidate's row
+    other: Row | None  # the baseline's row; None where there is no baseline
+    verdicts: Sequence[Row]  # rows of judges on these two
+    votes: Sequence[Row]  # rows of people on these two, in time order
 
     @property
     def judged(self) -> float | None:

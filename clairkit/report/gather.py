@@ -34,19 +34,12 @@ class Reasons:
 
 @dataclass(frozen=True)
 class Build:
-    """All that `build-pairs` left beside a file of pairs.
+    """All that `build-pairs` left beside a file of pairs."""
 
-    Attributes:
-        name: of the file.
-        entry: the manifest's line of the last build; empty when there is no manifest.
-        reasons: of the quarantine file, the most frequent first.
-        health: the reviser's health card, None when it was not probed.
-    """
-
-    name: str
-    entry: JsonMapping
-    reasons: Sequence[Reasons]
-    health: JsonMapping | None
+    name: str  # of the file
+    entry: JsonMapping  # the manifest's line of the last build; empty when there is no manifest
+    reasons: Sequence[Reasons]  # of the quarantine file, the most frequent first
+    health: JsonMapping | None  # the reviser's health card, None when it was not probed
 
 
 @dataclass(frozen=True)

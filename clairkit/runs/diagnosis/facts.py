@@ -212,22 +212,14 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that the metrics show.
+    """One thing that the metrics show."""
 
-    Attributes:
-        kind: its name, for programs.
-        title: a few words.
-        text: sentences with figures, and what to do where there is something to do.
-        evidence: the figures.
-        level: a problem to act upon, a note, or good news.
-        said: key and figures of title and text, to tell them in another language.
-    """
-
-    kind: str
-    title: str
-    text: str
-    evidence: Mapping[str, float]
-    level: Severity = "problem"
+    kind: str  # its name, for programs
+    title: str  # a few words
+    text: str  # sentences with figures, and what to do where there is something to do
+    evidence: Mapping[str, float]  # the figures
+    level: Severity = "problem"  # a problem to act upon, a note, or good news
+    # Key and figures of title and text, to tell them in another language
     said: Mapping[str, Any] | None = None
 
 
