@@ -33,10 +33,7 @@ class Tolerance:
 
 # bfloat16: logits rounded to 8 bits cost peers about a nat over a long response, and gradients that
 # are summed in bfloat16 some per cent. A mistake in the mathematics is larger than that.
-TOLERANCES = {
-    "float32": Tolerance(1e-4, 1e-3, 1e-3),
-    "bfloat16": Tolerance(2e-2, 5e-2, 1e-1),
-}
+TOLERANCES = {"float32": Tolerance(1e-4, 1e-3, 1e-3), "bfloat16": Tolerance(2e-2, 5e-2, 1e-1)}
 
 
 @dataclass(frozen=True)

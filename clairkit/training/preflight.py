@@ -70,11 +70,7 @@ def check_apart(config: TrainConfig) -> None:
         UsageError: the run directory is the model's, the adapter's or the reference's.
     """
     run = Path(config.output).resolve()
-    named = (
-        ("model", config.model),
-        ("adapter", config.adapter),
-        ("ref", config.reference.value),
-    )
+    named = (("model", config.model), ("adapter", config.adapter), ("ref", config.reference.value))
     for key, name in named:
         if name and Path(name).resolve() == run:
             raise UsageError(

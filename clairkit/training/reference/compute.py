@@ -20,12 +20,7 @@ from clairkit.batching import EncodedPair
 from clairkit.errors import DataError, ResourceError, UsageError
 from clairkit.training.checkpoint.identity import adapter_digest, weights_digest
 from clairkit.training.processes import is_first
-from clairkit.training.reference.cache import (
-    CacheFile,
-    Source,
-    candidates,
-    write_cache,
-)
+from clairkit.training.reference.cache import CacheFile, Source, candidates, write_cache
 from clairkit.training.reference.models import (
     Collate,
     ReferenceModel,

@@ -25,11 +25,7 @@ from clairkit.training.arguments.defaults import argument_defaults
 from clairkit.training.config import TrainConfig
 from clairkit.training.config_sources import Resolved
 from clairkit.training.reference.spec import parse_ref
-from clairkit.training.run_directory.portable import (
-    hub_id,
-    portable,
-    portable_command,
-)
+from clairkit.training.run_directory.portable import hub_id, portable, portable_command
 
 CONFIG, METRICS, CARD, RUN = "config.yaml", "metrics.jsonl", "README.md", "run.json"
 PAGE = "training.html"
