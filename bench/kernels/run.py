@@ -49,12 +49,7 @@ class Choices:
 
     @classmethod
     def of(cls, options: Json, output: Path | None) -> Choices:
-        """Return what the options of a command line say, by the names in `clairkit.bench.options`.
-
-        Args:
-            options: their values; `device` is not "auto" any more.
-            output: of the JSON.
-        """
+        """Return what the options of a command line say, by their names in `bench.options`."""
         peers, bare = options["peers"], ("commit", "apart", "ready_seconds")
         return cls(
             options["case"],

@@ -216,13 +216,7 @@ class Member:
         self._device = settings.apply()
 
     def prepare(self, case: KernelCase, name: str, truth: Path) -> None:
-        """Get ready to be measured at a point: what is imported and compiled stays for the next.
-
-        Args:
-            case: the point.
-            name: a variant's name, or `BARE`; always the same one.
-            truth: file of the point's reference.
-        """
+        """Get ready to be measured at a point: what is imported and compiled stays for the next."""
         if "torch._dynamo" in sys.modules:
             torch._dynamo.reset()  # or it gives up after some shapes, and runs uncompiled
         self._case, self._truth = case, Reference.load(truth)

@@ -52,10 +52,6 @@ KNOWN = dict(
 def find_device(name: str, memory: int | None = None) -> Device:
     """Return a device by name; cpu and cuda are those of this machine.
 
-    Args:
-        name: cpu, cuda, or one of `KNOWN`.
-        memory: bytes in place of what is known or found.
-
     Raises:
         UsageError: no such device, or cuda where there is none and no memory is given.
     """

@@ -73,13 +73,7 @@ def form_of(config: TrainConfig, settings: PreTrainedConfig) -> Form:
 
 
 def simulate_step(settings: PreTrainedConfig, config: TrainConfig, work: Work) -> Step:
-    """Run the reference's forward and a step after the first one, on fake tensors of the CPU.
-
-    Args:
-        settings: the model's configuration.
-        config: of the run.
-        work: the parts; their lengths count.
-    """
+    """Run the reference's forward and a step after the first one, on fake tensors of the CPU."""
     model = build_model(settings, config)
     trace = MemoryTrace()
     with ExitStack() as stack:

@@ -209,13 +209,7 @@ _LONGEST = 60  # characters of such a value
 def drawn(
     entries: Sequence[PairEntry], most: int, most_bytes: int | None = None
 ) -> Sequence[PairEntry]:
-    """Return the entries that the browser gets, drawn by a hash of their ids, in their order.
-
-    Args:
-        entries: all of them.
-        most: so many at most.
-        most_bytes: of their JSON together; at least one is kept.
-    """
+    """Return the entries that the browser gets, drawn by a hash of their ids, in their order."""
     if len(entries) <= most and most_bytes is None:
         return entries
     order = sorted(range(len(entries)), key=lambda at: _hash(entries[at].id))[:most]

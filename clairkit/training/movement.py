@@ -108,11 +108,6 @@ def rounding_warning(model: nn.Module, learning_rate: float, optimizer: str) -> 
 
     Adam's updates have about the size of the learning rate, whatever the gradient; of other
     optimizers nothing is known before.
-
-    Args:
-        model: the model to train.
-        learning_rate: the highest one.
-        optimizer: its name in TrainingArguments.
     """
     dtype = trained_dtype(model)
     if dtype not in (torch.bfloat16, torch.float16) or "adam" not in optimizer:

@@ -116,10 +116,6 @@ def settled(resolved: Resolved, device: str, saved: JsonObject | None = None) ->
 def check_ref(ref: Ref, *, trust_remote_code: bool = False) -> None:
     """Refuse a reference that is not there; no weight is read.
 
-    Args:
-        ref: the reference.
-        trust_remote_code: of the configuration.
-
     Raises:
         UsageError: there is no such model, adapter or file, or the model is an adapter.
     """

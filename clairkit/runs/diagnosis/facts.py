@@ -71,10 +71,6 @@ def suggested_rate(learning_rate: float, moved: float) -> float | None:
 
     While a model is near to where it was, it moves in proportion to the learning rate: all steps'
     updates do, under Adam as under plain descent, and so do log-probs.
-
-    Args:
-        learning_rate: of the run.
-        moved: its `distance`.
     """
     if not (0 < learning_rate < math.inf) or moved >= 1:
         return None
@@ -250,10 +246,6 @@ def variant_alarm(loss: str, sources: Mapping[str, int]) -> str | None:
     sides that are worse (arXiv 2408.06266, section 3). Where a chosen side is a stronger model's
     work, or may come from a weaker one, the pairs say which. Pairs of `judge_on_policy` and
     `imported` don't, and neither do mixed sources without a majority.
-
-    Args:
-        loss: a loss or a sum of losses.
-        sources: pairs by their `source`.
     """
     said = variant_said(loss, sources)
     return None if said is None else tell(said)[1].removesuffix(".")

@@ -83,9 +83,6 @@ class CachedReference(NamedTuple):
 class CacheFile:
     """A file that was read and found whole.
 
-    Args:
-        path: the file.
-
     Raises:
         DataError: there is none, it is none of ours, of another version, cut, or altered.
     """

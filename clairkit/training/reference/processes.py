@@ -31,10 +31,6 @@ def share_out(
 
     Shares are of like size: a process waits for the others no longer than theirs differ in speed.
 
-    Args:
-        pairs: the same in every process.
-        compute: returns the log-probs of some pairs.
-
     Raises:
         ClairError: what `compute` raised, in each process that did; the others raise one for it.
     """

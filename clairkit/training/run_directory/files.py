@@ -127,11 +127,6 @@ def check_same_run(config: TrainConfig, run: Path, allowed: Sequence[str] = ()) 
     A key that the saved configuration lacks had its default. Where the run directory lies is no
     part of what the run is.
 
-    Args:
-        config: today's.
-        run: the run directory.
-        allowed: keys that may differ.
-
     Returns:
         A line for each allowed difference, with what follows from it.
 

@@ -195,12 +195,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def model_card(config: TrainConfig, facts: JsonMapping) -> str:
-    """Return the model card: what was trained on what, how, and what it did.
-
-    Args:
-        config: of the run.
-        facts: what run.json holds.
-    """
+    """Return the model card: what was trained on what, how, and what it did."""
     rows = "\n".join(
         f"| {name} | {value:.4g} |"
         for name, value in facts["metrics"].items()
