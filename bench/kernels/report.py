@@ -33,7 +33,8 @@ def rows(point: Json) -> list[list[str]]:
     found = []
     for count, bare in point["bare"].items():
         seconds = sorted(bare["seconds"])
-        row = [f"bare {count}", *_seconds({"seconds": seconds, "time": _middle(seconds)})]
+        time = {"median": Spread.of(seconds).median} if seconds else None
+        row = [f"bare {count}", *_seconds({"seconds": seconds, "time": time})]
         row += ["1.00x" if other == count else _NOTHING for other in _counts(point)]
         found.append(row + [_NOTHING] * (len(columns(point)) - len(row)))
     return found + [_row(point, result) for result in point["results"]]
@@ -192,10 +193,6 @@ def _seconds(result: Json) -> list[str]:
 
 def _digits(seconds: float) -> str:
     return number(seconds) if seconds >= 0.1 else f"{seconds:.2g}"
-
-
-def _middle(seconds: list[float]) -> dict[str, float] | None:
-    return {"median": Spread.of(seconds).median} if seconds else None
 
 
 def _ratio(spread: Mapping[str, float] | None) -> str:

@@ -76,11 +76,9 @@ def _load_ours(backend: str, budget: int | None) -> Step:
     return from_logps(logps)
 
 
-def _load_eager() -> Step:
-    return from_logps(plain_logps)
-
-
-EAGER_VARIANT = Variant(EAGER, EAGER, _load_eager, lambda case: 3 * float32_logits(case))
+EAGER_VARIANT = Variant(
+    EAGER, EAGER, partial(from_logps, plain_logps), lambda case: 3 * float32_logits(case)
+)
 
 
 def variants(case: KernelCase, device: torch.device, peers: Sequence[str]) -> list[Variant]:

@@ -60,7 +60,7 @@ def probe_rate(
     mixed = bool(config.arguments.get("bf16")) or config.dtype == "bfloat16"
     times = [_timed(model, inputs, device, mixed) for _ in range(_ROUNDS + 1)][1:]
     vocabulary, hidden = step.head
-    flops = step.flops + 8.0 * tiny.part_scored * vocabulary * hidden
+    flops = step.flops + 8.0 * tiny.part.scored_tokens * vocabulary * hidden
     low, high = _SPREAD
     rate = Bounds(low * flops / max(times), high * flops / min(times))
     return Rate(rate, f"measured here on {text.num_hidden_layers} layers, extrapolated")

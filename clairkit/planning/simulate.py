@@ -22,7 +22,7 @@ from clairkit.planning.model import (
     to_fake,
     without_adapter,
 )
-from clairkit.planning.trace import HeadPlan, MemoryTrace, head_logps
+from clairkit.planning.trace import MemoryTrace, head_logps
 from clairkit.planning.work import Work
 from clairkit.records.json_types import JsonObject
 from clairkit.training.config import TrainConfig
@@ -187,8 +187,7 @@ class _Simulation:
         dtype = torch.promote_types(hidden.dtype, weight.dtype)
         if arguments.bf16 and dtype == torch.float32:
             dtype = torch.bfloat16
-        plan = HeadPlan(self.trace, self.config.memory_budget)
-        return head_logps(hidden.to(dtype), weight, plan)
+        return head_logps(hidden.to(dtype), weight, self.trace, self.config.memory_budget)
 
     def _gradients(self) -> None:
         """Fill in what other parts have left."""

@@ -40,10 +40,6 @@ class Work:
     def part_tokens(self) -> int:
         return self.part.input_tokens
 
-    @property
-    def part_scored(self) -> int:
-        return self.part.scored_tokens
-
 
 def work_of(pairs: Sequence[EncodedPair], config: TrainConfig, form: Form, device: str) -> Work:
     """Return what a run over these pairs computes, on a kind of device.

@@ -212,7 +212,8 @@ def drawn(
     """Return the entries that the browser gets, drawn by a hash of their ids, in their order."""
     if len(entries) <= most and most_bytes is None:
         return entries
-    order = sorted(range(len(entries)), key=lambda at: _hash(entries[at].id))[:most]
+    ids = [entry.id.encode("utf-8", "surrogatepass") for entry in entries]
+    order = sorted(range(len(entries)), key=lambda at: hashlib.sha256(ids[at]).digest())[:most]
     if most_bytes is not None:
         size = 0
         for count, at in enumerate(order):
@@ -248,10 +249,6 @@ def browser_data(
         "shared": shared.texts,
     }
     return f'{data_json(head)[:-1]},"pairs":[\n{pairs}\n]}}'
-
-
-def _hash(name: str) -> bytes:
-    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
 
 
 def _counted(names: Iterable[str]) -> dict[str, int]:

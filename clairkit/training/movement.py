@@ -211,7 +211,9 @@ class Movements(MetricLogs):
     def __init__(self, *args: object, callbacks: list[TrainerCallback], **kwargs: object) -> None:
         self._watch = WeightWatch()
         self.movement: Movement | None = None
-        start = StartOfMovement(self._start_of_movement)
+        start = StartOfMovement(
+            lambda: {} if self.starts_as_reference() else self._means_of_sample()
+        )
         super().__init__(*args, callbacks=[self._watch, start, *callbacks], **kwargs)
 
     def starts_as_reference(self) -> bool:
@@ -237,9 +239,6 @@ class Movements(MetricLogs):
                 changed=self._watch.changed,
                 lost=self._watch.lost,
             )
-
-    def _start_of_movement(self) -> dict[str, float]:
-        return {} if self.starts_as_reference() else self._means_of_sample()
 
     def _sampled_pairs(self) -> list[int]:
         size = len(self.train_dataset)

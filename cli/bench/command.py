@@ -97,6 +97,7 @@ def _measure_step(
     console: Console, target: Path | None, markdown: bool, choices: JsonObject
 ) -> None:
     import time
+    from importlib.metadata import version
 
     from clairkit.bench.measure.machine import describe_machine, load
     from clairkit.bench.results import document
@@ -113,7 +114,7 @@ def _measure_step(
         "quick": choices["quick"],
         "rounds": settings.rounds,
         "warmup": settings.warmup,
-        "peers": _peer_versions(suite.peers),
+        "peers": {name: version("trl") if name == "trl" else None for name in suite.peers},
         "kernels": list(suite.kernels),
         "load_before": before,
         "load_after": load(),
@@ -128,12 +129,6 @@ def _measure_step(
     _judge(found)
 
 
-def _peer_versions(peers: Sequence[str]) -> dict[str, str | None]:
-    from importlib.metadata import version
-
-    return {name: version("trl") if name == "trl" else None for name in peers}
-
-
 def _check_target(value: str | None) -> Path | None:
     """Return the file that the JSON goes to, found out before minutes are spent."""
     if value is None or value == _STDOUT:
@@ -144,6 +139,8 @@ def _check_target(value: str | None) -> Path | None:
 
 
 def _suite(choices: JsonObject) -> StepSuite:
+    from dataclasses import replace
+
     import torch
 
     from clairkit.bench.step.suite import StepSuite
@@ -153,16 +150,9 @@ def _suite(choices: JsonObject) -> StepSuite:
     rounds = choices["rounds"] or (3 if choices["quick"] else 5)
     settings = Settings(find_device(choices["device"]), torch.get_num_threads(), rounds)
     peers = _step_peers(choices["peers"] or "plain")
-    return _restricted(
-        StepSuite(cases, settings, peers, _known(choices["kernel"])), choices["variant"]
-    )
-
-
-def _restricted(suite: StepSuite, only: tuple[str, ...]) -> StepSuite:
-    from dataclasses import replace
-
-    _check_known("variant", only, suite.variants)
-    return replace(suite, only=only)
+    suite = StepSuite(cases, settings, peers, _known(choices["kernel"]))
+    _check_known("variant", choices["variant"], suite.variants)
+    return replace(suite, only=choices["variant"])
 
 
 def _step_peers(text: str) -> tuple[str, ...]:
