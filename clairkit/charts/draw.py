@@ -7,7 +7,7 @@ import math
 import re
 import statistics
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from clairkit.charts import scale
 from clairkit.charts.model import (
@@ -108,20 +108,9 @@ def area_chart(chart: Chart) -> str:
 
     The series have the same x; where one lacks a value there is a gap.
     """
-    count = min((len(series.points) for series in chart.series), default=0)
-    tops: list[list[Point]] = []
-    bottom: list[Point] = [(x, 0.0) for x, _ in chart.series[0].points] if count else []
-    for series in chart.series:
-        bottom = [_plus(a, b) for a, b in zip(bottom, series.points, strict=True)]
-        tops.append(bottom)
+    tops = _stacked(chart.series)
     if not tops or not measured(tops[-1]):
         return ""
-    # a layer is there only where all are
-    whole = [y for _, y in tops[-1]]
-    tops = [
-        [(x, y if w is not None else None) for (x, y), w in zip(top, whole, strict=True)]
-        for top in tops
-    ]
     across, up = _scales(chart.series, 0.0, 1.0)
     shares = [0.0, 0.25, 0.5, 0.75, 1.0]
     parts = _axes(across, up, shares, ["0 %", "25 %", "50 %", "75 %", "100 %"], chart.x_label)
@@ -161,16 +150,22 @@ def rule(kind: str, start: tuple[float, float], end: tuple[float | None, float |
 
 
 def write(x: float, y: float, content: str, *, anchor: str = "start", kind: str = "") -> str:
-    """Return a text at a place."""
     kinds = f' class="{kind}"' if kind else ""
     place = f'x="{x:.2f}" y="{y:.2f}" text-anchor="{anchor}"'
     return f"<text{kinds} {place}>{text(content)}</text>"
 
 
-def _plus(lower: Point, share: Point) -> Point:
-    if lower[1] is None or share[1] is None or not math.isfinite(share[1]):
-        return lower[0], None
-    return lower[0], lower[1] + share[1]
+def _stacked(series: Sequence[Series]) -> list[list[Point]]:
+    """Return the upper edges of the layers; a layer is there only where all are."""
+    tops: list[list[Point]] = [[] for _ in series]
+    for column in zip(*(each.points for each in series), strict=True):
+        shares = [share for _, share in measured(column)]
+        sums: Sequence[float | None] = [None] * len(column)
+        if len(shares) == len(column):
+            sums = list(accumulate(shares))
+        for top, (x, _), share in zip(tops, column, sums, strict=True):
+            top.append((x, share))
+    return tops
 
 
 def _scales(series: Sequence[Series], low: float, high: float) -> tuple[Scale, Scale]:

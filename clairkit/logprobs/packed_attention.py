@@ -34,11 +34,7 @@ _ROWS = 256
 
 
 def packed_implementation(former: str) -> str:
-    """Register the implementation that takes `former`'s place; return its name.
-
-    Args:
-        former: the model's present implementation.
-    """
+    """Register the implementation that takes `former`'s place; return its name."""
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 

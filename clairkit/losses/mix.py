@@ -18,26 +18,18 @@ from clairkit.losses.pairwise import LossOptions, PairLogps
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss function with what it reads beyond the four log-probs.
+    """A loss function with what it reads beyond the four log-probs."""
 
-    Attributes:
-        function: from B pairs to B losses.
-        options: names of `LossOptions` that it reads, beside beta.
-        default_label_smoothing: where label_smoothing is not given.
-        coupled: the loss of a pair depends on the other pairs of the batch, so that a batch can't
-            be cut into parts.
-        step_means: it reads a mean of `PairLogps`, which for a part must be the whole step's.
-        needs_both: a pair without one of its sides has no loss.
-        reads_reference: False for a loss of the policy alone.
-    """
-
-    function: Callable[[PairLogps, LossOptions], Tensor]
-    options: tuple[str, ...] = ()
-    default_label_smoothing: float = 0.0
+    function: Callable[[PairLogps, LossOptions], Tensor]  # from B pairs to B losses
+    options: tuple[str, ...] = ()  # names of `LossOptions` that it reads, beside beta
+    default_label_smoothing: float = 0.0  # where label_smoothing is not given
+    # The loss of a pair depends on the other pairs of the batch, so that a batch can't be cut into
+    # parts
     coupled: bool = False
+    # It reads a mean of `PairLogps`, which for a part must be the whole step's
     step_means: bool = False
-    needs_both: bool = True
-    reads_reference: bool = True
+    needs_both: bool = True  # a pair without one of its sides has no loss
+    reads_reference: bool = True  # False for a loss of the policy alone
 
 
 _SMOOTHED = ("label_smoothing",)

@@ -46,7 +46,6 @@ class Bounds(NamedTuple):
     high: float
 
     def times(self, factor: float) -> Bounds:
-        """Return both ends, multiplied."""
         return Bounds(self.low * factor, self.high * factor)
 
 
@@ -63,14 +62,11 @@ class Memory:
     """Peak memory by part, in bytes."""
 
     parts: Mapping[str, int]
-    phase: str
-    """When it is reached."""
-    host: int
-    """Reference cache in host memory; on a CPU it is among the parts."""
+    phase: str  # when it is reached
+    host: int  # reference cache in host memory; on a CPU it is among the parts
 
     @property
     def total(self) -> int:
-        """All parts together."""
         return sum(self.parts.values())
 
 
@@ -82,8 +78,7 @@ class Plan:
     work: Work
     step: Step
     form: str
-    flops: float
-    """Of the whole run."""
+    flops: float  # of the whole run
     seconds: Bounds | None
     step_seconds: Bounds | None
     reference_seconds: Bounds | None

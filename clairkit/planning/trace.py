@@ -9,7 +9,6 @@ import weakref
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -42,7 +41,6 @@ class MemoryTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Run an operation and count what it leaves."""
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         self.flops += _flops(func, args, kwargs, result)
@@ -114,45 +112,34 @@ def _attention(query: Tensor, key: Tensor, value: Tensor) -> int:
 HEAD = "head"
 
 
-@dataclass(frozen=True)
-class HeadPlan:
-    """How the head is run, and who watches."""
-
-    trace: MemoryTrace
-    memory_budget: int | str | None
-
-
-def head_logps(hidden: Tensor, weight: Tensor, plan: HeadPlan) -> Tensor:
+def head_logps(
+    hidden: Tensor, weight: Tensor, trace: MemoryTrace, memory_budget: int | str | None
+) -> Tensor:
     """Return float32 [N] in place of log-probs; forward and backward allocate what they would."""
-    found: Tensor = _Head.apply(hidden, weight, plan)  # type: ignore[no-untyped-call]
+    found: Tensor = _Head.apply(hidden, weight, trace, memory_budget)  # type: ignore[no-untyped-call]
     return found
-
-
-def kept_elements(tokens: int, size: int, vocabulary: int, budget: int) -> int:
-    """Return how much of a trained head is kept between its passes: tokens times columns.
-
-    Args:
-        tokens: N.
-        size: bytes of an element.
-        vocabulary: V.
-        budget: bytes.
-    """
-    return min(budget // max(tokens * size, 1), vocabulary) * tokens
 
 
 class _Head(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, plan: HeadPlan) -> Tensor:
-        ctx.frozen, ctx.plan = not ctx.needs_input_grad[1], plan
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        trace: MemoryTrace,
+        memory_budget: int | str | None,
+    ) -> Tensor:
+        ctx.frozen, ctx.trace = not ctx.needs_input_grad[1], trace
         wide = torch.promote_types(hidden.dtype, torch.float32)
-        with plan.trace.kind(HEAD):
+        with trace.kind(HEAD):
             logps = hidden.new_empty(len(hidden), dtype=wide)
             held: tuple[Tensor, ...] = ()
             if ctx.frozen and ctx.needs_input_grad[0]:
                 held = (hidden, torch.empty_like(hidden))
             elif not ctx.frozen:
-                budget = budget_bytes(plan.memory_budget, hidden.device)
-                count = kept_elements(len(hidden), hidden.element_size(), len(weight), budget)
+                budget = budget_bytes(memory_budget, hidden.device)
+                column_bytes = max(len(hidden) * hidden.element_size(), 1)
+                count = min(budget // column_bytes, len(weight)) * len(hidden)
                 held = (hidden, weight, hidden.new_empty(count))
             tokens, columns = TorchTiles().shape(
                 len(hidden), hidden.dtype, all_tokens=not ctx.frozen
@@ -164,13 +151,14 @@ class _Head(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, coefficients: Tensor) -> tuple[Tensor | None, ...]:
-        with ctx.plan.trace.kind(HEAD):
+        with ctx.trace.kind(HEAD):
             if ctx.frozen:
-                return torch.empty_like(ctx.saved_tensors[1]), None, None
+                return torch.empty_like(ctx.saved_tensors[1]), None, None, None
             hidden, weight, _ = ctx.saved_tensors
             wide = torch.promote_types(hidden.dtype, torch.float32)
             tokens, columns = TorchTiles().shape(len(hidden), hidden.dtype, all_tokens=True)
             _tile = hidden.new_empty(tokens * min(columns, len(weight)))
             _scaled = torch.empty_like(hidden)
             total = torch.zeros_like(hidden, dtype=wide) if ctx.needs_input_grad[0] else None
-            return None if total is None else total.to(hidden.dtype), torch.empty_like(weight), None
+            d_hidden = None if total is None else total.to(hidden.dtype)
+            return d_hidden, torch.empty_like(weight), None, None

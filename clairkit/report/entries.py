@@ -39,7 +39,6 @@ class Shared:
     places: dict[str, int] = field(default_factory=dict)
 
     def place(self, text: str) -> int:
-        """Return where the text stands."""
         if text not in self.places:
             self.places[text] = len(self.texts)
             self.texts.append(text)
@@ -48,25 +47,15 @@ class Shared:
 
 @dataclass(frozen=True)
 class PairEntry:
-    """One pair, safe to show.
+    """One pair, safe to show."""
 
-    Attributes:
-        id: of the pair.
-        source: where it comes from.
-        file: where it was first found.
-        flags: those of `scores`, then the gates' of `provenance`.
-        values: figures by name.
-        body: prompt, diff and rationale, as the browser has them.
-        details: names and texts of all else.
-    """
-
-    id: str
-    source: str
-    file: str
-    flags: tuple[str, ...]
-    values: Mapping[str, float]
-    body: JsonMapping
-    details: Sequence[tuple[str, str]]
+    id: str  # of the pair
+    source: str  # where it comes from
+    file: str  # where it was first found
+    flags: tuple[str, ...]  # those of `scores`, then the gates' of `provenance`
+    values: Mapping[str, float]  # figures by name
+    body: JsonMapping  # prompt, diff and rationale, as the browser has them
+    details: Sequence[tuple[str, str]]  # names and texts of all else
 
     @property
     def unit(self) -> str | None:
@@ -220,16 +209,11 @@ _LONGEST = 60  # characters of such a value
 def drawn(
     entries: Sequence[PairEntry], most: int, most_bytes: int | None = None
 ) -> Sequence[PairEntry]:
-    """Return the entries that the browser gets, drawn by a hash of their ids, in their order.
-
-    Args:
-        entries: all of them.
-        most: so many at most.
-        most_bytes: of their JSON together; at least one is kept.
-    """
+    """Return the entries that the browser gets, drawn by a hash of their ids, in their order."""
     if len(entries) <= most and most_bytes is None:
         return entries
-    order = sorted(range(len(entries)), key=lambda at: _hash(entries[at].id))[:most]
+    ids = [entry.id.encode("utf-8", "surrogatepass") for entry in entries]
+    order = sorted(range(len(entries)), key=lambda at: hashlib.sha256(ids[at]).digest())[:most]
     if most_bytes is not None:
         size = 0
         for count, at in enumerate(order):
@@ -267,12 +251,7 @@ def browser_data(
     return f'{data_json(head)[:-1]},"pairs":[\n{pairs}\n]}}'
 
 
-def _hash(name: str) -> bytes:
-    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
-
-
 def _counted(names: Iterable[str]) -> dict[str, int]:
-    """Return how often each name occurs, sorted by name."""
     counts = Counter(names)
     return {name: counts[name] for name in sorted(counts)}
 

@@ -14,13 +14,7 @@ from clairkit.records import Message, Pair
 from clairkit.records.json_types import JsonMapping
 from clairkit.report.entries import PairEntry, browser_data, drawn, make_entries
 from clairkit.report.eval_curves import curves
-from clairkit.report.eval_signals import (
-    forest_groups,
-    guard_rows,
-    is_number,
-    rests_on,
-    seed_groups,
-)
+from clairkit.report.eval_signals import forest_groups, guard_rows, is_number, rests_on, seed_groups
 from clairkit.report.evaluated import Comparison, Evaluated, Row, text_of
 from clairkit.report.gather import Run
 from clairkit.report.language import Language, count_text

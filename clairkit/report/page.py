@@ -192,7 +192,6 @@ def _drawn(values: Values) -> list[str]:
 
 
 def _figure(name: str, values: Sequence[float], words: Language) -> tuple[str, Markup, str]:
-    """Return title, drawing and caption."""
     median = percentile(values, 50)
     said = words.say(
         "histogram",
@@ -236,11 +235,7 @@ def run_values(run: Run, index: int, words: Language) -> JsonObject:
     section = run_section(run.rows, diagnosis, name=f"run{index}-", language=words.code)
     keys = ("pairs", "steps", "seconds")
     facts = {key: count_text(round(run.facts[key])) for key in keys if key in run.facts}
-    return {
-        "name": run.name,
-        "facts": facts if len(facts) == len(keys) else {},
-        "section": section,
-    }
+    return {"name": run.name, "facts": facts if len(facts) == len(keys) else {}, "section": section}
 
 
 @dataclass(frozen=True)

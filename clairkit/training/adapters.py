@@ -127,9 +127,6 @@ def _continued(model: PreTrainedModel, config: TrainConfig, say: Say) -> PeftMod
 def load_adapter_settings(name: str) -> PeftConfig:
     """Return the settings of an adapter; its weights are not read.
 
-    Args:
-        name: its folder or Hub id.
-
     Raises:
         UsageError: PEFT is missing, there are none, or its kind can't be trained here.
     """

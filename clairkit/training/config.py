@@ -164,12 +164,10 @@ class TrainConfig:
 
     @functools.cached_property
     def mix(self) -> LossMix:
-        """The loss, its terms apart."""
         return parse_loss(self.loss)
 
     @functools.cached_property
     def reference(self) -> Ref:
-        """What `ref` names."""
         return parse_ref(self.ref)
 
     @property
@@ -185,17 +183,14 @@ class TrainConfig:
 
     @property
     def default_arguments(self) -> dict[str, Any]:
-        """The values of `derived`."""
         return {key: value for key, (value, _) in self.derived.items()}
 
     @property
     def chat(self) -> ChatSettings:
-        """How conversations are rendered."""
         return ChatSettings(self.chat_template_kwargs, self.special_tokens, self.fold_system)
 
     @property
     def loss_options(self) -> dict[str, Any]:
-        """The options of the loss that were set."""
         keys = ("label_smoothing", "discopop_tau", "f_divergence_type", "f_alpha_divergence_coef")
         return {key: value for key in keys if (value := getattr(self, key)) is not None}
 

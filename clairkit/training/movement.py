@@ -108,11 +108,6 @@ def rounding_warning(model: nn.Module, learning_rate: float, optimizer: str) -> 
 
     Adam's updates have about the size of the learning rate, whatever the gradient; of other
     optimizers nothing is known before.
-
-    Args:
-        model: the model to train.
-        learning_rate: the highest one.
-        optimizer: its name in TrainingArguments.
     """
     dtype = trained_dtype(model)
     if dtype not in (torch.bfloat16, torch.float16) or "adam" not in optimizer:
@@ -205,7 +200,6 @@ class StartOfMovement(TrainerCallback, ExportableState):  # type: ignore[misc]  
             self.values = self._measure()
 
     def state(self) -> dict[str, object]:
-        """Return what a checkpoint keeps."""
         return {"args": {}, "attributes": {"values": self.values}}
 
 
@@ -217,7 +211,9 @@ class Movements(MetricLogs):
     def __init__(self, *args: object, callbacks: list[TrainerCallback], **kwargs: object) -> None:
         self._watch = WeightWatch()
         self.movement: Movement | None = None
-        start = StartOfMovement(self._start_of_movement)
+        start = StartOfMovement(
+            lambda: {} if self.starts_as_reference() else self._means_of_sample()
+        )
         super().__init__(*args, callbacks=[self._watch, start, *callbacks], **kwargs)
 
     def starts_as_reference(self) -> bool:
@@ -243,9 +239,6 @@ class Movements(MetricLogs):
                 changed=self._watch.changed,
                 lost=self._watch.lost,
             )
-
-    def _start_of_movement(self) -> dict[str, float]:
-        return {} if self.starts_as_reference() else self._means_of_sample()
 
     def _sampled_pairs(self) -> list[int]:
         size = len(self.train_dataset)

@@ -70,11 +70,7 @@ def check_apart(config: TrainConfig) -> None:
         UsageError: the run directory is the model's, the adapter's or the reference's.
     """
     run = Path(config.output).resolve()
-    named = (
-        ("model", config.model),
-        ("adapter", config.adapter),
-        ("ref", config.reference.value),
-    )
+    named = (("model", config.model), ("adapter", config.adapter), ("ref", config.reference.value))
     for key, name in named:
         if name and Path(name).resolve() == run:
             raise UsageError(
@@ -119,10 +115,6 @@ def settled(resolved: Resolved, device: str, saved: JsonObject | None = None) ->
 
 def check_ref(ref: Ref, *, trust_remote_code: bool = False) -> None:
     """Refuse a reference that is not there; no weight is read.
-
-    Args:
-        ref: the reference.
-        trust_remote_code: of the configuration.
 
     Raises:
         UsageError: there is no such model, adapter or file, or the model is an adapter.

@@ -157,7 +157,9 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
                 remedy="merge afterwards: PeftModel.from_pretrained(…).merge_and_unload()",
             )
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
-            self.data_collator = replace(collator, largest=self._largest_pair())
+            everything = (pair for data in self._datasets() for pair in data.pairs)
+            largest = max(map(self.pair_collator.size, everything))
+            self.data_collator = replace(collator, largest=largest)
         # `compute_loss` divides by the pairs of a step; the Trainer need not divide again.
         self.model_accepts_loss_kwargs = True
 
@@ -166,11 +168,6 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         held_out = self.eval_dataset
         several = held_out.values() if isinstance(held_out, Mapping) else (held_out,)
         return [data for data in (self.train_dataset, *several) if data is not None]
-
-    def _largest_pair(self) -> int:
-        return max(
-            self.pair_collator.size(pair) for data in self._datasets() for pair in data.pairs
-        )
 
     def compute_references(self) -> None:
         """Fill in the reference log-probs of all pairs."""
@@ -244,7 +241,6 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         return self.references is not None and self.references.is_policy
 
     def evaluate(self, *args: object, **kwargs: object) -> Any:
-        """Evaluate the loss on the held-out pairs."""
         self.compute_references()
         return super().evaluate(*args, **kwargs)
 
@@ -349,7 +345,6 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
     def prediction_step(
         self, model: nn.Module, inputs: Batch, *_args: object, **_kwargs: object
     ) -> tuple[Tensor, None, None]:
-        """Return the loss of a held-out batch."""
         parts = [self._prepare_inputs(part) for part in inputs["parts"]]
         inputs = self._without_repeats({"rows": inputs["rows"], "parts": parts})
         self._step = StepSize.of([inputs], self.accelerator)

@@ -67,7 +67,6 @@ class Diagnosis:
         return [self.headline, *(f"  {marks[item.level]} {item.text}" for item in self.findings)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what run.json keeps."""
         return {"headline": self.headline, "findings": [asdict(item) for item in self.findings]}
 
 

@@ -32,12 +32,10 @@ class Movement:
     end: Mapping[str, float]
     start: Mapping[str, float]
     """Empty where the reference is the model before training: rewards and log-ratios were 0."""
-    dtype: str = "float32"
-    """Of the weights that were trained."""
+    dtype: str = "float32"  # of the weights that were trained
     changed: float | None = None
     """Share of those weights that differ from what they were; None where it can't be told."""
-    lost: float | None = None
-    """Share of their updates that rounding undid."""
+    lost: float | None = None  # share of their updates that rounding undid
 
     def change(self, name: str) -> float | None:
         """Return how far a reward or a log-ratio went; None where the pairs don't have it."""
@@ -73,10 +71,6 @@ def suggested_rate(learning_rate: float, moved: float) -> float | None:
 
     While a model is near to where it was, it moves in proportion to the learning rate: all steps'
     updates do, under Adam as under plain descent, and so do log-probs.
-
-    Args:
-        learning_rate: of the run.
-        moved: its `distance`.
     """
     if not (0 < learning_rate < math.inf) or moved >= 1:
         return None
@@ -96,7 +90,6 @@ class Said:
     values: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `run.json` keeps."""
         return {"key": self.key, "values": {name: _json(v) for name, v in self.values.items()}}
 
 
@@ -215,22 +208,14 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that the metrics show.
+    """One thing that the metrics show."""
 
-    Attributes:
-        kind: its name, for programs.
-        title: a few words.
-        text: sentences with figures, and what to do where there is something to do.
-        evidence: the figures.
-        level: a problem to act upon, a note, or good news.
-        said: key and figures of title and text, to tell them in another language.
-    """
-
-    kind: str
-    title: str
-    text: str
-    evidence: Mapping[str, float]
-    level: Severity = "problem"
+    kind: str  # its name, for programs
+    title: str  # a few words
+    text: str  # sentences with figures, and what to do where there is something to do
+    evidence: Mapping[str, float]  # the figures
+    level: Severity = "problem"  # a problem to act upon, a note, or good news
+    # Key and figures of title and text, to tell them in another language
     said: Mapping[str, Any] | None = None
 
 
@@ -261,10 +246,6 @@ def variant_alarm(loss: str, sources: Mapping[str, int]) -> str | None:
     sides that are worse (arXiv 2408.06266, section 3). Where a chosen side is a stronger model's
     work, or may come from a weaker one, the pairs say which. Pairs of `judge_on_policy` and
     `imported` don't, and neither do mixed sources without a majority.
-
-    Args:
-        loss: a loss or a sum of losses.
-        sources: pairs by their `source`.
     """
     said = variant_said(loss, sources)
     return None if said is None else tell(said)[1].removesuffix(".")

@@ -59,12 +59,7 @@ def _course(movement: Movement, facts: RunFacts) -> tuple[Said, Severity]:
 
 
 def hardly_moved(changes: Mapping[str, float], facts: RunFacts) -> Finding:
-    """Find that the model is as good as where it was, and suggest a learning rate.
-
-    Args:
-        changes: of rewards and log-ratios, by their metrics' names.
-        facts: what the run was.
-    """
+    """Find that the model is as good as where it was, and suggest a learning rate."""
     figures, remedy = _figures(changes), _remedy(changes, facts)
     return finding("hardly_moved", changes, figures=figures, remedy=remedy)
 

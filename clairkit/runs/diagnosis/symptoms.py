@@ -10,13 +10,7 @@ import math
 import statistics
 
 from clairkit.runs.diagnosis.direction import is_still, side_nats
-from clairkit.runs.diagnosis.facts import (
-    STILL_REWARD,
-    Finding,
-    RunFacts,
-    finding,
-    part,
-)
+from clairkit.runs.diagnosis.facts import STILL_REWARD, Finding, RunFacts, finding, part
 from clairkit.runs.diagnosis.trajectory import CLEAR, Trajectory, level, series
 
 # The model orders hardly more pairs rightly than a coin does.

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import distributed
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainingArguments
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -37,14 +37,7 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]  # transformers is un
         self._stepping = True
         self._alone = args.world_size == 1
 
-    def on_step_end(
-        self,
-        args: TrainingArguments,
-        _state: TrainerState,
-        control: TrainerControl,
-        *_: object,
-        **__: object,
-    ) -> None:
+    def on_step_end(self, args: Any, _state: Any, control: Any, *_: Any, **__: Any) -> None:
         if not self._alone:
             self.signal = _largest(self.signal, args.device)
         if self.signal is not None:

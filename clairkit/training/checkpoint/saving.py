@@ -173,13 +173,10 @@ def disk_errors(target: Path) -> Iterator[None]:
             reason = "torch.save could not write all of it"
         else:
             raise
-        free = shutil.disk_usage(_existing(target)).free
+        there = next(path for path in (target, *target.absolute().parents) if path.exists())
+        free = shutil.disk_usage(there).free
         raise ResourceError(
             f"{target} can't be written: {reason}; {free:,} bytes are free there",
             remedy="make room, or set save_total_limit, then go on with --resume: what was saved "
             "before is untouched",
         ) from error
-
-
-def _existing(path: Path) -> Path:
-    return next(folder for folder in (path, *path.absolute().parents) if folder.exists())

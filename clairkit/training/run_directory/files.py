@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerState
 
 import clairkit
 from clairkit.display import redact
@@ -25,11 +25,7 @@ from clairkit.training.arguments.defaults import argument_defaults
 from clairkit.training.config import TrainConfig
 from clairkit.training.config_sources import Resolved
 from clairkit.training.reference.spec import parse_ref
-from clairkit.training.run_directory.portable import (
-    hub_id,
-    portable,
-    portable_command,
-)
+from clairkit.training.run_directory.portable import hub_id, portable, portable_command
 
 CONFIG, METRICS, CARD, RUN = "config.yaml", "metrics.jsonl", "README.md", "run.json"
 PAGE = "training.html"
@@ -43,14 +39,7 @@ class StepLines(TrainerCallback):  # type: ignore[misc]  # transformers is untyp
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
 
-    def on_log(
-        self,
-        _args: TrainingArguments,
-        state: TrainerState,
-        *_: object,
-        logs: dict[str, float] | None = None,
-        **__: object,
-    ) -> None:
+    def on_log(self, _args: Any, state: TrainerState, *_: Any, logs: Any = None, **__: Any) -> None:
         for prefix in ("", "eval_"):
             if logs and f"{prefix}loss" in logs:
                 parts = [
@@ -76,14 +65,7 @@ class MetricsFile(TrainerCallback):  # type: ignore[misc]  # transformers is unt
     def __init__(self, run: Path) -> None:
         self.path = run / METRICS
 
-    def on_log(
-        self,
-        _args: TrainingArguments,
-        state: TrainerState,
-        *_: object,
-        logs: dict[str, float] | None = None,
-        **__: object,
-    ) -> None:
+    def on_log(self, _args: Any, state: TrainerState, *_: Any, logs: Any = None, **__: Any) -> None:
         if state.is_world_process_zero and logs:
             row = {"step": state.global_step, **{k: _finite(v) for k, v in logs.items()}}
             with self.path.open("a", encoding="utf-8") as file:
@@ -144,11 +126,6 @@ def check_same_run(config: TrainConfig, run: Path, allowed: Sequence[str] = ()) 
 
     A key that the saved configuration lacks had its default. Where the run directory lies is no
     part of what the run is.
-
-    Args:
-        config: today's.
-        run: the run directory.
-        allowed: keys that may differ.
 
     Returns:
         A line for each allowed difference, with what follows from it.

@@ -48,11 +48,9 @@ class TrainResult:
     form: str
     reference: str
     seconds: float
-    peak_memory_mb: float
-    """Of tensors on a GPU; without one, of the whole process."""
+    peak_memory_mb: float  # of tensors on a GPU; without one, of the whole process
     diagnosis: Diagnosis
-    movement: Movement | None = None
-    """How far the model moved; None of a run that a signal ended."""
+    movement: Movement | None = None  # how far the model moved; None of a run that a signal ended
     best: Mapping[str, object] | None = None
     """The metric for the best model, its value, and the step of the checkpoint that has it."""
     signal: int | None = None
@@ -63,12 +61,9 @@ class RunFolder:
     """Writes what a run starts from, and at its end what came of it."""
 
     resolved: Resolved
-    sources: Mapping[str, int] = field(default_factory=dict)
-    """Training pairs by their `source`."""
-    counts: Mapping[str, int] = field(default_factory=dict)
-    """Of `encode_pairs`."""
-    prompts: Collection[int] = ()
-    """Digests of the training prompts, none where they are not known."""
+    sources: Mapping[str, int] = field(default_factory=dict)  # training pairs by their `source`
+    counts: Mapping[str, int] = field(default_factory=dict)  # of `encode_pairs`
+    prompts: Collection[int] = ()  # digests of the training prompts, none where they are not known
     started: float = field(default_factory=time.monotonic)
     signal: Callable[[], int | None] = lambda: None
     """The number of the signal that ended the run early."""
@@ -86,7 +81,6 @@ class RunFolder:
 
     @property
     def path(self) -> Path:
-        """The run directory."""
         return Path(self.resolved.config.output)
 
     def begin(self, trainer: Trainer) -> None:
@@ -201,12 +195,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def model_card(config: TrainConfig, facts: JsonMapping) -> str:
-    """Return the model card: what was trained on what, how, and what it did.
-
-    Args:
-        config: of the run.
-        facts: what run.json holds.
-    """
+    """Return the model card: what was trained on what, how, and what it did."""
     rows = "\n".join(
         f"| {name} | {value:.4g} |"
         for name, value in facts["metrics"].items()
