@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
-from click.decorators import FC
 
 from clairkit.cli.shared.config_file import read_config
 from clairkit.cli.shared.options import (
     COLUMN_OPTIONS,
     PACE,
     PACE_OPTIONS,
+    add_options,
     model_settings,
     section_option,
 )
@@ -165,11 +165,8 @@ _OPTIONS = (
 )
 
 
-def build_options(function: FC) -> FC:
-    """Add all options of the command."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+build_options = add_options(*_OPTIONS)
+"""Adds all options of the command."""
 
 
 def make_settings(options: JsonMapping) -> BuildSettings:

@@ -33,6 +33,17 @@ def section_option(section: str, *names: str, **attributes: Any) -> Callable[[An
     )
 
 
+def add_options(*options: Callable[[Any], Any]) -> Callable[[FC], FC]:
+    """Return a decorator that adds options to a command, in the order of its help."""
+
+    def add(function: FC) -> FC:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
 class ResumableCommand(click.Command):
     """Remembers its arguments for the command that resumes."""
 
@@ -111,18 +122,14 @@ def column_options(function: FC) -> FC:
         columns = chosen_columns({name: named.pop(name) for name in names})
         return function(*given, columns=columns, **named)
 
-    decorated: Any = choosing
-    for name, attributes in reversed(COLUMN_OPTIONS):
-        decorated = click.option(name, **attributes)(decorated)
-    return cast(FC, decorated)
+    options = (click.option(name, **of) for name, of in COLUMN_OPTIONS)
+    return cast(FC, add_options(*options)(choosing))
 
 
 def config_column_options(function: FC) -> FC:
     """Add the options as keys of a training run's configuration."""
-    decorated: Any = function
-    for name, attributes in reversed(COLUMN_OPTIONS):
-        decorated = click.option(name, callback=_given, **attributes)(decorated)
-    return cast(FC, decorated)
+    options = (click.option(name, callback=_given, **of) for name, of in COLUMN_OPTIONS)
+    return add_options(*options)(function)
 
 
 def _given(context: click.Context, parameter: click.Parameter, value: object) -> Any:

@@ -138,9 +138,9 @@ def read_completion(body: object, tries: int = 1, *, longest: int = 0) -> Outcom
         completion_tokens=_count(given.get("completion_tokens")),
         tries=tries,
     )
-    is_full = isinstance(outcome, Reply) and 0 < longest <= outcome.completion_tokens
-    if is_full and body["choices"][0].get("finish_reason") is None:
-        return replace(outcome, finish_reason="length")
+    if isinstance(outcome, Reply) and 0 < longest <= outcome.completion_tokens:
+        is_silent = body["choices"][0].get("finish_reason") is None
+        return replace(outcome, finish_reason="length") if is_silent else outcome
     return outcome
 
 
