@@ -42,6 +42,15 @@ from clairkit.journal.sealed_results import head_of, note_change
 from clairkit.models.reasons import SAME_AS
 from clairkit.records.lock import lock_output
 
+_DELETE_RESULTS = """
+DELETE FROM results WHERE (key, step) IN (SELECT key, step FROM asked WHERE row = ?)
+AND NOT EXISTS (SELECT 1 FROM asked
+    WHERE asked.key = results.key AND asked.step = results.step AND asked.row != ?)
+"""
+_UNKNOWN = (
+    "NOT EXISTS (SELECT 1 FROM asked WHERE asked.key = results.key AND asked.step = results.step)"
+)
+
 
 def requests_of(*, ids: Iterable[str] = (), where: Iterable[str] = ()) -> list[str]:
     """Return the marks by which the same call is known again; see `choose_rows`."""
@@ -111,13 +120,6 @@ def _value(columns: Row, name: str) -> str | None:
             return None
         found = found[part]
     return found if isinstance(found, str) else json.dumps(found)
-
-
-_DELETE_RESULTS = """
-DELETE FROM results WHERE (key, step) IN (SELECT key, step FROM asked WHERE row = ?)
-AND NOT EXISTS (SELECT 1 FROM asked
-    WHERE asked.key = results.key AND asked.step = results.step AND asked.row != ?)
-"""
 
 
 @dataclass(frozen=True)
@@ -236,11 +238,6 @@ def _check_pairs(output: Path) -> None:
             path=output,
             remedy="put back the file as it was, or run build-pairs once more",
         )
-
-
-_UNKNOWN = (
-    "NOT EXISTS (SELECT 1 FROM asked WHERE asked.key = results.key AND asked.step = results.step)"
-)
 
 
 def _check_all_known(database: sqlite3.Connection, output: Path, *, unknown: bool) -> None:

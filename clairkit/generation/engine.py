@@ -36,7 +36,6 @@ Prompts = str | os.PathLike[str] | Iterable[PromptRow]
 Rows = Sequence[PromptRow] | RowStream[PromptRow] | Shard
 Say = Callable[[str], None]
 
-
 Engine = Callable[..., None]
 """Called with rows, method, journal and budget: makes all open calls, as `run_works` does."""
 

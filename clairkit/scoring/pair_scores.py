@@ -20,6 +20,30 @@ from clairkit.scoring.units import (
     unit_name,
 )
 
+FLAGS = {
+    "identical": "both sides have the same units",
+    "whitespace_only": "not identical, but only white space or the Unicode normal form differs",
+    "empty_chosen": "chosen holds nothing but white space",
+    "empty_rejected": "rejected holds nothing but white space",
+    "one_unit": "a side has exactly one unit",
+    "disjoint": "both sides have units and share none in order: similarity 0",
+    "turns_differ": "the sides differ in the number or the roles of their messages",
+    "thoughts": "a side has thoughts before its answer; they are left out of all scores",
+    "approximate": "too long to align exactly: similarity may be too low, edit shares too high",
+    "duplicate": "another pair, first by id, has the same prompt and sides",
+    "near_duplicate": "another pair, first by id, has nearly the same texts",
+    "in_eval": "its prompt is in the evaluation set",
+    "contaminated": "it holds text of a benchmark",
+    "length_outlier": "its length ratio lies far from the others'",
+    "edit_outlier": "its edit share lies far from the others'",
+}
+"""What a flag of `PairScores` says, by its name, in the order in which flags are listed.
+
+Those from `duplicate` on compare a pair with others: `score_pairs` sets them, `score_pair` cannot.
+"""
+DEAD = frozenset({"identical", "whitespace_only"})
+"""Flags of pairs that teach nothing: no unit differs, or white space and normal form alone."""
+
 
 @dataclass(frozen=True)
 class Contrast:
@@ -53,32 +77,6 @@ def contrast_of(shared: int, chosen: int, rejected: int, *, differs: bool) -> Co
     balance = 2 * shorter / both if both else 1.0
     overlap = shared / shorter if shorter else 0.0
     return Contrast(balance, overlap, 2 * shared / both if differs and both else 0.0)
-
-
-FLAGS = {
-    "identical": "both sides have the same units",
-    "whitespace_only": "not identical, but only white space or the Unicode normal form differs",
-    "empty_chosen": "chosen holds nothing but white space",
-    "empty_rejected": "rejected holds nothing but white space",
-    "one_unit": "a side has exactly one unit",
-    "disjoint": "both sides have units and share none in order: similarity 0",
-    "turns_differ": "the sides differ in the number or the roles of their messages",
-    "thoughts": "a side has thoughts before its answer; they are left out of all scores",
-    "approximate": "too long to align exactly: similarity may be too low, edit shares too high",
-    "duplicate": "another pair, first by id, has the same prompt and sides",
-    "near_duplicate": "another pair, first by id, has nearly the same texts",
-    "in_eval": "its prompt is in the evaluation set",
-    "contaminated": "it holds text of a benchmark",
-    "length_outlier": "its length ratio lies far from the others'",
-    "edit_outlier": "its edit share lies far from the others'",
-}
-"""What a flag of `PairScores` says, by its name, in the order in which flags are listed.
-
-Those from `duplicate` on compare a pair with others: `score_pairs` sets them, `score_pair` cannot.
-"""
-
-DEAD = frozenset({"identical", "whitespace_only"})
-"""Flags of pairs that teach nothing: no unit differs, or white space and normal form alone."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _METHODS = ("clair", "judge-on-policy", "judge-off-policy", "stronger-preferred")
 
-
 _MODELS = "Models"
 _REVISIONS = "Revisions"
 _SAMPLING = "Sampling"
@@ -164,9 +163,28 @@ _OPTIONS = (
     ),
 )
 
-
 build_options = add_options(*_OPTIONS)
 """Adds all options of the command."""
+
+_JUDGED = frozenset(("--rubric", "--language"))
+_REVISED = frozenset(
+    (
+        *_JUDGED,
+        "--revision",
+        "--template",
+        "--length-neutral",
+        "--worsen",
+        "--max-edit-share",
+        "--gate",
+    )
+)
+_TAKEN = {
+    "clair": _REVISED,
+    "judge-on-policy": _JUDGED | {"--samples"},
+    "judge-off-policy": _JUDGED,
+    "stronger-preferred": frozenset(("--gate",)),
+}
+_ANY = frozenset().union(*_TAKEN.values())
 
 
 def make_settings(options: JsonMapping) -> BuildSettings:
@@ -216,27 +234,6 @@ def make_settings(options: JsonMapping) -> BuildSettings:
         samples=options["samples"],
         candidates=options["candidates"],
     )
-
-
-_JUDGED = frozenset(("--rubric", "--language"))
-_REVISED = frozenset(
-    (
-        *_JUDGED,
-        "--revision",
-        "--template",
-        "--length-neutral",
-        "--worsen",
-        "--max-edit-share",
-        "--gate",
-    )
-)
-_TAKEN = {
-    "clair": _REVISED,
-    "judge-on-policy": _JUDGED | {"--samples"},
-    "judge-off-policy": _JUDGED,
-    "stronger-preferred": frozenset(("--gate",)),
-}
-_ANY = frozenset().union(*_TAKEN.values())
 
 
 def check_method_options(context: click.Context, method: str) -> None:

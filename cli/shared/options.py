@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from clairkit.records import ColumnChoice
 
 
+PACE = "Pace and cost"
+COLUMN_OPTIONS: tuple[tuple[str, JsonObject], ...] = (
+    ("--prompt-column", {"metavar": "NAME", "help": "The prompt's column, if not `prompt`."}),
+    ("--system-column", {"metavar": "NAME", "help": "A column to put in front as system turn."}),
+    (
+        "--ignore-column",
+        {"metavar": "NAME", "multiple": True, "help": "A column to leave out; repeatable."},
+    ),
+)
+
+
 class SectionOption(click.Option):
     """An option with the heading that it stands under."""
 
@@ -85,7 +96,6 @@ def _only(context: click.Context, parameter: click.Parameter, values: Sequence[o
     return values[0] if values else None
 
 
-PACE = "Pace and cost"
 _pace = partial(section_option, PACE)
 PACE_OPTIONS = (
     _pace("--concurrency", type=int, default=8, help="Requests at once to a model."),
@@ -101,16 +111,6 @@ PACE_OPTIONS = (
     ),
 )
 """Each adds an option to a command."""
-
-
-COLUMN_OPTIONS: tuple[tuple[str, JsonObject], ...] = (
-    ("--prompt-column", {"metavar": "NAME", "help": "The prompt's column, if not `prompt`."}),
-    ("--system-column", {"metavar": "NAME", "help": "A column to put in front as system turn."}),
-    (
-        "--ignore-column",
-        {"metavar": "NAME", "multiple": True, "help": "A column to leave out; repeatable."},
-    ),
-)
 
 
 def column_options(function: FC) -> FC:

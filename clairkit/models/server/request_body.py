@@ -29,6 +29,9 @@ _GIVEN_UP = {
     "temperature": "replies are sampled at its own temperature, not at {value}",
 }
 
+_ROLE = re.compile(r"([a-z]+(?:\.[0-9]+)?)=")
+_EXAMPLE = "write {enable_thinking: false}, or target={enable_thinking: false} for one role"
+
 
 def parse_body(fields: Iterable[str]) -> JsonObject:
     """Return the fields of `FIELD=JSON` texts; what is not JSON is text.
@@ -140,10 +143,6 @@ class Adaptation:
             return None
         self._renamed[name] = other
         return f"takes `{other}` in place of `{name}`: it is renamed from now on"
-
-
-_ROLE = re.compile(r"([a-z]+(?:\.[0-9]+)?)=")
-_EXAMPLE = "write {enable_thinking: false}, or target={enable_thinking: false} for one role"
 
 
 def parse_chat(
