@@ -215,15 +215,15 @@ def test_a_lock_file_that_its_holder_just_removed_is_not_the_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "lock"
-    opened = FileLock._open
+    opened = os.open
     removals = iter([path.unlink])  # once, between opening and locking
 
-    def racing(lock: FileLock) -> int:
-        descriptor = opened(lock)
+    def racing(name: Path, flags: int, mode: int = 0o777) -> int:
+        descriptor = opened(name, flags, mode)
         next(removals, lambda: None)()
         return descriptor
 
-    monkeypatch.setattr(FileLock, "_open", racing)
+    monkeypatch.setattr(os, "open", racing)
     with FileLock(path), pytest.raises(UsageError, match=f"process {os.getpid()} "):
         FileLock(path)
 
