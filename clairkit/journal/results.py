@@ -37,16 +37,16 @@ CREATE TABLE IF NOT EXISTS results (
 );
 """
 # Added to the table of a journal of before, and of a new one likewise: both have one definition.
-_THOUGHTS = "ALTER TABLE results ADD COLUMN thoughts TEXT"
+_ADDED = {"thoughts": "TEXT", "seconds": "REAL"}
 _INSERT = """
 INSERT INTO results (key, step, attempt, reason, detail, text, rationale, finish_reason,
-    prompt_tokens, completion_tokens, tries, model, created, thoughts)
-SELECT ?, ?, 1 + COALESCE(MAX(attempt), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+    prompt_tokens, completion_tokens, tries, model, created, thoughts, seconds)
+SELECT ?, ?, 1 + COALESCE(MAX(attempt), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 FROM results WHERE key = ? AND step = ?
 """
 _LATEST = """
 SELECT attempt, reason, detail, text, rationale, finish_reason,
-       prompt_tokens, completion_tokens, tries, thoughts
+       prompt_tokens, completion_tokens, tries, thoughts, seconds
 FROM results WHERE key = ? AND step = ? ORDER BY attempt DESC LIMIT 1
 """
 _USAGE = """
@@ -200,12 +200,20 @@ class Journal:
             row = self._reader.execute(_LATEST, (key, step)).fetchone()
         if row is None:
             return None
-        attempt, code, detail, text, rationale, finish, prompt, completion, tries, thoughts = row
+        attempt, code, detail, text, rationale, finish, *spent, thoughts, seconds = row
+        prompt, completion, tries = spent
         if code is not None:
-            failure = Failure(code, detail or "", text, prompt, completion, tries)
+            failure = Failure(code, detail or "", text, *spent, seconds)
             return Recorded(attempt, failure)
         reply = Reply(
-            text, finish, prompt, completion, rationale=rationale, tries=tries, thoughts=thoughts
+            text,
+            finish,
+            prompt,
+            completion,
+            rationale=rationale,
+            tries=tries,
+            thoughts=thoughts,
+            seconds=seconds,
         )
         return Recorded(attempt, reply)
 
@@ -283,8 +291,9 @@ def create_tables(database: sqlite3.Connection) -> None:
     """Make the tables and columns of a journal that are not there."""
     database.executescript(_TABLES)
     columns = database.execute("SELECT name FROM pragma_table_info('results')").fetchall()
-    if ("thoughts",) not in columns:
-        database.execute(_THOUGHTS)
+    for name, kind in _ADDED.items():
+        if (name,) not in columns:
+            database.execute(f"ALTER TABLE results ADD COLUMN {name} {kind}")
 
 
 def journal_path(output: Path) -> Path:
@@ -321,4 +330,4 @@ def _values(entry: JournalEntry, now: str) -> tuple[object, ...]:
         said = (outcome.reason, outcome.detail, outcome.text, None, None)
         thoughts = None
     named = (entry.key, entry.step)
-    return (*named, *said, *spent, entry.model, now, thoughts, *named)
+    return (*named, *said, *spent, entry.model, now, thoughts, outcome.seconds, *named)

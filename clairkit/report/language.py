@@ -40,6 +40,7 @@ class Language:
         reasons: why a row became no pair, by code.
         answers: what differs in the browser of answers: sections `browser` and `metrics`.
         signals: names of an evaluation's signals.
+        because: why a verdict is as it is, by code; English reads the sentence of the file.
     """
 
     code: str
@@ -50,6 +51,7 @@ class Language:
     reasons: Mapping[str, str]
     answers: Mapping[str, Mapping[str, str]]
     signals: Mapping[str, str]
+    because: Mapping[str, str]
 
     def say(self, key: str, **values: object) -> str:
         """Return the words of that key with `values` put in."""
@@ -87,7 +89,7 @@ def language(code: str) -> Language:
     Raises:
         UsageError: there is none.
     """
-    found = texts(_FOLDER, code, ("metrics", "phrases", "reasons"))
+    found = texts(_FOLDER, code, ("metrics", "phrases", "reasons", "because"))
     return Language(
         code=code,
         words={**found["page"], **found["browser"], **found["evaluation"]},
@@ -97,6 +99,7 @@ def language(code: str) -> Language:
         reasons=found["reasons"],
         answers={"browser": found["answers"], "metrics": found["answer_metrics"]},
         signals=found["signal_names"],
+        because=found["because"],
     )
 
 

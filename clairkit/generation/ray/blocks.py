@@ -19,7 +19,7 @@ from clairkit.records import PromptRow
 
 _RESULTS = """
 SELECT key, step, model, reason, detail, text, rationale, finish_reason,
-       prompt_tokens, completion_tokens, tries, thoughts
+       prompt_tokens, completion_tokens, tries, thoughts, seconds
 FROM results ORDER BY rowid LIMIT -1 OFFSET ?
 """
 
@@ -77,7 +77,7 @@ def results_after(journal: Path, count: int) -> tuple[JournalEntry, ...]:
 
 
 def _entry(row: sqlite3.Row) -> JournalEntry:
-    spent = {name: row[name] for name in ("prompt_tokens", "completion_tokens", "tries")}
+    spent = {name: row[name] for name in ("prompt_tokens", "completion_tokens", "tries", "seconds")}
     outcome: Outcome
     if row["reason"] is None:
         outcome = Reply(
