@@ -11,11 +11,11 @@ from clairkit.cli.shared.column_options import COLUMN_OPTIONS
 from clairkit.cli.shared.config_file import read_config
 from clairkit.cli.shared.option_sections import section_option
 from clairkit.cli.shared.pace_options import PACE, PACE_OPTIONS
-from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.texts import languages
 
 if TYPE_CHECKING:
     from clairkit.generation.settings import BuildSettings
+    from clairkit.records.json_types import JsonMapping, JsonObject
 
 _METHODS = ("clair", "judge-on-policy", "judge-off-policy", "stronger-preferred")
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from clairkit.cli.shared.console import Console
 from clairkit.display import counted, excerpt
-from clairkit.records.json_types import JsonMapping
 
 if TYPE_CHECKING:
     from clairkit.generation.export import BuildResult
+    from clairkit.records.json_types import JsonMapping
 
 
 def show_result(

@@ -14,11 +14,11 @@ from clairkit.cli.shared.console import Console, output_options
 from clairkit.cli.shared.ending import PARTIAL, leave_early
 from clairkit.cli.shared.option_sections import SectionCommand
 from clairkit.cli.shared.progress_line import ProgressLine
-from clairkit.records.json_types import JsonMapping
 
 if TYPE_CHECKING:
     from clairkit.evaluation.comparison import Answered
     from clairkit.evaluation.run import Evaluated
+    from clairkit.records.json_types import JsonMapping
 
 _READABLE = "look at the replies under `given` in items.jsonl, or take another judge"
 

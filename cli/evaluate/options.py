@@ -15,7 +15,6 @@ from clairkit.cli.shared.config_file import read_config
 from clairkit.cli.shared.once_option import only_once
 from clairkit.cli.shared.option_sections import section_option
 from clairkit.cli.shared.pace_options import PACE, PACE_OPTIONS
-from clairkit.records.json_types import JsonMapping
 from clairkit.texts import languages
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from clairkit.models.requests import Model
     from clairkit.models.sampling import Sampling
     from clairkit.models.specs import ModelOptions
+    from clairkit.records.json_types import JsonMapping
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -26,9 +26,9 @@ from clairkit.cli.score.show import requested_view, show, show_options
 from clairkit.cli.shared.column_options import column_options
 from clairkit.cli.shared.console import Console, output_options
 from clairkit.cli.shared.option_sections import ResumableCommand
-from clairkit.records.json_types import JsonObject
 
 if TYPE_CHECKING:
+    from clairkit.records.json_types import JsonObject
     from clairkit.scoring import ScoredPairs, SummaryRow
 
 _STATISTICS = ("mean", "median", "p10", "p90", "min", "max")

@@ -15,12 +15,12 @@ from clairkit.cli.shared.ending import PARTIAL, leave_early
 from clairkit.cli.shared.pace_options import PACE_OPTIONS
 from clairkit.cli.shared.progress_line import ProgressLine
 from clairkit.errors import EvidenceError, UsageError
-from clairkit.records.json_types import JsonMapping
 
 if TYPE_CHECKING:
     from clairkit.evaluation.pairs.pair_judging import Judged
     from clairkit.judging.judge import Judge
     from clairkit.records import Pair
+    from clairkit.records.json_types import JsonMapping
     from clairkit.statistics.win_rate import WinRate
 
 Command = TypeVar("Command", bound=Callable[..., Any])

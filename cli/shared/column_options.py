@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 from click.decorators import FC
 
-from clairkit.records.json_types import JsonMapping, JsonObject
-
 if TYPE_CHECKING:
     from clairkit.records import ColumnChoice
+    from clairkit.records.json_types import JsonMapping, JsonObject
 
 
 COLUMN_OPTIONS: tuple[tuple[str, JsonObject], ...] = (

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from clairkit.cli.shared.console import Console
-from clairkit.records.json_types import JsonObject
 
 if TYPE_CHECKING:
     from clairkit.generation.cost.dry_run import DryRun
     from clairkit.generation.cost.estimate import Estimate, RoleEstimate
     from clairkit.generation.cost.prediction import CostRange
+    from clairkit.records.json_types import JsonObject
 
 
 def show_dry_run(console: Console, made: DryRun, skipped: Mapping[str, int]) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.decorators import FC
 
-from clairkit.records.json_types import JsonObject
+if TYPE_CHECKING:
+    from clairkit.records.json_types import JsonObject
 
 
 def once(*names: str, **attributes: Any) -> Callable[[FC], FC]:
