@@ -22,6 +22,7 @@ from clairkit.texts import languages
 
 if TYPE_CHECKING:
     from clairkit.generation.settings import BuildSettings
+    from clairkit.records.json_types import JsonMapping
 
 _METHODS = ("clair", "judge-on-policy", "judge-off-policy", "stronger-preferred")
 

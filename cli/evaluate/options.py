@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from clairkit.models.requests import Model
     from clairkit.models.sampling import Sampling
     from clairkit.models.specs import ModelOptions
+    from clairkit.records.json_types import JsonMapping
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from clairkit.cli.shared.console import Console
 from clairkit.cli.shared.ending import PARTIAL, leave_early
 from clairkit.cli.shared.options import PACE_OPTIONS, model_settings
 from clairkit.cli.shared.progress_line import ProgressLine
 from clairkit.errors import EvidenceError, UsageError
 from clairkit.models.sampling import Sampling
-from clairkit.records.json_types import JsonMapping
 
 if TYPE_CHECKING:
+    from clairkit.cli.shared.console import Console
     from clairkit.evaluation.pairs.pair_judging import Judged
     from clairkit.judging.judge import Judge
     from clairkit.records import Pair
+    from clairkit.records.json_types import JsonMapping
     from clairkit.statistics.win_rate import WinRate
 
 Command = TypeVar("Command", bound=Callable[..., Any])

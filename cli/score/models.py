@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import click
 from click.decorators import FC
 
-from clairkit.cli.shared.console import Console
 from clairkit.errors import UsageError
-from clairkit.records.json_types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
+    from clairkit.cli.shared.console import Console
     from clairkit.evaluation.pairs.pair_logps import PairColumns
     from clairkit.records import Pair
+    from clairkit.records.json_types import JsonMapping, JsonObject
     from clairkit.training.config import TrainConfig
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING, Protocol
 
-from clairkit.cli.shared.console import Console
-
 if TYPE_CHECKING:
+    from clairkit.cli.shared.console import Console
     from clairkit.errors import ClairError
 
 PARTIAL = 4

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 from click.decorators import FC
 
-from clairkit.records.json_types import JsonMapping, JsonObject
-
 if TYPE_CHECKING:
     from clairkit.models.specs import ModelOptions
     from clairkit.records import ColumnChoice
+    from clairkit.records.json_types import JsonMapping, JsonObject
 
 
 class SectionOption(click.Option):

@@ -91,7 +91,8 @@ class EncodingAdvice:
         if readable > others.count(b"\n"):
             problem += f", and {readable} other lines of the file are: it is damaged or mixed"
             remedy = (
-                "correct the line, or skip bad rows; to convert the file would corrupt the rest"
+                "correct the line, or skip bad rows with --skip-bad; to convert the file would "
+                "corrupt the rest"
             )
             said = _readings(candidates(line), line)
             return RowFault("bad_unicode", problem + said, remedy=remedy)

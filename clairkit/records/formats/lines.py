@@ -105,7 +105,8 @@ def read_lines(source: Source) -> Iterator[tuple[int, str | RowFault]]:
 def torn_gzip(error: Exception) -> RowFault:
     """Return the fault of a gzip stream that ends too early or is damaged."""
     problem = f"the gzip stream ends too early or is damaged ({error})"
-    return RowFault("torn_gzip", problem, remedy="copy the file again, or skip bad rows")
+    remedy = "copy the file again, or skip bad rows with --skip-bad"
+    return RowFault("torn_gzip", problem, remedy=remedy)
 
 
 def too_large() -> RowFault:
