@@ -27,6 +27,7 @@ def model_card(config: TrainConfig, facts: JsonMapping) -> str:
     name = base or portable(config.model)
     adapter = portable(config.adapter) if config.adapter else ""
     goes_on = f", going on with the adapter `{adapter}`," if adapter else ""
+    choice = f"\n- {facts['loss_choice']['reason']}" if "loss_choice" in facts else ""
     findings = "\n".join(f"- {item['text']}" for item in facts["diagnosis"]["findings"])
     return f"""---
 {_metadata(config, base)}---
@@ -37,7 +38,7 @@ def model_card(config: TrainConfig, facts: JsonMapping) -> str:
 preference pairs of `{Path(config.pairs).name}`.
 
 - loss `{config.loss}`, beta {config.beta}, {facts["steps"]} steps,
-  learning rate {facts["learning_rate"]:g}
+  learning rate {facts["learning_rate"]:g}{choice}
 - {facts["reference"]}
 - kernel `{facts["kernel"]}`, sequences {facts["form"]}
 - all settings, with their origin: `{CONFIG}`; a row for each logged step: `{METRICS}`, as
