@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from clairkit.cli.shared.console import Console
+from clairkit.cli.shared.ending import raised
 from clairkit.errors import EvidenceError, GateError
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ _CODES = {"healthy": 0, "unhealthy": GateError.exit_code, "undecided": EvidenceE
 
 
 def show_card(
-    console: Console, result: ProbeResult, skipped: Mapping[str, int], resume: str | None
+    console: Console, result: ProbeResult, skipped: Mapping[str, int], resume: str
 ) -> None:
     """Show what a probe found.
 
@@ -35,7 +36,7 @@ def show_card(
             "skipped": skipped,
             "files": {name: str(path) for name, path in files.items()},
             "journal": str(result.journal),
-            "resume": resume if result.unfinished else None,
+            "resume": raised(resume, result) if result.unfinished else None,
         }
     )
     for table in tables(result.card):

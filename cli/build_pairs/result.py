@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from clairkit.cli.shared.console import Console
+from clairkit.cli.shared.ending import raised
 from clairkit.display import counted, excerpt
 from clairkit.records.json_types import JsonMapping
 
@@ -41,13 +42,14 @@ def show_result(
             "unfinished": result.unfinished,
             "skipped": skipped,
             "calls": result.calls,
+            "new_calls": result.new_calls,
             "tokens": result.tokens,
             "cost": result.cost,
             "output": str(result.path),
             "quarantine": None if result.quarantine is None else str(result.quarantine),
             "journal": str(result.journal),
             "seconds": round(result.seconds, 3),
-            "resume": None if is_whole else resume,
+            "resume": None if is_whole else raised(resume, result),
             **more,
         }
     )
@@ -89,7 +91,9 @@ def _rows(result: BuildResult, skipped: Mapping[str, int]) -> Iterator[list[str]
 def _spent(result: BuildResult) -> str:
     from clairkit.journal.prices import dollars
 
-    parts = [counted(result.calls, "call")]
+    earlier = result.calls - result.new_calls
+    calls = counted(result.new_calls, "call")
+    parts = [f"{calls} in this run, {result.calls:,} in all" if earlier else calls]
     tokens = result.tokens
     if any(tokens.values()):
         parts.append(f"{tokens['prompt']:,} + {tokens['completion']:,} tokens")

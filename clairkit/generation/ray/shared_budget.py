@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from clairkit.errors import ClairError
-from clairkit.models.budget import Budget
+from clairkit.models.budget import Budget, ReachedCap
 from clairkit.models.sampling import Outcome
 
 Ask = Callable[..., Any]
@@ -40,9 +40,9 @@ class SharedBudget:
         """Let what is in flight end, and start nothing more."""
         self._budget.halt()
 
-    def verdict(self) -> tuple[bool, ClairError | None]:
-        """Whether a cap was reached, and the error that stopped the run, if one did."""
-        return self._budget.over_budget, self._budget.error
+    def verdict(self) -> tuple[ReachedCap | None, ClairError | None]:
+        """Return the cap that was reached and the error that stopped the run, if one was."""
+        return self._budget.reached, self._budget.error
 
 
 class WorkerBudget(Budget):
@@ -56,7 +56,8 @@ class WorkerBudget(Budget):
         if self.halted:
             return False
         if self._max_calls is not None and not self._ask("take", count):
-            return self._stop()
+            self.halt()
+            return False
         self.calls += count
         return True
 
@@ -66,7 +67,7 @@ class WorkerBudget(Budget):
     def reserve(self, model: str, count: int) -> float | None:
         amount: float | None = self._ask("reserve", model, count)  # a stop is seen here, too
         if amount is None:
-            self._stop()
+            self.halt()
         return amount
 
     def settle(self, model: str, outcomes: Sequence[Outcome], reserved: float) -> None:
