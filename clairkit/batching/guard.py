@@ -59,8 +59,8 @@ class Guard:
 
     Args:
         tokens: of the tokenizer and its template.
-        all_text: hide all special tokens but an assistant's thought marks, not only those that
-            would forge something.
+        all_text: hide all tokens that delimit something, but an assistant's thought marks; not
+            only those that would forge something.
         disguised: finds what becomes a token without spelling it, see `disguised_in`.
     """
 
@@ -71,10 +71,10 @@ class Guard:
         all_text: bool = False,
         disguised: Callable[[str], Iterator[Match]] | None = None,
     ) -> None:
-        more = tokens.special if all_text else frozenset()
+        more = tokens.known if all_text else frozenset()
         self._others = tokens.written | more
         self._assistant = (tokens.turns | more) - (_MARKS - tokens.turns)
-        self._pattern = token_pattern((*tokens.special, *tokens.written, MARK))
+        self._pattern = token_pattern((*tokens.special, *more, *tokens.written, MARK))
         self._disguised = disguised
 
     def hide(self, messages: Sequence[Message]) -> Guarded:

@@ -54,6 +54,8 @@ class TemplateTokens:
 
     Attributes:
         special: all special tokens.
+        known: these, and added tokens that are not special but delimit something (Qwen3's
+            `<tool_call>`).
         written: what the template writes, whatever the turn; bos, eos and padding.
         turns: of these, what begins, ends or separates turns of any role, and what only comes
             with a tool's result: in an assistant's text it would end or forge a turn. Thought
@@ -61,6 +63,7 @@ class TemplateTokens:
     """
 
     special: frozenset[str]
+    known: frozenset[str]
     written: frozenset[str]
     turns: frozenset[str]
 
@@ -89,6 +92,7 @@ def find_template_tokens(tokenizer: PreTrainedTokenizerBase, render: Render) -> 
     source = set(tokens_of(_source(tokenizer)))
     return TemplateTokens(
         special=frozenset(special),
+        known=frozenset(known),
         written=frozenset(plain | calls | results | thinking | source | named),
         turns=frozenset(turns | named),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 
 from clairkit.errors import nearest
-from clairkit.records.faults import RowFault
+from clairkit.records.faults import SKIP, RowFault
 from clairkit.records.foreign_messages import check_fields, named_as_ours, opened, text_of_parts
 from clairkit.records.json_types import JsonMapping
 from clairkit.records.schema import ROLES, Message
@@ -39,7 +39,7 @@ def text_of(value: object, column: str) -> str:
             value.encode("utf-8")
         except UnicodeEncodeError as error:
             code = f"U+{ord(value[error.start]):04X}"
-            remedy = "remove that character, or skip bad rows"
+            remedy = f"remove that character, or {SKIP}"
             problem = f"column `{column}` holds the lone surrogate {code}"
             raise RowFault("bad_unicode", problem, remedy=remedy) from None
     return value

@@ -173,6 +173,9 @@ _OPTIONS = (
     ),
     *PACE_OPTIONS,
     *(section_option(_ROWS, name, **attributes) for name, attributes in COLUMN_OPTIONS),
+    section_option(
+        _ROWS, "--answer-column", metavar="NAME", help="The answers' column, if not `answer`."
+    ),
     section_option(_ROWS, "--limit", type=int, metavar="N", help="Only the first N good rows."),
     section_option(_ROWS, "--skip-bad", is_flag=True, help="Leave out unreadable rows."),
     section_option(_ROWS, "--shard", metavar="I/N", help="Only part I of N; see `clairkit merge`."),

@@ -84,5 +84,6 @@ def _flag(reached: ReachedCap) -> str:
 
 def _raise_with(error: ClairError, resume: str) -> NoReturn:
     """Raise an error with the command that resumes as the end of its remedy."""
-    remedy = f"{error.remedy}. To go on:\n{resume}" if error.remedy else f"To go on:\n{resume}"
+    way_on = f"To go on:\n{resume}"
+    remedy = f"{error.remedy.rstrip('.')}. {way_on}" if error.remedy else way_on
     raise type(error)(error.problem, received=error.received, remedy=remedy) from error

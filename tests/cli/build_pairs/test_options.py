@@ -201,3 +201,10 @@ def test_help_has_sections_and_every_option_stands_in_one(
     flags = [name for parameter in command.params for name in parameter.opts if name[:2] == "--"]
     assert len(flags) > 40
     assert all(flag in text for flag in flags)
+
+
+def test_answers_in_another_column(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("prompts.jsonl").write_text('{"prompt": "q", "output": "answer 1."}')
+    assert build("--reviser", SHOUT) == 3
+    assert "--answer-column NAME" in capsys.readouterr().err
+    assert result(capsys, "--reviser", SHOUT, "--answer-column", "output")["pairs"] == 1
