@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from clairkit.batching.chat_settings import ChatSettings
-from clairkit.choices import AUTO_LOSS, Dtype, Kernel, LossMask, SpecialTokens, Thoughts, Truncation
+from clairkit.choices import (
+    AUTO_LOSS,
+    Dtype,
+    Kernel,
+    LossMask,
+    SpecialTokens,
+    Thoughts,
+    Truncation,
+    size_in_bytes,
+)
 from clairkit.errors import UsageError, suggest
 from clairkit.losses import LossMix, loss_options, parse_loss
 from clairkit.training.arguments.defaults import derived_defaults
@@ -62,7 +71,7 @@ class TrainConfig:
     """Temperature of discopop's mixture; None: 0.05."""
     kernel: Kernel = "auto"
     """How log-probs are computed: auto, triton, native, torch or eager."""
-    memory_budget: int | Literal["auto"] | None = None
+    memory_budget: int | str | None = None
     """Bytes of products that a trained head may keep, so as not to make them twice; None: on a
     CPU a sixteenth of its memory, 1 GiB at most, elsewhere 32 MiB; "auto": a quarter of the free
     memory."""
@@ -151,8 +160,12 @@ class TrainConfig:
         loss_options(self.mix, self.beta, self.loss_options)
         _check_choices(self)
         budget = self.memory_budget
-        if not (budget in (None, "auto") or (isinstance(budget, int) and budget >= 0)):
-            raise UsageError('memory_budget must be bytes, "auto" or null', received=budget)
+        if isinstance(budget, str) and budget != "auto":
+            object.__setattr__(self, "memory_budget", size_in_bytes(budget, "memory_budget"))
+        elif not (budget in (None, "auto") or (isinstance(budget, int) and budget >= 0)):
+            remedy = "write bytes, or a size such as 512MB"
+            problem = 'memory_budget must be a size, "auto" or null'
+            raise UsageError(problem, received=budget, remedy=remedy)
         _ = self.reference
         _check_adapter(self)
         _check_arguments(self.arguments)

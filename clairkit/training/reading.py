@@ -24,6 +24,8 @@ _WORDS = {
     "refused": "refused by the chat template, skipped",
     "too_long": "too long, dropped",
     "identical": "with identical sides, dropped",
+    "identical_but_thoughts": "that differ in their thoughts alone, dropped (thoughts: keep trains "
+    "on them)",
     "identical_after_truncation": "identical once cut, dropped",
     "unneeded": "without the side that the loss reads, dropped",
     "only_thoughts": "with a side of nothing but thoughts, dropped",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from clairkit.cli.shared.ending import PARTIAL, leave_early
+from clairkit.cli.shared.ending import PARTIAL, leave_early, raised
 from clairkit.cli.shared.options import PACE_OPTIONS, model_settings
 from clairkit.cli.shared.progress_line import ProgressLine
 from clairkit.errors import EvidenceError, UsageError
@@ -140,7 +140,7 @@ def add_verdicts(
 def stopped(console: Console, found: Judged, arguments: Sequence[str]) -> int:
     """Say how to go on with a run that was stopped; return its exit code."""
     resume = f"clairkit score {shlex.join(arguments)}"
-    console.result({"judge": found.to_json(), "resume": resume})
+    console.result({"judge": found.to_json(), "resume": raised(resume, found.control)})
     console.note(f"{found.unfinished:,} pairs are still to be judged")
     return leave_early(console, found.control, found.control.error, resume) or PARTIAL
 

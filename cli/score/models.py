@@ -42,7 +42,10 @@ _REWARDS = {
 _REASONS = {
     "too_long": "longer than max_length {}",
     "identical": "with identical sides",
+    "identical_but_thoughts": "with sides that differ in their thoughts alone",
     "identical_after_truncation": "with sides identical up to max_length {}",
+    "only_thoughts": "with a side of nothing but thoughts",
+    "refused": "that the chat template refuses",
 }
 _STATISTICS = ("mean", "median", "p10", "p90")
 

@@ -137,6 +137,7 @@ def chosen_columns(options: JsonMapping) -> ColumnChoice:
         prompt=options["prompt_column"],
         system=options["system_column"],
         ignore=tuple(options["ignore_column"]),
+        answer=options.get("answer_column"),
     )
 
 
