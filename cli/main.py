@@ -38,6 +38,7 @@ COMMANDS = {
         "evaluate.command",
         "Is the new model better: checks and judges, with intervals.",
     ),
+    "sweep": ("sweep", "Which data, which loss, which strength: trials and a choice."),
     "label": ("label", "Ask people, blind: pages for them, and their votes."),
     "bench": ("bench.command", "Time and memory, against an independent implementation."),
     "doctor": ("doctor", "What this machine offers, and what is missing."),

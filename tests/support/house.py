@@ -59,6 +59,10 @@ ROOMS: Mapping[str, Room] = {
         "the whole road on a model that ships inside",
         "evaluation generation models records scoring training",
     ),
+    "sweep": _room(
+        "which data, which loss, which strength: trials and a choice",
+        "evaluation journal planning records scoring statistics training",
+    ),
     "evaluation": _room(
         "is the new model better: answers, checks, agreement",
         "batching engine generation intervals journal judging labels logprobs models records "
