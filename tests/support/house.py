@@ -64,6 +64,10 @@ ROOMS: Mapping[str, Room] = {
         "seven gates from prompts to a decision, and the memo",
         "evaluation intervals journal records runs statistics",
     ),
+    "sweep": _room(
+        "which data, which loss, which strength: trials and a choice",
+        "evaluation journal planning records scoring statistics training",
+    ),
     "evaluation": _room(
         "is the new model better: answers, checks, agreement",
         "batching engine generation intervals journal judging labels logprobs models records "

@@ -55,6 +55,8 @@ class TrainResult:
     best: Mapping[str, object] | None = None
     """The metric for the best model, its value, and the step of the checkpoint that has it."""
     signal: int | None = None
+    is_paused: bool = False
+    """Whether it ended where it was to stop, with a checkpoint and no final model."""
 
 
 @dataclass
@@ -68,6 +70,8 @@ class RunFolder:
     started: float = field(default_factory=time.monotonic)
     signal: Callable[[], int | None] = lambda: None
     """The number of the signal that ended the run early."""
+    is_paused: bool = False
+    """Whether the run ended at a step where it was to stop."""
 
     @classmethod
     def from_python(
@@ -158,6 +162,7 @@ class RunFolder:
             movement=trainer.movement,
             best=best_model(trainer),
             signal=self.signal(),
+            is_paused=self.is_paused,
         )
 
     def finish(self, trainer: Trainer) -> None:
