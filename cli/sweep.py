@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clairkit.cli.shared.console import Console, output_options
-from clairkit.cli.shared.option_sections import ResumableCommand
+from clairkit.cli.shared.options import ResumableCommand
 
 if TYPE_CHECKING:
     from clairkit.sweep.result import SettingResult, SweepResult

@@ -206,7 +206,7 @@ class Journal:
         """Return the results without the first `count`, in the order in which they came."""
         with faults(self.path):
             rows = self._reader.execute(_AFTER, (count,)).fetchall()
-        return tuple(JournalEntry(*row[:3], _outcome(*row[3:])) for row in rows)
+        return tuple(JournalEntry(row[0], row[1], row[2], _outcome(*row[3:])) for row in rows)
 
     def usage(self) -> Usage:
         """Return what all results so far took."""

@@ -100,7 +100,7 @@ _CODES = {"healthy": 0, "unhealthy": GateError.exit_code, "undecided": EvidenceE
 
 
 def show_card(
-    console: Console, result: ProbeResult, skipped: Mapping[str, int], resume: str | None
+    console: Console, result: ProbeResult, skipped: Mapping[str, int], resume: str
 ) -> None:
     """Show what a probe found.
 
