@@ -33,10 +33,17 @@ class ClairError(Exception):
     def __str__(self) -> str:
         text = self.problem
         if self.received is not None:
-            text += f": received {self.received!r}"
+            text = f"{_open(text)}: received {self.received!r}"
         if self.remedy is not None:
-            text += f". {self.remedy[:1].upper()}{self.remedy[1:]}"
+            text = _open(text)
+            stop = "" if text.endswith(("?", "!")) else "."
+            text += f"{stop} {self.remedy[:1].upper()}{self.remedy[1:]}"
         return text
+
+
+def _open(text: str) -> str:
+    """Return a part that more follows without the mark that it ends with: a library's reason."""
+    return text.rstrip(" \t\n.:;,")
 
 
 class UsageError(ClairError):

@@ -12,13 +12,13 @@ from clairkit.cli.shared.console import Console, output_options
 from clairkit.cli.shared.ending import PARTIAL, leave_early
 from clairkit.cli.shared.options import SectionCommand, column_options, model_settings
 from clairkit.cli.shared.progress_line import ProgressLine
-from clairkit.records.json_types import JsonMapping
 from clairkit.texts import languages
 
 if TYPE_CHECKING:
     from clairkit.evaluation.calibration import Calibration
     from clairkit.evaluation.choice import Agreement, Choice
     from clairkit.evaluation.contenders import Contender
+    from clairkit.records.json_types import JsonMapping
 
 _NOT_SEPARABLE = 8
 

@@ -38,6 +38,7 @@ COMMANDS = {
         "evaluate.command",
         "Is the new model better: checks and judges, with intervals.",
     ),
+    "sweep": ("sweep", "Which data, which loss, which strength: trials and a choice."),
     "label": ("label", "Ask people, blind: pages for them, and their votes."),
     "pilot": ("pilot", "From prompts to a decision: seven gates and a memo."),
     "bench": ("bench.command", "Time and memory, against an independent implementation."),

@@ -122,9 +122,10 @@ class EncodedPair:
 class EncodedPairs:
     """The encoded pairs in file order, and how many pairs something happened to.
 
-    Dropped: `too_long`, `identical`, `identical_after_truncation`, `unneeded` (the one side it
-    has is not read by the loss). Kept: `truncated`, and of these `end_dropped` and
-    `edits_cut` (see `Cut`); `only_chosen`, `only_rejected`; `realigned` (prompt/response boundary),
+    Dropped: `too_long`, `identical`, `identical_but_thoughts`, `identical_after_truncation`,
+    `unneeded` (the one side it has is not read by the loss). Kept: `truncated`, and of these
+    `end_dropped` and `edits_cut` (see `Cut`); `only_chosen`, `only_rejected`; `realigned`
+    (prompt/response boundary),
     `special_text` (special tokens spelt in a text, encoded as text; for each token there are
     counts under `AS_TEXT` and `AS_TOKEN` with its name), `thoughts` (left out of a side) or
     `thoughts_kept`. Dropped is a pair with a side of nothing but thoughts (`only_thoughts`).
@@ -231,6 +232,9 @@ def encode_pair(
     if had:
         counts["thoughts" if thoughts == "drop" else "thoughts_kept"] += 1
     if had and thoughts == "drop":
+        if answers.chosen == answers.rejected and pair.chosen != pair.rejected:
+            counts["identical_but_thoughts"] += 1
+            return None
         pair = answers
         if any(_is_empty(side[-1]) for side in (pair.chosen, pair.rejected) if side):
             counts["only_thoughts"] += 1
@@ -359,6 +363,9 @@ def _none_left(counts: Counter[str], max_length: int | None) -> DataError:
         f"{counts['too_long']} longer than max_length {max_length} tokens",
         f"{counts['identical']} with identical sides",
     ]
+    if counts["identical_but_thoughts"]:
+        number = counts["identical_but_thoughts"]
+        reasons.append(f"{number} with sides that differ in their thoughts alone")
     if counts["identical_after_truncation"]:
         reasons.append(f"{counts['identical_after_truncation']} identical up to max_length")
     if counts["only_thoughts"]:
@@ -367,5 +374,7 @@ def _none_left(counts: Counter[str], max_length: int | None) -> DataError:
         reasons.append(f"{counts['unneeded']} without the side that the loss reads")
     return DataError(
         f"0 of {counts['rows']} pairs left: {', '.join(reasons)}",
-        remedy="raise max_length, or look at the pairs with `clairkit score`",
+        remedy="set thoughts: keep"
+        if counts["identical_but_thoughts"]
+        else "raise max_length, or look at the pairs with `clairkit score`",
     )

@@ -61,6 +61,8 @@ class TemplateTokens:
 
     Attributes:
         special: all special tokens.
+        known: these, and added tokens that are not special but delimit something (Qwen3's
+            `<tool_call>`).
         written: what the template writes, whatever the turn; bos, eos and padding.
         turns: of these, what begins, ends or separates turns of any role, and what only comes
             with a tool's result: in an assistant's text it would end or forge a turn. Thought
@@ -68,6 +70,7 @@ class TemplateTokens:
     """
 
     special: frozenset[str]
+    known: frozenset[str]
     written: frozenset[str]
     turns: frozenset[str]
 
@@ -98,6 +101,7 @@ def find_template_tokens(tokenizer: PreTrainedTokenizerBase, render: Render) -> 
     source = set(tokens_of("\n".join(sources)))
     return TemplateTokens(
         special=frozenset(special),
+        known=frozenset(known),
         written=frozenset(plain | calls | results | thinking | source | named),
         turns=frozenset(turns | named),
     )
@@ -162,8 +166,8 @@ class Guard:
 
     Args:
         tokens: of the tokenizer and its template.
-        all_text: hide all special tokens but an assistant's thought marks, not only those that
-            would forge something.
+        all_text: hide all tokens that delimit something, but an assistant's thought marks; not
+            only those that would forge something.
         disguised: finds what becomes a token without spelling it, see `disguised_in`.
     """
 
@@ -174,10 +178,10 @@ class Guard:
         all_text: bool = False,
         disguised: Callable[[str], Iterator[Match]] | None = None,
     ) -> None:
-        more = tokens.special if all_text else frozenset()
+        more = tokens.known if all_text else frozenset()
         self._others = tokens.written | more
         self._assistant = (tokens.turns | more) - (_MARKS - tokens.turns)
-        self._pattern = token_pattern((*tokens.special, *tokens.written, MARK))
+        self._pattern = token_pattern((*tokens.special, *more, *tokens.written, MARK))
         self._disguised = disguised
 
     def hide(self, messages: Sequence[Message]) -> Guarded:

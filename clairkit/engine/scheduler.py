@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from clairkit.engine.local_batches import LocalBatches, LocalGroup, waits_for_batch
@@ -228,8 +229,11 @@ class Scheduler:
         if reserved is None:
             return halted
         outcomes = halted
+        started = time.perf_counter()
         try:
             outcomes = await model.complete(tasks, self._budget)
+            seconds = round(time.perf_counter() - started, 3)
+            outcomes = [replace(outcome, seconds=seconds) for outcome in outcomes]
         except ClairError as error:
             self._budget.halt(error=error)
         finally:

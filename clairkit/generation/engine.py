@@ -186,7 +186,7 @@ def _counted_rows(prompts: Prompts, method: Method) -> tuple[Rows, int]:
             f"{bare} of {count} rows have no answer",
             path=path,
             received=", ".join(some) + (", …" if bare > len(some) else ""),
-            remedy="give --target, or an `answer` column: other names of it are not guessed",
+            remedy="give --target, an `answer` column, or --answer-column NAME",
         )
     return rows, count
 

@@ -19,7 +19,7 @@ from clairkit.journal.manifest import quarantine_path, seal
 from clairkit.journal.prices import Prices
 from clairkit.journal.results import Journal
 from clairkit.journal.row_index import RowIndex
-from clairkit.models.budget import Budget
+from clairkit.models.budget import Budget, ReachedCap
 from clairkit.models.reasons import SAME_AS, reason
 from clairkit.models.sampling import Failure
 from clairkit.records import Pair, PromptRow, write_pairs, write_rows
@@ -78,8 +78,9 @@ class BuildResult:
 
     `counts` has the rows by reason code, `flags` those kept with a flag by its code, `unfinished`
     those that are not done: then `stop` is the error that ended the run, or `signal` the signal,
-    or `over_budget` is set. `calls`, `tokens` and `cost` (US$; None when a model has no price) are
-    of this output in all, earlier runs included.
+    or `reached` the cap on calls or cost that did. `calls`, `tokens` and `cost` (US$; None when a
+    model has no price) are of this output in all, earlier runs included; `new_calls` are this
+    run's own.
     """
 
     rows: int
@@ -96,11 +97,17 @@ class BuildResult:
     seconds: float
     stop: ClairError | None = None
     signal: int | None = None
-    over_budget: bool = False
+    reached: ReachedCap | None = None
     examples: Mapping[str, str] = field(default_factory=dict)
     """By the code of a failure: the detail of the first row that has it."""
+    new_calls: int = 0
     removing: int = 0
     """Rows of a removal that was cut short, and is still to be finished."""
+
+    @property
+    def over_budget(self) -> bool:
+        """Whether a cap on calls or cost ended the run."""
+        return self.reached is not None
 
     @property
     def failed(self) -> int:
@@ -214,8 +221,9 @@ def export(
         seconds=time.monotonic() - started,
         stop=budget.error,
         signal=budget.signal,
-        over_budget=budget.over_budget,
+        reached=budget.reached,
         examples=examples,
+        new_calls=usage.calls - budget.earlier,
     )
     entry = seal(path, "build", {"settings": dict(method.settings()), **result.facts()})
     return replace(result, removing=entry.get("removing", 0))

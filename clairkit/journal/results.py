@@ -37,16 +37,16 @@ CREATE TABLE IF NOT EXISTS results (
 );
 """
 # Added to the table of a journal of before, and of a new one likewise: both have one definition.
-_THOUGHTS = "ALTER TABLE results ADD COLUMN thoughts TEXT"
+_ADDED = {"thoughts": "TEXT", "seconds": "REAL"}
 _INSERT = """
 INSERT INTO results (key, step, attempt, reason, detail, text, rationale, finish_reason,
-    prompt_tokens, completion_tokens, tries, model, created, thoughts)
-SELECT ?, ?, 1 + COALESCE(MAX(attempt), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+    prompt_tokens, completion_tokens, tries, model, created, thoughts, seconds)
+SELECT ?, ?, 1 + COALESCE(MAX(attempt), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 FROM results WHERE key = ? AND step = ?
 """
 _OUTCOME = (
     "reason, detail, text, rationale, finish_reason, prompt_tokens, completion_tokens, tries, "
-    "thoughts"
+    "thoughts, seconds"
 )
 _LATEST = f"""
 SELECT attempt, {_OUTCOME}
@@ -245,8 +245,9 @@ def create_tables(database: sqlite3.Connection) -> None:
     """Make the tables and columns of a journal that are not there."""
     database.executescript(_TABLES)
     columns = database.execute("SELECT name FROM pragma_table_info('results')").fetchall()
-    if ("thoughts",) not in columns:
-        database.execute(_THOUGHTS)
+    for name, kind in _ADDED.items():
+        if (name,) not in columns:
+            database.execute(f"ALTER TABLE results ADD COLUMN {name} {kind}")
 
 
 def journal_path(output: Path) -> Path:
@@ -277,10 +278,11 @@ def _outcome(
     completion: int,
     tries: int,
     thoughts: str | None,
+    seconds: float | None,
 ) -> Outcome:
     if code is not None:
-        return Failure(code, detail or "", text, prompt, completion, tries)
-    return Reply(text, finish, prompt, completion, (), rationale, tries, thoughts)
+        return Failure(code, detail or "", text, prompt, completion, tries, seconds)
+    return Reply(text, finish, prompt, completion, (), rationale, tries, thoughts, seconds)
 
 
 def _values(entry: JournalEntry, now: str) -> tuple[object, ...]:
@@ -292,4 +294,4 @@ def _values(entry: JournalEntry, now: str) -> tuple[object, ...]:
     else:
         said, thoughts = (outcome.reason, outcome.detail, outcome.text, None, None), None
     named = (entry.key, entry.step)
-    return (*named, *said, *spent, entry.model, now, thoughts, *named)
+    return (*named, *said, *spent, entry.model, now, thoughts, outcome.seconds, *named)

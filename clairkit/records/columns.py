@@ -223,14 +223,16 @@ class ColumnChoice:
         prompt: the column that holds the prompt, where it is not named `prompt`.
         system: the column whose text goes in front of the prompt as the system turn.
         ignore: columns that are left out: neither read nor carried along.
+        answer: of prompts: the column of the target's own answer, where it is not named `answer`.
     """
 
     prompt: str | None = None
     system: str | None = None
     ignore: tuple[str, ...] = ()
+    answer: str | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.prompt or self.system or self.ignore)
+        return bool(self.prompt or self.system or self.ignore or self.answer)
 
     def apply(self, row: JsonMapping) -> JsonObject:
         """Return the row under our own names.
@@ -241,20 +243,26 @@ class ColumnChoice:
         made = {name: value for name, value in row.items() if name not in self.ignore}
         if self.prompt is not None and self.prompt != "prompt":
             self._move_prompt(made)
+        if self.answer is not None and self.answer != "answer":
+            _rename(made, _there(made, self.answer, "--answer-column"), "answer")
         if self.system is not None:
             _put_in_front(made, self.system)
         return made
 
     def _move_prompt(self, row: JsonObject) -> None:
         name = _there(row, self.prompt or "", "--prompt-column")
-        if not is_empty(row.get("prompt")):
-            problem = f"`{name}` is to be the prompt, and there is a column `prompt` as well"
-            raise RowFault("bad_column", problem, remedy="add --ignore-column prompt")
         if joined := together(row, name):
             problem = f"column `{joined}` belongs to the prompt in `{name}`"
             remedy = f"join both in a column `prompt`, or add --ignore-column {joined}"
             raise RowFault("bad_column", problem, remedy=remedy)
-        row["prompt"] = row.pop(name)
+        _rename(row, name, "prompt")
+
+
+def _rename(row: JsonObject, name: str, own: str) -> None:
+    if not is_empty(row.get(own)):
+        problem = f"`{name}` is to be the {own}, and there is a column `{own}` as well"
+        raise RowFault("bad_column", problem, remedy=f"add --ignore-column {own}")
+    row[own] = row.pop(name)
 
 
 def _put_in_front(row: JsonObject, column: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from clairkit.errors import nearest
-from clairkit.records.faults import RowFault
+from clairkit.records.faults import SKIP, RowFault
 from clairkit.records.formats.strict_json import STRICT, check_depth, is_empty, too_deep
 from clairkit.records.json_types import JsonMapping
 from clairkit.records.schema import ROLES, Message
@@ -142,7 +142,7 @@ def text_of(value: object, column: str) -> str:
             value.encode("utf-8")
         except UnicodeEncodeError as error:
             code = f"U+{ord(value[error.start]):04X}"
-            remedy = "remove that character, or skip bad rows"
+            remedy = f"remove that character, or {SKIP}"
             problem = f"column `{column}` holds the lone surrogate {code}"
             raise RowFault("bad_unicode", problem, remedy=remedy) from None
     return value

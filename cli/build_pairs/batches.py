@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clairkit.cli.shared.console import Console
-from clairkit.records.json_types import JsonObject
-
 if TYPE_CHECKING:
+    from clairkit.cli.shared.console import Console
     from clairkit.generation.batch.rounds import Imported
     from clairkit.generation.batch.run import Exported
     from clairkit.generation.export import BuildResult
+    from clairkit.records.json_types import JsonObject
 
 
 def show_export(console: Console, exported: Exported) -> None:

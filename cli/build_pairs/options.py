@@ -22,6 +22,7 @@ from clairkit.texts import languages
 
 if TYPE_CHECKING:
     from clairkit.generation.settings import BuildSettings
+    from clairkit.records.json_types import JsonMapping
 
 _METHODS = ("clair", "judge-on-policy", "judge-off-policy", "stronger-preferred")
 
@@ -134,6 +135,7 @@ _OPTIONS = (
     ),
     *PACE_OPTIONS,
     *(_rows(name, **attributes) for name, attributes in COLUMN_OPTIONS),
+    _rows("--answer-column", metavar="NAME", help="The answers' column, if not `answer`."),
     _rows("--limit", type=int, metavar="N", help="Only the first N good rows."),
     _rows("--skip-bad", is_flag=True, help="Leave out unreadable rows."),
     _rows("--shard", metavar="I/N", help="Only part I of N; see `clairkit merge`."),

@@ -6,16 +6,15 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from clairkit.cli.shared.console import Console
+from clairkit.cli.shared.ending import raised
 from clairkit.display import counted, excerpt
 from clairkit.errors import EvidenceError, GateError
-from clairkit.records.json_types import JsonMapping
 
 if TYPE_CHECKING:
-    from clairkit.probe import ProbeResult
-
-if TYPE_CHECKING:
+    from clairkit.cli.shared.console import Console
     from clairkit.generation.export import BuildResult
+    from clairkit.probe import ProbeResult
+    from clairkit.records.json_types import JsonMapping
 
 
 def show_result(
@@ -40,11 +39,12 @@ def show_result(
             **result.facts(),
             "failed": result.failed,
             "skipped": skipped,
+            "new_calls": result.new_calls,
             "output": str(result.path),
             "quarantine": None if result.quarantine is None else str(result.quarantine),
             "journal": str(result.journal),
             "seconds": round(result.seconds, 3),
-            "resume": None if is_whole else resume,
+            "resume": None if is_whole else raised(resume, result),
             **more,
         }
     )
@@ -86,7 +86,9 @@ def _rows(result: BuildResult, skipped: Mapping[str, int]) -> Iterator[list[str]
 def _spent(result: BuildResult) -> str:
     from clairkit.journal.prices import dollars
 
-    parts = [counted(result.calls, "call")]
+    earlier = result.calls - result.new_calls
+    calls = counted(result.new_calls, "call")
+    parts = [f"{calls} in this run, {result.calls:,} in all" if earlier else calls]
     tokens = result.tokens
     if any(tokens.values()):
         parts.append(f"{tokens['prompt']:,} + {tokens['completion']:,} tokens")
@@ -98,7 +100,7 @@ _CODES = {"healthy": 0, "unhealthy": GateError.exit_code, "undecided": EvidenceE
 
 
 def show_card(
-    console: Console, result: ProbeResult, skipped: Mapping[str, int], resume: str | None
+    console: Console, result: ProbeResult, skipped: Mapping[str, int], resume: str
 ) -> None:
     """Show what a probe found.
 
@@ -118,7 +120,7 @@ def show_card(
             "skipped": skipped,
             "files": {name: str(path) for name, path in files.items()},
             "journal": str(result.journal),
-            "resume": resume if result.unfinished else None,
+            "resume": raised(resume, result) if result.unfinished else None,
         }
     )
     for table in tables(result.card):

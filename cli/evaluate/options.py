@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from clairkit.models.requests import Model
     from clairkit.models.sampling import Sampling
     from clairkit.models.specs import ModelOptions
+    from clairkit.records.json_types import JsonMapping
 
 _MODELS = "Models"
 _SIGNALS = "Signals"

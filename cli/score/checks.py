@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clairkit.cli.shared.console import Console
 from clairkit.cli.shared.options import add_options
-from clairkit.records.json_types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
+    from clairkit.cli.shared.console import Console
+    from clairkit.records.json_types import JsonMapping, JsonObject
     from clairkit.scoring import Checks, ScoredPairs
 
 

@@ -23,6 +23,7 @@ from clairkit.cli.shared.options import ResumableCommand, column_options
 from clairkit.records.json_types import JsonObject
 
 if TYPE_CHECKING:
+    from clairkit.records.json_types import JsonObject
     from clairkit.scoring import ScoredPairs, SummaryRow
 
 _STATISTICS = ("mean", "median", "p10", "p90", "min", "max")

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clairkit.cli.shared.console import Console
 from clairkit.errors import UsageError
-from clairkit.records.json_types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
+    from clairkit.cli.shared.console import Console
     from clairkit.records import Pair, RowStream
+    from clairkit.records.json_types import JsonMapping, JsonObject
     from clairkit.scoring import Checks, Comparison
     from clairkit.scoring.units import Tokenizer
 

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clairkit.cli.shared.console import Console
-from clairkit.cli.shared.ending import PARTIAL, leave_early
+from clairkit.cli.shared.ending import PARTIAL, leave_early, raised
 from clairkit.cli.shared.options import PACE_OPTIONS, add_options, model_settings
 from clairkit.cli.shared.progress_line import ProgressLine
 from clairkit.errors import EvidenceError, UsageError
 from clairkit.models.sampling import Sampling
-from clairkit.records.json_types import JsonMapping
 
 if TYPE_CHECKING:
+    from clairkit.cli.shared.console import Console
     from clairkit.evaluation.pairs.pair_judging import Judged
     from clairkit.judging.judge import Judge
     from clairkit.records import Pair
+    from clairkit.records.json_types import JsonMapping
     from clairkit.statistics.win_rate import WinRate
 
 _MOST_UNPARSED = 0.05
@@ -134,7 +134,7 @@ def add_verdicts(
 def stopped(console: Console, found: Judged, arguments: Sequence[str]) -> int:
     """Say how to go on with a run that was stopped; return its exit code."""
     resume = f"clairkit score {shlex.join(arguments)}"
-    console.result({"judge": found.to_json(), "resume": resume})
+    console.result({"judge": found.to_json(), "resume": raised(resume, found.control)})
     console.note(f"{found.unfinished:,} pairs are still to be judged")
     return leave_early(console, found.control, found.control.error, resume) or PARTIAL
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clairkit.cli.shared.console import Console
 from clairkit.cli.shared.options import add_options
 from clairkit.errors import UsageError
-from clairkit.records.json_types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
+    from clairkit.cli.shared.console import Console
     from clairkit.evaluation.pairs.pair_logps import PairColumns
     from clairkit.records import Pair
+    from clairkit.records.json_types import JsonMapping, JsonObject
     from clairkit.training.config import TrainConfig
 
 
@@ -42,7 +42,10 @@ _REWARDS = {
 _REASONS = {
     "too_long": "longer than max_length {}",
     "identical": "with identical sides",
+    "identical_but_thoughts": "with sides that differ in their thoughts alone",
     "identical_after_truncation": "with sides identical up to max_length {}",
+    "only_thoughts": "with a side of nothing but thoughts",
+    "refused": "that the chat template refuses",
 }
 _STATISTICS = ("mean", "median", "p10", "p90")
 

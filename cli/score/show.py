@@ -11,15 +11,15 @@ import click
 
 from clairkit.choices import LOSS_MASKS
 from clairkit.cli.score.checks import set_asked
-from clairkit.cli.shared.console import Console
 from clairkit.cli.shared.options import add_options
 from clairkit.display import redact
 from clairkit.errors import UsageError
-from clairkit.records.json_types import JsonMapping
 
 if TYPE_CHECKING:
+    from clairkit.cli.shared.console import Console
     from clairkit.evaluation.pairs.mask_preview import MaskPreview, TokenPiece
     from clairkit.records import Message, Pair
+    from clairkit.records.json_types import JsonMapping
 
 Pieces = Sequence[tuple[str, str]]  # same, removed or added, and the text
 Parts = Iterator[tuple[str, str]]  # texts, each with a style

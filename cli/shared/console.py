@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 from click.decorators import FC
@@ -19,8 +19,10 @@ from click.decorators import FC
 from clairkit.cli.shared.streams import messages, results, stdout_for_results
 from clairkit.display import printable, redact
 from clairkit.errors import ResourceError
-from clairkit.records.json_types import JsonMapping
 from clairkit.user_code import ended_by_loaded
+
+if TYPE_CHECKING:
+    from clairkit.records.json_types import JsonMapping
 
 _DEFAULT_WIDTH = 80  # columns, where the output is not a terminal
 # JSON escapes the control characters below U+0020 itself; a terminal obeys these as well.

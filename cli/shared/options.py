@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 from click.decorators import FC
 
-from clairkit.records.json_types import JsonMapping, JsonObject
-
 if TYPE_CHECKING:
     from clairkit.models.specs import ModelOptions
     from clairkit.records import ColumnChoice
+    from clairkit.records.json_types import JsonMapping, JsonObject
 
 
 PACE = "Pace and cost"
@@ -145,6 +144,7 @@ def chosen_columns(options: JsonMapping) -> ColumnChoice:
         prompt=options["prompt_column"],
         system=options["system_column"],
         ignore=tuple(options["ignore_column"]),
+        answer=options.get("answer_column"),
     )
 
 

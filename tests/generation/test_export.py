@@ -15,8 +15,11 @@ from clairkit.generation.export import Spool
 NOTHING = "python:reviser_functions:nothing"
 
 
-def test_rows_that_become_no_pair_are_not_kept_in_memory(tmp_path: Path) -> None:
-    prompts, size, count = tmp_path / "prompts.jsonl", 100_000, 400
+def test_rows_that_become_no_pair_are_not_kept_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clairkit.generation.spool._IN_MEMORY", 2**18)
+    prompts, size, count = tmp_path / "prompts.jsonl", 50_000, 160
     with prompts.open("w") as file:
         for number in range(count):
             file.write(json.dumps({"prompt": f"q {number}", "answer": "word " * (size // 5)}))

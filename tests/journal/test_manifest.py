@@ -149,8 +149,8 @@ def test_replies_of_a_killed_run_are_no_fault(output: Path) -> None:
     with sqlite3.connect(journal_path(output)) as database:
         database.execute(
             "INSERT INTO results SELECT 'k', step, attempt, reason, detail, text, rationale, "
-            "finish_reason, prompt_tokens, completion_tokens, tries, model, created, thoughts "
-            "FROM results WHERE rowid = 1"
+            "finish_reason, prompt_tokens, completion_tokens, tries, model, created, thoughts, "
+            "seconds FROM results WHERE rowid = 1"
         )
     found = verify(output)
     assert found.problems == []

@@ -107,10 +107,10 @@ class RayEngine:
                         tell(state)
                         if budget.halted:
                             shared.halt.remote()  # the others drain, too
-            over_budget, error = ray.get(shared.verdict.remote())
+            reached, error = ray.get(shared.verdict.remote())
         if not budget.halted and error is not None:
             budget.halt(error=error)
-        budget.over_budget = over_budget
+        budget.reached = reached
 
     def _open_blocks(
         self, rows: Iterable[PromptRow], method: Method, journal: Journal, state: Progress

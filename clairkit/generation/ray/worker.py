@@ -22,7 +22,7 @@ from clairkit.generation.engine import make_models
 from clairkit.generation.methods import make_method
 from clairkit.generation.settings import BuildSettings
 from clairkit.journal.results import Journal, JournalEntry, differences
-from clairkit.models.budget import Budget
+from clairkit.models.budget import Budget, ReachedCap
 from clairkit.models.requests import Model, Task
 from clairkit.models.sampling import Outcome
 from clairkit.models.specs import ModelOptions
@@ -104,9 +104,9 @@ class SharedBudget:
         """Let what is in flight end, and start nothing more."""
         self._budget.halt()
 
-    def verdict(self) -> tuple[bool, ClairError | None]:
-        """Whether a cap was reached, and the error that stopped the run, if one did."""
-        return self._budget.over_budget, self._budget.error
+    def verdict(self) -> tuple[ReachedCap | None, ClairError | None]:
+        """Return the cap that was reached and the error that stopped the run, if one was."""
+        return self._budget.reached, self._budget.error
 
 
 class WorkerBudget(Budget):
@@ -120,7 +120,8 @@ class WorkerBudget(Budget):
         if self.halted:
             return False
         if self._max_calls is not None and not self._ask("take", count):
-            return self._stop()
+            self.halt()
+            return False
         self.calls += count
         return True
 
@@ -130,7 +131,7 @@ class WorkerBudget(Budget):
     def reserve(self, model: str, count: int) -> float | None:
         amount: float | None = self._ask("reserve", model, count)  # a stop is seen here, too
         if amount is None:
-            self._stop()
+            self.halt()
         return amount
 
     def settle(self, model: str, outcomes: Sequence[Outcome], reserved: float) -> None:

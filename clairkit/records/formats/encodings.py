@@ -14,7 +14,7 @@ from pathlib import Path
 
 from clairkit.display import excerpt
 from clairkit.errors import DataError
-from clairkit.records.faults import RowFault
+from clairkit.records.faults import SKIP, RowFault
 from clairkit.records.formats.encoding_guess import Candidate, candidates, is_sure, is_text
 
 SAMPLE = 2**18
@@ -93,9 +93,7 @@ class EncodingAdvice:
         problem = f"byte {error.start + 1} of the line is not UTF-8"
         if readable > others.count(b"\n"):
             problem += f", and {readable} other lines of the file are: it is damaged or mixed"
-            remedy = (
-                "correct the line, or skip bad rows; to convert the file would corrupt the rest"
-            )
+            remedy = f"correct the line, or {SKIP}; to convert the file would corrupt the rest"
             said = _readings(candidates(line), line)
             return RowFault("bad_unicode", problem + said, remedy=remedy)
         said, remedy = _advice(self._path, line, others + line)
