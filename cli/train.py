@@ -24,7 +24,7 @@ from clairkit.cli.shared.options import config_column_options, once
 @once("--pairs", help="File, folder or Hub id of the training pairs.")
 @click.option("-o", "--output", help="The run directory.")
 @once("--eval-pairs", help="Held-out pairs for the loss.")
-@click.option("--loss", help="apo_zero (default), apo_down, sigmoid, … as TRL names them.")
+@click.option("--loss", help="apo_zero (default), apo_down, sigmoid, … as TRL names them; auto.")
 @click.option("--beta", type=float, help="Strength of the anchor; 0.1 by default.")
 @click.option(
     "--kernel",

@@ -12,8 +12,8 @@ from operator import itemgetter
 from pathlib import Path
 
 from clairkit.audit.merge_journals import MergedJournal, merge_journals, merge_of
-from clairkit.display import counted
 from clairkit.errors import DataError, UsageError
+from clairkit.journal.database import reading
 from clairkit.journal.dataset_card import is_card_of
 from clairkit.journal.files import ROOM_BESIDE, Row, answer_of, pairs_of, row_of, set_aside
 from clairkit.journal.manifest import (
@@ -28,8 +28,7 @@ from clairkit.journal.manifest import (
     sealed_files,
 )
 from clairkit.journal.results import journal_path
-from clairkit.journal.row_index import reading
-from clairkit.journal.sealed_results import head_of, removing
+from clairkit.journal.sealed_results import check_removed, head_of
 from clairkit.models.reasons import SAME_AS
 from clairkit.records import check_rows_output, digest, write_rows
 from clairkit.records.json_types import JsonMapping, JsonObject
@@ -59,7 +58,14 @@ class MergedRows:
 
     def pairs(self) -> Iterator[Row]:
         """Yield the pairs, each once; what came up as a duplicate is set aside."""
-        streams = [self._pairs_of(index, part) for index, part in enumerate(self._parts)]
+
+        def placed(index: int, part: Path) -> Iterator[tuple[int, int, Row]]:
+            for pair in pairs_of(part):
+                row = row_of(pair)
+                if (index, row) not in self._unsettled:
+                    yield self._position(row, part), index, pair
+
+        streams = [placed(index, part) for index, part in enumerate(self._parts)]
         for position, _, pair in heapq.merge(*streams, key=itemgetter(0, 1)):
             row = row_of(pair)
             first = self._rows_by_pair.setdefault(pair["id"], row)
@@ -84,12 +90,6 @@ class MergedRows:
                 seen.add(row["id"])
                 self._aside.append((self._position(row["id"], part), row))
         return [row for _, row in sorted(self._aside, key=itemgetter(0))]
-
-    def _pairs_of(self, index: int, part: Path) -> Iterator[tuple[int, int, Row]]:
-        for pair in pairs_of(part):
-            row = row_of(pair)
-            if (index, row) not in self._unsettled:
-                yield self._position(row, part), index, pair
 
     def _position(self, row: str, part: Path) -> int:
         found = self._database.execute("SELECT position FROM rows WHERE id = ?", (row,)).fetchone()
@@ -188,13 +188,7 @@ def _checked(part: Path) -> Entry:
     for path, said in sealed_files(part, entries[-1]).items():
         if not problem and not (path.is_file() and file_digest(path) == said):
             problem = f"{path.name} is not what the last run wrote"
-    pending = removing(journal_path(part))
-    if pending:
-        raise DataError(
-            f"a removal of {counted(pending, 'row')} was cut short",
-            path=part,
-            remedy="give the same `clairkit remove` again first",
-        )
+    check_removed(part)
     if problem:
         raise DataError(problem, path=part, remedy="run build-pairs on it once more")
     check_sealed(part)

@@ -13,10 +13,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from clairkit.batching.chat_settings import ChatSettings, fold_system
-from clairkit.batching.foreign import Rendering, Spans, shared_length
-from clairkit.batching.guard import Guard, Guarded, disguised_in
+from clairkit.batching.foreign import Rendering, Spans
+from clairkit.batching.guard import (
+    PROBE,
+    Guard,
+    Guarded,
+    TemplateTokens,
+    disguised_in,
+    find_template_tokens,
+)
 from clairkit.batching.in_context import ContextEncoder
-from clairkit.batching.template_tokens import PROBE, TemplateTokens, find_template_tokens
 from clairkit.choices import SpecialTokens
 from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
@@ -30,6 +36,7 @@ from clairkit.records.thoughts import (
     opening_mark,
     split_thoughts,
 )
+from clairkit.scoring.blocks import common_prefix
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -357,7 +364,7 @@ def _begin_of(prompt_text: str, text: str) -> str | None:
 
 
 def _unstable(prompt_text: str, text: str) -> DataError:
-    shared = shared_length(prompt_text, text)
+    shared = common_prefix(prompt_text, text)
     return DataError(
         "the chat template renders the prompt differently once a response follows; "
         f"after {shared} equal characters the prompt goes on with "

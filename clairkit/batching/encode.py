@@ -198,7 +198,12 @@ def encode_pairs(
         if absent:
             result.counts["only_chosen" if absent == "rejected" else "only_rejected"] += 1
     if one_sided and set(needs) == set(BOTH):
-        raise _one_sided(one_sided, result.counts["rows"])
+        raise DataError(
+            f"the loss needs both sides of a pair, and {one_sided.total()} of "
+            f"{result.counts['rows']} rows have one: {one_sided['rejected']} only chosen, "
+            f"{one_sided['chosen']} only rejected",
+            remedy="train with --loss apo_zero_unpaired, or leave these rows out",
+        )
     result.counts["unneeded"] = one_sided.total()
     if first_refused is not None and not (skip_bad and result.pairs):
         raise _refused(first_refused, result.counts)
@@ -346,14 +351,6 @@ def _refused(first: Unrenderable, counts: Counter[str]) -> DataError:
     if number < rows:
         remedy = ", or ".join(filter(None, (remedy, "leave such rows out with --skip-bad")))
     return DataError(f"{told}{first.problem}", remedy=remedy)
-
-
-def _one_sided(refused: Counter[str], rows: int) -> DataError:
-    return DataError(
-        f"the loss needs both sides of a pair, and {refused.total()} of {rows} rows have one: "
-        f"{refused['rejected']} only chosen, {refused['chosen']} only rejected",
-        remedy="train with --loss apo_zero_unpaired, or leave these rows out",
-    )
 
 
 def _none_left(counts: Counter[str], max_length: int | None) -> DataError:

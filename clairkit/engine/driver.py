@@ -72,12 +72,12 @@ def run_works(
     Raises:
         KeyboardInterrupt: a second signal came.
     """
-    hook = progress or _quiet
+    hook = progress or quiet
     if say is not None:
         budget.say = say
 
     async def run() -> None:
-        with drain_on_signals(budget, say or _quiet):
+        with drain_on_signals(budget, say or quiet):
             await Scheduler(journal, budget, Progress(total), hook).run(works)
 
     try:
@@ -128,5 +128,5 @@ def _run_beside(run: Callable[[], Coroutine[object, None, None]], budget: Budget
                     loop.call_soon_threadsafe(stop)
 
 
-def _quiet(_: object) -> None:
+def quiet(_: object) -> None:
     """Say nothing."""

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from clairkit.engine.local_batches import LocalBatches, LocalGroup, waits_for_batch
@@ -89,9 +90,6 @@ class Scheduler:
     async def run(self, works: Iterable[Work[object]]) -> None:
         """Run the programs to their end, or until `budget` halts.
 
-        Args:
-            works: makers of programs; read as far as needed.
-
         Raises:
             BaseException: whatever a program or a model raised beyond the failure of one row.
         """
@@ -127,7 +125,8 @@ class Scheduler:
                     return True
                 self._block = 0
                 self._groups.clear()
-            if self._active - self._parked >= self._window():
+            places = sum(queue.model.concurrency for queue in self._queues.values())
+            if self._active - self._parked >= max(_BREATH, _ROWS_PER_PLACE * places):
                 return False
             try:
                 work = next(source, None)
@@ -142,10 +141,6 @@ class Scheduler:
             if self._block % _BREATH == 0:
                 await asyncio.sleep(0)
         return True
-
-    def _window(self) -> int:
-        places = sum(queue.model.concurrency for queue in self._queues.values())
-        return max(_BREATH, _ROWS_PER_PLACE * places)
 
     def _advance(self, row: Row, results: list[Recorded] | None) -> None:
         """Take the calls of one round after the other while the journal has their results."""
@@ -236,8 +231,11 @@ class Scheduler:
         if reserved is None:
             return halted
         outcomes = halted
+        started = time.perf_counter()
         try:
             outcomes = await model.complete(tasks, self._budget)
+            seconds = round(time.perf_counter() - started, 3)
+            outcomes = [replace(outcome, seconds=seconds) for outcome in outcomes]
         except ClairError as error:
             self._budget.halt(error=error)
         finally:

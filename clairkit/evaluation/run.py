@@ -23,11 +23,12 @@ from clairkit.evaluation.evidence import (
     tested_guards,
     vote_rows,
 )
-from clairkit.evaluation.families import relatives, warning
+from clairkit.evaluation.families import relatives, reviser_of, warning
 from clairkit.evaluation.folder import SCHEMA, cost_of, item_rows, write_folder
+from clairkit.evaluation.guards import GuardRow
 from clairkit.evaluation.judge_signals import judge_signals
 from clairkit.evaluation.signals import Signal
-from clairkit.evaluation.verdict import Decision, GuardFound, best, decide
+from clairkit.evaluation.verdict import Decision, Reason, best, decide, unread
 from clairkit.generation.cost.dry_run import DryRun
 from clairkit.generation.cost.estimate import estimate
 from clairkit.generation.engine import make_budget
@@ -116,21 +117,31 @@ class Plan:
     @cached_property
     def relatives(self) -> dict[str, list[str]]:
         """Return by each judge's name the models that are of its family."""
-        specs = {each.name: each.spec for each in self.comparison.contestants}
         found = {
-            each.name: relatives(each.judge.model.name, specs) for each in self.comparison.judges
+            each.name: relatives(each.judge.model.name, self._specs)
+            for each in self.comparison.judges
         }
         return {name: names for name, names in found.items() if names}
 
-    @property
+    @cached_property
     def warnings(self) -> dict[str, list[str]]:
         """Return what is to be said of each judge, by name."""
-        return {name: [warning(name, names)] for name, names in self.relatives.items()}
+        found = {name: [warning(name, names)] for name, names in self.relatives.items()}
+        revisers = {name: reviser_of(spec) for name, spec in self._specs.items()}
+        named = {f"{spec}, reviser of {name}": spec for name, spec in revisers.items() if spec}
+        for each in self.comparison.judges:
+            if names := relatives(each.judge.model.name, named):
+                found.setdefault(each.name, []).append(warning(each.name, names))
+        return found
+
+    @property
+    def _specs(self) -> dict[str, str]:
+        return {each.name: each.spec for each in self.comparison.contestants}
 
     @cached_property
     def trained_on(self) -> dict[str, int | None]:
         """Return how many of the prompts each model was trained on; None when nothing says so."""
-        return {each.name: self._trained(each.spec) for each in self.comparison.contestants}
+        return {name: self._trained(spec) for name, spec in self._specs.items()}
 
     def _trained(self, spec: str) -> int | None:
         if not spec.startswith("hf:"):
@@ -159,7 +170,7 @@ class Evaluated:
     results: tuple[RowResult, ...]
     checked: Mapping[str, Evaluation]
     signals: tuple[Signal, ...]
-    guards: tuple[GuardFound, ...]
+    guards: tuple[GuardRow, ...]
     decisions: Mapping[str, Decision]
     skipped: Mapping[str, int]
     cost: JsonMapping
@@ -169,6 +180,11 @@ class Evaluated:
     def decision(self) -> Decision | None:
         """Return the decision that stands for all candidates."""
         return best(list(self.decisions.values())) if self.decisions else None
+
+    @property
+    def unread(self) -> Reason | None:
+        """Return what is to be said of a judge whose verdicts could too often not be read."""
+        return next(unread(self.signals), None)
 
     @property
     def notes(self) -> list[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from clairkit.engine.driver import run_works
 from clairkit.engine.program import Method
@@ -29,18 +29,8 @@ from clairkit.models.requests import Model
 from clairkit.models.server.endpoint import key_variable
 from clairkit.models.specs import make_model
 from clairkit.records import PromptRow, read_prompts
+from clairkit.records.json_types import JsonObject
 from clairkit.records.stream import RowStream
-
-__all__ = [
-    "BuildResult",
-    "BuildSettings",
-    "build_pairs",
-    "load_rows",
-    "make_budget",
-    "make_build",
-    "make_models",
-    "run_build",
-]
 
 ModelOrSpec = str | Model
 Prompts = str | os.PathLike[str] | Iterable[PromptRow]
@@ -153,7 +143,12 @@ def make_models(
         UsageError: a spec is wrong.
         RemoteError: OpenAI's own server is meant and there is no key.
     """
-    given = {"target": target, "reviser": reviser, "judge": judge, **_candidates(settings)}
+    candidates = {  # those that are models; the others name columns
+        f"candidate.{number}": name
+        for number, name in enumerate(settings.candidates, 1)
+        if name.startswith(("hf:", "openai:", "python:"))
+    }
+    given = {"target": target, "reviser": reviser, "judge": judge, **candidates}
     models: dict[str, Model] = {}
     made: dict[object, Model] = {}
     for role, model in given.items():
@@ -174,15 +169,6 @@ def make_models(
         elif model is not None:
             models[role] = model
     return models
-
-
-def _candidates(settings: BuildSettings) -> Mapping[str, str]:
-    """The candidates that are models; the others name columns."""
-    return {
-        f"candidate.{number}": name
-        for number, name in enumerate(settings.candidates, 1)
-        if name.startswith(("hf:", "openai:", "python:"))
-    }
 
 
 def load_rows(prompts: Prompts, method: Method) -> Rows:
@@ -259,15 +245,12 @@ def run_build(
         budget = make_budget(settings, prices, journal)
         kept = kept_rows(rows, journal.path)
         check_sealed(path)
-        make_calls = engine or _calls_here
-        make_calls(kept, method, journal, budget, progress=progress, say=say, total=count)
+        hooks: JsonObject = {"progress": progress, "say": say, "total": count}
+        if engine is None:
+            run_works((partial(method.program, row) for row in kept), journal, budget, **hooks)
+        else:
+            engine(kept, method, journal, budget, **hooks)
         return export(rows, method, journal, budget, path, prices=prices, started=started)
-
-
-def _calls_here(
-    rows: Iterable[PromptRow], method: Method, journal: Journal, budget: Budget, **hooks: Any
-) -> None:
-    run_works((partial(method.program, row) for row in rows), journal, budget, **hooks)
 
 
 def make_budget(settings: BuildSettings, prices: Prices, journal: Journal) -> Budget:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 
-from clairkit.engine.program import Call, Method, Quarantined
+from clairkit.engine.program import Method, Quarantined
 from clairkit.engine.replay import Open, trace
 from clairkit.errors import ClairError, ResourceError
 from clairkit.journal.files import answer_of
 from clairkit.journal.manifest import quarantine_path, seal
 from clairkit.journal.prices import Prices
-from clairkit.journal.results import Journal, Recorded
+from clairkit.journal.results import Journal
 from clairkit.journal.row_index import RowIndex
 from clairkit.models.budget import Budget
 from clairkit.models.reasons import SAME_AS, reason
@@ -142,15 +142,11 @@ def row_results(
             yield Quarantined(row, step, answer, failure)
         else:
             seen[result.id] = row.id
-            provenance = {**result.provenance, "steps": _steps(traced.steps)}
-            yield replace(result, provenance=provenance)
-
-
-def _steps(steps: Sequence[tuple[Call, Recorded]]) -> list[JsonMapping]:
-    return [
-        {"step": call.step, "key": call.task.key[:_KEY_DIGITS], "model": call.model.name}
-        for call, _ in steps
-    ]
+            steps = [
+                {"step": call.step, "key": call.task.key[:_KEY_DIGITS], "model": call.model.name}
+                for call, _ in traced.steps
+            ]
+            yield replace(result, provenance={**result.provenance, "steps": steps})
 
 
 def export(

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
-from clairkit.display import excerpt
+from clairkit.display import counted, excerpt
 from clairkit.errors import DataError
+from clairkit.journal.database import (
+    count_results,
+    faults,
+    read_meta,
+    reading,
+    transaction,
+    write_meta,
+)
 from clairkit.journal.intent import forget_intent, read_intent
-from clairkit.journal.row_index import RowIndex, faults, reading, transaction
+from clairkit.journal.results import journal_path
+from clairkit.journal.row_index import RowIndex
 from clairkit.records.json_types import JsonMapping, JsonObject
 
 # The order in which they are hashed. A column of a later version follows with its name, where it
@@ -41,19 +49,11 @@ Digest = JsonObject
 """How many `results`, and the `sha256` over them."""
 
 
-def journal_digest(journal: Path, first: int | None = None) -> Digest:
+def results_digest(database: sqlite3.Connection, first: int | None = None) -> Digest:
     """Return the number of results in a journal and a digest over them.
 
-    Args:
-        journal: the file.
-        first: how many results to take, in the order in which they were written; None is all.
+    `first` says how many to take, in the order in which they were written; None is all.
     """
-    with reading(journal) as database, faults(journal):
-        return results_digest(database, first)
-
-
-def results_digest(database: sqlite3.Connection, first: int | None = None) -> Digest:
-    """Return what `journal_digest` does, of a journal that is open."""
     sha, count = hashlib.sha256(), 0
     with closing(_packed(database)) as results:
         for packed in islice(results, first):
@@ -168,11 +168,9 @@ def expected_digest(database: sqlite3.Connection, entries: Entries) -> Digest | 
     None when nothing was sealed.
     """
     head = head_of(entries)
-    row = database.execute("SELECT value FROM meta WHERE name = ?", (_CHANGED,)).fetchone()
-    if row is not None:
-        noted: JsonObject = json.loads(row[0])
-        if noted.pop("head") == head:
-            return noted
+    noted: JsonObject | None = read_meta(database, _CHANGED)
+    if noted is not None and noted.pop("head") == head:
+        return noted
     return dict(entries[-1]["journal"]) if entries else None
 
 
@@ -189,22 +187,16 @@ def note_change(database: sqlite3.Connection, head: str) -> None:
         head: the hash of the manifest's last line, which still says what they were before.
     """
     _, found = seal_results(database, 0, anew=True)
-    value = json.dumps({"head": head, **found})
-    database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_CHANGED, value))
+    write_meta(database, _CHANGED, {"head": head, **found})
 
 
 def check_results(journal: Path, entries: Entries, *, but: Collection[str] = ()) -> None:
     """Check that the results of a journal are what they were when they were sealed.
 
-    Args:
-        journal: the file.
-        entries: the lines of the manifest.
-        but: ids of rows whose results may be damaged, as they are to be deleted.
-
     Raises:
         DataError: one is not; the message names its row.
     """
-    with reading(journal) as database, faults(journal):
+    with reading(journal) as database:
         said = expected_digest(database, entries)
         if said is None or results_digest(database, said["results"]) == said:
             return
@@ -226,13 +218,13 @@ def raise_damage(
         DataError: always, but when all that is damaged belongs to the rows in `but`.
     """
     changed = list(changed_results(database, said["results"]))
-    (count,) = database.execute("SELECT COUNT(*) FROM results").fetchone()
     remedy = "put back the journal as it was"
-    if not changed or count < said["results"]:
+    if not changed or count_results(database) < said["results"]:
         raise DataError(_CHANGE, path=journal, remedy=remedy)
     names = []
     for key, step in changed:
-        rows = _rows_of(database, key, step)
+        asked = "SELECT row FROM asked WHERE key = ? AND step = ? ORDER BY row"
+        rows = [row for (row,) in database.execute(asked, (key, step))]  # none: damaged
         if not rows or not set(rows) <= set(but):
             names.append((step, rows))
     if not names:
@@ -250,11 +242,6 @@ def seal_journal(
     journal: Path, entries: Entries, *, is_removal: bool = False
 ) -> tuple[Digest, int]:
     """Note a digest of each result that was not sealed yet.
-
-    Args:
-        journal: the file.
-        entries: the lines of the manifest so far.
-        is_removal: a removal is what is being sealed.
 
     Returns:
         The digest over all results; how many rows a removal that was cut short still has to go.
@@ -275,15 +262,21 @@ def seal_journal(
         return found, 0 if is_removal else intent.pending
 
 
-def _rows_of(database: sqlite3.Connection, key: str, step: str) -> list[str]:
-    """The rows that asked for a result; none where its key is damaged."""
-    found = database.execute(
-        "SELECT row FROM asked WHERE key = ? AND step = ? ORDER BY row", (key, step)
-    ).fetchall()
-    return [row for (row,) in found]
-
-
-def removing(journal: Path) -> int:
+def removing(output: Path) -> int:
     """Return of how many rows a removal was cut short; 0 when there is none."""
-    with reading(journal) as database, faults(journal):
+    with reading(journal_path(output)) as database:
         return read_intent(database).pending
+
+
+def check_removed(output: Path) -> None:
+    """Refuse an output of which a removal was cut short.
+
+    Raises:
+        DataError: it was.
+    """
+    if pending := removing(output):
+        raise DataError(
+            f"a removal of {counted(pending, 'row')} was cut short",
+            path=output,
+            remedy="give the same `clairkit remove` again first",
+        )

@@ -110,12 +110,7 @@ class Judge:
         }
 
     def compare(
-        self,
-        row: PromptRow,
-        pairs: Sequence[tuple[str, str]],
-        *,
-        stage: int,
-        step: str = JUDGE,
+        self, row: PromptRow, pairs: Sequence[tuple[str, str]], *, stage: int, step: str = JUDGE
     ) -> Judging:
         """Ask which answer of each pair is better, all pairs and both orders in one round.
 

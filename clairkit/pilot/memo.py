@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from clairkit import __version__
-from clairkit.display import excerpt
 from clairkit.markup import asset, render_page
 from clairkit.pilot.evidence import Figure
 from clairkit.pilot.memo_parts import Refs, costs, evidence_date, loss_of, pays, risks
 from clairkit.pilot.model_gates import evaluation_file
-from clairkit.pilot.show import figure_name, figure_text, value_text
+from clairkit.pilot.show import UTILITY, clipped, figure_name, figure_text, value_text
 from clairkit.pilot.survey import Survey, gate_name, reason_text, words
 
 _MARK = b'<meta name="generator" content="clairkit pilot memo"/>'
-# What fits the page: rows of the table, risks, counted figures, and characters of foreign texts.
-_ROWS, _RISKS, _COUNTS = 8, 6, 8
-_LINE, _TEXT, _NAME = 90, 220, 48
+# What fits the page: rows of the table, guards among them, risks, counted figures; and the width of
+# texts in letters.
+_ROWS, _GUARDS, _RISKS, _COUNTS = 9, 3, 6, 8
+_LINE, _TEXT, _RISK, _NAME = 62, 150, 190, 40
+_TELLING = ("kpi", "people", "blend", "seeds", "check", "right", "length-controlled judge", "judge")
+_WORST = ("violated", "undecided", "holds")
 _OPEN_EVIDENCE = frozenset({"need_more", "need_more_open", "seeds_undecided", "no_votes"})
 _LEVELS = {"go": "good", "go_conditions": "note", "no": "problem"}
 
@@ -49,15 +51,15 @@ def make_memo(found: Survey, code: str) -> Memo:
     texts, pilot, refs = words(code)["memo"], found.pilot, Refs(found)
     key = recommended(found)
     tried = texts["tried_text"].format(
-        model=excerpt(_short(pilot.model), _NAME),
-        reviser=excerpt(pilot.reviser, _NAME),
-        loss=excerpt(loss_of(found), _NAME),
+        model=clipped(_short(pilot.model), _NAME),
+        reviser=clipped(pilot.reviser, _NAME),
+        loss=clipped(loss_of(found), _NAME),
     )
     counts = [(figure_text(each, code), refs.mark(each.file)) for each in _counted(found)]
     rows, more = _rows(found, code, refs)
     level = next((each.level for each in _changes(found) if each.level), 0.95)
     values: dict[str, Any] = {
-        "decision": excerpt(pilot.decision, _TEXT),
+        "decision": clipped(pilot.decision, _TEXT),
         "as_of": texts["as_of"].format(date=evidence_date(found)),
         "level": _LEVELS.get(key, "note"),
         "headline": texts[key],
@@ -77,7 +79,7 @@ def make_memo(found: Survey, code: str) -> Memo:
         "pilot/templates/memo.html",
         style=asset("pilot/assets/memo.css"),
         language=code,
-        title=excerpt(pilot.title, _LINE),
+        title=clipped(pilot.title, _LINE),
         texts=texts,
         files=refs.files(),
         made=texts["made"].format(version=__version__),
@@ -113,7 +115,7 @@ def _why(found: Survey, key: str, code: str) -> str:
     texts = words(code)["memo"]
     if key == "none":
         gate = next(gate for gate in found.gates if gate.state != "passed" and _holds(found, gate))
-        reason = excerpt(reason_text(gate, code), _TEXT)
+        reason = clipped(reason_text(gate, code), _TEXT)
         return str(texts["why_none"].format(gate=gate_name(gate.number, code), reason=reason))
     more = found.gates[5].values.get("more")
     if key == "not_yet" and not more:
@@ -140,11 +142,13 @@ def _changes(found: Survey) -> list[Figure]:
 def _rows(found: Survey, code: str, refs: Refs) -> tuple[list[tuple[str, ...]], str]:
     """Return the rows of what changed, and what is said where there are more of them."""
     figures = _changes(found)
+    guards = sorted((each for each in figures if each.status), key=_worst_first)[:_GUARDS]
+    signals = sorted((each for each in figures if not each.status), key=_most_telling_first)
     texts, shown = words(code)["memo"], []
-    for each in figures[:_ROWS]:
+    for each in [*signals[: _ROWS - len(guards)], *guards]:
         status = f" ({texts[each.status]})" if each.status else ""
         n = f"{each.n:,}" if each.n is not None else ""
-        name = excerpt(figure_name(each, code), _NAME)
+        name = clipped(figure_name(each, code), _NAME)
         shown.append((name, value_text(each, code) + status, n, refs.mark(each.file)))
     left = len(figures) - len(shown)
     file = evaluation_file(found.pilot)
@@ -159,7 +163,17 @@ def _short(model: str) -> str:
 
 def _decided(found: Survey, code: str) -> str:
     gate = found.gates[6]
-    return excerpt(reason_text(gate, code), _TEXT) if gate.state == "passed" else ""
+    return clipped(reason_text(gate, code), _TEXT) if gate.state == "passed" else ""
+
+
+def _most_telling_first(figure: Figure) -> int:
+    if figure.name == UTILITY:
+        return -1
+    return _TELLING.index(figure.figure) if figure.figure in _TELLING else len(_TELLING)
+
+
+def _worst_first(figure: Figure) -> int:
+    return _WORST.index(figure.status)
 
 
 def _gate(found: Survey, number: int, code: str) -> tuple[str, str, str]:
@@ -172,5 +186,5 @@ def _gate(found: Survey, number: int, code: str) -> tuple[str, str, str]:
 
 def _most(texts: Iterator[str], most: int) -> Sequence[str]:
     """Return the first texts and the last, each bounded."""
-    found = [excerpt(text, _TEXT) for text in texts]
+    found = [clipped(text, _RISK) for text in texts]
     return found if len(found) <= most else [*found[: most - 1], found[-1]]

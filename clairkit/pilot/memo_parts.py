@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from clairkit.display import excerpt
 from clairkit.pilot.evidence import number, part, rows, whole
 from clairkit.pilot.gates import is_program
 from clairkit.pilot.model_gates import evaluation_file
-from clairkit.pilot.show import UTILITY
+from clairkit.pilot.show import UTILITY, clipped
 from clairkit.pilot.survey import Survey, gate_name, reason_text, words
 from clairkit.records.formats.yaml_file import YamlProblem, read_yaml
 from clairkit.records.json_types import JsonMapping
 
 _HASH = 16  # digits that `clairkit verify --head` takes, too
 _MINUTE = 60
-_NAME = 40
+_NAME, _WHO, _WHY = 36, 24, 100
 
 
 class Refs:
@@ -36,7 +35,7 @@ class Refs:
         """Return number, name and the beginning of the hash of each file."""
         hashes = [self._found.files.sha256(name)[:_HASH] for name in self._names]
         return [
-            (str(at), excerpt(name, _NAME), hashes[at - 1])
+            (str(at), clipped(name, _NAME), hashes[at - 1])
             for at, name in enumerate(self._names, 1)
         ]
 
@@ -92,7 +91,7 @@ def _costs(found: Survey, code: str, refs: Refs) -> Iterator[tuple[str, str]]:
     paid, _ = _break_even(found)
     if paid:
         money = {name: f"{number(paid.get(key)) or 0:,.0f}" for name, key in _AMOUNTS.items()}
-        text = texts["spent"].format(currency=excerpt(str(paid.get("currency")), 8), **money)
+        text = texts["spent"].format(currency=clipped(str(paid.get("currency")), 8), **money)
         yield text, refs.mark(evaluated)
 
 
@@ -143,7 +142,8 @@ def risks(found: Survey, code: str) -> Iterator[str]:
         override = None if gate.state == "passed" else found.override(gate)
         if override is not None:
             name = gate_name(gate.number, code)
-            values = {"who": override.who, "date": override.when[:10], "why": override.why}
+            who, why = clipped(override.who, _WHO), clipped(override.why, _WHY)
+            values = {"who": who, "date": override.when[:10], "why": why}
             yield texts["risk_override"].format(gate=f"{gate.number} ({name})", **values)
         elif gate.state == "failed":
             yield texts["risk_failed"].format(gate=gate.number, reason=reason_text(gate, code))
@@ -164,7 +164,7 @@ def _evaluation_risks(found: Survey, code: str) -> Iterator[str]:
     figures = found.gates[5].evidence
     for each in figures:
         if each.figure == "guard" and each.status != "holds":
-            yield texts["risk_guard"].format(name=each.name)
+            yield texts["risk_guard"].format(name=clipped(each.name, _NAME))
     if not any(each.figure == "guard" for each in figures):
         yield texts["risk_no_guard"]
     if not any(each.figure in ("people", "blend") for each in figures):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from unicodedata import east_asian_width
+
+from clairkit.display import excerpt
 from clairkit.pilot.evidence import Figure
 from clairkit.pilot.survey import words
 
@@ -40,6 +43,22 @@ def value_text(figure: Figure, code: str = "en") -> str:
     else:
         ends = f" [{_number(figure, figure.low or 0.0)}, {_number(figure, figure.high)}]"
     return f"{value}{unit.rstrip()}{ends}"
+
+
+def clipped(text: str, width: int) -> str:
+    """Return as much of a text as fits a width in letters, on one line; wide characters take two.
+
+    Args:
+        text: that somebody wrote.
+        width: in Latin letters.
+    """
+    line = excerpt(text, width)
+    used = 0
+    for at, character in enumerate(line):
+        used += 2 if east_asian_width(character) in "WFA" else 1
+        if used > width:
+            return f"{line[:at].rstrip('…')}…"
+    return line
 
 
 def _number(figure: Figure, value: float) -> str:

@@ -10,8 +10,7 @@ from typing import Literal
 
 from clairkit.errors import UsageError
 from clairkit.generation.gates.language import find_language
-from clairkit.probe.fault_injection import PLANTERS, PlantedFault, is_code, items_in, plant
-from clairkit.probe.words import TEXTS
+from clairkit.probe.fault_injection import PLANTERS, TEXTS, PlantedFault, is_code, items_in, plant
 from clairkit.records import Message, PromptRow, digest
 from clairkit.texts import languages, texts
 
@@ -136,7 +135,11 @@ def make_cases(rows: Iterable[PromptRow], settings: ProbeSettings) -> list[Probe
     return [
         *(ProbeCase("untouched", row, slice_of(row)) for row in good),
         *_planted(good, settings),
-        *_repeated(others, settings),
+        *(
+            ProbeCase("repeat", row, slice_of(row), repeat=repeat)
+            for row in others
+            for repeat in range(settings.repeats)
+        ),
     ]
 
 
@@ -215,9 +218,3 @@ def _planted(good: Sequence[PromptRow], settings: ProbeSettings) -> Iterator[Pro
             if fault is not None and (row.id, fault.text) not in seen:
                 seen.add((row.id, fault.text))
                 yield ProbeCase("fault", replace(row, answer=fault.text), slice_of(row), fault)
-
-
-def _repeated(rows: Sequence[PromptRow], settings: ProbeSettings) -> Iterator[ProbeCase]:
-    for row in rows:
-        for repeat in range(settings.repeats):
-            yield ProbeCase("repeat", row, slice_of(row), repeat=repeat)

@@ -23,9 +23,8 @@ from clairkit.journal.prices import Prices
 from clairkit.journal.results import Journal, Recorded, Usage, journal_path
 from clairkit.judging.judge import Judge
 from clairkit.models.requests import Model
-from clairkit.probe.card import HealthCard
 from clairkit.probe.cases import ProbeCase, ProbeSettings, is_good, make_cases
-from clairkit.probe.findings import make_card
+from clairkit.probe.findings import HealthCard, make_card
 from clairkit.probe.observe import Observation, observe
 from clairkit.probe.render import to_markdown
 from clairkit.records import PromptRow, atomic_write, check_output, read_prompts, write_rows

@@ -91,12 +91,7 @@ def listed(row: JsonMapping) -> str:
 
 
 def unnamed_prompt(row: JsonMapping, known: Iterable[str]) -> RowFault | None:
-    """Return the fault of a row without `prompt` of which another column could be the prompt.
-
-    Args:
-        row: the row.
-        known: the columns that are something else.
-    """
+    """Return the fault of a row without `prompt` of which another column could be the prompt."""
     rest = {name: value for name, value in row.items() if name not in frozenset(known)}
     asked = [name for name, value in rest.items() if _is_named_as_prompt(name, value)]
     asked = asked or [name for name, value in rest.items() if _reads_as_prompt(value)]

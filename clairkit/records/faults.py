@@ -34,13 +34,9 @@ class RowFault(Exception):
         received = self.received
         if received is not None and not isinstance(received, int | float | bool):
             received = excerpt(received if isinstance(received, str) else type(received).__name__)
-        remedy = self.remedy or "correct the row, or skip bad rows"
+        remedy = self.remedy or "correct the row, or skip bad rows with --skip-bad"
         return DataError(
-            f"{self.reason}: {self.problem}",
-            path=path,
-            line=line,
-            received=received,
-            remedy=remedy,
+            f"{self.reason}: {self.problem}", path=path, line=line, received=received, remedy=remedy
         )
 
 

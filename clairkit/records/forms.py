@@ -131,10 +131,7 @@ def to_prompt(row: JsonMapping) -> PromptRow:
     prompt = check_prompt(turns_of(row["prompt"], "prompt", role="user"))
     check_all_read(row, prompt)
     return PromptRow(
-        prompt=prompt,
-        answer=_answer(row),
-        id=explicit_id(row),
-        extra=others(row, _PROMPT_KNOWN),
+        prompt=prompt, answer=_answer(row), id=explicit_id(row), extra=others(row, _PROMPT_KNOWN)
     )
 
 

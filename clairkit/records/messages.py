@@ -144,7 +144,7 @@ def text_of(value: object, column: str) -> str:
             value.encode("utf-8")
         except UnicodeEncodeError as error:
             code = f"U+{ord(value[error.start]):04X}"
-            remedy = "remove that character, or skip bad rows"
+            remedy = "remove that character, or skip bad rows with --skip-bad"
             problem = f"column `{column}` holds the lone surrogate {code}"
             raise RowFault("bad_unicode", problem, remedy=remedy) from None
     return value

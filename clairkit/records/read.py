@@ -129,11 +129,11 @@ def read_rows(
     return RowStream(found.path, rows, to_named, skip_bad=skip_bad, limit=limit)
 
 
-def located_rows(source: str | os.PathLike[str]) -> Iterator[Located]:
+def located_rows(source: str | os.PathLike[str] | Source) -> Iterator[Located]:
     """Yield each row of a source as it stands there with its line, or what is wrong with it.
 
     Raises:
         DataError: the source is missing or in no accepted format.
     """
-    found = find_source(source)
+    found = source if isinstance(source, Source) else find_source(source)
     yield from _READERS[found.kind](found)

@@ -79,7 +79,7 @@ def temporary_file(final: Path) -> tuple[Path, BinaryIO]:
     while True:
         fresh = _fresh(final)
         file = fresh.open("xb")
-        if _lock(file.fileno()) and _is_there(file.fileno(), fresh):
+        if _lock(file.fileno()) and is_there(file.fileno(), fresh):
             return fresh, file
         file.close()  # somebody took it for what a kill left
 
@@ -94,7 +94,7 @@ def temporary_folder(final: Path) -> tuple[Path, int]:
         fresh = _fresh(final)
         fresh.mkdir()
         descriptor = os.open(fresh, os.O_RDONLY | os.O_CLOEXEC)
-        if _lock(descriptor) and _is_there(descriptor, fresh):
+        if _lock(descriptor) and is_there(descriptor, fresh):
             return fresh, descriptor
         os.close(descriptor)
 
@@ -210,7 +210,8 @@ def _is_held(path: Path) -> bool:
     return False
 
 
-def _is_there(descriptor: int, path: Path) -> bool:
+def is_there(descriptor: int, path: Path) -> bool:
+    """Whether an open file is still the one at `path`."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,15 @@ from clairkit.records import Message, Pair
 from clairkit.records.json_types import JsonMapping
 from clairkit.report.entries import PairEntry, browser_data, drawn, make_entries
 from clairkit.report.eval_curves import curves
-from clairkit.report.eval_signals import forest_groups, guard_rows, is_number, rests_on, seed_groups
+from clairkit.report.eval_signals import (
+    forest_groups,
+    guard_rows,
+    is_number,
+    rests_on,
+    seed_groups,
+    signal_name,
+    unit_text,
+)
 from clairkit.report.evaluated import Comparison, Evaluated, Row, text_of
 from clairkit.report.gather import Run
 from clairkit.report.language import Language, count_text
@@ -89,9 +98,25 @@ def _verdicts(evaluated: Evaluated, words: Language) -> list[tuple[str, str, str
         key = _VERDICTS.get(str(each.get("verdict")))
         said = words.say(key, model=model) if key else f"{model}: {each.get('verdict')}"
         level = {"SHIP": "good", "HOLD": "problem"}.get(str(each.get("verdict")), "note")
-        reason = [str(each.get("reason") or ""), _needed(each.get("needed"), words)]
+        reason = [_because(each, words), _needed(each.get("needed"), words)]
         made.append((level, said, " ".join(filter(None, reason))))
     return made
+
+
+def _because(verdict: JsonMapping, words: Language) -> str:
+    """Return the reason in the page's language; the English sentence where it has no words."""
+    found = verdict.get("because")
+    figures: JsonMapping = found if isinstance(found, Mapping) else {}
+    said = words.because.get(str(figures.get("code")))
+    if said is None:
+        return str(verdict.get("reason") or "")
+    unit = str(figures.get("unit", "share"))
+    shown = dict.fromkeys(("estimate", "low", "high", "lower", "margin"), unit)
+    shown |= {"worst": "share", "best": "share"}
+    values = {name: str(value) for name, value in figures.items()}
+    values |= {name: unit_text(figures.get(name), unit) for name, unit in shown.items()}
+    values["signal_name"] = signal_name(figures, words)
+    return said.format_map(defaultdict(lambda: "-", values))
 
 
 def _needed(needed: Any, words: Language) -> str:

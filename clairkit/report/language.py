@@ -40,6 +40,7 @@ class Language:
     # What differs in the browser of answers: sections `browser` and `metrics`
     answers: Mapping[str, Mapping[str, str]]
     signals: Mapping[str, str]  # names of an evaluation's signals
+    because: Mapping[str, str]  # why a verdict is as it is, by code; English reads the file's
 
     def say(self, key: str, **values: object) -> str:
         """Return the words of that key with `values` put in."""
@@ -77,7 +78,7 @@ def language(code: str) -> Language:
     Raises:
         UsageError: there is none.
     """
-    found = texts(_FOLDER, code, ("metrics", "phrases", "reasons"))
+    found = texts(_FOLDER, code, ("metrics", "phrases", "reasons", "because"))
     return Language(
         code=code,
         words={**found["page"], **found["browser"], **found["evaluation"]},
@@ -87,6 +88,7 @@ def language(code: str) -> Language:
         reasons=found["reasons"],
         answers={"browser": found["answers"], "metrics": found["answer_metrics"]},
         signals=found["signal_names"],
+        because=found["because"],
     )
 
 

@@ -34,9 +34,6 @@ def outliers(values: Sequence[float | None]) -> Iterator[int]:
 
     z = (x - median) / (1.4826 MAD). Where more than half of all values are the same, the MAD is 0
     and 1.2533 times the mean absolute deviation takes its place.
-
-    Args:
-        values: one a pair; None has no value and is none.
     """
     known = [value for value in values if value is not None]
     if len(known) < FEWEST:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +15,7 @@ from clairkit.scoring.units import (
     all_units,
     answers_of,
     roles_of,
+    same_text,
     text_of,
     unit_name,
 )
@@ -80,8 +79,6 @@ Those from `duplicate` on compare a pair with others: `score_pairs` sets them, `
 
 DEAD = frozenset({"identical", "whitespace_only"})
 """Flags of pairs that teach nothing: no unit differs, or white space and normal form alone."""
-
-_SPACE = re.compile(r"\s+")
 
 
 @dataclass(frozen=True)
@@ -294,9 +291,5 @@ def _text_flags(chosen: str, rejected: str) -> Iterator[str]:
         yield "empty_chosen"
     if not rejected.strip():
         yield "empty_rejected"
-    if chosen != rejected and _bare(chosen) == _bare(rejected):
+    if chosen != rejected and same_text(chosen, rejected):
         yield "whitespace_only"
-
-
-def _bare(text: str) -> str:
-    return _SPACE.sub("", unicodedata.normalize("NFC", text))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 from clairkit.errors import DataError
 from clairkit.scoring.blocks import Block, matching_blocks
 
 _HIGHEST = 0x10FFFF
+Unit = TypeVar("Unit")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,13 @@ class EditSpan:
     def length(self) -> int:
         """Units deleted plus units inserted, at least 1."""
         return self.rejected_end - self.rejected_start + self.chosen_end - self.chosen_start
+
+    def cut(self, rejected: Sequence[Unit], chosen: Sequence[Unit]) -> tuple[Sequence[Unit], ...]:
+        """Return what was replaced, and what it became."""
+        return (
+            rejected[self.rejected_start : self.rejected_end],
+            chosen[self.chosen_start : self.chosen_end],
+        )
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Words are never used: Japanese and Thai have no spaces between them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from unicodedata import normalize
 
 import regex
 
@@ -57,6 +58,12 @@ def answers_of(side: Text) -> Text:
     return [{**turn, "content": text} for turn, text in zip(side, texts, strict=True)]
 
 
+def same_text(one: str, other: str) -> bool:
+    """Return whether two texts differ in nothing but white space and Unicode composition."""
+    bare, others = ("".join(normalize("NFC", text).split()) for text in (one, other))
+    return bare == others
+
+
 def roles_of(side: Text) -> tuple[str, ...]:
     """Return the roles of the messages of `side`, none for a plain text."""
     return () if isinstance(side, str) else tuple(message["role"] for message in side)
@@ -75,10 +82,6 @@ def units_of(text: str, tokenizer: Tokenizer | None) -> Units:
 
     The text is encoded on its own, without special tokens; a special token that is spelt out in
     it counts as the plain text it is, as it does in training.
-
-    Args:
-        text: what one side, or the prompt, says.
-        tokenizer: a transformers tokenizer, or None.
     """
     (units,) = all_units([text], tokenizer)
     return units

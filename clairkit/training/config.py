@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from clairkit.batching.chat_settings import ChatSettings
-from clairkit.choices import Dtype, Kernel, LossMask, SpecialTokens, Thoughts, Truncation
+from clairkit.choices import AUTO_LOSS, Dtype, Kernel, LossMask, SpecialTokens, Thoughts, Truncation
 from clairkit.errors import UsageError, suggest
 from clairkit.losses import LossMix, loss_options, parse_loss
 from clairkit.training.arguments.defaults import derived_defaults
@@ -50,7 +50,10 @@ class TrainConfig:
     eval_pairs: str | None = None
     """Pairs to evaluate the loss on, held out."""
     loss: str = "apo_zero"
-    """Name of the loss, see `clairkit.losses.LOSSES`, or a sum such as apo_zero+0.1*sft."""
+    """Name of the loss, see `clairkit.losses.LOSSES`, or a sum such as apo_zero+0.1*sft. auto:
+    apo_zero or apo_down, whichever verdicts on the pairs speak for."""
+    votes: str | None = None
+    """What `label import` wrote about the pairs, for loss auto; None: their judge's verdicts."""
     beta: float = 0.1
     """Strength of the anchor to the reference."""
     label_smoothing: float | None = None
@@ -144,7 +147,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         _check_text(dataclasses.asdict(self))
-        object.__setattr__(self, "loss", str(self.mix))
+        object.__setattr__(self, "loss", AUTO_LOSS if self.loss_is_open else str(self.mix))
         loss_options(self.mix, self.beta, self.loss_options)
         _check_choices(self)
         budget = self.memory_budget
@@ -164,7 +167,13 @@ class TrainConfig:
 
     @functools.cached_property
     def mix(self) -> LossMix:
-        return parse_loss(self.loss)
+        """The loss, its terms apart; an open one reads and costs what apo_zero does."""
+        return parse_loss("apo_zero" if self.loss_is_open else self.loss)
+
+    @property
+    def loss_is_open(self) -> bool:
+        """Whether verdicts on the pairs have yet to choose the loss."""
+        return self.loss.strip().lower() == AUTO_LOSS
 
     @functools.cached_property
     def reference(self) -> Ref:

@@ -22,6 +22,8 @@ class Resolved:
 
     config: TrainConfig
     origins: Mapping[str, str]
+    loss_choice: JsonObject | None = None
+    """What loss auto rests on; None where the loss was named."""
 
 
 def resolve(

@@ -110,7 +110,7 @@ def settled(resolved: Resolved, device: str, saved: JsonObject | None = None) ->
     tokens = saved[key] if saved else step_tokens(config, device)
     origin = "default, from the run that is resumed" if saved else f"default on {device}"
     origins = {**resolved.origins, key: origin}
-    return Resolved(replace(config, tokens_per_step=tokens), origins)
+    return replace(resolved, config=replace(config, tokens_per_step=tokens), origins=origins)
 
 
 def check_ref(ref: Ref, *, trust_remote_code: bool = False) -> None:

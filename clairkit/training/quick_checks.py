@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from clairkit.choices import LOSS_ALIASES, LOSS_NAMES
+from clairkit.choices import AUTO_LOSS, LOSS_ALIASES, LOSS_NAMES
 from clairkit.errors import UsageError, suggest
 from clairkit.hub_access import check_model_there
 from clairkit.records import ColumnChoice, read_pairs
@@ -82,9 +82,10 @@ def check_quickly(flags: JsonMapping, settings: Sequence[str], file: str | None)
 def _check_loss(text: str) -> None:
     """Refuse a single word that is no loss; sums and weights are for `parse_loss`."""
     word = text.strip().replace("-", "_")
-    if not word.isidentifier() or word in LOSS_NAMES or word in LOSS_ALIASES:
+    others = (*LOSS_ALIASES, AUTO_LOSS)
+    if not word.isidentifier() or word in LOSS_NAMES or word.lower() in others:
         return
-    hint = suggest(word, (*LOSS_NAMES, *LOSS_ALIASES), shown=repr)
+    hint = suggest(word, (*LOSS_NAMES, *others), shown=repr)
     remedy = f"{hint}Known losses: {', '.join(LOSS_NAMES)}"
     raise UsageError("unknown loss", received=text, remedy=remedy)
 

@@ -56,7 +56,7 @@ def read_run_pairs(
     def encode(name: str, source: str) -> EncodedPairs:
         one_sided = not config.mix.needs_both
         stream = read_pairs(
-            source, skip_bad=config.skip_bad, one_sided=one_sided, columns=_columns(config)
+            source, skip_bad=config.skip_bad, one_sided=one_sided, columns=columns_of(config)
         )
         seen = prompts[name] = set()
 
@@ -86,7 +86,8 @@ def read_run_pairs(
     return train, evaluation
 
 
-def _columns(config: TrainConfig) -> ColumnChoice:
+def columns_of(config: TrainConfig) -> ColumnChoice:
+    """Return what the columns of the pairs are."""
     return ColumnChoice(config.prompt_column, config.system_column, tuple(config.ignore_column))
 
 

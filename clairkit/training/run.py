@@ -19,6 +19,7 @@ from clairkit.training.checkpoint.checkpoints import resume_point, step_of
 from clairkit.training.checkpoint.interrupt import StopOnSignal
 from clairkit.training.config import TrainConfig
 from clairkit.training.config_sources import Resolved
+from clairkit.training.loss_choice import with_loss
 from clairkit.training.memory import peak_memory_mb
 from clairkit.training.models import load_model, load_tokenizer
 from clairkit.training.preflight import check_apart, check_early, settled
@@ -54,11 +55,15 @@ def run_training(
 
     Raises:
         UsageError: the configuration, or a resume with another one.
-        DataError: no pair can be used.
+        DataError: no pair can be used, or none tells loss auto what it needs.
+        EvidenceError: the verdicts on the pairs leave loss auto open.
         ResourceError: no memory, no checkpoint to resume, a loss that is not finite.
     """
     files.check_allowed(allowed, resume=resume)
     arguments = check_early(resolved.config)
+    resolved = with_loss(resolved, resume=resume)
+    if resolved.loss_choice is not None:
+        say(f"Loss {resolved.loss_choice['reason']}")
     with _alone(Path(resolved.config.output), resume=resume):
         return _run_alone(resolved, arguments, resume, force, allowed, say)
 
@@ -90,7 +95,7 @@ def _run_alone(
         say("Warning: eval_pairs are not evaluated; set eval_strategy to epoch or steps.")
     if evaluation is not None:
         check_measured(arguments.metric_for_best_model, {"": evaluation.pairs})
-    alarm = variant_alarm(config.loss, train.sources)
+    alarm = None if resolved.loss_choice else variant_alarm(config.loss, train.sources)
     if alarm:
         say(f"Warning: {alarm}.")
     _make_folder(run)

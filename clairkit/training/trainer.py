@@ -41,6 +41,7 @@ from clairkit.training.data import (
     TrainingPart,
     without_repeats,
 )
+from clairkit.training.loss_choice import settled_loss
 from clairkit.training.merge_adapter import merged_model
 from clairkit.training.metrics import TokenView, step_metrics
 from clairkit.training.models import is_quantised, load_model
@@ -88,6 +89,7 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         UsageError: no chat template, a freeze pattern without a match, rows that are no pairs.
         DataError: no pair is left, nothing is trainable, the tokenizer is not the model's.
         ResourceError: the kernel that was asked for can't run.
+        EvidenceError: the verdicts on the pairs leave loss auto open.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         say: Callable[[str], None] = lambda text: None,
         folder: RunFolder | None = None,
     ) -> None:
+        config, pairs, choice = settled_loss(config, pairs)
         self.config = config
         arguments = training_arguments(config)
         check_evaluation(arguments, has_pairs=eval_pairs is not None)
@@ -127,7 +130,7 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         self.weights_sha256 = weights_digest(model)
         self.adapter_sha256 = adapter_digest(model)
         self.folder = folder or RunFolder.from_python(
-            config, train_data.sources, train_data.prompts
+            config, train_data.sources, train_data.prompts, choice
         )
         self._step = StepSize(1, 1, 1)
         self._guarded = False

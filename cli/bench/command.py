@@ -11,7 +11,6 @@ import click
 from clairkit.bench.options import options_of
 from clairkit.cli.bench.kernels import find_device, wrapped
 from clairkit.cli.shared.console import Console
-from clairkit.records.json_types import JsonObject
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from clairkit.bench.results import CaseResult
     from clairkit.bench.step.cases import StepCase
     from clairkit.bench.step.suite import StepSuite
+    from clairkit.records.json_types import JsonObject
 
 _STDOUT = "-"
 

@@ -15,13 +15,13 @@ from clairkit.cli.shared.console import Console, output_options
 from clairkit.cli.shared.ending import PARTIAL, leave_early
 from clairkit.cli.shared.options import SectionCommand, chosen_columns
 from clairkit.cli.shared.progress_line import ProgressLine
-from clairkit.records.json_types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
     from clairkit.generation.export import BuildResult
     from clairkit.generation.settings import BuildSettings
     from clairkit.journal.row_index import Shard
     from clairkit.records import PromptRow
+    from clairkit.records.json_types import JsonMapping, JsonObject
     from clairkit.records.stream import RowStream
 
 _MODES = ("dry_run", "probe", "batch_export", "batch_import")
@@ -38,13 +38,7 @@ _MODES = ("dry_run", "probe", "batch_export", "batch_import")
 @output_options
 @click.pass_context
 def command(
-    context: click.Context,
-    /,
-    prompts: str,
-    output: str,
-    as_json: bool,
-    quiet: bool,
-    **options: Any,
+    context: click.Context, /, prompts: str, output: str, as_json: bool, quiet: bool, **options: Any
 ) -> int:
     """Answer PROMPTS, minimally revise the answers, write both as preference pairs.
 

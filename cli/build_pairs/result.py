@@ -6,16 +6,14 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from clairkit.cli.shared.console import Console
 from clairkit.display import counted, excerpt
 from clairkit.errors import EvidenceError, GateError
-from clairkit.records.json_types import JsonMapping
 
 if TYPE_CHECKING:
-    from clairkit.probe import ProbeResult
-
-if TYPE_CHECKING:
+    from clairkit.cli.shared.console import Console
     from clairkit.generation.export import BuildResult
+    from clairkit.probe import ProbeResult
+    from clairkit.records.json_types import JsonMapping
 
 
 def show_result(
@@ -37,16 +35,9 @@ def show_result(
     is_whole = not result.unfinished
     console.result(
         {
-            "rows": result.rows,
-            "pairs": result.pairs,
-            "counts": result.counts,
-            "flags": result.flags,
+            **result.facts(),
             "failed": result.failed,
-            "unfinished": result.unfinished,
             "skipped": skipped,
-            "calls": result.calls,
-            "tokens": result.tokens,
-            "cost": result.cost,
             "output": str(result.path),
             "quarantine": None if result.quarantine is None else str(result.quarantine),
             "journal": str(result.journal),

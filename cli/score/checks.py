@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import click
 from click.decorators import FC
 
-from clairkit.cli.shared.console import Console
-from clairkit.records.json_types import JsonMapping, JsonObject
-
 if TYPE_CHECKING:
+    from clairkit.cli.shared.console import Console
+    from clairkit.records.json_types import JsonMapping, JsonObject
     from clairkit.scoring import Checks, ScoredPairs
 
 

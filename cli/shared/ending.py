@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING, NoReturn, Protocol
-
-from clairkit.cli.shared.console import Console
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from clairkit.cli.shared.console import Console
     from clairkit.errors import ClairError
 
 PARTIAL = 4
@@ -38,7 +37,8 @@ def leave_early(
         ClairError: `error`, with how to go on.
     """
     if error is not None:
-        _raise_with(error, resume)
+        remedy = f"{error.remedy}. To go on:\n{resume}" if error.remedy else f"To go on:\n{resume}"
+        raise type(error)(error.problem, received=error.received, remedy=remedy) from error
     if stopped.signal is not None:
         console.warn(f"Interrupted. To go on:\n{resume}")
         return 128 + signal.Signals(stopped.signal)
@@ -46,9 +46,3 @@ def leave_early(
         console.warn(f"The cap on calls or cost is reached. To go on, with a higher one:\n{resume}")
         return PARTIAL
     return None
-
-
-def _raise_with(error: ClairError, resume: str) -> NoReturn:
-    """Raise an error with the command that resumes as the end of its remedy."""
-    remedy = f"{error.remedy}. To go on:\n{resume}" if error.remedy else f"To go on:\n{resume}"
-    raise type(error)(error.problem, received=error.received, remedy=remedy) from error

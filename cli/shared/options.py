@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 from click.decorators import FC
 
-from clairkit.records.json_types import JsonMapping, JsonObject
-
 if TYPE_CHECKING:
+    from clairkit.models.specs import ModelOptions
     from clairkit.records import ColumnChoice
+    from clairkit.records.json_types import JsonMapping, JsonObject
 
 
 class SectionOption(click.Option):
@@ -73,30 +74,18 @@ def _only(context: click.Context, parameter: click.Parameter, values: Sequence[o
 
 
 PACE = "Pace and cost"
+_pace = partial(section_option, PACE)
 PACE_OPTIONS = (
-    section_option(PACE, "--concurrency", type=int, default=8, help="Requests at once to a model."),
-    section_option(PACE, "--batch-size", type=int, default=16, help="Rows at once in hf: models."),
-    section_option(
-        PACE, "--timeout", type=float, default=600.0, help="Of one request, in seconds."
-    ),
-    section_option(PACE, "--requests-per-minute", type=float, metavar="N", help="To each model."),
-    section_option(
-        PACE, "--tokens-per-minute", type=float, metavar="N", help="To and from each model."
-    ),
-    section_option(PACE, "--max-calls", type=int, metavar="N", help="Stop before more, resumably."),
-    section_option(
-        PACE, "--max-cost", type=float, metavar="US$", help="Stop before more, resumably."
-    ),
-    section_option(
-        PACE, "--prices", metavar="FILE", help="YAML: MODEL: {input: US$, output: US$}."
-    ),
-    section_option(
-        PACE,
-        "--price",
-        "price",
-        metavar="MODEL=IN,OUT",
-        multiple=True,
-        help="US$ per million tokens.",
+    _pace("--concurrency", type=int, default=8, help="Requests at once to a model."),
+    _pace("--batch-size", type=int, default=16, help="Rows at once in hf: models."),
+    _pace("--timeout", type=float, default=600.0, help="Of one request, in seconds."),
+    _pace("--requests-per-minute", type=float, metavar="N", help="To each model."),
+    _pace("--tokens-per-minute", type=float, metavar="N", help="To and from each model."),
+    _pace("--max-calls", type=int, metavar="N", help="Stop before more, resumably."),
+    _pace("--max-cost", type=float, metavar="US$", help="Stop before more, resumably."),
+    _pace("--prices", metavar="FILE", help="YAML: MODEL: {input: US$, output: US$}."),
+    _pace(
+        "--price", "price", metavar="MODEL=IN,OUT", multiple=True, help="US$ per million tokens."
     ),
 )
 """Each adds an option to a command."""
@@ -149,3 +138,32 @@ def chosen_columns(options: JsonMapping) -> ColumnChoice:
         system=options["system_column"],
         ignore=tuple(options["ignore_column"]),
     )
+
+
+def model_settings(
+    options: JsonMapping, roles: Collection[str] = (), *, needs_key: bool = True
+) -> ModelOptions:
+    """Return how models are run, by those of the options that have a say in it.
+
+    Args:
+        options: of the command line.
+        roles: that `--chat-template-kwargs` may name.
+        needs_key: whether servers will be asked.
+
+    Raises:
+        UsageError: a value is out of range, or not of its form.
+    """
+    from clairkit.models.server.request_body import parse_body, parse_chat
+    from clairkit.models.specs import ModelOptions
+    from clairkit.records.thoughts import parse_marks
+
+    given = {name: options[name] for name in ModelOptions.__dataclass_fields__ if name in options}
+    for name in given:
+        if name.endswith("body"):
+            given[name] = parse_body(given[name])
+    if "thought_marks" in given:
+        given["thought_marks"] = parse_marks(given["thought_marks"])
+    if "chat_template_kwargs" in options:
+        chat, fold = options["chat_template_kwargs"], options["fold_system"]
+        given["chat"] = parse_chat(chat, roles, fold_system=fold)
+    return ModelOptions(**given, needs_key=needs_key)

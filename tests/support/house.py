@@ -85,7 +85,8 @@ ROOMS: Mapping[str, Room] = {
     ),
     "judging": _room("a judge and its verdicts", "engine journal models records"),
     "training": _room(
-        "pairs to a trained model", "batching kernels logprobs losses records runs scoring"
+        "pairs to a trained model",
+        "batching kernels logprobs losses records runs scoring statistics",
     ),
     "engine": _room("run programs of model calls", "journal models records"),
     "journal": _room("keep every result, and what was made of it", "models records"),

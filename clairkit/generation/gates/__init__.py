@@ -78,7 +78,7 @@ def check(
     case = GateCase(tuple(prompt), answer, revision.text, revision.rationale, language)
     flags: list[Flag] = []
     for reason, gate in GATES.items():
-        action = policy.action(reason)
+        action = policy.actions[reason]
         detail = None if action == "keep" else gate(case)
         if detail is None:
             continue

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from clairkit.records import Message
+from clairkit.records.fences import read_lines
 
 _FENCE = re.compile(
     r"^[ \t>]*(?:[-*+][ \t]+|\d+[.)][ \t]+)?(?P<run>`{3,}|~{3,4}(?!~))(?P<info>[^`\n\r]*)\r?$"
@@ -29,27 +30,18 @@ def read_fences(text: str) -> Fences:
     blocks: list[str] = []
     outside: list[str] = []
     inside: list[str] = []
-    opening = ""
-    for line in text.split("\n"):
-        match = _FENCE.match(line)
-        if not opening and match:
-            opening = match["run"]
-        elif opening and match and _closes(match, opening):
+    for line in read_lines(text, _FENCE):
+        if line.kind == "close":
             blocks.append("\n".join(inside))
-            inside, opening = [], ""
-        else:
-            (inside if opening else outside).append(line)
-    return Fences(tuple(blocks), "\n".join(outside), bool(opening))
+            inside = []
+        elif line.kind != "open":
+            (inside if line.kind == "code" else outside).append(line.text)
+    return Fences(tuple(blocks), "\n".join(outside), line.kind in ("open", "code"))
 
 
 def without_code(text: str) -> str:
     """Return `text` without fenced blocks and code spans."""
     return _CODE_SPAN.sub(" ", read_fences(text).prose)
-
-
-def _closes(match: re.Match[str], opening: str) -> bool:
-    run = match["run"]
-    return run[0] == opening[0] and len(run) >= len(opening) and not match["info"].strip()
 
 
 @dataclass(frozen=True)

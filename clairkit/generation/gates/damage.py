@@ -13,7 +13,7 @@ from clairkit.generation.gates.language import (
     named_languages,
 )
 from clairkit.generation.gates.phrases import first_match
-from clairkit.generation.revision.parser import same_text
+from clairkit.scoring.units import same_text
 
 _MOST_RATIO = 1.5
 _LEAST_ADDED = 200  # characters; a short answer may well double

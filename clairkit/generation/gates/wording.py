@@ -100,18 +100,13 @@ def injection_suspect(case: GateCase) -> str | None:
     found = in_answer or first_match("directions", case.asked)
     if found is None:
         return None
-    kept = _kept_share(case)
+    words, left = _words(case.answer), _words(case.revision)
+    kept = len(words & left) / len(words) if words else 1.0
     if in_answer is None and kept >= _KEPT_LITTLE:
         return None
     text = "answer" if in_answer else "prompt"
     obeyed = f"; {kept:.0%} of the answer's words are left" if kept < _KEPT_LITTLE else ""
     return f"the {text} says: {excerpt(found[0], 60)}{obeyed}"
-
-
-def _kept_share(case: GateCase) -> float:
-    """Return the share of the answer's different words that the revision has too."""
-    words, kept = _words(case.answer), _words(case.revision)
-    return len(words & kept) / len(words) if words else 1.0
 
 
 def _words(text: str) -> set[str]:

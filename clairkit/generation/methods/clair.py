@@ -18,7 +18,8 @@ from clairkit.generation.methods.parts import (
     thoughts_of,
     tokens_of,
 )
-from clairkit.generation.revision.revise import Revised, ReviseSettings, revise
+from clairkit.generation.revision.revise import Revised, revise
+from clairkit.generation.revision.settings import ReviseSettings
 from clairkit.generation.settings import BuildSettings
 from clairkit.models.outcomes import marks_identity
 from clairkit.models.requests import Model

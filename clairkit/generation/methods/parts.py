@@ -63,10 +63,7 @@ def answer_call(
 
 
 def own_answer(
-    row: PromptRow,
-    target: Model | None,
-    sampling: Sampling,
-    marks: Marks = THOUGHT_MARKS,
+    row: PromptRow, target: Model | None, sampling: Sampling, marks: Marks = THOUGHT_MARKS
 ) -> Asking:
     """Return the row's answer: its own, or what the target says, or why it says nothing.
 

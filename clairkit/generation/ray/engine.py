@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from clairkit.display import excerpt
+from clairkit.engine.driver import quiet
 from clairkit.engine.local_batches import waits_for_batch
 from clairkit.engine.program import Method
 from clairkit.engine.progress import Progress, ProgressHook
@@ -93,12 +94,12 @@ class RayEngine:
         """Make all calls that the rows ask and the journal has no result of."""
         ray = _import_ray()
         state = Progress(total)
-        tell = progress or _quiet
+        tell = progress or quiet
         with _cluster(ray):
             workers = self.workers or _workers(ray, method)
             job = Job(self.settings, dict(self.specs), workers, dict(method.settings()))
             shared = ray.remote(num_cpus=0)(SharedBudget).remote(budget)
-            with stopping(budget, shared.halt.remote, say or _quiet):
+            with stopping(budget, shared.halt.remote, say or quiet):
                 blocks = self._open_blocks(rows, method, journal, state)
                 while not budget.halted and (window := list(islice(blocks, _WINDOW))):
                     for result in _map(ray, window, job, shared, _gpus(ray, method)):
@@ -235,10 +236,6 @@ def _workers(ray: Any, method: Method) -> int:
         return cores
     at_once = max(model.concurrency for model in models)
     return min(cores, -(-at_once // _CALLS_A_WORKER))
-
-
-def _quiet(_: object) -> None:
-    """Say nothing."""
 
 
 @contextmanager

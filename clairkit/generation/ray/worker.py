@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -25,16 +24,10 @@ from clairkit.generation.settings import BuildSettings
 from clairkit.journal.results import Journal, JournalEntry, differences
 from clairkit.models.budget import Budget
 from clairkit.models.requests import Model, Task
-from clairkit.models.sampling import Failure, Outcome, Reply
+from clairkit.models.sampling import Outcome
 from clairkit.models.specs import ModelOptions
 from clairkit.records import PromptRow
 from clairkit.records.json_types import JsonMapping
-
-_RESULTS = """
-SELECT key, step, model, reason, detail, text, rationale, finish_reason,
-       prompt_tokens, completion_tokens, tries, thoughts
-FROM results ORDER BY rowid LIMIT -1 OFFSET ?
-"""
 
 
 @dataclass(frozen=True)
@@ -80,29 +73,6 @@ def blocks_of(
                 key, step = call.task.key, call.step
                 known[key, step] = JournalEntry(key, step, call.model.name, recorded.outcome)
         yield Block(some, tuple(known.values()), done)
-
-
-def results_after(journal: Path, count: int) -> tuple[JournalEntry, ...]:
-    """Return the results of a journal without its first `count`, in their order."""
-    with closing(sqlite3.connect(journal)) as database:
-        database.row_factory = sqlite3.Row
-        return tuple(_entry(row) for row in database.execute(_RESULTS, (count,)))
-
-
-def _entry(row: sqlite3.Row) -> JournalEntry:
-    spent = {name: row[name] for name in ("prompt_tokens", "completion_tokens", "tries")}
-    outcome: Outcome
-    if row["reason"] is None:
-        outcome = Reply(
-            row["text"],
-            row["finish_reason"],
-            rationale=row["rationale"],
-            thoughts=row["thoughts"],
-            **spent,
-        )
-    else:
-        outcome = Failure(row["reason"], row["detail"] or "", row["text"], **spent)
-    return JournalEntry(row["key"], row["step"], row["model"], outcome)
 
 
 Ask = Callable[..., Any]
@@ -214,7 +184,7 @@ class BlockRunner:
         ):
             journal.write(block.known)
             pool.submit(run_works, works, journal, budget).result()
-            entries = results_after(journal.path, len(block.known))
+            entries = journal.entries_after(len(block.known))
             done = sum(not isinstance(replay(work, journal), Open) for work in works)
         return BlockResult(entries, done - block.done, budget.error)
 

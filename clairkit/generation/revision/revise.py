@@ -17,8 +17,6 @@ from clairkit.models.requests import Model, ReviseRequest, Task
 from clairkit.models.sampling import Failure, Reply, Sampling
 from clairkit.records import Message, PromptRow
 
-__all__ = ["ReviseSettings", "Revised", "revise"]
-
 
 @dataclass(frozen=True)
 class Revised:
@@ -99,10 +97,7 @@ class _Asking:
         marks = self._rendered.marks
         told = ask_again(faults, self.settings.request.language, marks.nonce)
         said = without_thought(reply.text, marks).strip() or reply.text
-        turns = (
-            Message(role="assistant", content=said),
-            Message(role="user", content=told),
-        )
+        turns = (Message(role="assistant", content=said), Message(role="user", content=told))
         return self._task({"after": before.key, "turns": turns}, (*before.messages, *turns))
 
     def read(self, result: Recorded) -> Draft | Unusable:

@@ -181,12 +181,11 @@ class Template:
 
         # One pass: a placeholder in a row's own text stays text.
         text = _PLACEHOLDER.sub(value, self.text)
-        return Rendered((Message(role="user", content=text),), self._marks(nonce, tag))
-
-    def _marks(self, nonce: str, tag: str) -> ReplyMarks:
         if self.has_paper_form:
-            return paper_marks(nonce)
-        return edits_marks(nonce, tag) if self.form == EDITS else nonce_marks(nonce)
+            marks = paper_marks(nonce)
+        else:
+            marks = edits_marks(nonce, tag) if self.form == EDITS else nonce_marks(nonce)
+        return Rendered((Message(role="user", content=text),), marks)
 
 
 def load_template(name_or_file: str, language: str = "en", *, goal: Goal | None = None) -> Template:
@@ -213,7 +212,8 @@ def load_template(name_or_file: str, language: str = "en", *, goal: Goal | None 
         return Template(name_or_file, _built_in(name_or_file, goal), goal.language, **values)
     path = Path(name_or_file)
     if not path.is_file():
-        raise _no_such(name_or_file)
+        remedy = f"{suggest(name_or_file, BUILT_IN)}Use {', '.join(BUILT_IN)}, or a file"
+        raise UsageError("no such template", received=name_or_file, remedy=remedy)
     template = Template(
         os.fspath(path.name), read_text_file(path, "template"), goal.language, **values
     )
@@ -249,8 +249,3 @@ def _unknown(template: str, name: str) -> UsageError:
         received=f"{{{{{name}}}}}",
         remedy=f"{hint}Known are {known}",
     )
-
-
-def _no_such(name: str) -> UsageError:
-    remedy = f"{suggest(name, BUILT_IN)}Use {', '.join(BUILT_IN)}, or a file"
-    return UsageError("no such template", received=name, remedy=remedy)

@@ -166,7 +166,9 @@ class HttpClient:
         self._tls: ssl.SSLContext | bool = True
         if url.scheme == "https" or (self._proxy and self._proxy.url.startswith("https:")):
             self._tls = _tls_context()
-        self._to_proxy = _authorization(self._proxy)
+        self._to_proxy: dict[str, str] = {}
+        if self._proxy is not None and self._proxy.authorization is not None:
+            self._to_proxy = {"Proxy-Authorization": self._proxy.authorization}
         if url.scheme == "http":  # there is no tunnel: the proxy reads the request itself
             self._headers, self._to_proxy = {**headers, **self._to_proxy}, {}
         self._session: aiohttp.ClientSession | None = None
@@ -231,12 +233,6 @@ class HttpClient:
                 return None
             pieces.append(piece)
         return b"".join(pieces)
-
-
-def _authorization(proxy: Proxy | None) -> dict[str, str]:
-    if proxy is None or proxy.authorization is None:
-        return {}
-    return {"Proxy-Authorization": proxy.authorization}
 
 
 def _told(error: Exception) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from clairkit.batching.chat_settings import ChatSettings
 from clairkit.display import excerpt
 from clairkit.errors import UsageError
-from clairkit.models.server.error_objects import ServerError
+from clairkit.models.server.response import ServerError
 from clairkit.records.json_types import JsonMapping, JsonObject
 
 _OURS = ("model", "messages", "stream", "n")

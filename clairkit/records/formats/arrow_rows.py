@@ -91,12 +91,7 @@ def _has_no_files(folder: Path) -> bool:
 
 
 def batch_rows(batches: Iterable[Any], ignore: Sequence[str] = ()) -> Iterator[Located]:
-    """Yield the rows of Arrow record batches as JSON values, with their numbers from 1.
-
-    Args:
-        batches: the batches.
-        ignore: columns that are left out.
-    """
+    """Yield the rows of Arrow record batches as JSON values, with their numbers from 1."""
     number = 0
     for whole in batches:
         batch = whole.drop_columns([name for name in ignore if name in whole.schema.names])
@@ -145,7 +140,10 @@ def _plain(value: object, column: str) -> Any:
     if value is None or isinstance(value, str | int):
         return value
     if isinstance(value, float):
-        return _plain_float(value, column)
+        if math.isinf(value):
+            problem = f"column `{column}` holds an infinity"
+            raise RowFault("bad_number", problem, remedy="write null")
+        return None if math.isnan(value) else value
     if isinstance(value, dict):
         return {name: _plain(member, column) for name, member in value.items()}
     if isinstance(value, list):
@@ -160,12 +158,6 @@ def _plain(value: object, column: str) -> Any:
         problem,
         remedy=f"drop the column, or leave it out with --ignore-column {column}",
     )
-
-
-def _plain_float(value: float, column: str) -> float | None:
-    if math.isinf(value):
-        raise RowFault("bad_number", f"column `{column}` holds an infinity", remedy="write null")
-    return None if math.isnan(value) else value
 
 
 def _without_nulls(value: object) -> Any:

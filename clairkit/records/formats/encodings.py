@@ -91,7 +91,8 @@ class EncodingAdvice:
         if readable > others.count(b"\n"):
             problem += f", and {readable} other lines of the file are: it is damaged or mixed"
             remedy = (
-                "correct the line, or skip bad rows; to convert the file would corrupt the rest"
+                "correct the line, or skip bad rows with --skip-bad; to convert the file would "
+                "corrupt the rest"
             )
             said = _readings(candidates(line), line)
             return RowFault("bad_unicode", problem + said, remedy=remedy)
@@ -179,10 +180,6 @@ SIZE_CAP = 2**20
 
 def read_text_file(path: Path, what: str) -> str:
     """Return the text of a user's file, without a byte order mark.
-
-    Args:
-        path: the file.
-        what: what it is to be, for errors.
 
     Raises:
         DataError: it can't be read, is larger than 1 MiB, or is not UTF-8 text.

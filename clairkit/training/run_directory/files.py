@@ -166,7 +166,7 @@ def with_defaults_of_then(resolved: Resolved, run: Path) -> Resolved:
     """
     config, origins = resolved.config, dict(resolved.origins)
     before, now = saved_values(run), _values(config.to_dict())
-    written = _origins(run)
+    written = saved_origins(run)
     own = {f.name for f in dataclasses.fields(TrainConfig)} - {"arguments", "model", "pairs"}
     changed: JsonObject = {}
     for key, origin in resolved.origins.items():
@@ -181,10 +181,10 @@ def with_defaults_of_then(resolved: Resolved, run: Path) -> Resolved:
         arguments={**config.arguments, **arguments},
         **{key: changed[key] for key in changed.keys() & own},
     )
-    return Resolved(kept, origins)
+    return dataclasses.replace(resolved, config=kept, origins=origins)
 
 
-def _origins(run: Path) -> dict[str, str]:
+def saved_origins(run: Path) -> dict[str, str]:
     """Return what config.yaml says of where its values came from: behind them, or a line above."""
     origins: dict[str, str] = {}
     above = ""
@@ -256,9 +256,14 @@ def note_changes(run: Path, resolved: Resolved, step: int, changes: Sequence[str
 
 def changes_of(run: Path) -> list[Any]:
     """Return the allowed changes of a run so far, as run.json holds them."""
-    facts = json.loads((run / RUN).read_text(encoding="utf-8"))
-    changes: list[Any] = facts.get("changes", [])
+    changes: list[Any] = kept_facts(run).get("changes", [])
     return changes
+
+
+def kept_facts(run: Path) -> JsonObject:
+    """Return what run.json tells of a run's beginning and resumes, for its end to tell too."""
+    facts = json.loads((run / RUN).read_text(encoding="utf-8"))
+    return {key: facts[key] for key in ("changes", "loss_choice") if facts.get(key)}
 
 
 def reference_file(run: Path) -> Path | None:

@@ -21,6 +21,7 @@ from clairkit.training.checkpoint.checkpoints import PARTIAL, checkpoints
 from clairkit.training.checkpoint.identity import data_digest
 from clairkit.training.config import TrainConfig
 from clairkit.training.config_sources import Resolved
+from clairkit.training.loss_choice import LossChoice
 from clairkit.training.memory import peak_memory_mb
 from clairkit.training.merge_adapter import remove_stale
 from clairkit.training.run_directory import files
@@ -70,14 +71,26 @@ class RunFolder:
 
     @classmethod
     def from_python(
-        cls, config: TrainConfig, sources: Mapping[str, int], prompts: Collection[int]
+        cls,
+        config: TrainConfig,
+        sources: Mapping[str, int],
+        prompts: Collection[int],
+        choice: LossChoice | None = None,
     ) -> RunFolder:
-        """Return that of a trainer which is made in Python."""
+        """Return that of a trainer which is made in Python.
+
+        Args:
+            config: its configuration.
+            sources: training pairs by their `source`.
+            prompts: digests of the training prompts.
+            choice: what loss auto came to.
+        """
         own = {f.name: f.default for f in fields(TrainConfig)}
         set_there = [name for name, value in own.items() if getattr(config, name) != value]
         origins = dict.fromkeys((*set_there, *config.arguments), "Python")
         derived = {key: origin for key, (_, origin) in config.derived.items()}
-        return cls(Resolved(config, {**derived, **origins}), sources, prompts=prompts)
+        resolved = Resolved(config, {**derived, **origins})
+        return cls(choice.put_into(resolved) if choice else resolved, sources, prompts=prompts)
 
     @property
     def path(self) -> Path:
@@ -93,7 +106,8 @@ class RunFolder:
             write_trained_prompts(self.path, self.prompts)
         else:
             forget_trained_prompts(self.path)
-        self._write_facts(inputs_of(trainer))
+        choice = self.resolved.loss_choice
+        self._write_facts({**inputs_of(trainer), **({"loss_choice": choice} if choice else {})})
         _write(self.path / files.CONFIG, files.portable_config(self.resolved))
 
     def clear(self, say: Callable[[str], None]) -> None:
@@ -120,7 +134,7 @@ class RunFolder:
             loss=config.loss,
             beta=config.beta,
             learning_rate=trainer.args.learning_rate,
-            sources=self.sources,
+            sources={} if self.resolved.loss_choice else self.sources,  # verdicts know better
             counts=self.counts,
             reference=config.reference.portable,
             loss_mask=config.loss_mask,
@@ -156,8 +170,7 @@ class RunFolder:
         }
         del facts["output"]  # a run directory may be moved
         facts["diagnosis"] = result.diagnosis.to_dict()
-        if changes := files.changes_of(self.path):
-            facts["changes"] = changes
+        facts |= files.kept_facts(self.path)
         rows, name = files.read_metrics(self.path), self.path.absolute().name
         page = training_page(rows, result.diagnosis, name, self.facts(trainer))
         _write(self.path / files.PAGE, page)
@@ -205,6 +218,7 @@ def model_card(config: TrainConfig, facts: JsonMapping) -> str:
     name = base or portable(config.model)
     adapter = portable(config.adapter) if config.adapter else ""
     goes_on = f", going on with the adapter `{adapter}`," if adapter else ""
+    choice = f"\n- {facts['loss_choice']['reason']}" if "loss_choice" in facts else ""
     findings = "\n".join(f"- {item['text']}" for item in facts["diagnosis"]["findings"])
     return f"""---
 {_metadata(config, base)}---
@@ -215,7 +229,7 @@ def model_card(config: TrainConfig, facts: JsonMapping) -> str:
 preference pairs of `{Path(config.pairs).name}`.
 
 - loss `{config.loss}`, beta {config.beta}, {facts["steps"]} steps,
-  learning rate {facts["learning_rate"]:g}
+  learning rate {facts["learning_rate"]:g}{choice}
 - {facts["reference"]}
 - kernel `{facts["kernel"]}`, sequences {facts["form"]}
 - all settings, with their origin: `{CONFIG}`; a row for each logged step: `{METRICS}`, as

@@ -11,8 +11,7 @@ import pytest
 from driving import Named
 
 from clairkit.engine.program import Call, Method, Program
-from clairkit.engine.replay import known
-from clairkit.generation.batch.round_state import rounds
+from clairkit.engine.replay import known, rounds
 from clairkit.generation.cost.estimate import CostRange, choose_probes, estimate
 from clairkit.generation.cost.expected_calls import BYTES_PER_TOKEN
 from clairkit.generation.methods import make_method
