@@ -13,13 +13,19 @@ from typing import Any
 import pytest
 import torch
 from architectures import ARCHITECTURES, make
+from tiny import CHATML, make_llama, make_tokenizer
 from transformers import GenerationConfig
 
 from clairkit.errors import DataError, UsageError
-from clairkit.models.gumbel import GumbelNoise, row_seed, sampling_processors
+from clairkit.models.gumbel import GumbelNoise, gumbel_noise, row_seed, sampling_processors
 from clairkit.models.local import LocalModel
 from clairkit.models.sampling import Sampling
 from clairkit.records import Message
+
+
+def has_amx() -> bool:
+    return bool(getattr(torch.cpu, "get_capabilities", dict)().get("amx_bf16"))
+
 
 KEYS = [f"k{n}" for n in range(6)]
 PROMPTS = [(Message(role="user", content="hello " * size),) for size in (1, 5, 3, 9, 2, 7)]
@@ -127,6 +133,14 @@ def test_the_samples_have_the_distribution_asked_for(
         assert abs(counts[token] / rows - share) <= error
 
 
+def test_the_noise_of_a_cpu_is_that_of_exponential_draws() -> None:
+    likes = torch.zeros(2, 49_152)
+    found = gumbel_noise(likes, [torch.Generator().manual_seed(seed) for seed in (1, 2)])
+    for row, seed in zip(found, (1, 2), strict=True):
+        draws = torch.empty(49_152).exponential_(generator=torch.Generator().manual_seed(seed))
+        assert torch.equal(row, -draws.clamp_min(torch.finfo(torch.float32).tiny).log())
+
+
 def test_each_row_has_its_own_stream() -> None:
     scores = torch.zeros(2, 8)
     together = GumbelNoise([1, 2], torch.device("cpu"))
@@ -216,6 +230,58 @@ def test_loading(model_folder: Any, tmp_path: Any) -> None:
     assert loaded.generate(PROMPTS[:1], ["a"], SHORT)[0].completion_tokens > 0
     with pytest.raises(UsageError, match="can't be loaded"):
         LocalModel.load(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"), [("amx_bf16", torch.bfloat16), ("avx512_bf16", torch.float32)]
+)
+def test_a_checkpoint_in_bfloat16_stays_so_where_batches_change_no_sum(
+    unit: str,
+    expected: torch.dtype,
+    tokenizer: Any,
+    tmp_path: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_llama().to(torch.bfloat16).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {unit: True}, raising=False)
+    assert LocalModel.load(str(tmp_path), device="cpu").model.dtype == expected
+    half = LocalModel.load(str(tmp_path), device="cpu", dtype=torch.float16)
+    assert half.model.dtype == torch.float16
+
+
+@pytest.mark.skipif(not has_amx(), reason="the processor does not multiply bfloat16 by AMX")
+def test_in_bfloat16_too_a_row_is_the_same_alone(tokenizer: Any) -> None:
+    model = make_llama(hidden_size=64, head_dim=16).to(torch.bfloat16)
+    local = LocalModel(model, tokenizer, batch_size=4)
+    sampling = Sampling(max_new_tokens=60)
+    together = local.generate(PROMPTS, KEYS, sampling)
+    assert local._has_slots is True
+    for prompt, key, reply in zip(PROMPTS, KEYS, together, strict=True):
+        assert local.generate([prompt], [key], sampling) == [reply]
+
+
+def test_a_model_like_smollm2(tokenizer: Any) -> None:
+    """Tied head, padding that is the end token, a beginning that opens turns, a system prompt."""
+    plain = LocalModel(make_llama(), tokenizer, batch_size=4)
+    alike = make_tokenizer(
+        "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nthe fox<|im_end|>\n"
+        "{% endif %}" + CHATML
+    )
+    alike.pad_token, alike.bos_token = alike.eos_token, "<|im_start|>"
+    tied = make_llama(tie_word_embeddings=True)
+    assert tied.lm_head.weight is tied.model.embed_tokens.weight
+    local = LocalModel(tied, alike, batch_size=3)
+    assert local._encoder.prompt(PROMPTS[0]) != plain._encoder.prompt(PROMPTS[0])
+    local._end_ids = [2, *range(300, 320)]
+    sampling = Sampling(max_new_tokens=30, stop=("Q",))
+    together = local.generate(PROMPTS, KEYS, sampling)
+    local._has_slots = False
+    assert local.generate(PROMPTS, KEYS, sampling) == together
+    for reply in together:
+        ended = reply.token_ids[-1] in local._end_ids
+        assert ended or reply.finish_reason == "stop" or len(reply.token_ids) == 30
+        assert not set(reply.token_ids[:-1]) & set(local._end_ids)
 
 
 def test_broken_weights_are_named(model_folder: Any, tmp_path: Any) -> None:
