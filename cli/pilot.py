@@ -232,9 +232,11 @@ def _show_gates(console: Console, found: Survey, only: Gate | None = None) -> No
         state = gate.state if gate.state == "passed" or override is None else "overridden"
         console.show(f"{gate.number} {words('en')['states'][state]}: {gate_name(gate.number)}")
         console.show(f"    {reason_text(gate)}")
-        for figure in gate.evidence:
-            console.show(f"    {figure_text(figure)}")
-            console.show(f"      {figure.file} {figure.sha256[:16]}")
+        for file in dict.fromkeys(figure.file for figure in gate.evidence):
+            figures = [figure for figure in gate.evidence if figure.file == file]
+            for figure in figures:
+                console.show(f"    {figure_text(figure)}")
+            console.show(f"      {file} {figures[0].sha256[:16]}")
         if override is not None and gate.state != "passed":
             console.show(f"    by {override.who}, {override.when[:10]}: {override.why}")
 
