@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@cache
 def planned(model: Path, *settings: str, lengths: str = "64,32,48", **request: Any) -> MadePlan:
     flags = {"model": str(model), "use_peft": request.pop("use_peft", None)}
     asked = {"lengths": lengths, "rows": 64, **request}
