@@ -8,7 +8,6 @@ the function and undoes the others.
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import os
 import signal
@@ -80,9 +79,15 @@ class user_code:
         if self._token is not None:
             _name.reset(self._token)
         signalled = _surroundings.leave()
-        if error is None or isinstance(error, Exception | asyncio.CancelledError) or signalled:
+        if error is None or isinstance(error, Exception) or _is_cancelled(error) or signalled:
             return
         raise ended(self._name, error) from None
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Whether a task was cancelled; asyncio is not imported to ask for it."""
+    loaded = sys.modules.get("asyncio")
+    return loaded is not None and isinstance(error, loaded.CancelledError)
 
 
 def ended(name: str, error: BaseException) -> UserCodeEnded:

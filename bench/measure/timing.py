@@ -39,7 +39,6 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """Summarise `values`, at least one."""
         return cls(statistics.median(values), min(values), max(values))
 
 

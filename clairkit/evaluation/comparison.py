@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import combinations
+from itertools import combinations, islice
 
 from clairkit.engine.driver import run_works
 from clairkit.engine.program import Call
@@ -202,13 +202,15 @@ class Answered:
 
     Attributes:
         results: of the rows that are done, in their order.
-        unfinished: rows that are not.
+        unfinished: rows that are not, of any comparison.
         control: says what stopped the run, if anything did.
+        more: the results of each further comparison, likewise.
     """
 
     results: tuple[RowResult, ...]
     unfinished: int
     control: Budget
+    more: tuple[tuple[RowResult, ...], ...] = ()
 
     def raise_stopped(self) -> None:
         """Raise what ended the run early: its error, or the signal anew.
@@ -240,29 +242,43 @@ def ask_all(
         rows: the prompts.
         journal: where results are looked up and recorded.
         control: the run's caps, and its cause of stopping.
-        more: what else is asked of whom; its results are not returned, but in the journal.
+        more: what else is asked of whom.
         trial: called with the first row as soon as it is done; an error ends the run, so that a
             faulty check does not show only when all has been paid for.
         progress: called after each result.
         say: told remarks for the user.
     """
-    works: list[Work[RowResult]] = [partial(comparison.program, row) for row in rows]
-    tried = list(works)
-    if trial is not None and works:
-        tried[0] = partial(_tried, works[0], trial)
-    others: list[Work[RowResult]] = [
-        partial(each.program, row) for each, prompts in more for row in prompts
+    parts = [(comparison, rows), *more]
+    done: dict[int, RowResult] = {}
+    works: list[Work[RowResult]] = [
+        partial(each.program, row) for each, prompts in parts for row in prompts
     ]
-    total = len(works) + len(others)
-    everything: list[Work[RowResult]] = [*tried, *others]
-    run_works(everything, journal, control, progress=progress, say=say, total=total)
-    found = [replay(work, journal) for work in works]
-    results = tuple(each for each in found if not isinstance(each, Open))
-    unfinished = sum(isinstance(replay(work, journal), Open) for work in others)
-    return Answered(results, len(found) - len(results) + unfinished, control)
+    noted: list[Work[RowResult]] = [
+        partial(_noted, work, done, place, None if place else trial)
+        for place, work in enumerate(works)
+    ]
+    run_works(noted, journal, control, progress=progress, say=say, total=len(works))
+    # A run that was stopped leaves rows whose calls are all known, but were not looked at again.
+    found = (
+        done[place] if place in done else replay(work, journal) for place, work in enumerate(works)
+    )
+    first, *others = (
+        [each for each in islice(found, len(prompts)) if not isinstance(each, Open)]
+        for _, prompts in parts
+    )
+    unfinished = len(works) - len(first) - sum(map(len, others))
+    return Answered(tuple(first), unfinished, control, tuple(map(tuple, others)))
 
 
-def _tried(work: Work[RowResult], trial: Callable[[RowResult], object]) -> Asking:
+def _noted(
+    work: Work[RowResult],
+    done: dict[int, RowResult],
+    place: int,
+    trial: Callable[[RowResult], object] | None,
+) -> Asking:
+    """Run a program, try its result, and keep it: no request is made anew to read the replies."""
     result = yield from work()
-    trial(result)
+    if trial is not None:
+        trial(result)
+    done[place] = result
     return result

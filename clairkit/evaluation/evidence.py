@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Generator, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from clairkit.engine.program import Call
-from clairkit.engine.replay import Open, replay
 from clairkit.errors import DataError
 from clairkit.evaluation.comparison import Comparison, RowResult, answer_text
 from clairkit.evaluation.evaluate import Evaluation, Scorer, counted
@@ -24,7 +22,7 @@ from clairkit.evaluation.kpi_file import KpiFile
 from clairkit.evaluation.people import Meeting, PersonVote, people_signals, placed_votes
 from clairkit.evaluation.seed_runs import same_configuration, seeds_signal
 from clairkit.evaluation.signals import Signal
-from clairkit.journal.results import Journal, Recorded
+from clairkit.journal.results import Recorded
 from clairkit.labels.items import Item
 from clairkit.models.requests import Model
 from clairkit.records import PromptRow
@@ -211,7 +209,7 @@ def tested_guards(
     evidence: Evidence,
     found: Findings,
     kpis: Mapping[str, KpiResult],
-    journal: Journal,
+    guarded: Sequence[Sequence[RowResult]],
 ) -> list[GuardRow]:
     """Test the guards of each candidate together.
 
@@ -219,21 +217,20 @@ def tested_guards(
         evidence: with the guards.
         found: of the evaluation.
         kpis: by candidate, what the KPIs show.
-        journal: has the replies that the guards asked for.
+        guarded: what became of each guard's prompts.
 
     Raises:
         UsageError: a guard's check fails.
     """
     base = next((each.name for each in found.comparison.contestants if each.is_baseline), None)
-    results = {each.spec.name: list(_replayed(each, journal)) for each in evidence.guards}
     rows: list[GuardRow] = []
     for contestant in found.comparison.contestants:
         if contestant.is_baseline or base is None:
             continue
         name = contestant.name
         measured = [
-            (each.spec, _change(each, results[each.spec.name], name, base), "points")
-            for each in evidence.guards
+            (each.spec, _change(each, results, name, base), "points")
+            for each, results in zip(evidence.guards, guarded, strict=True)
         ]
         measured += kpis[name].guards if name in kpis else ()
         rows += guard_rows(name, measured, 1 - found.resampling.level)
@@ -258,13 +255,6 @@ def vote_rows(evidence: Evidence, found: Findings) -> Iterator[JsonObject]:
                 "score": verdict.score,
                 "at": vote.at or None,
             }
-
-
-def _replayed(guard: GuardRun, journal: Journal) -> Iterator[RowResult]:
-    for row in guard.prompts:
-        result = replay(partial(guard.comparison.program, row), journal)
-        assert not isinstance(result, Open)  # a run that is not done comes to no verdict
-        yield result
 
 
 def _change(guard: GuardRun, results: Sequence[RowResult], model: str, base: str) -> Change:

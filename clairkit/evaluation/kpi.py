@@ -15,8 +15,10 @@ from clairkit.evaluation.kpi_file import Column, Costs, KpiFile, KpiSpec, Progra
 from clairkit.evaluation.signals import Signal, signal_of
 from clairkit.records import PromptRow
 from clairkit.records.faults import RowFault
+from clairkit.records.formats.csv_file import found_delimiters
 from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.records.read import located_rows
+from clairkit.records.source import Source, find_source
 from clairkit.statistics.change import Change
 from clairkit.statistics.estimates import Resampling
 from clairkit.statistics.number_cells import Cell, read_numbers
@@ -144,7 +146,8 @@ def _by_column(source: Column, unit: str) -> _Values:
     sides: list[bool] = []
     groups: list[Hashable] = []
     others: Counter[str] = Counter()
-    for line, row in located_rows(source.file):
+    file = _table_of(source)
+    for line, row in located_rows(file):
         if isinstance(row, RowFault):
             raise row.to_error(source.file, line)
         arm = str(_cell(source, row, source.arm, line)).strip()
@@ -158,7 +161,9 @@ def _by_column(source: Column, unit: str) -> _Values:
         if source.cluster:
             groups.append(_group(source, row, line))
     _check_arms(source, sides, others)
-    numbers = read_numbers(cells, unit)
+    # A table without a delimiter (JSONL, Parquet) or with commas has decimal points.
+    usual = "" if file.delimiter in (";", "\t") else "."
+    numbers = read_numbers(cells, unit, source.decimal or usual)
     kept = [at for at, number in enumerate(numbers) if number is not None]
     _check_arms(source, [sides[at] for at in kept], others)
     notes = []
@@ -174,6 +179,27 @@ def _by_column(source: Column, unit: str) -> _Values:
         [groups[at] for at in kept] if source.cluster else None,
         tuple(notes),
     )
+
+
+def _table_of(source: Column) -> Source:
+    """Return the log with its delimiter, where it is a CSV file.
+
+    Raises:
+        DataError: its first line shows more than one, and none is named.
+    """
+    found = find_source(source.file)
+    if found.kind != "csv":
+        return found
+    shown = source.delimiter or found_delimiters(found) or ","
+    if len(shown) > 1:
+        raise DataError(
+            "more than one delimiter stands in the line of names",
+            path=source.file,
+            line=1,
+            received=" and ".join("tab" if mark == "\t" else mark for mark in shown),
+            remedy='name it in kpi.yaml, beside file: delimiter: ";"',
+        )
+    return replace(found, delimiter=shown)
 
 
 def _cell(source: Column, row: JsonMapping, column: str, line: int) -> Any:

@@ -12,9 +12,11 @@ from clairkit.probe.fault_injection import (
     STEP,
     URL,
     PlantedFault,
+    contains,
+    content_words,
     items_in,
+    numbers_in,
 )
-from clairkit.probe.words import contains, content_words, numbers_in
 from clairkit.scoring import EditSpan, align, units_of
 
 Repair = Literal["fixed", "changed", "missed"]
@@ -78,7 +80,7 @@ def _outside(base: _Units, revised: _Units, spots: _Spots) -> float:
     gone = new = replaced = gone_in_spots = 0
     for span in align(base, revised).spans:
         added = span.chosen_end - span.chosen_start
-        if _touches(span, spots):
+        if any(span.rejected_start <= end and start <= span.rejected_end for start, end in spots):
             replaced += added
         else:
             new += added
@@ -88,10 +90,6 @@ def _outside(base: _Units, revised: _Units, spots: _Spots) -> float:
     size = sum(end - start for start, end in spots)
     around = (len(base) - size) + (len(revised) - replaced - (size - gone_in_spots))
     return (gone + new) / around if around > 0 else 0.0
-
-
-def _touches(span: EditSpan, spots: _Spots) -> bool:
-    return any(span.rejected_start <= end and start <= span.rejected_end for start, end in spots)
 
 
 def _within(span: EditSpan, spots: _Spots) -> int:

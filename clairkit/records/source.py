@@ -52,7 +52,8 @@ class Source:
     """Where rows come from.
 
     `path` is a local path or a Hub id, `split` a split of a Hub data set, `gz` says compressed;
-    `ignore` are columns that need not be read.
+    `ignore` are columns that need not be read; `delimiter` stands between the cells of a CSV file,
+    "" is what its first line shows.
     """
 
     path: str
@@ -60,6 +61,7 @@ class Source:
     gz: bool = False
     split: str | None = None
     ignore: tuple[str, ...] = ()
+    delimiter: str = ""
 
 
 def find_source(given: str | os.PathLike[str]) -> Source:

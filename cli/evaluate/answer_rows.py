@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from clairkit.records.json_types import JsonObject
-
 if TYPE_CHECKING:
     from clairkit.evaluation.run import Evaluated
+    from clairkit.records.json_types import JsonObject
 
 
 def answer_rows(found: Evaluated) -> Iterator[JsonObject]:

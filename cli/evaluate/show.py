@@ -6,14 +6,13 @@ import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from clairkit.cli.shared.console import Console
-from clairkit.records.json_types import JsonObject
-
 if TYPE_CHECKING:
+    from clairkit.cli.shared.console import Console
     from clairkit.evaluation.evaluate import Evaluation
     from clairkit.evaluation.run import Evaluated
     from clairkit.evaluation.signals import Signal
     from clairkit.intervals import Difference
+    from clairkit.records.json_types import JsonObject
 
 
 def show_warnings(console: Console, found: Evaluated) -> None:

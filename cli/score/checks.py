@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import click
 from click.decorators import FC
 
-from clairkit.cli.shared.console import Console
-from clairkit.records.json_types import JsonMapping, JsonObject
-
 if TYPE_CHECKING:
+    from clairkit.cli.shared.console import Console
+    from clairkit.records.json_types import JsonMapping, JsonObject
     from clairkit.scoring import Checks, ScoredPairs
 
 
@@ -74,7 +73,7 @@ def requested_checks(flags: JsonMapping, reasons: Sequence[str]) -> Checks:
     """
     from clairkit.errors import UsageError
     from clairkit.scoring import Checks
-    from clairkit.scoring.reading import read_benchmark, read_evaluation
+    from clairkit.scoring.checks import read_benchmark, read_evaluation
 
     for reason, option, given in (
         ("in_eval", "--eval", flags["evaluation"]),

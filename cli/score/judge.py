@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from clairkit.cli.shared.console import Console
-from clairkit.cli.shared.ending import PARTIAL, leave_early
-from clairkit.cli.shared.pace_options import PACE_OPTIONS
+from clairkit.cli.shared.ending import PARTIAL, leave_early, raised
+from clairkit.cli.shared.options import PACE_OPTIONS, model_settings
 from clairkit.cli.shared.progress_line import ProgressLine
 from clairkit.errors import EvidenceError, UsageError
-from clairkit.records.json_types import JsonMapping
+from clairkit.models.sampling import Sampling
 
 if TYPE_CHECKING:
+    from clairkit.cli.shared.console import Console
     from clairkit.evaluation.pairs.pair_judging import Judged
     from clairkit.judging.judge import Judge
     from clairkit.records import Pair
+    from clairkit.records.json_types import JsonMapping
     from clairkit.statistics.win_rate import WinRate
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -62,9 +63,7 @@ def requested_judge(flags: JsonMapping, output: str | None, *, is_comparison: bo
     """
     from clairkit.judging.judge import Judge
     from clairkit.judging.rubrics import load_rubric
-    from clairkit.models.sampling import Sampling
-    from clairkit.models.server.request_body import parse_body
-    from clairkit.models.specs import ModelOptions, make_model
+    from clairkit.models.specs import make_model
 
     spec = flags["judge"]
     if spec is None:
@@ -79,16 +78,12 @@ def requested_judge(flags: JsonMapping, output: str | None, *, is_comparison: bo
     if output is None:
         problem = "a judge's replies are kept beside the output"
         raise UsageError(problem, received=f"--judge {spec}", remedy="add -o FILE")
-    names = ("concurrency", "batch_size", "timeout", "requests_per_minute", "tokens_per_minute")
-    options = ModelOptions(
-        **{name: flags[name] for name in names},
-        judge_base_url=flags["judge_base_url"],
-        judge_body=parse_body(flags["judge_body"]),
-    )
     language = flags["language"]
     rubric = load_rubric(flags["rubric"], language)
     sampling = Sampling(temperature=0.0, max_new_tokens=1024)
-    return Judge(make_model(spec, options, role="judge"), sampling, rubric.text, language)
+    return Judge(
+        make_model(spec, model_settings(flags), role="judge"), sampling, rubric.text, language
+    )
 
 
 def is_known(output: str) -> bool:
@@ -145,7 +140,7 @@ def add_verdicts(
 def stopped(console: Console, found: Judged, arguments: Sequence[str]) -> int:
     """Say how to go on with a run that was stopped; return its exit code."""
     resume = f"clairkit score {shlex.join(arguments)}"
-    console.result({"judge": found.to_json(), "resume": resume})
+    console.result({"judge": found.to_json(), "resume": raised(resume, found.control)})
     console.note(f"{found.unfinished:,} pairs are still to be judged")
     return leave_early(console, found.control, found.control.error, resume) or PARTIAL
 

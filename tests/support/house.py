@@ -58,7 +58,15 @@ def _room(does: str, imports: str = "") -> Room:
 ROOMS: Mapping[str, Room] = {
     "quickstart": _room(
         "the whole road on a model that ships inside",
-        "evaluation generation models records scoring training",
+        "engine evaluation generation journal models pilot records scoring training",
+    ),
+    "pilot": _room(
+        "seven gates from prompts to a decision, and the memo",
+        "evaluation intervals journal records runs statistics",
+    ),
+    "sweep": _room(
+        "which data, which loss, which strength: trials and a choice",
+        "evaluation journal planning records scoring statistics training",
     ),
     "evaluation": _room(
         "is the new model better: answers, checks, agreement",
@@ -82,7 +90,8 @@ ROOMS: Mapping[str, Room] = {
     ),
     "judging": _room("a judge and its verdicts", "engine journal models records"),
     "training": _room(
-        "pairs to a trained model", "batching kernels logprobs losses records runs scoring"
+        "pairs to a trained model",
+        "batching kernels logprobs losses records runs scoring statistics",
     ),
     "engine": _room("run programs of model calls", "journal models records"),
     "journal": _room("keep every result, and what was made of it", "models records"),

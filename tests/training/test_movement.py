@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tiny import make_llama, make_tokenizer
 
 from clairkit.errors import UsageError
 from clairkit.records import write_pairs
-from clairkit.runs.diagnosis.movement import distance, suggested_rate
+from clairkit.runs.diagnosis.facts import distance, suggested_rate
 from clairkit.training import PreferenceTrainer, TrainConfig, resolve, run_training
 from clairkit.training.movement import rounding_warning, sampled_parameters
 
@@ -68,7 +69,11 @@ def test_a_short_run_says_whether_the_model_moved(
     settings = [f"max_steps={steps}", *([logging] if logging else [])]
     still = finish(files, *settings, "learning_rate=1e-9").diagnosis
     assert still.findings[0].kind == "hardly_moved"
-    assert "Raise the learning rate (now 1e-09)" in still.findings[0].text
+    said = still.findings[0].text
+    assert re.search(
+        r"Raise the learning rate \(now 1e-09\) to about (\S+) or more \(--set learning_rate=\1\)",
+        said,
+    )
     moved = finish(files, *settings, "learning_rate=1e-2").diagnosis
     assert {"moved", "exploded"} & {item.kind for item in moved.findings}
     assert moved.headline.startswith(("The model moved", "The run exploded"))

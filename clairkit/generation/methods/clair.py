@@ -13,11 +13,13 @@ from clairkit.generation.methods.parts import (
     make_pair,
     needed_model,
     own_answer,
+    role_provenance,
+    role_settings,
     thoughts_of,
     tokens_of,
 )
-from clairkit.generation.methods.roles import role_provenance, role_settings
-from clairkit.generation.revision.revise import Revised, ReviseSettings, revise
+from clairkit.generation.revision.revise import Revised, revise
+from clairkit.generation.revision.settings import ReviseSettings
 from clairkit.generation.settings import BuildSettings
 from clairkit.models.outcomes import marks_identity
 from clairkit.models.requests import Model

@@ -9,8 +9,14 @@ from functools import cached_property
 from clairkit.engine.program import Call, Method, Program
 from clairkit.errors import UsageError
 from clairkit.generation.methods.judged import ANSWER, Candidate, judge_settings, judged_pair
-from clairkit.generation.methods.parts import answer_call, needed_model, tokens_of
-from clairkit.generation.methods.roles import make_judge, role_provenance, role_settings
+from clairkit.generation.methods.parts import (
+    answer_call,
+    make_judge,
+    needed_model,
+    role_provenance,
+    role_settings,
+    tokens_of,
+)
 from clairkit.generation.settings import BuildSettings
 from clairkit.judging.judge import Judge
 from clairkit.models.outcomes import marks_identity, usable

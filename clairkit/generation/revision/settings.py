@@ -32,7 +32,7 @@ class ReviseSettings:
     language: str = "en"
     """Of the request: `en` or `ja`. The answers may be in any language."""
     length_neutral: bool = False
-    """Revisions are to be as long as their answers, within `limits.LENGTH_TOLERANCE`."""
+    """Revisions are to be as long as their answers, within `reply_forms.LENGTH_TOLERANCE`."""
     worsen: bool = False
     """Answers are made worse: the answer is then the chosen side, the revision the rejected."""
     max_edit_share: float | None = None

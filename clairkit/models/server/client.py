@@ -17,12 +17,17 @@ from clairkit.models.reasons import HALTED
 from clairkit.models.requests import Budget
 from clairkit.models.sampling import Failure, Outcome, Reply
 from clairkit.models.server.endpoint import Endpoint
-from clairkit.models.server.error_objects import ServerError, find_error, read_error
 from clairkit.models.server.http_client import HttpClient, HttpFault, HttpResponse
-from clairkit.models.server.rate_limit import Allowance
 from clairkit.models.server.request_body import LIMITS, Adaptation
-from clairkit.models.server.response import read_completion
-from clairkit.models.server.retry import Breaker, Limiter, RetryPolicy, next_wait, retry_after
+from clairkit.models.server.response import ServerError, find_error, read_completion, read_error
+from clairkit.models.server.retry import (
+    Allowance,
+    Breaker,
+    Limiter,
+    RetryPolicy,
+    next_wait,
+    retry_after,
+)
 from clairkit.records.json_types import JsonMapping
 from clairkit.redaction import holds
 
@@ -128,7 +133,10 @@ class ChatClient:
             finally:
                 self._limiter.leave()
             if not isinstance(outcome, _Again):
-                self._count(outcome, claimed)
+                if outcome.prompt_tokens or outcome.completion_tokens:  # else nobody says
+                    self._allowance.settle(
+                        claimed, outcome.prompt_tokens, outcome.completion_tokens
+                    )
                 taken.add(outcome)
                 return self._settled(taken.of(outcome))
             last = outcome.failure
@@ -156,10 +164,6 @@ class ChatClient:
         self._limiter.succeed()
         return outcome
 
-    def _count(self, outcome: Outcome, claimed: float) -> None:
-        if outcome.prompt_tokens or outcome.completion_tokens:  # else the server does not say
-            self._allowance.settle(claimed, outcome.prompt_tokens, outcome.completion_tokens)
-
     def _settled(self, outcome: Outcome) -> Outcome:
         """Count the row; too many lost ones in a row end the run."""
         lost = isinstance(outcome, Failure) and outcome.reason in _LOST
@@ -184,15 +188,13 @@ class ChatClient:
         if not 200 <= response.status < 300:
             body = _decoded(response.content)
             error = ServerError() if body is None else read_error(body)
-            self._adapt(response.status, error, sent)
+            # Asked again without a field that the server does not take, if that is why it refused.
+            is_unreadable = response.status in _UNREADABLE
+            news = self._adaptation.learn(error, sent) if is_unreadable else None
+            if news is not None:
+                raise _Again(error.text, news=news)
             return self._refused(response, response.status, error)
         return self._completion(response, response.content, longest)
-
-    def _adapt(self, status: int, error: ServerError, sent: JsonMapping) -> None:
-        """Ask again without a field that the server does not take, if that is why it refused."""
-        news = self._adaptation.learn(error, sent) if status in _UNREADABLE else None
-        if news is not None:
-            raise _Again(error.text, news=news)
 
     def _completion(self, response: HttpResponse, content: bytes, longest: int) -> Outcome:
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()

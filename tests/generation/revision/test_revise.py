@@ -12,7 +12,8 @@ import pytest
 from clairkit.engine.program import Call
 from clairkit.generation.revision.edits import Edit
 from clairkit.generation.revision.parser import Revision
-from clairkit.generation.revision.revise import Revised, ReviseSettings, revise
+from clairkit.generation.revision.revise import Revised, revise
+from clairkit.generation.revision.settings import ReviseSettings
 from clairkit.journal.results import Recorded
 from clairkit.models.sampling import Failure, Outcome, Reply, Sampling
 from clairkit.records import Message, PromptRow
