@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import distributed
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerState, TrainingArguments
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -32,15 +32,7 @@ class StopAtStep(TrainerCallback):  # type: ignore[misc]  # transformers is unty
         step = math.ceil(state.max_steps * self._at) if self._at < 1 else self._at
         return bool(step <= state.global_step < state.max_steps)
 
-    def on_step_end(
-        self,
-        _args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        *_: object,
-        **__: object,
-    ) -> None:
-        """Called by the Trainer after each step."""
+    def on_step_end(self, _args: Any, state: Any, control: Any, *_: Any, **__: Any) -> None:
         if self.is_reached(state):
             control.should_save = control.should_training_stop = True
 
