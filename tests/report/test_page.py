@@ -19,7 +19,7 @@ from clairkit.report.histogram import Histogram, histogram
 from clairkit.scoring import METRICS
 from clairkit.texts import languages, texts
 
-PARTIAL = ("metrics", "phrases", "reasons")
+PARTIAL = ("metrics", "phrases", "reasons", "because")
 
 ROWS = [
     row(
@@ -108,6 +108,8 @@ def test_what_other_modules_say_has_japanese_words() -> None:
     japanese = language("ja")
     assert japanese.reasons.keys() == REASONS.keys()
     assert METRICS.keys() <= texts("report/texts", "ja", PARTIAL)["metrics"].keys()
+    codes = {"nothing", "better", "worse", "undecided", "too_few", "no_change", "unread"}
+    assert japanese.because.keys() == codes | {"guard_violated", "guard_undecided"}
 
 
 def test_japanese(tmp_path: Path) -> None:
