@@ -109,7 +109,11 @@ def test_what_other_modules_say_has_japanese_words() -> None:
     assert japanese.reasons.keys() == REASONS.keys()
     assert METRICS.keys() <= texts("report/texts", "ja", PARTIAL)["metrics"].keys()
     codes = {"nothing", "better", "worse", "undecided", "too_few", "no_change", "unread"}
-    assert japanese.because.keys() == codes | {"guard_violated", "guard_undecided"}
+    assert japanese.because.keys() == codes | {
+        "guard_violated",
+        "guard_undecided",
+        "unit_points",
+    }
 
 
 def test_japanese(tmp_path: Path) -> None:
