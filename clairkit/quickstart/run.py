@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from clairkit.training import TrainResult
 
 SUMMARY = "summary.json"
+_FIRST = (stations.PROMPTS, stations.BILLS, stations.SUMS)  # written before all else
 
 
 @contextmanager
@@ -43,16 +44,19 @@ def run_quickstart(
 ) -> QuickstartResult:
     """Run every station, each writing its files into the folder `output`.
 
+    A folder that holds an earlier quickstart and nothing else is made anew.
+
     Args:
         plan: the numbers.
         output: the folder; made when it is missing.
-        force: write into a folder that holds something.
+        force: write into a folder that holds something else.
         say: gets a few plain lines at each station.
 
     Raises:
-        UsageError: the folder holds something and `force` is not given.
+        UsageError: the folder holds something else and `force` is not given.
     """
     started = time.monotonic()
+    force = force or _is_own(Path(output))
     folder = _folder(output, force=force)
     quiet_libraries()
     with one_thread():
@@ -65,23 +69,29 @@ def run_quickstart(
 def _walk(
     plan: QuickstartPlan, folder: Path, force: bool, started: float, say: Say
 ) -> QuickstartResult:
+    from clairkit.quickstart.held_out import BASE, TUNED, held_out
+    from clairkit.quickstart.pilot import conclude_pilot, write_pilot
     from clairkit.training.memory import peak_memory_mb
 
     stations.write_prompts(plan, folder, force=force)
+    write_pilot(plan, folder)
     say(
         f"1/5 Prompts: {plan.prompts} bills to learn from; held out: {plan.held_out} bills and "
         f"{plan.held_out} sums. Training and evaluation share none."
     )
-    before = stations.measure(plan, folder, plan.model)
-    say(_said_before(before))
-    built = stations.make_pairs(plan, folder, force=force)
-    scored = stations.score(plan, folder, force=force)
-    say(_said_of_pairs(built, scored))
-    trained = folder / stations.TRAINED
-    result = stations.train(plan, folder, trained, force=force)
-    say(_said_of_training(plan, result))
-    after = stations.measure(plan, folder, str(trained))
-    say(f"5/5 After: {interval_text(after.bills)} of the same bills are exactly right.")
+    with held_out(plan, folder) as prompts:
+        before = prompts.measure(BASE, plan.model)
+        say(_said_before(before))
+        built = stations.make_pairs(plan, folder, force=force)
+        scored = stations.score(plan, folder, force=force)
+        say(_said_of_pairs(built, scored))
+        trained = folder / stations.TRAINED
+        result = stations.train(plan, folder, trained, force=force)
+        say(_said_of_training(plan, result))
+        after = prompts.measure(TUNED, str(trained))
+        say(f"5/5 After: {interval_text(after.bills)} of the same bills are exactly right.")
+        prompts.write()
+    conclude_pilot(folder)
     return QuickstartResult(
         folder,
         plan,
@@ -138,6 +148,13 @@ def quiet_libraries() -> None:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether all that a folder holds is an earlier quickstart's: it can be made again."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    made = (*_FIRST, stations.PAIRS, stations.SCORED, stations.TRAINED, SUMMARY, ".")
+    return names.issuperset(_FIRST) and all(name.startswith(made) for name in names)
 
 
 def _folder(output: str | Path, *, force: bool) -> Path:

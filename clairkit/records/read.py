@@ -8,13 +8,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from clairkit.records.column_choice import ColumnChoice
+from clairkit.records.columns import ColumnChoice
 from clairkit.records.faults import Located
-from clairkit.records.formats.arrow_rows import folder_rows, parquet_rows
+from clairkit.records.formats.arrow_rows import folder_rows, hub_rows, parquet_rows
 from clairkit.records.formats.csv_file import csv_rows
 from clairkit.records.formats.json_file import json_lines, json_rows
 from clairkit.records.forms import to_pair, to_prompt
-from clairkit.records.hub import hub_rows
 from clairkit.records.json_types import JsonObject
 from clairkit.records.schema import Pair, PromptRow
 from clairkit.records.source import Kind, Source, find_source

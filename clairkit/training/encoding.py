@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import TypedDict
 
 from clairkit.batching import ChatEncoder, EncodedPair, EncodedPairs, encode_pairs
-from clairkit.batching.encode import Thoughts, Truncation, encode_pair
+from clairkit.batching.encode import encode_pair
+from clairkit.choices import Thoughts, Truncation
 from clairkit.records import Pair
 from clairkit.training.config import TrainConfig
 

@@ -18,13 +18,14 @@ from clairkit.training.masks import mask_counts
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-
 # What happened to pairs, in words, in the order in which it is told.
 _WORDS = {
     "unreadable": "unreadable, skipped",
     "refused": "refused by the chat template, skipped",
     "too_long": "too long, dropped",
     "identical": "with identical sides, dropped",
+    "identical_but_thoughts": "that differ in their thoughts alone, dropped (thoughts: keep trains "
+    "on them)",
     "identical_after_truncation": "identical once cut, dropped",
     "unneeded": "without the side that the loss reads, dropped",
     "only_thoughts": "with a side of nothing but thoughts, dropped",
@@ -57,7 +58,7 @@ def read_run_pairs(
     def encode(name: str, source: str) -> EncodedPairs:
         one_sided = not config.mix.needs_both
         stream = read_pairs(
-            source, skip_bad=config.skip_bad, one_sided=one_sided, columns=_columns(config)
+            source, skip_bad=config.skip_bad, one_sided=one_sided, columns=columns_of(config)
         )
         seen = prompts[name] = set()
 
@@ -87,7 +88,8 @@ def read_run_pairs(
     return train, evaluation
 
 
-def _columns(config: TrainConfig) -> ColumnChoice:
+def columns_of(config: TrainConfig) -> ColumnChoice:
+    """Return what the columns of the pairs are."""
     return ColumnChoice(config.prompt_column, config.system_column, tuple(config.ignore_column))
 
 

@@ -11,8 +11,8 @@ import click
 
 from clairkit.cli.evaluate.options import evaluate_options, make_plan
 from clairkit.cli.shared.console import Console, output_options
-from clairkit.cli.shared.ending import PARTIAL, leave_early
-from clairkit.cli.shared.option_sections import SectionCommand
+from clairkit.cli.shared.ending import PARTIAL, cap_text, leave_early, raised
+from clairkit.cli.shared.options import SectionCommand
 from clairkit.cli.shared.progress_line import ProgressLine
 
 if TYPE_CHECKING:
@@ -162,11 +162,16 @@ def _target(options: JsonMapping) -> _Target:
 def _stopped(console: Console, answered: Answered, target: _Target, resume: str) -> int:
     """Say what is kept of a run that was stopped, and how to go on; return its exit code."""
     control = answered.control
-    console.result({"unfinished": answered.unfinished, "resume": resume if target.output else None})
+    way_on = raised(resume, control) if target.output else None
+    console.result({"unfinished": answered.unfinished, "resume": way_on})
     console.note(f"{answered.unfinished:,} prompts are still to be done")
     if target.output is None:
         answered.raise_stopped()
-        console.warn("The cap on calls or cost is reached. Without -o nothing is kept.")
+        if control.reached is not None:
+            console.warn(
+                f"{cap_text(control.reached)}. Without -o nothing is kept: add it, and "
+                f"{control.reached.raised:.15g} or more as the cap."
+            )
         return PARTIAL
     return leave_early(console, control, control.error, resume) or PARTIAL
 

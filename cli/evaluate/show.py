@@ -6,9 +6,8 @@ import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from clairkit.cli.shared.console import Console
-
 if TYPE_CHECKING:
+    from clairkit.cli.shared.console import Console
     from clairkit.evaluation.evaluate import Evaluation
     from clairkit.evaluation.run import Evaluated
     from clairkit.evaluation.signals import Signal

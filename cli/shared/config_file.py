@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clairkit.cli.shared.option_sections import SectionOption
+from clairkit.cli.shared.options import SectionOption
 
 if TYPE_CHECKING:
     from clairkit.records.json_types import JsonObject

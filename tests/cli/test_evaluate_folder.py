@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import sys
 from collections import Counter
@@ -194,8 +195,13 @@ def test_a_cap_stops_and_the_same_command_goes_on(
 ) -> None:
     command = [*judged("perfect"), "-o", "EVAL/", "--quiet"]
     assert run([*command, "--max-calls", "100"]) == 4
-    assert "To go on, with a higher one:\nclairkit evaluate" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "--max-calls 100 is reached: 100 calls so far" in said
+    way_on = said.splitlines()[-1]
+    assert way_on.endswith("--max-calls 200")
     assert len(Path("asked").read_text().splitlines()) == 100
+    assert run(shlex.split(way_on)[1:]) == 4
+    assert len(Path("asked").read_text().splitlines()) == 200
     assert run(command) == 0
     assert len(Path("asked").read_text().splitlines()) == 4 * N
 

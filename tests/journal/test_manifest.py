@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outputs import build, prompt, unasked
+from outputs import build, journal_digest, prompt, unasked
 
 from clairkit.audit.explain import explain
 from clairkit.audit.merge import merge
@@ -26,7 +26,6 @@ from clairkit.journal.manifest import (
     seal,
 )
 from clairkit.journal.results import journal_path
-from clairkit.journal.results_digest import journal_digest
 from clairkit.records import digest, write_rows
 
 

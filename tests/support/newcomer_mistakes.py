@@ -255,7 +255,7 @@ MISTAKES = {
     "Japanese headers": Mistake(
         f"{BUILD} --prompt-column 質問",
         3,
-        ("--target", "`answer`", "not guessed"),
+        ("--target", "`answer`", "--answer-column name"),
         "質問,回答\n1+1は？,2です\n",
         "data.csv",
     ),

@@ -35,7 +35,14 @@ if TYPE_CHECKING:
 
 
 SIDES = ("chosen", "rejected")
-_LEFT_OUT = ("too_long", "identical", "identical_after_truncation", "only_thoughts", "refused")
+_LEFT_OUT = (
+    "too_long",
+    "identical",
+    "identical_but_thoughts",
+    "identical_after_truncation",
+    "only_thoughts",
+    "refused",
+)
 _PAIRS_AT_ONCE = 64  # enough to fill parts with sequences of like length
 _DIGITS = 6  # of a written log-prob: more than float32 holds
 
