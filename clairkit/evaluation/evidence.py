@@ -303,7 +303,12 @@ def own_prompts(prompts: Sequence[PromptRow]) -> tuple[PromptRow, ...]:
     return tuple(sorted((replace(row) for row in prompts), key=lambda row: row.id))
 
 
-def clusters_of(prompts: Sequence[PromptRow]) -> Clusters:
-    """Return what each prompt belongs to: rows with one and the same prompt belong together."""
+def clusters_of(prompts: Sequence[PromptRow], column: str | None = None) -> Clusters:
+    """Return what each prompt belongs to; None when each stands alone.
+
+    Without a column that all have, rows with one and the same prompt belong together.
+    """
+    if column is not None and all(column in row.extra for row in prompts):
+        return {row.id: row.extra[column] for row in prompts}
     found = {row.id: prompt_digest(row) for row in prompts}
     return None if len(set(found.values())) == len(prompts) else found

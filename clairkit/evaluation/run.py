@@ -106,13 +106,8 @@ class Plan:
 
     @cached_property
     def clusters(self) -> Mapping[str, Hashable] | None:
-        """Return what each prompt belongs to, by its id; None when each stands alone.
-
-        Without a column, rows with one and the same prompt belong together.
-        """
-        if self.cluster is not None:
-            return {row.id: row.extra[self.cluster] for row in self.prompts}
-        return clusters_of(self.prompts)
+        """Return what each prompt belongs to, by its id; None when each stands alone."""
+        return clusters_of(self.prompts, self.cluster)
 
     @cached_property
     def relatives(self) -> dict[str, list[str]]:

@@ -115,7 +115,10 @@ def _because(verdict: JsonMapping, words: Language) -> str:
     shown |= {"worst": "share", "best": "share"}
     values = {name: str(value) for name, value in figures.items()}
     values |= {name: unit_text(figures.get(name), unit) for name, unit in shown.items()}
+    if is_number(margin := figures.get("margin")):
+        values["margin"] = unit_text(-margin, unit)  # as the table of guards has it
     values["signal_name"] = signal_name(figures, words)
+    values["unit"] = words.because.get(f"unit_{unit}", unit)
     return said.format_map(defaultdict(lambda: "-", values))
 
 

@@ -86,10 +86,6 @@ def _runs(
         if spec.kind == "kpi":
             continue
         found = own_prompts(list(read_prompts(spec.prompts)) if spec.prompts else prompts)
-        clusters = clusters_of(found)
-        column = options["cluster"]
-        if column is not None and all(column in row.extra for row in found):
-            clusters = {row.id: row.extra[column] for row in found}
         is_check = spec.kind == "check"
         yield GuardRun(
             spec,
@@ -97,6 +93,6 @@ def _runs(
                 comparison, judges=() if is_check else (make_judge(spec.by),), all_pairs=False
             ),
             found,
-            clusters,
+            clusters_of(found, options["cluster"]),
             Scorer(load_check(spec.by)) if is_check else None,
         )

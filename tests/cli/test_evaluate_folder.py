@@ -108,7 +108,11 @@ def test_verdicts_that_cannot_be_read_are_not_dropped(
     ]
     assert [details["worst"], details["best"]] == pytest.approx(ends)
     assert found["verdict"] == "NEED MORE"
+    assert found["verdicts"]["new"]["because"]["code"] == "unread"
     assert f"{len(unread)} of {2 * N} verdicts" in capsys.readouterr().err
+    # A judge that measured nothing is no success, whether a gain is asked for or not.
+    assert evaluated(*judged("mumbles"), code=8) == found
+    assert "look at the replies" in capsys.readouterr().err.lower()
 
 
 def test_longer_answers_alone_win_nothing(folder: Path) -> None:

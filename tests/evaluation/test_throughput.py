@@ -66,7 +66,7 @@ def test_an_evaluation_keeps_its_servers_busy_in_little_memory(tmp_path: Path) -
     (tmp_path / "prompts.jsonl").write_text("\n".join(rows))
     shares: list[float] = []
     with fast_server(LATENCY) as server:
-        for turn in range(4):
+        for turn in range(3):
             started = time.perf_counter()
             asyncio.run(bare(server.port))
             possible = time.perf_counter() - started

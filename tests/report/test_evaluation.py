@@ -85,7 +85,7 @@ def test_the_reason_is_told_in_the_language_of_the_page(make: Make) -> None:
     page = told("ja", because)
     assert "52.0 %、区間 47.0 % \N{FULLWIDTH TILDE} 57.0 %" in page
     assert "in English" not in page
-    assert "ガード「math」の違反: 変化 \N{MINUS SIGN}5.0、下限 \N{MINUS SIGN}10.0" in told(
+    assert "ガード「math」の違反: 変化 \N{MINUS SIGN}5.0 ポイント、下限 \N{MINUS SIGN}10.0" in told(
         "ja", guard
     )
     for found in ({"code": "of a later version"}, None):

@@ -20,7 +20,7 @@ from clairkit.report.histogram import histogram
 from clairkit.scoring import METRICS
 from clairkit.texts import languages, texts
 
-PARTIAL = ("metrics", "phrases", "reasons")
+PARTIAL = ("metrics", "phrases", "reasons", "because")
 
 ROWS = [
     row(
@@ -109,6 +109,12 @@ def test_what_other_modules_say_has_japanese_words() -> None:
     japanese = language("ja")
     assert japanese.reasons.keys() == REASONS.keys()
     assert METRICS.keys() <= texts("report/texts", "ja", PARTIAL)["metrics"].keys()
+    codes = {"nothing", "better", "worse", "undecided", "too_few", "no_change", "unread"}
+    assert japanese.because.keys() == codes | {
+        "guard_violated",
+        "guard_undecided",
+        "unit_points",
+    }
 
 
 def test_japanese(tmp_path: Path) -> None:
