@@ -85,18 +85,26 @@ class SlotDecoder:
         known = inspect.signature(model.forward).parameters
         if attention not in _ATTENTIONS or "position_ids" not in known or len(ids) < 2:
             return False
-        decoder = cls(model, (), 2)
+        try:
+            return cls(model, (), 2)._agrees(ids)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception:  # of an architecture's own code: it is asked in its own way
+            return False
+
+    def _agrees(self, ids: Sequence[int]) -> bool:
         prompts = [list(ids), list(ids[: len(ids) // 2 + 1])]
-        cache = decoder._prefill(prompts)
+        cache = self._prefill(prompts)
         if not holds_all_tokens(cache):
             return False
         slots = Slots(cache, 2)
         slots.put(cache, [len(prompt) - 1 for prompt in prompts])
-        found = decoder._step(slots, [prompt[-1] for prompt in prompts])
-        alone = [model(input_ids=torch.tensor([p], device=model.device)).logits for p in prompts]
-        expected = torch.cat([logits[:, -1].float() for logits in alone])
+        found = self._step(slots, [prompt[-1] for prompt in prompts])
+        device = self._model.device
+        alone = [self._model(input_ids=torch.tensor([ids], device=device)) for ids in prompts]
+        expected = torch.cat([output.logits[:, -1].float() for output in alone])
         gap = (found - expected).abs().max() / expected.abs().max()
-        return bool(gap <= _GAP.get(model.dtype, _HALF_GAP))
+        return bool(gap <= _GAP.get(self._model.dtype, _HALF_GAP))
 
     def run(
         self,

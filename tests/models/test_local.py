@@ -84,6 +84,17 @@ def test_each_architecture_in_slots_or_plain_batches(name: str, tokenizer: Any) 
     assert local.generate(PROMPTS, KEYS, sampling) == replies
 
 
+def test_a_model_that_fails_in_slots_is_asked_in_its_own_way(
+    local: LocalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clairkit.models.decoding.Slots", None)
+    replies = local.generate(PROMPTS, KEYS, SHORT)
+    assert local._has_slots is False
+    monkeypatch.undo()
+    local._has_slots = None
+    assert local.generate(PROMPTS, KEYS, SHORT) == replies
+
+
 def test_a_halted_run_begins_no_further_row(local: LocalModel) -> None:
     begun = list(local.stream(PROMPTS, KEYS, SHORT, lambda: True))
     assert begun == []
