@@ -33,10 +33,17 @@ class ClairError(Exception):
     def __str__(self) -> str:
         text = self.problem
         if self.received is not None:
-            text += f": received {self.received!r}"
+            text = f"{_open(text)}: received {self.received!r}"
         if self.remedy is not None:
-            text += f". {self.remedy[:1].upper()}{self.remedy[1:]}"
+            text = _open(text)
+            stop = "" if text.endswith(("?", "!")) else "."
+            text += f"{stop} {self.remedy[:1].upper()}{self.remedy[1:]}"
         return text
+
+
+def _open(text: str) -> str:
+    """Return a part that more follows without the mark that it ends with: a library's reason."""
+    return text.rstrip(" \t\n.:;,")
 
 
 class UsageError(ClairError):
@@ -102,22 +109,12 @@ class EvidenceError(ClairError):
 
 
 def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
-    """Return the known name that is most like `name`; None where none is like it.
-
-    Args:
-        name: that was given.
-        known: that would have been right.
-        cutoff: the least likeness, from 0 to 1.
-    """
+    """Return the known name that is most like `name`; None where none is like it."""
     return next(iter(get_close_matches(name, known, n=1, cutoff=cutoff)), None)
 
 
 def suggest(
-    name: str,
-    known: Iterable[str],
-    *,
-    cutoff: float = 0.6,
-    shown: Callable[[str], str] = str,
+    name: str, known: Iterable[str], *, cutoff: float = 0.6, shown: Callable[[str], str] = str
 ) -> str:
     """Return "did you mean …? " to begin a remedy with; "" where no known name is near.
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clairkit.cli.config_command import ConfigCommand
-from clairkit.cli.shared.column_options import config_column_options
 from clairkit.cli.shared.console import Console, output_options
-from clairkit.cli.shared.once_option import once
+from clairkit.cli.shared.options import config_column_options, once
+from clairkit.cli.shared.size_option import SIZE
 
 if TYPE_CHECKING:
     from clairkit.planning.estimate import Bounds, Plan
@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 @config_column_options
 @click.option("--skip-bad", is_flag=True, default=None, help="Leave out unreadable rows.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, or a GPU's name.")
-@click.option("--memory", type=int, metavar="BYTES", help="Memory of the device, where it differs.")
+@click.option(
+    "--memory", type=SIZE, metavar="SIZE", help="Of the device, where it differs: 24GB, 24GiB."
+)
 @click.option("--flops", type=float, help="Operations a second that training reaches there.")
 @click.option("--price-per-hour", type=float, help="Of the device, for the cost.")
 @click.option("--probe", is_flag=True, help="Time two layers of random weights on this machine.")

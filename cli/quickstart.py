@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Of the prompts, the sampling and the training.",
 )
-@click.option("--force", is_flag=True, help="Write into a folder that holds something.")
+@click.option("--force", is_flag=True, help="Write into a folder that holds something else.")
 @output_options
 def command(output: str, seed: int, force: bool, as_json: bool, quiet: bool) -> None:
     """Walk the whole road, from prompts to a measured gain, on a small model that ships inside.

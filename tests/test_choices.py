@@ -6,7 +6,10 @@ import subprocess
 import sys
 import typing
 
-from clairkit.choices import KERNELS, LOSS_ALIASES, LOSS_NAMES
+import pytest
+
+from clairkit.choices import KERNELS, LOSS_ALIASES, LOSS_NAMES, size_in_bytes
+from clairkit.errors import UsageError
 
 
 def test_the_kernels_are_those_there_are() -> None:
@@ -47,3 +50,31 @@ def test_the_configuration_takes_these_types() -> None:
 def test_importing_them_is_light() -> None:
     code = "import sys, clairkit.choices; assert not {'torch', 'click'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("24GB", 24 * 10**9),
+        ("24 GiB", 24 * 2**30),
+        ("24g", 24 * 10**9),
+        ("24Gi", 24 * 2**30),
+        (" 1.5 tb ", 1_500_000_000_000),
+        ("80_000_000_000", 80_000_000_000),
+        ("8e10", 80_000_000_000),
+        ("512mib", 512 * 2**20),
+        ("3 kB", 3000),
+        ("7B", 7),
+        ("0", 0),
+    ],
+)
+def test_sizes_as_people_write_them(text: str, size: int) -> None:
+    assert size_in_bytes(text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "GB", "24 gigs", "-1", "1,5GB", "24GBps", "4 iB", "٢GB", "1e999", "nan"]
+)
+def test_what_is_no_size_is_told_the_forms(text: str) -> None:
+    with pytest.raises(UsageError, match=r"--memory is not a size: received .*24GB .*24GiB .*24g"):
+        size_in_bytes(text, "--memory")

@@ -44,6 +44,24 @@ def test_a_data_error_says_what_is_known(options: dict[str, object], text: str) 
     assert str(errors.DataError("it broke", **options)) == text  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("problem", "received", "text"),
+    [
+        ("training on a CPU needs use_cpu. :", "bf16=True", "… use_cpu: received 'bf16=True'. Do"),
+        ("Run `pip install wandb`.", None, "Run `pip install wandb`. Do"),
+        ("it broke,\n", 3, "it broke: received 3. Do"),
+        ("is it there?", None, "is it there? Do"),
+    ],
+)
+def test_parts_that_end_in_punctuation_are_joined_once(
+    problem: str, received: object, text: str
+) -> None:
+    """The reason that a library gives is a sentence, with its full stop."""
+    said = str(errors.UsageError(problem, received=received, remedy="do"))
+    assert said == text.replace("…", "training on a CPU needs")
+    assert str(errors.UsageError("It broke.")) == "It broke."
+
+
 def test_a_data_error_keeps_its_place() -> None:
     from pathlib import Path
 

@@ -19,7 +19,7 @@ from clairkit.evaluation.choice import Choice
 from clairkit.evaluation.contenders import Contender
 from clairkit.journal.results import Journal, Usage, journal_path
 from clairkit.labels.label_files import Label
-from clairkit.models.budget import Budget
+from clairkit.models.budget import Budget, ReachedCap
 from clairkit.records import atomic_write, check_output
 from clairkit.records.json_types import JsonObject
 
@@ -39,7 +39,7 @@ class Calibration:
         positives: how many labels say accept, or A.
         usage: what all replies so far took, those of earlier runs included.
         open: calls that are still to be made, as far as is known; then `stop` is the error that
-            ended the run, or `signal` the signal, or `over_budget` is set.
+            ended the run, or `signal` the signal, or `reached` the cap on calls or cost that did.
     """
 
     choice: Choice | None
@@ -50,7 +50,7 @@ class Calibration:
     open: int = 0
     stop: ClairError | None = None
     signal: int | None = None
-    over_budget: bool = False
+    reached: ReachedCap | None = None
 
     def to_json(self) -> JsonObject:
         """Return it as JSON has it."""
@@ -144,7 +144,7 @@ def _found(
         open=unasked,
         stop=budget.error,
         signal=budget.signal,
-        over_budget=budget.over_budget,
+        reached=budget.reached,
     )
 
 

@@ -2,30 +2,74 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
 
-from clairkit.engine.program import Call, Method, Quarantined
+from clairkit.engine.program import Method, Quarantined
 from clairkit.engine.replay import Open, trace
-from clairkit.errors import ClairError
-from clairkit.generation.spool import Spool
+from clairkit.errors import ClairError, ResourceError
+from clairkit.journal.files import answer_of
 from clairkit.journal.manifest import quarantine_path, seal
-from clairkit.journal.pair_origin import answer_of
 from clairkit.journal.prices import Prices
-from clairkit.journal.results import Journal, Recorded
+from clairkit.journal.results import Journal
 from clairkit.journal.row_index import RowIndex
-from clairkit.models.budget import Budget
+from clairkit.models.budget import Budget, ReachedCap
 from clairkit.models.reasons import SAME_AS, reason
 from clairkit.models.sampling import Failure
 from clairkit.records import Pair, PromptRow, write_pairs, write_rows
 from clairkit.records.json_types import JsonMapping, JsonObject
 
+_IN_MEMORY = 2**23  # bytes; what is longer goes to the disk
+
 RowResult = Pair | Quarantined | Open
 _KEY_DIGITS = 16  # of a step's key, in a pair's provenance
+
+
+class Spool:
+    """Keeps rows as JSON has them, in a file without a name that ends with this object.
+
+    Args:
+        folder: where the file is made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = SpooledTemporaryFile(  # noqa: SIM115 - closed by __exit__
+            _IN_MEMORY, mode="w+", encoding="utf-8", newline="\n", dir=str(folder)
+        )
+        self._count = 0
+
+    def add(self, row: JsonMapping) -> None:
+        """Add a row.
+
+        Raises:
+            ResourceError: the disk is full, read-only, or not ours to write.
+        """
+        try:
+            self._file.write(f"{json.dumps(row)}\n")
+        except OSError as error:
+            raise ResourceError(f"{self._folder}: can't be written to ({error.strerror})") from None
+        self._count += 1
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[JsonObject]:
+        """Yield the rows in the order in which they were added; all are there by now."""
+        self._file.seek(0)
+        return map(json.loads, self._file)
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
 
 @dataclass(frozen=True)
@@ -34,8 +78,9 @@ class BuildResult:
 
     `counts` has the rows by reason code, `flags` those kept with a flag by its code, `unfinished`
     those that are not done: then `stop` is the error that ended the run, or `signal` the signal,
-    or `over_budget` is set. `calls`, `tokens` and `cost` (US$; None when a model has no price) are
-    of this output in all, earlier runs included.
+    or `reached` the cap on calls or cost that did. `calls`, `tokens` and `cost` (US$; None when a
+    model has no price) are of this output in all, earlier runs included; `new_calls` are this
+    run's own.
     """
 
     rows: int
@@ -52,11 +97,17 @@ class BuildResult:
     seconds: float
     stop: ClairError | None = None
     signal: int | None = None
-    over_budget: bool = False
+    reached: ReachedCap | None = None
     examples: Mapping[str, str] = field(default_factory=dict)
     """By the code of a failure: the detail of the first row that has it."""
+    new_calls: int = 0
     removing: int = 0
     """Rows of a removal that was cut short, and is still to be finished."""
+
+    @property
+    def over_budget(self) -> bool:
+        """Whether a cap on calls or cost ended the run."""
+        return self.reached is not None
 
     @property
     def failed(self) -> int:
@@ -97,15 +148,11 @@ def row_results(
             yield Quarantined(row, step, answer, failure)
         else:
             seen[result.id] = row.id
-            provenance = {**result.provenance, "steps": _steps(traced.steps)}
-            yield replace(result, provenance=provenance)
-
-
-def _steps(steps: Sequence[tuple[Call, Recorded]]) -> list[JsonMapping]:
-    return [
-        {"step": call.step, "key": call.task.key[:_KEY_DIGITS], "model": call.model.name}
-        for call, _ in steps
-    ]
+            steps = [
+                {"step": call.step, "key": call.task.key[:_KEY_DIGITS], "model": call.model.name}
+                for call, _ in traced.steps
+            ]
+            yield replace(result, provenance={**result.provenance, "steps": steps})
 
 
 def export(
@@ -174,8 +221,9 @@ def export(
         seconds=time.monotonic() - started,
         stop=budget.error,
         signal=budget.signal,
-        over_budget=budget.over_budget,
+        reached=budget.reached,
         examples=examples,
+        new_calls=usage.calls - budget.earlier,
     )
     entry = seal(path, "build", {"settings": dict(method.settings()), **result.facts()})
     return replace(result, removing=entry.get("removing", 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,29 @@ class Spent:
     cost: float = 0.0
 
 
+@dataclass(frozen=True)
+class ReachedCap:
+    """The cap that ended a run, and what the calls that came next would have made of it.
+
+    Attributes:
+        option: `max_calls` or `max_cost`.
+        cap: as it was given.
+        done: calls, or US$, so far.
+        needed: the least cap under which the next calls go out; those of a batch go together.
+    """
+
+    option: str
+    cap: float
+    done: float
+    needed: float
+
+    @property
+    def raised(self) -> float:
+        """Return a cap to go on with: as much again, and enough for the next calls."""
+        higher = max(2 * self.cap, self.needed)
+        return int(higher) if self.option == "max_calls" else math.ceil(100 * higher) / 100
+
+
 def _warn(text: str) -> None:
     warnings.warn(text, UserWarning, stacklevel=2)
 
@@ -46,6 +70,8 @@ class Budget:
         spent: what an earlier part of the run took, by model.
 
     Attributes:
+        earlier: the calls of an earlier part of the run.
+        reached: the cap that ended the run, if one did.
         say: told remarks for the user; else they are warnings.
     """
 
@@ -58,10 +84,10 @@ class Budget:
         prices: CostOf | None = None,
         spent: Mapping[str, Spent] | None = None,
     ) -> None:
-        self.calls = calls
+        self.calls = self.earlier = calls
         self.error: ClairError | None = None
         self.signal: int | None = None
-        self.over_budget = False
+        self.reached: ReachedCap | None = None
         self.say: Callable[[str], None] = _warn
         self.max_cost = max_cost
         self._max_calls = max_calls
@@ -75,6 +101,11 @@ class Budget:
     @property
     def halted(self) -> bool:
         return self._halted.is_set()
+
+    @property
+    def over_budget(self) -> bool:
+        """Whether a cap ended the run."""
+        return self.reached is not None
 
     @property
     def cost(self) -> float | None:
@@ -92,7 +123,9 @@ class Budget:
         if self.halted:
             return False
         if self._max_calls is not None and self.calls + count > self._max_calls:
-            return self._stop()
+            needed = self.calls + count
+            self._stop(ReachedCap("max_calls", self._max_calls, self.calls, needed))
+            return False
         self.calls += count
         return True
 
@@ -111,7 +144,8 @@ class Budget:
         amount = count * self._costs[model] / results if results else 0.0
         spent = sum(self._costs.values())
         if spent + self._reserved + amount > self.max_cost or spent >= self.max_cost:
-            self._stop()
+            needed = spent + self._reserved + amount
+            self._stop(ReachedCap("max_cost", self.max_cost, spent, needed))
             return None
         self._reserved += amount
         return amount
@@ -142,11 +176,10 @@ class Budget:
                 )
             )
 
-    def _stop(self) -> bool:
+    def _stop(self, reached: ReachedCap) -> None:
         if not self.halted:
-            self.over_budget = True
+            self.reached = reached
         self.halt()
-        return False
 
     async def sleep(self, seconds: float) -> bool:
         """Wait; False when the run stopped in the meantime."""

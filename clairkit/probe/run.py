@@ -17,18 +17,17 @@ from clairkit.engine.replay import Open, Work, trace
 from clairkit.errors import ClairError, DataError, UsageError
 from clairkit.generation.engine import Prompts, make_budget
 from clairkit.generation.methods.clair import Clair, make_clair
-from clairkit.generation.methods.roles import make_judge
+from clairkit.generation.methods.parts import make_judge
 from clairkit.generation.settings import BuildSettings
 from clairkit.journal.prices import Prices
 from clairkit.journal.results import Journal, Recorded, Usage, journal_path
 from clairkit.judging.judge import Judge
+from clairkit.models.budget import ReachedCap
 from clairkit.models.requests import Model
-from clairkit.probe.card import HealthCard
-from clairkit.probe.cases import ProbeCase, is_good, make_cases
-from clairkit.probe.findings import make_card
+from clairkit.probe.cases import ProbeCase, ProbeSettings, is_good, make_cases
+from clairkit.probe.findings import HealthCard, make_card
 from clairkit.probe.observe import Observation, observe
 from clairkit.probe.render import to_markdown
-from clairkit.probe.settings import ProbeSettings
 from clairkit.records import PromptRow, atomic_write, check_output, read_prompts, write_rows
 
 
@@ -37,7 +36,7 @@ class ProbeResult:
     """What a probe made; no file when no case is done.
 
     `card` is of the cases that are done; when some are `unfinished`, `stop` is the error that
-    ended the run, or `signal` the signal, or `over_budget` is set.
+    ended the run, or `signal` the signal, or `reached` the cap on calls or cost that did.
     """
 
     card: HealthCard
@@ -50,7 +49,12 @@ class ProbeResult:
     is_written: bool
     stop: ClairError | None = None
     signal: int | None = None
-    over_budget: bool = False
+    reached: ReachedCap | None = None
+
+    @property
+    def over_budget(self) -> bool:
+        """Whether a cap on calls or cost ended the run."""
+        return self.reached is not None
 
     @property
     def unfinished(self) -> int:
@@ -126,7 +130,7 @@ def run_probe(
         is_written=bool(seen),
         stop=budget.error,
         signal=budget.signal,
-        over_budget=budget.over_budget,
+        reached=budget.reached,
     )
 
 

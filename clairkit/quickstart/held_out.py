@@ -73,8 +73,9 @@ class HeldOut:
             check=CHECK,
             evidence=Evidence(guards=guards),
         )
-        results = ask_all(self._comparison, self._bills, self._journal, Budget()).results
-        write(conclude(plan, results, self._journal), self._folder / EVALUATION)
+        more = [(self._comparison, self._sums)]
+        answered = ask_all(self._comparison, self._bills, self._journal, Budget(), more=more)
+        write(conclude(plan, answered, self._journal), self._folder / EVALUATION)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from clairkit.training import TrainResult
 
 SUMMARY = "summary.json"
+_FIRST = (stations.PROMPTS, stations.BILLS, stations.SUMS)  # written before all else
 
 
 @contextmanager
@@ -43,16 +44,19 @@ def run_quickstart(
 ) -> QuickstartResult:
     """Run every station, each writing its files into the folder `output`.
 
+    A folder that holds an earlier quickstart and nothing else is made anew.
+
     Args:
         plan: the numbers.
         output: the folder; made when it is missing.
-        force: write into a folder that holds something.
+        force: write into a folder that holds something else.
         say: gets a few plain lines at each station.
 
     Raises:
-        UsageError: the folder holds something and `force` is not given.
+        UsageError: the folder holds something else and `force` is not given.
     """
     started = time.monotonic()
+    force = force or _is_own(Path(output))
     folder = _folder(output, force=force)
     quiet_libraries()
     with one_thread():
@@ -144,6 +148,13 @@ def quiet_libraries() -> None:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether all that a folder holds is an earlier quickstart's: it can be made again."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    made = (*_FIRST, stations.PAIRS, stations.SCORED, stations.TRAINED, SUMMARY, ".")
+    return names.issuperset(_FIRST) and all(name.startswith(made) for name in names)
 
 
 def _folder(output: str | Path, *, force: bool) -> Path:

@@ -6,6 +6,9 @@ from clairkit.display import excerpt
 from clairkit.errors import DataError
 from clairkit.records.json_types import JsonObject
 
+SKIP = "skip bad rows with --skip-bad"
+"""How a row that is at fault can be left out; in Python `skip_bad=True`."""
+
 ROW_CAP = 16 * 2**20
 """The most bytes one row may take: 16 MiB. A longer row is a fault named `too_large`."""
 
@@ -34,13 +37,9 @@ class RowFault(Exception):
         received = self.received
         if received is not None and not isinstance(received, int | float | bool):
             received = excerpt(received if isinstance(received, str) else type(received).__name__)
-        remedy = self.remedy or "correct the row, or skip bad rows"
+        remedy = self.remedy or f"correct the row, or {SKIP}"
         return DataError(
-            f"{self.reason}: {self.problem}",
-            path=path,
-            line=line,
-            received=received,
-            remedy=remedy,
+            f"{self.reason}: {self.problem}", path=path, line=line, received=received, remedy=remedy
         )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from clairkit.errors import DataError, UsageError
-from clairkit.records.faults import Located, RowFault
+from clairkit.records.faults import SKIP, Located, RowFault
 from clairkit.records.json_types import JsonObject
 
 
@@ -96,17 +96,17 @@ class RowStream(Generic[Record]):
         return DataError(
             f"0 good rows in {self.path}",
             received=counts,
-            remedy="read it without skipping bad rows to see the first one's fault",
+            remedy="read it without --skip-bad to see the first one's fault",
         )
 
 
 def _duplicate(name: str, *, given: bool) -> RowFault:
     if given:
-        remedy = "give each row its own id, or skip bad rows to keep the first"
+        remedy = f"give each row its own id, or {SKIP}, which keeps the first"
         return RowFault(
             "duplicate_id", "an earlier row has the same id", received=name, remedy=remedy
         )
-    remedy = "remove the repeated row, or skip bad rows to keep the first"
+    remedy = f"remove the repeated row, or {SKIP}, which keeps the first"
     return RowFault("duplicate_id", "the row repeats an earlier one word for word", remedy=remedy)
 
 
@@ -123,11 +123,6 @@ class DigestSet:
 
     def __len__(self) -> int:
         return self._used
-
-    @property
-    def size_in_bytes(self) -> int:
-        """The memory that the table takes."""
-        return self._table.itemsize * len(self._table)
 
     def add(self, digest: int) -> bool:
         """Add a digest, taken modulo 2**64; return False when it was there."""

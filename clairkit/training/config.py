@@ -11,12 +11,20 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from clairkit.batching.chat_settings import ChatSettings
-from clairkit.choices import Dtype, Kernel, LossMask, SpecialTokens, Thoughts, Truncation
+from clairkit.choices import (
+    AUTO_LOSS,
+    Dtype,
+    Kernel,
+    LossMask,
+    SpecialTokens,
+    Thoughts,
+    Truncation,
+    size_in_bytes,
+)
 from clairkit.errors import UsageError, suggest
 from clairkit.losses import LossMix, loss_options, parse_loss
 from clairkit.training.arguments.defaults import derived_defaults
-from clairkit.training.arguments.ranges import check_numbers
-from clairkit.training.arguments.value_types import fits, type_name
+from clairkit.training.arguments.ranges import check_numbers, fits, type_name
 from clairkit.training.reference.spec import Ref, parse_ref
 
 # Arguments of the Trainer that clairkit sets itself.
@@ -51,7 +59,10 @@ class TrainConfig:
     eval_pairs: str | None = None
     """Pairs to evaluate the loss on, held out."""
     loss: str = "apo_zero"
-    """Name of the loss, see `clairkit.losses.LOSSES`, or a sum such as apo_zero+0.1*sft."""
+    """Name of the loss, see `clairkit.losses.LOSSES`, or a sum such as apo_zero+0.1*sft. auto:
+    apo_zero or apo_down, whichever verdicts on the pairs speak for."""
+    votes: str | None = None
+    """What `label import` wrote about the pairs, for loss auto; None: their judge's verdicts."""
     beta: float = 0.1
     """Strength of the anchor to the reference."""
     label_smoothing: float | None = None
@@ -60,7 +71,7 @@ class TrainConfig:
     """Temperature of discopop's mixture; None: 0.05."""
     kernel: Kernel = "auto"
     """How log-probs are computed: auto, triton, native, torch or eager."""
-    memory_budget: int | Literal["auto"] | None = None
+    memory_budget: int | str | None = None
     """Bytes of products that a trained head may keep, so as not to make them twice; None: on a
     CPU a sixteenth of its memory, 1 GiB at most, elsewhere 32 MiB; "auto": a quarter of the free
     memory."""
@@ -145,12 +156,16 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         _check_text(dataclasses.asdict(self))
-        object.__setattr__(self, "loss", str(self.mix))
+        object.__setattr__(self, "loss", AUTO_LOSS if self.loss_is_open else str(self.mix))
         loss_options(self.mix, self.beta, self.loss_options)
         _check_choices(self)
         budget = self.memory_budget
-        if not (budget in (None, "auto") or (isinstance(budget, int) and budget >= 0)):
-            raise UsageError('memory_budget must be bytes, "auto" or null', received=budget)
+        if isinstance(budget, str) and budget != "auto":
+            object.__setattr__(self, "memory_budget", size_in_bytes(budget, "memory_budget"))
+        elif not (budget in (None, "auto") or (isinstance(budget, int) and budget >= 0)):
+            remedy = "write bytes, or a size such as 512MB"
+            problem = 'memory_budget must be a size, "auto" or null'
+            raise UsageError(problem, received=budget, remedy=remedy)
         _ = self.reference
         _check_adapter(self)
         _check_arguments(self.arguments)
@@ -165,12 +180,16 @@ class TrainConfig:
 
     @functools.cached_property
     def mix(self) -> LossMix:
-        """The loss, its terms apart."""
-        return parse_loss(self.loss)
+        """The loss, its terms apart; an open one reads and costs what apo_zero does."""
+        return parse_loss("apo_zero" if self.loss_is_open else self.loss)
+
+    @property
+    def loss_is_open(self) -> bool:
+        """Whether verdicts on the pairs have yet to choose the loss."""
+        return self.loss.strip().lower() == AUTO_LOSS
 
     @functools.cached_property
     def reference(self) -> Ref:
-        """What `ref` names."""
         return parse_ref(self.ref)
 
     @property
@@ -186,17 +205,14 @@ class TrainConfig:
 
     @property
     def default_arguments(self) -> dict[str, Any]:
-        """The values of `derived`."""
         return {key: value for key, (value, _) in self.derived.items()}
 
     @property
     def chat(self) -> ChatSettings:
-        """How conversations are rendered."""
         return ChatSettings(self.chat_template_kwargs, self.special_tokens, self.fold_system)
 
     @property
     def loss_options(self) -> dict[str, Any]:
-        """The options of the loss that were set."""
         keys = ("label_smoothing", "discopop_tau", "f_divergence_type", "f_alpha_divergence_coef")
         return {key: value for key in keys if (value := getattr(self, key)) is not None}
 

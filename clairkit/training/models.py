@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from clairkit.errors import UsageError
+from clairkit.errors import DataError, UsageError
 from clairkit.extras import install_command
 from clairkit.hub_access import check_model_there
+from clairkit.records.formats.encodings import read_text_file
 from clairkit.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
         PreTrainedModel,
         PreTrainedTokenizerBase,
     )
-
 
 ADAPTER_CONFIG = "adapter_config.json"
 
@@ -44,10 +43,12 @@ def load_tokenizer(config: TrainConfig) -> PreTrainedTokenizerBase:
     except (OSError, ValueError) as error:
         raise UsageError(f"can't load the tokenizer of {config.model!r}: {error}") from error
     if config.chat_template_path is not None:
+        path = Path(config.chat_template_path)
         try:
-            tokenizer.chat_template = Path(config.chat_template_path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"can't read chat_template_path: {error}") from error
+            tokenizer.chat_template = read_text_file(path, "chat template")
+        except DataError as error:
+            problem = f"can't read chat_template_path: {error.problem}"
+            raise UsageError(problem, received=str(path), remedy=error.remedy) from error
     return tokenizer
 
 
@@ -140,16 +141,6 @@ def is_4bit(module: nn.Module) -> bool:
 def is_quantised(model: nn.Module) -> bool:
     """Whether any layer has 4-bit weights."""
     return any(is_4bit(module) for module in model.modules())
-
-
-def trainable_counts(model: nn.Module) -> tuple[int, int]:
-    """Return the elements of trainable and of frozen parameters; a 4-bit weight is one element."""
-    counts = {True: 0, False: 0}
-    for parameter in model.parameters():
-        state = getattr(parameter, "quant_state", None)
-        size = parameter.numel() if state is None else math.prod(state.shape)
-        counts[parameter.requires_grad] += size
-    return counts[True], counts[False]
 
 
 def _four_bits(config: TrainConfig) -> BitsAndBytesConfig | None:

@@ -30,9 +30,7 @@ def run_child(words: Sequence[str], folder: Path, *, as_json: bool, quiet: bool)
     command = [sys.executable, "-P", "-m", "clairkit.cli", *words, *(["--quiet"] if quiet else [])]
     with (
         subprocess.Popen(
-            command,
-            cwd=folder,
-            stdout=(messages() if as_json else results()).fileno(),
+            command, cwd=folder, stdout=(messages() if as_json else results()).fileno()
         ) as process,
         _passing_on(process),
     ):

@@ -117,6 +117,13 @@ def test_nothing_left_says_why() -> None:
         encode()
 
 
+def test_pairs_that_differ_in_thoughts_alone_are_told_how_to_keep_them() -> None:
+    thinking = pair("<think>\nso\n</think>\n\na fox", "<think>\nno\n</think>\n\na fox")
+    with pytest.raises(DataError, match=r"1 with .* thoughts alone\. Set thoughts: keep"):
+        encode(thinking)
+    assert len(encode_pairs([thinking], ENCODER, thoughts="keep").pairs) == 1
+
+
 def test_every_pair_identical_after_truncation_is_an_error_of_the_data() -> None:
     late = [pair("fox " * 30 + end, "fox " * 30) for end in ("end", "start")]
     with pytest.raises(DataError, match=r"0 of 2 pairs left: .* 2 identical up to max_length") as e:

@@ -48,6 +48,17 @@ def test_as_text_by_option_and_an_ending_token_is_no_end_of_turn() -> None:
     assert encoded.as_text == {"<|ref|>"}
 
 
+@pytest.mark.parametrize("option", ["tokens", "text"])
+def test_added_tokens_that_are_not_special_go_by_the_option_too(option: Any) -> None:
+    """Qwen3 adds `<tool_call>` with special=False; its template here writes none."""
+    encoder = ChatEncoder(TOKENIZER, special_tokens=option)
+    made = encoder.response([USER], [turn("assistant", "<tool_call>a</tool_call>")])
+    found = {"<tool_call>", "</tool_call>"} & {*tokens(TOKENIZER, made.response_ids)}
+    assert len(found) == (2 if option == "tokens" else 0)
+    assert TOKENIZER.decode(made.response_ids) == "<tool_call>a</tool_call><|im_end|>"
+    assert made.as_text == ({"<tool_call>", "</tool_call>"} if option == "text" else frozenset())
+
+
 def test_pairs_count_each_token_by_what_became_of_it() -> None:
     def pair(answer: str) -> Pair:
         return Pair(
@@ -153,8 +164,9 @@ def test_thoughts_are_left_out_of_training_unless_they_are_kept() -> None:
         len(found.pairs),
         found.counts["thoughts"],
         found.counts["only_thoughts"],
+        found.counts["identical_but_thoughts"],
         found.counts["identical"],
-    ] == [2, 3, 1, 1]
+    ] == [2, 3, 1, 1, 0]
     assert encoder.tokenizer.decode(found.pairs[0].chosen_ids) == "42<|im_end|>"
     kept = encode_pairs(pairs[:1], encoder, thoughts="keep")
     (first,) = kept.pairs

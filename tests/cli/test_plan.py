@@ -17,7 +17,7 @@ def plan(model_folder: Path, *options: str) -> int:
 
 
 def test_what_fits_exits_with_0(model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert plan(model_folder, "--memory", str(64 * 10**9), "--flops", "1e11") == 0
+    assert plan(model_folder, "--memory", "64 GB", "--flops", "1e11") == 0
     out = capsys.readouterr().out
     assert "Fits cpu (64.0 GB)." in out
     assert "Time:" in out

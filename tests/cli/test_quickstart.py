@@ -63,11 +63,16 @@ def test_it_does_not_write_over_a_folder_unasked(
 
 
 @pytest.mark.usefixtures("few")
-def test_force_makes_the_same_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["quickstart", "-o", str(tmp_path / "run"), "--json", "--quiet", "--force"]
+def test_a_second_time_makes_the_same_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["quickstart", "-o", str(tmp_path / "run"), "--json", "--quiet"]
     results = []
     for _ in range(2):
         assert run(arguments) == 0
         found = json.loads(capsys.readouterr().out)
         results.append({key: found[key] for key in ("kpi", "guard", "parts", "pairs", "training")})
     assert results[0] == results[1]
+    (tmp_path / "run" / "mine.txt").write_text("mine")
+    assert run(arguments) == 2
+    assert "write into it with --force" in capsys.readouterr().err.replace("Write", "write")

@@ -17,7 +17,7 @@ from clairkit.generation import BuildResult, BuildSettings
 from clairkit.generation.engine import make_budget
 from clairkit.journal.prices import Price, Prices
 from clairkit.journal.results import Journal, JournalEntry
-from clairkit.models.budget import Budget, Spent
+from clairkit.models.budget import Budget, ReachedCap, Spent
 from clairkit.models.sampling import Failure, Reply
 
 Build = Callable[..., BuildResult]
@@ -41,6 +41,27 @@ def test_the_mean_of_earlier_calls_is_set_aside() -> None:
     assert not budget.halted
     assert budget.reserve("openai:gpt", 1) is None  # with six under way, it could be too much
     assert (budget.halted, budget.over_budget) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("cap", "before", "count", "needed", "raised"),
+    [(5, 0, 16, 16, 16), (40, 32, 16, 48, 80), (1, 1, 1, 2, 2), (10, 30, 1, 31, 31)],
+)
+def test_a_cap_on_calls_that_is_reached_names_one_that_goes_on(
+    cap: int, before: int, count: int, needed: int, raised: int
+) -> None:
+    budget = Budget(cap, before)
+    assert not budget.take(count)
+    assert budget.reached == ReachedCap("max_calls", cap, before, needed)
+    assert budget.reached.raised == raised
+    assert Budget(raised, before).take(count)
+
+
+def test_a_cap_on_the_cost_is_raised_to_whole_cents() -> None:
+    budget = capped(1.5 * ONE, earlier=Spent(results=1, cost=ONE))
+    assert budget.reserve("openai:gpt", 1) is None
+    assert budget.reached == ReachedCap("max_cost", 1.5 * ONE, ONE, 2 * ONE)
+    assert budget.reached.raised == 0.01
 
 
 def test_what_was_set_aside_comes_back() -> None:

@@ -101,9 +101,19 @@ def test_a_choice_of_columns() -> None:
     assert to_pair(choice.apply({**row, "system": ""})).prompt[0]["role"] == "user"
 
 
+def test_an_answer_in_another_column() -> None:
+    row = {"prompt": "Sum?", "output": "42", "n": 1}
+    found = to_prompt(ColumnChoice(answer="output").apply(row))
+    assert (found.answer, found.extra) == ("42", {"n": 1})
+    named = {"prompt": "Sum?", "answer": "42"}
+    assert to_prompt(ColumnChoice(answer="answer").apply(named)).answer == "42"
+
+
 @pytest.mark.parametrize(
     ("choice", "row", "message"),
     [
+        (ColumnChoice(answer="a"), {"prompt": "b"}, "`a` of --answer-column is missing"),
+        (ColumnChoice(answer="a"), {"a": "1", "answer": "2"}, "a column `answer` as well"),
         (ColumnChoice(prompt="frage"), {"question": "a"}, "`frage` of --prompt-column is missing"),
         (ColumnChoice(system="sys"), {"prompt": "a"}, "`sys` of --system-column is missing"),
         (ColumnChoice(prompt="q"), {"q": "a", "prompt": "b"}, "a column `prompt` as well"),

@@ -296,13 +296,12 @@ def test_the_final_weights_decide_whether_a_long_run_moved() -> None:
 
 def test_hardly_moved_suggests_a_rate() -> None:
     (found,) = read(moving(*WANTED), movement=after(0.01, -0.01)).findings
-    assert (
-        "(now 1e-06) to about 2e-05, at" in found.text
-    )  # a margin of 0.02, ten times 0.05 aimed at
+    # A margin of 0.02, ten times 0.05 aimed at.
+    assert "(now 1e-06) to about 2e-05 (--set learning_rate=2e-05), at" in found.text
     (found,) = read(moving(1e-9, -1e-9), movement=after(0.0, 0.0)).findings
-    assert "to about 0.001 or more, at" in found.text
+    assert "to about 0.001 or more (--set learning_rate=0.001), at" in found.text
     (found,) = read(moving(0.004, -0.004)).findings  # of a run that measured nothing at its end
-    assert "to about 6e-05, at" in found.text
+    assert "to about 6e-05 (--set learning_rate=6e-05), at" in found.text
 
 
 def test_a_run_exploded_when_both_sides_are_lost_and_the_loss_gained_nothing() -> None:

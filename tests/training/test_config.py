@@ -65,7 +65,9 @@ def test_departures_from_transformers_are_few_and_can_be_undone() -> None:
         (["label_smoothing_factor=0.1"], "Use label_smoothing"),
         (["label_smoothing=0.1"], "apo_zero does not read the option"),
         (["loss=robust", "label_smoothing=0.7"], r"must lie in \[0, 0\.5\)"),
-        (["memory_budget=-1"], "memory_budget must be bytes"),
+        (["memory_budget=-1"], "memory_budget must be a size.*such as 512MB"),
+        (["memory_budget=-1GB"], "memory_budget is not a size: received '-1GB'. Write bytes"),
+        (["memory_budget=plenty"], "memory_budget is not a size.*24GB"),
         (["run_name=2024-99-99"], "no YAML"),
         (["beta=[1"], "no YAML"),
     ],
@@ -73,6 +75,14 @@ def test_departures_from_transformers_are_few_and_can_be_undone() -> None:
 def test_a_value_that_does_not_fit_says_what_would(settings: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         resolve(GIVEN, settings)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("512MB", 512 * 10**6), ("1 GiB", 2**30), ("64", 64), ("auto", "auto")]
+)
+def test_a_memory_budget_is_read_as_people_write_it(given: str, meant: object) -> None:
+    config = resolve(GIVEN, [f"memory_budget={given}"]).config
+    assert config.memory_budget == config.to_dict()["memory_budget"] == meant
 
 
 def test_a_key_of_the_trainer_is_checked_from_python_too() -> None:

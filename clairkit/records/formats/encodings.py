@@ -14,7 +14,7 @@ from pathlib import Path
 
 from clairkit.display import excerpt
 from clairkit.errors import DataError
-from clairkit.records.faults import RowFault
+from clairkit.records.faults import SKIP, RowFault
 from clairkit.records.formats.encoding_guess import Candidate, candidates, is_sure, is_text
 
 SAMPLE = 2**18
@@ -30,6 +30,9 @@ _ISO_2022 = re.compile(rb"\x1b(?:\$[@B]|\([IJ]|\$\([CD]|\$\)C)")
 _LEAD = 12  # characters shown before the first one in question
 _SHOWN = 40  # characters of a preview
 _SAVE = "save it as UTF-8 in the program that wrote it"
+
+SIZE_CAP = 2**20
+"""The most bytes of such a file."""
 
 
 def check_wide(path: str, head: bytes) -> None:
@@ -90,9 +93,7 @@ class EncodingAdvice:
         problem = f"byte {error.start + 1} of the line is not UTF-8"
         if readable > others.count(b"\n"):
             problem += f", and {readable} other lines of the file are: it is damaged or mixed"
-            remedy = (
-                "correct the line, or skip bad rows; to convert the file would corrupt the rest"
-            )
+            remedy = f"correct the line, or {SKIP}; to convert the file would corrupt the rest"
             said = _readings(candidates(line), line)
             return RowFault("bad_unicode", problem + said, remedy=remedy)
         said, remedy = _advice(self._path, line, others + line)
@@ -171,3 +172,24 @@ def _command(path: str, name: str) -> str:
 
 def _word(path: str) -> str:
     return shlex.quote(f"./{path}" if path.startswith("-") else path)
+
+
+def read_text_file(path: Path, what: str) -> str:
+    """Return the text of a user's file, without a byte order mark.
+
+    Raises:
+        DataError: it can't be read, is larger than 1 MiB, or is not UTF-8 text.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(SIZE_CAP + 1)
+        text = decoded(path, content)
+    except OSError as error:
+        raise DataError(
+            f"the {what} can't be read ({error.strerror or error})",
+            path=path,
+            remedy="give a file of UTF-8 text",
+        ) from None
+    if len(content) > SIZE_CAP:
+        raise DataError(f"the {what} is larger than 1 MiB", path=path)
+    return text.replace("\r\n", "\n")

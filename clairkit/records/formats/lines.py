@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
 from clairkit.errors import DataError
-from clairkit.records.faults import ROW_CAP, RowFault
+from clairkit.records.faults import ROW_CAP, SKIP, RowFault
 from clairkit.records.formats.encodings import SAMPLE, EncodingAdvice, check_wide, iso_2022_fault
 from clairkit.records.source import Source, open_regular, unreadable
 
@@ -89,8 +89,9 @@ def read_lines(source: Source) -> Iterator[tuple[int, str | RowFault]]:
             number += 1
             try:
                 line = file.readline(ROW_CAP + 1)
-                if len(line) > ROW_CAP:
-                    _skip_line(file, line)
+                rest = line if len(line) > ROW_CAP else b""
+                while rest and not rest.endswith(b"\n"):
+                    rest = file.readline(2**18)
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
                 yield number, torn_gzip(error)
                 return
@@ -104,12 +105,7 @@ def read_lines(source: Source) -> Iterator[tuple[int, str | RowFault]]:
 def torn_gzip(error: Exception) -> RowFault:
     """Return the fault of a gzip stream that ends too early or is damaged."""
     problem = f"the gzip stream ends too early or is damaged ({error})"
-    return RowFault("torn_gzip", problem, remedy="copy the file again, or skip bad rows")
-
-
-def _skip_line(file: BinaryIO, line: bytes) -> None:
-    while line and not line.endswith(b"\n"):
-        line = file.readline(2**18)
+    return RowFault("torn_gzip", problem, remedy=f"copy the file again, or {SKIP}")
 
 
 def too_large() -> RowFault:

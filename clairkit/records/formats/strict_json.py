@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from json import JSONDecodeError, JSONDecoder
 from typing import Any, NoReturn
 
-from clairkit.records.faults import RowFault
+from clairkit.records.faults import SKIP, RowFault
 from clairkit.records.json_types import JsonObject
 
 MAX_DEPTH = 64
@@ -73,7 +73,7 @@ def not_an_object(value: object) -> RowFault:
 def _not_json(text: str, error: JSONDecodeError) -> RowFault:
     at_end = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
     if at_end and not text.endswith("\n"):
-        remedy = "the file was cut short; write it again, or skip bad rows"
+        remedy = f"the file was cut short; write it again, or {SKIP}"
         return RowFault(
             "torn_line", "the last line stops in the middle", received=text, remedy=remedy
         )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from clairkit.runs.diagnosis.facts import (
     BETTER_SOURCES,
     Finding,
     RunFacts,
     Severity,
     finding,
+    part,
     variant_said,
 )
 from clairkit.runs.diagnosis.trajectory import ENOUGH_ROWS, Trajectory, level
-from clairkit.runs.diagnosis.wording import part
 
 # One side is half as long again as the other.
 LONGER = 1.5
@@ -42,9 +44,12 @@ def variant(_view: Trajectory, facts: RunFacts) -> Finding | None:
 
 def lost_rows(_view: Trajectory, facts: RunFacts) -> Finding | None:
     """Find that many rows were cut or dropped."""
-    total = facts.counts.get("rows", 0)
-    names = ("truncated", "too_long", "identical")
-    shares = {name: facts.counts.get(name, 0) / total for name in names if total}
+    counts = Counter(facts.counts)
+    counts["identical"] += counts["identical_but_thoughts"]
+    total = counts["rows"]
+    shares = {
+        name: counts[name] / total for name in ("truncated", "too_long", "identical") if total
+    }
     if sum(shares.values()) < MANY_ROWS:
         return None
     told = [part(name, share=f"{share:.0%}") for name, share in shares.items() if share]

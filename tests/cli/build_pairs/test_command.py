@@ -76,7 +76,7 @@ def test_max_calls_gives_4_and_ends_with_what_resumes(
     given = ["build-pairs", prompts, "-o", output, "--reviser", SHOUT, "--max-calls", "2"]
     assert run(given) == 4
     captured = capsys.readouterr()
-    assert captured.err.splitlines()[-1] == f"clairkit {' '.join(given)}"
+    assert captured.err.splitlines()[-1] == f"clairkit {' '.join(given[:-1])} 4"
     assert "not done yet" in captured.out
     assert run([*given[:-1], "100"]) == 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -82,11 +83,39 @@ def test_a_cap_on_the_cost_gives_4_and_goes_on_with_a_higher_one(
         given = ["--reviser", "openai:gpt", "--base-url", server.url, "--price", "gpt=1,20"]
         assert build(*given, "--max-cost", "0.00025") == 4
         err = capsys.readouterr().err
-        assert "The cap on calls or cost is reached" in err
-        assert err.splitlines()[-1].endswith("--max-cost 0.00025")
+        assert "--max-cost 0.00025 is reached: the next call may pass it" in err
+        assert err.splitlines()[-1].endswith("--max-cost 0.01")
         assert len(server.requests) == 2
-        assert result(capsys, *given, "--max-cost", "1")["pairs"] == 6
+        assert run(shlex.split(err.splitlines()[-1])[1:]) == 0
         assert len(server.requests) == 6
+
+
+def test_the_command_that_goes_on_has_a_cap_that_does(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert build("--reviser", SHOUT, "--max-calls=1") == 4
+    for cap in (2, 4, 8):
+        captured = capsys.readouterr()
+        assert (" in all" in captured.out) == (cap > 2)
+        way_on = captured.err.splitlines()[-1]
+        assert way_on.endswith(f"--max-calls={cap}")
+        assert run(shlex.split(way_on)[1:]) == (0 if cap == 8 else 4)
+    assert "2 calls in this run, 6 in all" in capsys.readouterr().out
+
+
+def test_a_cap_of_the_configuration_is_raised_by_the_flag(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("build.yaml").write_text("max-calls: 3\n")
+    assert build("--reviser", SHOUT, "--config", "build.yaml", "--json") == 4
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)
+    assert (found["calls"], found["new_calls"]) == (3, 3)
+    assert found["resume"] == captured.err.splitlines()[-1]
+    assert found["resume"].endswith("--max-calls 6")
+    assert run(shlex.split(found["resume"])[1:]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["calls"], found["new_calls"], found["resume"]) == (6, 3, None)
 
 
 def test_servers_and_keys_by_role(
@@ -172,3 +201,10 @@ def test_help_has_sections_and_every_option_stands_in_one(
     flags = [name for parameter in command.params for name in parameter.opts if name[:2] == "--"]
     assert len(flags) > 40
     assert all(flag in text for flag in flags)
+
+
+def test_answers_in_another_column(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("prompts.jsonl").write_text('{"prompt": "q", "output": "answer 1."}')
+    assert build("--reviser", SHOUT) == 3
+    assert "--answer-column NAME" in capsys.readouterr().err
+    assert result(capsys, "--reviser", SHOUT, "--answer-column", "output")["pairs"] == 1

@@ -119,3 +119,10 @@ def test_arguments(
 ) -> None:
     assert run(["score", pairs, *arguments]) == 2
     assert message in capsys.readouterr().err.replace("Did", "did")
+
+
+def test_each_reason_why_a_model_does_not_read_a_pair_has_its_words() -> None:
+    from clairkit.cli.score import models
+    from clairkit.evaluation.pairs import pair_logps
+
+    assert set(models._REASONS) == set(pair_logps._LEFT_OUT)

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import socket
-import subprocess
-import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from some_pairs import some_pairs
+from tiny import make_llama, make_tokenizer
 
 from clairkit.errors import UsageError
 from clairkit.records import write_pairs
-from clairkit.training import resolve, run_training
-from clairkit.training.run import _alone, _lock_of
+from clairkit.training import PreferenceTrainer, TrainConfig, resolve, run_training
+from clairkit.training.run_directory.lock import _lock_of, hold_run
 
-HOLD = """
-import sys, time
-from pathlib import Path
-from clairkit.training.run import _alone
-with _alone(Path(sys.argv[1]), resume=False):
-    print("held", flush=True)
-    time.sleep(60)
-"""
+
+def hold(run: Path, held: Any) -> None:
+    """Work on a run until killed; in a process of its own."""
+    with hold_run(run):
+        held.set()
+        time.sleep(600)
 
 
 @pytest.fixture
@@ -43,11 +43,12 @@ def test_the_second_of_two_runs_names_the_first_and_touches_nothing(
     files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "run"
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(run)], stdout=subprocess.PIPE, text=True
-    )
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
+    forks = multiprocessing.get_context("fork")  # which need not import anything
+    held = forks.Event()
+    holder = forks.Process(target=hold, args=(run, held), daemon=True)
+    holder.start()
+    while not held.wait(1):
+        assert holder.is_alive()
     named = f"process {holder.pid} is working on this output, on {socket.gethostname()} since 20"
     (tmp_path / "link").symlink_to(run)
     monkeypatch.chdir(tmp_path)
@@ -57,8 +58,7 @@ def test_the_second_of_two_runs_names_the_first_and_touches_nothing(
                 run_training(resolve({**files, "output": output}, SETTINGS), **how)
     assert not run.exists()
     holder.kill()
-    holder.wait()
-    holder.stdout.close()
+    holder.join()
     assert run_training(resolve(files, SETTINGS)).steps == 1  # a dead holder's lock is free
     assert not list(tmp_path.glob(".run.lock"))
 
@@ -70,7 +70,7 @@ def test_a_directory_in_one_that_cannot_be_written_is_locked_within(
     run = tmp_path / "run"
     run.mkdir()
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
-    with _alone(run, resume=False):
+    with hold_run(run, resume=False):
         assert [path.name for path in run.iterdir()] == [".lock"]
         with pytest.raises(UsageError, match="is working on this output"):
             run_training(resolve(files, SETTINGS))
@@ -87,3 +87,14 @@ def test_a_run_lets_go_of_its_directory_when_it_fails(
     run_training(resolve(files, SETTINGS))
     assert run_training(resolve(files, SETTINGS), resume=True).steps == 1
     assert str(os.getpid()) not in "".join(path.name for path in tmp_path.iterdir())
+
+
+def test_a_trainer_that_is_made_in_python_holds_the_lock_too(tmp_path: Path) -> None:
+    arguments = {"max_steps": 1, "use_cpu": True, "save_strategy": "no"}
+    config = TrainConfig(model="m", pairs="p", output=str(tmp_path / "run"), arguments=arguments)
+    trainer = PreferenceTrainer(make_llama(), make_tokenizer(), config, some_pairs(4))
+    with hold_run(tmp_path / "run"), pytest.raises(UsageError, match="is working on this output"):
+        trainer.train()
+    assert trainer.state.global_step == 0
+    assert trainer.train().global_step == 1
+    assert not _lock_of(tmp_path / "run").exists()
