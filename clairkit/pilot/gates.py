@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
 from clairkit.evaluation.kpi_file import read_kpi_file
 from clairkit.intervals import wilson
 from clairkit.pilot.evidence import Figure, Files, number, parsed, part, rows, whole
 from clairkit.pilot.pilot_file import Pilot
-from clairkit.records import ColumnChoice, leakage, read_prompts
+from clairkit.records import ColumnChoice, PromptRow, leakage, read_prompts
 from clairkit.statistics.estimates import Estimate
 from clairkit.statistics.sample_size import prompts_for_win_rate
 from clairkit.statistics.win_rate import mean_share
 
 State = Literal["passed", "failed", "waiting"]
-Row = TypeVar("Row")
 
 # Flags of `score` that no clean pair has.
 UNCLEAN = (
@@ -67,7 +66,7 @@ def prompts_gate(pilot: Pilot, files: Files) -> Gate:
     learned, learning = _counted(_prompts(pilot, pilot.prompts))
     found = leakage(learning, _prompts(pilot, pilot.held_out))
     needed = prompts_for_win_rate(pilot.wanted.win_rate)
-    evidence = (
+    evidence: tuple[Figure, ...] = (
         files.figure("prompts", learned[0], pilot.prompts),
         files.figure("held_out", found.total, pilot.held_out),
         files.figure("shared", found.shared, pilot.held_out),
@@ -251,7 +250,7 @@ def _estimate(files: Files, key: str, found: Mapping[str, object], file: str) ->
     )
 
 
-def _prompts(pilot: Pilot, name: str) -> Iterator[object]:
+def _prompts(pilot: Pilot, name: str) -> Iterator[PromptRow]:
     ignored = pilot.build.get("ignore_column") or []
     columns = ColumnChoice(
         prompt=pilot.build.get("prompt_column"),
@@ -262,11 +261,11 @@ def _prompts(pilot: Pilot, name: str) -> Iterator[object]:
     return iter(read_prompts(str(pilot.folder / name), skip_bad=skip, columns=columns))
 
 
-def _counted(found: Iterator[Row]) -> tuple[list[int], Iterator[Row]]:
+def _counted(found: Iterator[PromptRow]) -> tuple[list[int], Iterator[PromptRow]]:
     """Return a count that grows while the rows are read, and the rows."""
     count = [0]
 
-    def counting() -> Iterator[Row]:
+    def counting() -> Iterator[PromptRow]:
         for each in found:
             count[0] += 1
             yield each

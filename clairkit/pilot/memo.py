@@ -144,7 +144,8 @@ def _rows(found: Survey, code: str, refs: Refs) -> tuple[list[tuple[str, ...]], 
     figures = _changes(found)
     guards = sorted((each for each in figures if each.status), key=_worst_first)[:_GUARDS]
     signals = sorted((each for each in figures if not each.status), key=_most_telling_first)
-    texts, shown = words(code)["memo"], []
+    texts = words(code)["memo"]
+    shown: list[tuple[str, ...]] = []
     for each in [*signals[: _ROWS - len(guards)], *guards]:
         status = f" ({texts[each.status]})" if each.status else ""
         n = f"{each.n:,}" if each.n is not None else ""

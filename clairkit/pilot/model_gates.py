@@ -88,7 +88,11 @@ def decision_gate(pilot: Pilot, files: Files) -> Gate:
         return gate(7, "waiting", "no_decision")
     table = read_config_table(path)
     word = table.choice("decision", _WORDS)
-    values = {"by": table.text("by"), "why": table.text("why"), "date": str(table.get("date"))}
+    values = {
+        "by": table.text("by"),
+        "why": table.text("why"),
+        "date": str(table.get("date") or "-"),
+    }
     table.refuse_others()
     return gate(
         7, "passed", f"decided_{word}", files.figure("decision", 1, pilot.decided), **values

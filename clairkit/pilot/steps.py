@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from clairkit.pilot.evidence import Files
-from clairkit.pilot.gates import DROPPED, Gate
+from clairkit.pilot.gates import DROPPED, Gate, is_program
 from clairkit.pilot.pilot_file import Pilot, words_of
 from clairkit.pilot.survey import Survey, words
 
@@ -71,6 +71,9 @@ def _revisions(pilot: Pilot, files: Files, gate: Gate) -> Step:
 
 
 def _rubric(pilot: Pilot, files: Files, gate: Gate) -> Step:
+    if not pilot.judges and is_program(pilot.reviser):  # no model is there to be calibrated
+        past = ("pilot", "next", ".", "--override", "3", "--why", "…")
+        return Step(person="program", person_commands=(past,))
     if gate.reason in ("no_labels", "program_unlabelled", "not_separable", "not_separable_open"):
         return _ask(pilot, files, "labels", pilot.pairs, ("--question", "accept"))
     rubrics = [word for name in pilot.labelling.rubrics for word in ("--rubric", name)]

@@ -18,10 +18,7 @@ from clairkit.records.json_types import JsonObject
 MEMO = "memo.html"
 _RUBRIC = 3
 _WHO = "clairkit quickstart"
-_WHY = (
-    "The program that judges is the task's own definition of a right bill. There are no people and "
-    "no field in this example, so that nothing could be labelled."
-)
+_WHY = "The program is the task's own definition of a right bill; there are no people to ask."
 _HEAD = "# The quickstart; `clairkit pilot init` writes a file in which each field is explained.\n"
 
 

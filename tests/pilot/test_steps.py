@@ -76,6 +76,16 @@ def test_people_are_asked_and_their_labels_compared(folder: Path) -> None:
     ]
 
 
+def test_a_program_that_judges_needs_a_persons_word(folder: Path) -> None:
+    remove(folder, "overrides.jsonl")
+    asked = step(folder)
+    assert (asked.commands, asked.person) == ((), "program")
+    assert shown(asked.person_commands[0]).startswith("clairkit pilot next . --override 3 --why")
+    ask_for(folder, reviser=SERVER)
+    probed(folder, "healthy")
+    assert lines(folder)[0].startswith("clairkit label export pairs.jsonl")
+
+
 def test_pairs_are_verified_and_scored(folder: Path) -> None:
     remove(folder, "scored.jsonl")
     ask_for(folder, score={"tokenizer": "ORG/MODEL"})
