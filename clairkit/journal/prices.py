@@ -25,7 +25,6 @@ LIST_DATE = "November 2026"
 """When the prices of `LIST` were read."""
 
 _FREE = ("hf", "python")
-_SIZE_CAP = 2**20
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 
 
@@ -168,19 +167,17 @@ def _parse(text: str) -> tuple[str, Price]:
 
 
 def _read(file: str) -> dict[str, Price]:
-    import yaml
+    from clairkit.records.formats.yaml_file import read_yaml
 
     path = Path(file)
     if not path.is_file():
-        raise UsageError("no such price file", received=file, remedy="give a YAML or JSON file")
+        problem = "the price file is a directory" if path.is_dir() else "no such price file"
+        raise UsageError(problem, received=file, remedy="give a YAML or JSON file")
     try:
-        with path.open("rb") as opened:
-            text = opened.read(_SIZE_CAP + 1)
-        found = yaml.safe_load(text) if len(text) <= _SIZE_CAP else None
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise DataError(
-            f"the prices can't be read ({type(error).__name__})", path=path, remedy=_FORM
-        ) from None
+        found = read_yaml(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"the prices can't be read ({reason})", path=path, remedy=_FORM) from None
     if not isinstance(found, dict):
         raise DataError("is not a price file", path=path, remedy=_FORM)
     return {_bare(str(name)): _entry(path, str(name), value) for name, value in found.items()}
