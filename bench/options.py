@@ -13,32 +13,21 @@ Scope = Literal["both", "step", "kernels", "bare"]
 
 @dataclass(frozen=True)
 class Option:
-    """One option.
+    """One option."""
 
-    Args:
-        flags: as they are typed; the last one names the value.
-        kind: of the value; bool: a flag; a tuple: one of these words.
-        help: for people.
-        metavar: stands for the value in the help.
-        scope: who has it: both suites, one of them, or the bare entry alone. The bare entry has
-            those of the kernel suite, too.
-        many: it may be repeated.
-        default: of a value that has one here.
-        least: the smallest number that is allowed.
-    """
-
-    flags: tuple[str, ...]
-    kind: type | tuple[str, ...]
-    help: str = ""
-    metavar: str | None = None
+    flags: tuple[str, ...]  # as they are typed; the last one names the value
+    kind: type | tuple[str, ...]  # of the value; bool: a flag; a tuple: one of these words
+    help: str = ""  # for people
+    metavar: str | None = None  # stands for the value in the help
+    # Who has it: both suites, one of them, or the bare entry alone. The bare entry has those of the
+    # kernel suite, too.
     scope: Scope = "both"
-    many: bool = False
-    default: str | float | None = None
-    least: int = 0
+    many: bool = False  # it may be repeated
+    default: str | float | None = None  # of a value that has one here
+    least: int = 0  # the smallest number that is allowed
 
     @property
     def name(self) -> str:
-        """The name of its value."""
         return self.flags[-1].removeprefix("--").replace("-", "_")
 
 

@@ -18,16 +18,20 @@ import torch
 from torch import Tensor
 
 from clairkit.bench.kernels.cases import KernelCase
-from clairkit.bench.kernels.problem import Problem
-from clairkit.bench.kernels.variant import Step, Variant, float32_logits, from_logps, plain_logps
+from clairkit.bench.kernels.problem import (
+    Problem,
+    Step,
+    Variant,
+    float32_logits,
+    from_logps,
+    plain_logps,
+)
 
 _TRL_TOKENS, _TRL_VOCABULARY = 4096, 32768  # of its tiles, to predict its memory
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A library to compare with."""
-
     package: str  # as pip names it
     module: str
     variants: Callable[[KernelCase, torch.device], list[Variant]]

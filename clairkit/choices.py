@@ -51,6 +51,8 @@ LOSS_NAMES = (
     "apo_zero_unpaired",
 )
 """The names of `clairkit.losses.LOSSES`."""
+AUTO_LOSS = "auto"
+"""Lets verdicts on the pairs choose between apo_zero and apo_down."""
 LOSS_ALIASES = {"dpo": "sigmoid", "bco": "bco_pair"}
 """What papers call a loss, with the name that it has here and in TRL."""
 

@@ -109,22 +109,12 @@ class EvidenceError(ClairError):
 
 
 def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
-    """Return the known name that is most like `name`; None where none is like it.
-
-    Args:
-        name: that was given.
-        known: that would have been right.
-        cutoff: the least likeness, from 0 to 1.
-    """
+    """Return the known name that is most like `name`; None where none is like it."""
     return next(iter(get_close_matches(name, known, n=1, cutoff=cutoff)), None)
 
 
 def suggest(
-    name: str,
-    known: Iterable[str],
-    *,
-    cutoff: float = 0.6,
-    shown: Callable[[str], str] = str,
+    name: str, known: Iterable[str], *, cutoff: float = 0.6, shown: Callable[[str], str] = str
 ) -> str:
     """Return "did you mean …? " to begin a remedy with; "" where no known name is near.
 

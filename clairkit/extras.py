@@ -14,7 +14,10 @@ def install_command(extra: str, *, upgrade: bool = False) -> str:
     `pip install 'clairkit[peft]'` would look for clairkit itself in an index, which a checkout is
     not; the packages are the same wherever clairkit came from.
     """
-    wanted = [f"{each.name}{_extras(each)}{each.specifier}" for each in requirements_of(extra)]
+    wanted = []
+    for each in requirements_of(extra):
+        extras = f"[{','.join(sorted(each.extras))}]" if each.extras else ""
+        wanted.append(f"{each.name}{extras}{each.specifier}")
     flag = "--upgrade " if upgrade else ""
     return f"pip install {flag}{' '.join(map(shlex.quote, wanted or [f'clairkit[{extra}]']))}"
 
@@ -39,7 +42,3 @@ def requirements() -> Iterator[Any]:
     except metadata.PackageNotFoundError:  # the source folder on the path, nothing installed
         lines = []
     yield from map(Requirement, lines)
-
-
-def _extras(requirement: Any) -> str:
-    return f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""

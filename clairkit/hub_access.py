@@ -7,6 +7,7 @@ import os
 import re
 import threading
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from clairkit.errors import RemoteError, UsageError, suggest
 
@@ -32,7 +33,8 @@ def check_model_there(name: str) -> None:
         raise UsageError(
             "the model is a file", received=name, remedy=f"give its folder, as {path.parent}"
         )
-    if _is_path(name) or not _ID.fullmatch(name):
+    is_path = name.startswith(("/", ".", "~")) or name.count("/") > 1 or "\\" in name
+    if is_path or not _ID.fullmatch(name):
         raise UsageError("there is no such folder", received=name, remedy=_similar(path))
     if _asks_nobody():
         if not _is_cached(name):
@@ -45,10 +47,6 @@ def check_model_there(name: str) -> None:
 def check_hub_answers(what: str, *, cached: bool = False) -> None:
     """Return when the Hub answers, or the cache has what is asked for.
 
-    Args:
-        what: what is wanted of it, for the error.
-        cached: the cache has it.
-
     Raises:
         RemoteError: it does not answer within two seconds.
     """
@@ -60,10 +58,6 @@ def check_hub_answers(what: str, *, cached: bool = False) -> None:
         )
         raise RemoteError(problem, remedy="check the name, or the network; or give a local path")
     _ask_nobody()
-
-
-def _is_path(name: str) -> bool:
-    return name.startswith(("/", ".", "~")) or name.count("/") > 1 or "\\" in name
 
 
 def _similar(path: Path) -> str:
@@ -97,7 +91,7 @@ def _is_cached(name: str) -> bool:
 @functools.cache
 def _hub_answers() -> bool:
     """Ask once, in a thread: the look-up of a name has no time limit of its own."""
-    answered = threading.Event()
+    answers: SimpleQueue[bool] = SimpleQueue()
 
     def ask() -> None:
         from huggingface_hub import constants, get_session
@@ -105,12 +99,12 @@ def _hub_answers() -> bool:
         try:
             get_session().head(constants.ENDPOINT, timeout=_SECONDS)
         except Exception:  # of either HTTP library that huggingface_hub uses
-            done.set()
-            return
-        answered.set()
-        done.set()
+            answers.put(False)
+        else:
+            answers.put(True)
 
-    done = threading.Event()
     threading.Thread(target=ask, name="clairkit-hub", daemon=True).start()
-    done.wait(_SECONDS + 0.3)
-    return answered.is_set()
+    try:
+        return answers.get(timeout=_SECONDS + 0.3)
+    except Empty:
+        return False

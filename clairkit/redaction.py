@@ -115,7 +115,14 @@ def _forms(secrets: frozenset[str]) -> tuple[_Form, ...]:
     }
     written = {form for part in parts if len(part) >= SHORTEST for form in _written(part)}
     ordered = sorted(written, key=len, reverse=True)  # one may hold another
-    return tuple(_Form(_core(form), _pattern(form)) for form in ordered)
+    gap = f"(?:{_BREAK})?"
+    return tuple(
+        _Form(
+            max(re.findall(r"[a-z0-9]*", form.lower(), re.ASCII), key=len),
+            re.compile(gap.join(map(_spellings, form)), re.IGNORECASE),
+        )
+        for form in ordered
+    )
 
 
 def _written(secret: str) -> Iterable[str]:
@@ -129,16 +136,6 @@ def _written(secret: str) -> Iterable[str]:
         if len(part) >= SHORTEST:
             yield part
             yield part.replace("+", "-").replace("/", "_")
-
-
-def _core(form: str) -> str:
-    runs: list[str] = re.findall(r"[a-z0-9]*", form.lower(), re.ASCII)
-    return max(runs, key=len)
-
-
-def _pattern(form: str) -> re.Pattern[str]:
-    gap = f"(?:{_BREAK})?"
-    return re.compile(gap.join(map(_spellings, form)), re.IGNORECASE)
 
 
 def _spellings(character: str) -> str:

@@ -24,11 +24,7 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 def languages(folder: str) -> tuple[str, ...]:
-    """Return the codes of the languages in a folder, English first.
-
-    Args:
-        folder: below the package `clairkit`, such as "report/texts".
-    """
+    """Return the codes of the languages in a folder, English first."""
     found = (each.name for each in resources.files("clairkit").joinpath(folder).iterdir())
     codes = {name.removesuffix(".yaml") for name in found if name.endswith(".yaml")}
     return (BASE, *sorted(codes - {BASE}))
@@ -67,13 +63,7 @@ def texts(folder: str, code: str = BASE, partial: tuple[str, ...] = ()) -> Mappi
 
 
 def differences(base: Any, other: Any, name: str = "") -> Iterator[str]:
-    """Yield how the texts of a language differ in shape from the base's: one sentence each.
-
-    Args:
-        base: the texts of the language that has all.
-        other: those to compare.
-        name: where both stand, such as "words.title".
-    """
+    """Yield how the texts of a language differ in shape from the base's: one sentence each."""
     if isinstance(base, Mapping) and isinstance(other, Mapping):
         for key in sorted(base.keys() ^ other.keys()):
             where = "is missing" if key in base else "is unknown"

@@ -8,26 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clairkit.cli.shared.column_options import column_options
 from clairkit.cli.shared.console import Console, output_options
 from clairkit.cli.shared.ending import PARTIAL, leave_early
-from clairkit.cli.shared.option_sections import SectionCommand
+from clairkit.cli.shared.options import SectionCommand, column_options, model_settings
 from clairkit.cli.shared.progress_line import ProgressLine
-from clairkit.records.json_types import JsonMapping
 from clairkit.texts import languages
 
 if TYPE_CHECKING:
     from clairkit.evaluation.calibration import Calibration
     from clairkit.evaluation.choice import Agreement, Choice
     from clairkit.evaluation.contenders import Contender
+    from clairkit.records.json_types import JsonMapping
 
 _NOT_SEPARABLE = 8
 
 
 @click.command(
-    "calibrate",
-    cls=SectionCommand,
-    short_help="Which rubric or template agrees with your labels.",
+    "calibrate", cls=SectionCommand, short_help="Which rubric or template agrees with your labels."
 )
 @click.argument("labels")
 @click.option("-o", "--output", metavar="REPORT", required=True, help="The JSON file to write.")
@@ -76,13 +73,7 @@ _NOT_SEPARABLE = 8
 @output_options
 @click.pass_context
 def command(
-    context: click.Context,
-    /,
-    labels: str,
-    output: str,
-    as_json: bool,
-    quiet: bool,
-    **flags: Any,
+    context: click.Context, /, labels: str, output: str, as_json: bool, quiet: bool, **flags: Any
 ) -> int:
     """Compare rubrics or templates by how well they agree with LABELS that people gave.
 
@@ -137,19 +128,13 @@ def command(
 def _contenders(flags: JsonMapping) -> Iterator[Contender]:
     from clairkit.errors import UsageError
     from clairkit.evaluation.contenders import Trial
-    from clairkit.models.server.request_body import parse_body
-    from clairkit.models.specs import ModelOptions, make_model
+    from clairkit.models.specs import make_model
 
     if not flags["rubrics"] and not flags["templates"]:
         raise UsageError("nothing is named to be compared", remedy="give --rubric or --template")
-    options = ModelOptions(
-        base_url=flags["base_url"],
-        concurrency=flags["concurrency"],
-        batch_size=flags["batch_size"],
-        body=parse_body(flags["body"]),
-    )
+    running = model_settings(flags)
     models = {
-        role: make_model(flags[role], options, role=role)
+        role: make_model(flags[role], running, role=role)
         for role in ("judge", "reviser")
         if flags[role]
     }

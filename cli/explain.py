@@ -67,7 +67,7 @@ def _spent(usage: Mapping[str, Usage], cost: float | None) -> str:
 
 
 def _lines(found: Explanation) -> Iterator[str]:
-    from clairkit.journal.pair_origin import answer_of
+    from clairkit.journal.files import answer_of
 
     record = found.record or {}
     yield f"Row {found.row}: {_outcome(found)}"

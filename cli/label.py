@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clairkit.cli.shared.console import Console, output_options
-from clairkit.records.json_types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
     from clairkit.labels import Item, Key, Rater, Votes
+    from clairkit.records.json_types import JsonMapping, JsonObject
 
 _REPEATS = "Share of items shown twice, sides swapped."
 _IDENTICAL = "Share of pairs of one answer with itself."

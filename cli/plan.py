@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clairkit.cli.config_command import ConfigCommand
-from clairkit.cli.shared.column_options import config_column_options
 from clairkit.cli.shared.console import Console, output_options
-from clairkit.cli.shared.once_option import once
+from clairkit.cli.shared.options import config_column_options, once
 from clairkit.cli.shared.size_option import SIZE
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clairkit.cli.shared.column_options import column_options
 from clairkit.cli.shared.console import Console, output_options
+from clairkit.cli.shared.options import column_options
 from clairkit.texts import languages
 
 if TYPE_CHECKING:
@@ -61,13 +61,7 @@ def command(
     with verdicts and votes.
     """
     from clairkit.records import atomic_write, check_output
-    from clairkit.report import (
-        gather,
-        gather_evaluation,
-        language,
-        make_evaluation_page,
-        make_page,
-    )
+    from clairkit.report import gather, gather_evaluation, language, make_evaluation_page, make_page
 
     console = Console(as_json=as_json, quiet=quiet)
     path = check_output(output, force=force)

@@ -13,9 +13,8 @@ import click
 
 from clairkit.choices import KERNELS, LOSS_ALIASES, LOSS_MASKS, TRUNCATIONS
 from clairkit.cli.config_command import ConfigCommand
-from clairkit.cli.shared.column_options import config_column_options
 from clairkit.cli.shared.console import Console, output_options
-from clairkit.cli.shared.once_option import once
+from clairkit.cli.shared.options import config_column_options, once
 
 
 @click.command(
@@ -25,7 +24,7 @@ from clairkit.cli.shared.once_option import once
 @once("--pairs", help="File, folder or Hub id of the training pairs.")
 @click.option("-o", "--output", help="The run directory.")
 @once("--eval-pairs", help="Held-out pairs for the loss.")
-@click.option("--loss", help="apo_zero (default), apo_down, sigmoid, … as TRL names them.")
+@click.option("--loss", help="apo_zero (default), apo_down, sigmoid, … as TRL names them; auto.")
 @click.option("--beta", type=float, help="Strength of the anchor; 0.1 by default.")
 @click.option(
     "--kernel",
@@ -64,6 +63,12 @@ from clairkit.cli.shared.once_option import once
     multiple=True,
     help="A key that may differ from the run that is resumed; repeatable.",
 )
+@click.option(
+    "--stop-at",
+    type=float,
+    metavar="STEP|SHARE",
+    help="End after a step, or a share of all below 1, with a checkpoint; --resume goes on.",
+)
 @click.option("--force", is_flag=True, help="Write into a run directory that holds something.")
 @config_column_options
 @click.option("--skip-bad", is_flag=True, default=None, help="Leave out unreadable rows.")
@@ -74,6 +79,7 @@ def command(
     print_config: bool,
     resume: bool,
     allow_change: tuple[str, ...],
+    stop_at: float | None,
     force: bool,
     as_json: bool,
     quiet: bool,
@@ -107,7 +113,12 @@ def command(
     from clairkit.training.run import run_training
 
     result = run_training(
-        resolved, resume=resume, force=force, allowed=allow_change, say=console.note
+        resolved,
+        resume=resume,
+        force=force,
+        allowed=allow_change,
+        stop_at=stop_at,
+        say=console.note,
     )
     leave_group()
     console.result(
@@ -120,6 +131,9 @@ def command(
     if result.signal is not None:
         console.warn(f"Interrupted after step {result.steps}. To go on:\n{_resume_command()}")
         return 128 + result.signal
+    if result.is_paused:
+        console.show(f"Stopped after step {result.steps}, as asked. To go on:\n{_resume_command()}")
+        return 0
     metrics = {k: v for k, v in result.metrics.items() if k.startswith(_SHOWN)}
     console.table(
         f"{result.steps} steps on {result.pairs} pairs, {result.seconds:.0f} s, "
@@ -150,8 +164,19 @@ _SHOWN = ("loss", "rewards/", "logps/", "quadrants/", "kl/")
 
 
 def _resume_command() -> str:
-    arguments = [word for word in sys.argv[1:] if word not in ("--resume", "--force")]
+    arguments = _without_stop(
+        [word for word in sys.argv[1:] if word not in ("--resume", "--force")]
+    )
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         launched = shlex.join(["-m", "clairkit.cli", *arguments, "--resume"])
         return f"accelerate launch … {launched}   (with the launcher's options of before)"
     return shlex.join(["clairkit", *arguments, "--resume"])
+
+
+def _without_stop(arguments: list[str]) -> list[str]:
+    """Leave out where this run was to stop."""
+    kept = [word for word in arguments if not word.startswith("--stop-at=")]
+    if "--stop-at" in kept:
+        at = kept.index("--stop-at")
+        del kept[at : at + 2]
+    return kept

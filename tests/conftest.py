@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -34,6 +35,24 @@ if not torch.cuda.is_available():
 
 import pytest  # noqa: E402 - after sys.path has been set
 from tiny import make_llama, make_tokenizer  # noqa: E402
+
+
+def pytest_sessionfinish() -> None:
+    """Let what was frozen end in order: native modules count what is left of theirs."""
+    gc.unfreeze()
+
+
+_imported = 0  # modules, at the last freeze
+
+
+@pytest.fixture(autouse=True)
+def _freeze_imports() -> None:
+    """Keep modules, and the thousands of test items, out of each further garbage collection."""
+    global _imported
+    if len(sys.modules) != _imported:
+        _imported = len(sys.modules)
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(autouse=True)

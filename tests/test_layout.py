@@ -60,7 +60,7 @@ def test_every_package_folder_is_listed_for_installing() -> None:
     assert listed == found
 
 
-def import_graph() -> dict[str, set[str]]:
+def import_graph() -> dict[str, frozenset[str]]:
     """Module -> the names that it imports."""
     return {name: imported(path) for path, name in sources()}
 

@@ -67,7 +67,7 @@ def test_what_has_the_shape_of_a_secret_is_removed(text: str, shown: str) -> Non
 
 
 def test_every_part_of_a_long_secret_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = [f"{n:02d}" + "aB3/" * 15 for n in range(30)]
+    lines = [f"{n:02d}" + "aB3/" * 15 for n in range(12)]
     monkeypatch.setenv("MY_PRIVATE_KEY", "\n".join(lines))
     assert redact("x " + "\n".join(lines) + " y").count("aB3/" * 8) == 0
 

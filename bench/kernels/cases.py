@@ -61,7 +61,6 @@ class KernelCase:
 
     @property
     def input_bytes(self) -> int:
-        """Bytes of hidden states and weight."""
         return (self.positions + self.vocabulary) * self.hidden * ITEM_BYTES[self.dtype]
 
     @property
@@ -71,11 +70,9 @@ class KernelCase:
         return rows * self.hidden * ITEM_BYTES[self.dtype]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the case as JSON has it."""
         return {"name": self.name, **asdict(self), "gradient_bytes": self.gradient_bytes}
 
     def describe(self) -> str:
-        """Return the case in one line for people."""
         return (
             f"V={self.vocabulary} D={self.hidden}, {self.dtype}, {self.head} head; {self.tokens} "
             f"response tokens in {self.sequences} sequences"

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from clairkit.bench.kernels.report import MB, versions_text
+from clairkit.bench.kernels.report import MB
 from clairkit.bench.measure.timing import Spread
-from clairkit.bench.results import Json
+from clairkit.bench.results import Json, versions_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,6 +5,7 @@ Shapes: N response tokens in S sequences, M tokens with the prompts, D hidden si
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -59,7 +60,6 @@ class Problem:
 
     @property
     def sequences(self) -> int:
-        """S."""
         return len(self.reference)
 
     def loss(self, sums: Tensor) -> Tensor:
@@ -96,3 +96,49 @@ def draw_reference(sums: Tensor, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     ratios = (torch.rand(len(sums), generator=generator) * 2 - 1) * _RATIO
     return (sums.cpu() - ratios).float()
+
+
+# A step: forward, loss and backward; returns (loss [], summed log-probs [S]).
+Step = Callable[[Problem], tuple[Tensor, Tensor]]
+# (hidden [N, D], weight [V, D], targets [N]) -> log-probs [N]
+Logps = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to compute a step.
+
+    `load` imports what it needs and is called in the process that measures. `extra_bytes` predicts
+    the memory of a step beyond its gradients, so that one which can't fit is never started.
+    """
+
+    name: str
+    group: str  # "clairkit", "eager", or the peer's name
+    load: Callable[[], Step]
+    extra_bytes: Callable[[KernelCase], float] = lambda case: 0.0
+
+
+def from_logps(logps: Logps) -> Step:
+    """Return the step whose log-probs `logps` computes."""
+
+    def step(problem: Problem) -> tuple[Tensor, Tensor]:
+        tokens = logps(problem.hidden, problem.weight, problem.targets)
+        sums = tokens.view(problem.sequences, -1).sum(1)
+        loss = problem.loss(sums)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach(), sums.detach()
+
+    return step
+
+
+def float32_logits(case: KernelCase) -> float:
+    """Return the bytes of all logits in float32, those of ignored tokens too."""
+    return 4.0 * case.positions * case.vocabulary
+
+
+def plain_logps(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """Return log-probs from all logits at once, a log-softmax in float32; 0 where ignored."""
+    logits = hidden @ weight.T
+    index = targets.clamp(min=0)[:, None]
+    found = torch.log_softmax(logits, -1, dtype=torch.float32).gather(1, index)[:, 0]
+    return torch.where(targets < 0, 0.0, found)

@@ -26,8 +26,6 @@ _WHOLE_BYTES = {"cpu": 5 << 28, "cuda": 8 << 30}  # no larger a buffer is tried
 
 @dataclass(frozen=True)
 class Tiling:
-    """A tile's size."""
-
     tokens: int
     vocabulary: int
 
@@ -86,7 +84,6 @@ def _cut(size: int, step: int) -> list[slice]:
 
 
 def tilings(tokens: int, vocabulary: int, item_bytes: int, device: str) -> list[Tiling]:
-    """Return the tile sizes to try."""
     if device == "cuda":
         sizes = [(tokens, 8192), (tokens, 32768), (4096, 16384)]
     else:

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from clairkit.bench.kernels.variants import OURS
 from clairkit.bench.measure.timing import Spread
-from clairkit.bench.report import number
-from clairkit.bench.results import Json
+from clairkit.bench.results import Json, number, versions_text
 
 NOTES = (
     "s: median seconds of forward, loss and backward of the head. bare 4, 8, 6: ratio to bare "
@@ -34,7 +33,8 @@ def rows(point: Json) -> list[list[str]]:
     found = []
     for count, bare in point["bare"].items():
         seconds = sorted(bare["seconds"])
-        row = [f"bare {count}", *_seconds({"seconds": seconds, "time": _middle(seconds)})]
+        time = {"median": Spread.of(seconds).median} if seconds else None
+        row = [f"bare {count}", *_seconds({"seconds": seconds, "time": time})]
         row += ["1.00x" if other == count else _NOTHING for other in _counts(point)]
         found.append(row + [_NOTHING] * (len(columns(point)) - len(row)))
     return found + [_row(point, result) for result in point["results"]]
@@ -76,13 +76,6 @@ def describe(document: Json) -> str:
         f"Up to {settings['rounds']} rounds; after {settings['patience']:g} s a variant sits "
         f"out{apart}. Load average {document['load_before']} before, {document['load_after']} "
         f"after; {document['wall_seconds']:.0f} s in all."
-    )
-
-
-def versions_text(machine: Json) -> str:
-    """Return the versions of what was there."""
-    return ", ".join(
-        f"{name} {version}" for name, version in machine["versions"].items() if version
     )
 
 
@@ -200,10 +193,6 @@ def _seconds(result: Json) -> list[str]:
 
 def _digits(seconds: float) -> str:
     return number(seconds) if seconds >= 0.1 else f"{seconds:.2g}"
-
-
-def _middle(seconds: list[float]) -> dict[str, float] | None:
-    return {"median": Spread.of(seconds).median} if seconds else None
 
 
 def _ratio(spread: Mapping[str, float] | None) -> str:

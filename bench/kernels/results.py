@@ -7,114 +7,104 @@ ratios taken within a round.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Literal
 
 from clairkit.bench.kernels.cases import KernelCase
 from clairkit.bench.kernels.variants import OURS
 from clairkit.bench.kernels.worker import Measured, Planned, Timed, bare_name
-from clairkit.bench.measure.timing import Spread, first_rounds
+from clairkit.bench.measure.timing import Peak, Spread, first_rounds
 from clairkit.bench.results import Json, finite
 
 SCHEMA = 1
 
 # NOT READY: it was given up, since it took too long. NOT MEASURED: the run ended before its turn.
 Status = Literal["ok", "PARITY FAILED", "OOM", "ERROR", "NOT READY", "NOT MEASURED"]
-
-
-@dataclass(frozen=True)
-class MeasuredPoint:
-    """What is known of one variant of a point."""
-
-    planned: Planned
-    status: Status
-    problem: str
-    measured: Measured
-    seconds: tuple[float, ...] = ()
-
-    @property
-    def sound(self) -> bool:
-        """Tell whether its check was passed, so that its figures count."""
-        accuracy = self.measured.accuracy
-        return self.status == "ok" and accuracy is not None and accuracy.passed
-
-    @property
-    def weighed(self) -> bool:
-        """Tell whether its memory counts: it is sound, or lacks nothing but its time."""
-        return self.sound or (self.status == "NOT MEASURED" and self.measured.passed)
-
-
-def entry(planned: Planned, measured: Measured, timed: Timed | None, lost: str) -> MeasuredPoint:
-    """Return a variant's result from what its processes told.
-
-    Args:
-        planned: the variant.
-        measured: its memory and accuracy, or what went wrong there.
-        timed: the times of the point, None when they were lost.
-        lost: why they were; "" when they are still to come.
-    """
-    accuracy = measured.accuracy
-    if accuracy is None:
-        return MeasuredPoint(planned, measured.status, measured.problem, measured)
-    if not accuracy.passed:
-        return MeasuredPoint(planned, "PARITY FAILED", accuracy.problem, measured)
-    if lost:
-        return MeasuredPoint(planned, "ERROR", lost, measured)
-    if timed is None or planned.name not in {**timed.times.seconds, **timed.times.failed}:
-        return MeasuredPoint(planned, "NOT MEASURED", "its time is missing", measured)
-    if planned.name in timed.times.failed:
-        return MeasuredPoint(planned, "OOM", timed.times.failed[planned.name], measured)
-    seconds = tuple(timed.times.seconds.get(planned.name, ()))
-    return MeasuredPoint(planned, "ok", "", measured, seconds)
+_State = tuple[Status, str, Sequence[float]]  # status, problem, seconds
 
 
 def point_json(
-    case: KernelCase, backend: str, entries: Sequence[MeasuredPoint], timed: Timed | None
+    case: KernelCase,
+    backend: str,
+    variants: Sequence[Planned],
+    found: Mapping[str, Measured],
+    timed: Timed | None,
+    lost: str = "",
 ) -> dict[str, Any]:
-    """Return a point with every raw number."""
-    bare = (
-        {}
-        if timed is None
-        else {
-            str(count): {"seconds": timed.times.seconds.get(bare_name(count), []), "tiling": tiling}
-            for count, tiling in timed.tilings.items()
-        }
-    )
-    ours = next((one for one in entries if one.planned.name == OURS and one.sound), None)
+    """Return a point with every raw number.
+
+    Args:
+        case: the point.
+        backend: what `auto` takes, and why.
+        variants: in order.
+        found: their memory and accuracy, or what went wrong there.
+        timed: the times of the point, None when they were lost.
+        lost: why they were; "" when they are still to come.
+    """
+    tilings, products = (timed.tilings, timed.times.seconds) if timed else ({}, {})
+    bare: dict[str, dict[str, Any]] = {
+        str(count): {"seconds": products.get(bare_name(count), []), "tiling": tiling}
+        for count, tiling in tilings.items()
+    }
+    states = {one.name: _state(one.name, found[one.name], timed, lost) for one in variants}
+    peaks = {one.name: _peak(found[one.name], states[one.name]) for one in variants}
+    is_sound = OURS in states and states[OURS][0] == "ok"
+    seconds, peak = (states[OURS][2], peaks[OURS]) if is_sound else ((), None)
     return {
         "case": case.to_json(),
         "auto": backend,
         "bare": bare,
-        "results": [_entry_json(one, bare, ours) for one in entries],
+        "results": [
+            {
+                "variant": one.name,
+                "group": one.group,
+                "status": status,
+                "problem": problem,
+                "accuracy": finite(asdict(accuracy))
+                if (accuracy := found[one.name].accuracy)
+                else None,
+                "seconds": list(times),
+                "time": _spread(Spread.of(times) if times else None),
+                "against_bare": {
+                    count: _spread(first_rounds(times, product["seconds"]))
+                    for count, product in bare.items()
+                },
+                "against_ours": _spread(first_rounds(times, seconds)),
+                **_memory(peaks[one.name], peak),
+            }
+            for one, (status, problem, times) in zip(variants, states.values(), strict=True)
+        ],
     }
 
 
-def _entry_json(one: MeasuredPoint, bare: Json, ours: MeasuredPoint | None) -> dict[str, Any]:
-    accuracy, peak = one.measured.accuracy, one.measured.peak
-    seconds = one.seconds if one.sound else ()
-    ratios = {count: first_rounds(seconds, found["seconds"]) for count, found in bare.items()}
-    against = None if ours is None else first_rounds(seconds, ours.seconds)
-    return {
-        "variant": one.planned.name,
-        "group": one.planned.group,
-        "status": one.status,
-        "problem": one.problem,
-        "accuracy": None if accuracy is None else finite(asdict(accuracy)),
-        "seconds": list(seconds),
-        "time": _spread_json(Spread.of(seconds) if seconds else None),
-        "against_bare": {count: _spread_json(ratio) for count, ratio in ratios.items()},
-        "against_ours": _spread_json(against),
-        "memory": asdict(peak) if peak is not None and one.weighed else None,
-        "memory_against_ours": _memory_ratio(one, ours),
-    }
+def _state(name: str, measured: Measured, timed: Timed | None, lost: str) -> _State:
+    accuracy = measured.accuracy
+    if accuracy is None:
+        return measured.status, measured.problem, ()
+    if not accuracy.passed:
+        return "PARITY FAILED", accuracy.problem, ()
+    if lost:
+        return "ERROR", lost, ()
+    if timed is not None and name in timed.times.failed:
+        return "OOM", timed.times.failed[name], ()
+    if timed is None or name not in timed.times.seconds:
+        return "NOT MEASURED", "its time is missing", ()
+    return "ok", "", timed.times.seconds[name]
 
 
-def _memory_ratio(one: MeasuredPoint, ours: MeasuredPoint | None) -> float | None:
-    if ours is None or not one.weighed or one.measured.peak is None or ours.measured.peak is None:
-        return None
-    return one.measured.peak.extra_bytes / max(ours.measured.peak.extra_bytes, 1)
+def _peak(measured: Measured, state: _State) -> Peak | None:
+    """Return the memory of a variant that is sound, or lacks nothing but its time."""
+    counts = state[0] == "ok" or (state[0] == "NOT MEASURED" and measured.passed)
+    return measured.peak if counts else None
 
 
-def _spread_json(spread: Spread | None) -> dict[str, float] | None:
+def _memory(peak: Peak | None, ours: Peak | None) -> Json:
+    if peak is None:
+        return {"memory": None, "memory_against_ours": None}
+    ratio = None if ours is None else peak.extra_bytes / max(ours.extra_bytes, 1)
+    return {"memory": asdict(peak), "memory_against_ours": ratio}
+
+
+def _spread(spread: Spread | None) -> dict[str, float] | None:
     return None if spread is None else asdict(spread)

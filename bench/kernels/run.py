@@ -49,12 +49,7 @@ class Choices:
 
     @classmethod
     def of(cls, options: Json, output: Path | None) -> Choices:
-        """Return what the options of a command line say, by the names in `clairkit.bench.options`.
-
-        Args:
-            options: their values; `device` is not "auto" any more.
-            output: of the JSON.
-        """
+        """Return what the options of a command line say, by their names in `bench.options`."""
         peers, bare = options["peers"], ("commit", "apart", "ready_seconds")
         return cls(
             options["case"],
@@ -78,7 +73,6 @@ class Choices:
         return select(self.cases, QUICK if self.quick else whole)
 
     def settings(self) -> KernelSettings:
-        """Return how to measure."""
         on_gpu = torch.device(self.device).type == "cuda"
         apart = on_gpu if self.apart is None else self.apart
         return KernelSettings(

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from clairkit.bench.kernels.cases import KernelCase
-from clairkit.bench.kernels.variant_process import Member
 from clairkit.bench.kernels.variants import EAGER
 from clairkit.bench.kernels.worker import (
     BARE,
     KernelSettings,
     Measured,
+    Member,
     Planned,
     Timed,
     bare_name,

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from clairkit.bench.kernels.cases import KernelCase
-from clairkit.bench.kernels.results import entry, point_json
+from clairkit.bench.kernels.results import point_json
 from clairkit.bench.kernels.scheduler import PoolPoint, VariantPool, end_all
 from clairkit.bench.kernels.truth import write_reference
 from clairkit.bench.kernels.worker import (
@@ -48,8 +48,7 @@ class _Work:
 
     def point(self, found: Mapping[str, Measured], timed: Timed | None, lost: str = "") -> Point:
         """Return the point with what was found of each variant."""
-        entries = [entry(one, found[one.name], timed, lost) for one in self.variants]
-        return point_json(self.case, self.backend, entries, timed)
+        return point_json(self.case, self.backend, self.variants, found, timed, lost)
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,6 @@ class KernelSuite:
 
     @property
     def device(self) -> torch.device:
-        """Where it runs."""
         return torch.device(self.settings.device)
 
     def absent(self) -> dict[str, str]:

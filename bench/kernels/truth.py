@@ -8,7 +8,7 @@ longer than what is measured.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -33,10 +33,7 @@ class Tolerance:
 
 # bfloat16: logits rounded to 8 bits cost peers about a nat over a long response, and gradients that
 # are summed in bfloat16 some per cent. A mistake in the mathematics is larger than that.
-TOLERANCES = {
-    "float32": Tolerance(1e-4, 1e-3, 1e-3),
-    "bfloat16": Tolerance(2e-2, 5e-2, 1e-1),
-}
+TOLERANCES = {"float32": Tolerance(1e-4, 1e-3, 1e-3), "bfloat16": Tolerance(2e-2, 5e-2, 1e-1)}
 
 
 @dataclass(frozen=True)
@@ -52,12 +49,10 @@ class Reference:
     weight: Tensor  # [K, D], dloss/dweight
 
     def save(self, path: Path) -> None:
-        """Write it to a file."""
         torch.save(self.__dict__, path)
 
     @classmethod
     def load(cls, path: Path) -> Reference:
-        """Read it from a file."""
         return cls(**torch.load(path, weights_only=True))
 
 
@@ -73,7 +68,6 @@ class Accuracy:
 
     @property
     def passed(self) -> bool:
-        """Tell whether the variant computes what it should."""
         return not self.problem
 
 
@@ -156,7 +150,7 @@ def judge(
     trained = case.head == "full"
     weight = _relative(problem.weight.grad, truth.columns, truth.weight) if trained else None
     found = Accuracy(tuple(nats.tolist()), abs(float(loss) - truth.loss), hidden, weight)
-    return Accuracy(**{**found.__dict__, "problem": _problem(case, found)})
+    return replace(found, problem=_problem(case, found))
 
 
 def _relative(gradient: Tensor | None, rows: Tensor, truth: Tensor) -> float:
@@ -170,7 +164,7 @@ def _problem(case: KernelCase, found: Accuracy) -> str:
     limit = TOLERANCES[case.dtype]
     errors = {
         "log-probs differ by {:.1e} nats a token": (
-            max(found.nats, key=_nan_first) / case.length,
+            max(found.nats, key=lambda nats: (nats != nats, nats)) / case.length,
             limit.nats_per_token,
         ),
         "the loss differs by {:.1e}": (found.loss, limit.loss),
@@ -184,7 +178,3 @@ def _problem(case: KernelCase, found: Accuracy) -> str:
         if not value <= most:  # NaN fails, too
             return f"{text.format(value)} (tolerance {most:.0e})"
     return ""
-
-
-def _nan_first(value: float) -> tuple[bool, float]:
-    return value != value, value

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from clairkit.bench.kernels.cases import ITEM_BYTES, KernelCase
-from clairkit.bench.kernels.variant import Step, Variant, float32_logits, from_logps, plain_logps
+from clairkit.bench.kernels.problem import Step, Variant, float32_logits, from_logps, plain_logps
 from clairkit.bench.peers import PEERS, absence
 from clairkit.kernels import available_backends, choose_backend, linear_logps
 
@@ -76,11 +76,9 @@ def _load_ours(backend: str, budget: int | None) -> Step:
     return from_logps(logps)
 
 
-def _load_eager() -> Step:
-    return from_logps(plain_logps)
-
-
-EAGER_VARIANT = Variant(EAGER, EAGER, _load_eager, lambda case: 3 * float32_logits(case))
+EAGER_VARIANT = Variant(
+    EAGER, EAGER, partial(from_logps, plain_logps), lambda case: 3 * float32_logits(case)
+)
 
 
 def variants(case: KernelCase, device: torch.device, peers: Sequence[str]) -> list[Variant]:

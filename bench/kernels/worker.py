@@ -9,7 +9,9 @@ stays: `scheduler` asks them in turn.
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,13 +23,19 @@ import torch
 from torch import Tensor
 
 from clairkit.bench.kernels.cases import KernelCase
-from clairkit.bench.kernels.problem import Problem
-from clairkit.bench.kernels.products import fastest
+from clairkit.bench.kernels.problem import Problem, Step
+from clairkit.bench.kernels.products import Products, fastest
 from clairkit.bench.kernels.truth import Accuracy, Reference, judge
-from clairkit.bench.kernels.variant import Step
 from clairkit.bench.kernels.variants import KEPT, OURS, find_variant, variants
 from clairkit.bench.measure.memory import limit_memory
-from clairkit.bench.measure.timing import Peak, Times, interleave, peak_extra
+from clairkit.bench.measure.timing import (
+    Peak,
+    Times,
+    interleave,
+    is_out_of_memory,
+    peak_extra,
+    timed_step,
+)
 from clairkit.bench.measure.worker_process import ProcessOutcome
 from clairkit.kernels import choose_backend
 
@@ -37,8 +45,6 @@ _SMALL = 1e11
 
 @dataclass(frozen=True)
 class KernelSettings:
-    """How to measure."""
-
     device: str
     threads: int
     rounds: int = 3
@@ -62,8 +68,6 @@ class KernelSettings:
 
 @dataclass(frozen=True)
 class Planned:
-    """A variant that a point has."""
-
     name: str
     group: str
     extra_bytes: float  # predicted, gradients left out
@@ -128,11 +132,9 @@ def measure_variant(
     case: KernelCase, variant: str, settings: KernelSettings, truth: Path
 ) -> Measured:
     """Return a variant's peak extra memory in one step, and the errors of that very step."""
-    device = settings.apply()
-    reference = Reference.load(truth)
-    problem = Problem.build(case, device, reference.reference)
-    step = warm(find_variant(variant, case, device).load(), problem)
-    return measure_once(case, step, problem, reference)
+    member = Member(settings)
+    member.prepare(case, variant, truth)
+    return member.check()
 
 
 def measure_times(
@@ -201,3 +203,80 @@ def is_small(case: KernelCase) -> bool:
 def _text(error: Exception) -> str:
     lines = str(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[0]}"
+
+
+class Member:
+    """A variant, or the bare products, in this process, which is its own.
+
+    Args:
+        settings: how to measure.
+    """
+
+    def __init__(self, settings: KernelSettings) -> None:
+        self._device = settings.apply()
+
+    def prepare(self, case: KernelCase, name: str, truth: Path) -> None:
+        """Get ready to be measured at a point: what is imported and compiled stays for the next."""
+        if "torch._dynamo" in sys.modules:
+            torch._dynamo.reset()  # or it gives up after some shapes, and runs uncompiled
+        self._case, self._truth = case, Reference.load(truth)
+        self._problem = Problem.build(case, self._device, self._truth.reference)
+        self._bare: dict[int, Products] = {}
+        self._step: Step = _no_step
+        if name != BARE:
+            self._step = find_variant(name, case, self._device).load()
+            self._rehearse()
+        self._tidy()
+
+    def rest(self) -> None:
+        """Leave the memory to the others until the next point."""
+        self._bare.clear()
+        del self._problem, self._step
+        gc.enable()
+        gc.collect()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def tilings(self) -> dict[int, str]:
+        """Choose the tiles of the bare products, and return them by N*V*D count."""
+        self._bare = {count: fastest(self._problem, count) for count in self._case.products}
+        return {count: str(products.tiling) for count, products in self._bare.items()}
+
+    def check(self) -> Measured:
+        found = measure_once(self._case, self._step, self._problem, self._truth)
+        self._tidy()
+        gc.collect()
+        gc.freeze()  # libraries; what steps leave is collected between them
+        gc.disable()
+        return found
+
+    def seconds(self, count: int = 0) -> float:
+        """Time a step of the variant, or the bare products of so many N*V*D."""
+        run = self._bare[count].run if count else partial(self._step, self._problem)
+        if self._device.type == "cuda" or is_small(self._case):
+            run()  # another process had the GPU: its memory and its caches are at hand again
+        found = timed_step(run, self._device, self._problem.drop_gradients)
+        self._tidy()
+        return found
+
+    def _rehearse(self) -> None:
+        if self._device.type != "cuda":
+            warm(self._step, self._problem)
+            return
+        # At the size that is measured: another one would be compiled and tuned for nothing.
+        try:
+            self._step(self._problem)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise  # else: others rehearse at the same time; alone it may have room
+
+    def _tidy(self) -> None:
+        """Leave the memory to the others."""
+        self._problem.drop_gradients()
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+            torch.cuda.empty_cache()
+
+
+def _no_step(_: Problem) -> tuple[Tensor, Tensor]:
+    raise LookupError(f"{BARE} are no variant")

@@ -56,16 +56,12 @@ def cpu_name() -> str:
 
 def commit(folder: Path) -> str | None:
     """Return the commit of the checkout that `folder` lies in, `+changes` when it has some."""
-    if not _is_checkout(folder):
+    if not (folder.parent / ".git").exists():
         return None  # installed from a wheel: the git around it, if any, is not ours
     head = _git(folder, "rev-parse", "--short=12", "HEAD")
     if head is None:
         return None
     return head + ("+changes" if _git(folder, "status", "--porcelain") else "")
-
-
-def _is_checkout(folder: Path) -> bool:
-    return (folder.parent / ".git").exists()
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

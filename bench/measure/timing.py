@@ -39,7 +39,6 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """Summarise `values`, at least one."""
         return cls(statistics.median(values), min(values), max(values))
 
 
@@ -92,7 +91,7 @@ def interleave(
     times = Times({name: [] for name in steps})
     limits = patience or {}
     resting: set[str] = set()
-    was_enabled = gc.isenabled()
+    was_enabled, was_frozen = gc.isenabled(), gc.get_freeze_count() > 0
     gc.disable()
     gc.freeze()  # what is there stays: collecting between steps looks at the steps' own rubbish
     try:
@@ -112,7 +111,8 @@ def interleave(
                     if sum(times.seconds[name]) >= limits.get(name, math.inf):
                         resting.add(name)
     finally:
-        gc.unfreeze()
+        if not was_frozen:  # else what the caller froze would thaw too
+            gc.unfreeze()
         if was_enabled:
             gc.enable()
     return times

@@ -33,7 +33,6 @@ class ProcessOutcome:
 
 
 def attempt(task: Callable[..., object], *arguments: object) -> ProcessOutcome:
-    """Return the outcome of task(*arguments)."""
     try:
         return ProcessOutcome(task(*arguments))
     except Exception as error:
@@ -41,7 +40,6 @@ def attempt(task: Callable[..., object], *arguments: object) -> ProcessOutcome:
 
 
 def failed(error: Exception) -> ProcessOutcome:
-    """Return the outcome of what raised."""
     text = f"{type(error).__name__}: {error}"
     return ProcessOutcome(problem=text, out_of_memory=is_out_of_memory(error))
 

@@ -66,7 +66,6 @@ class StepCase:
         return asdict(self) | {name: getattr(self, name) for name in names}
 
     def describe(self) -> str:
-        """Return the case in one line for people."""
         count = f"{len(self.lengths)} pair{'s' * (len(self.lengths) > 1)}"
         tie = ", tied to the embedding" if self.tied else ""
         return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 # A parameter whose gradient is this small beside the whole one is compared with the whole one's
 # share instead: rounding would drown it.
 _SMALL_SHARE = 1e-3
+_INF = float("inf")
 
 
 @dataclass(frozen=True)
@@ -70,19 +71,12 @@ def compare(result: StepResult, plain: StepResult, tokens: Tensor, tolerance: To
     loss = abs(result.loss - plain.loss)
     if result.gradients.keys() != plain.gradients.keys():
         names = ", ".join(sorted(result.gradients.keys() ^ plain.gradients.keys())[:3])
-        return Parity(
-            nats,
-            loss,
-            float("inf"),
-            float("inf"),
-            names,
-            f"only one of both has a gradient of {names}",
-        )
+        return Parity(nats, loss, _INF, _INF, names, f"only one of both has a gradient of {names}")
     norms = {name: _norm(gradient) for name, gradient in plain.gradients.items()}
     whole = sum(norm**2 for norm in norms.values()) ** 0.5
     ours = sum(_norm(gradient) ** 2 for gradient in result.gradients.values()) ** 0.5
     if not whole > 0:
-        return Parity(nats, loss, float("inf"), float("inf"), "", "the plain step has no gradient")
+        return Parity(nats, loss, _INF, _INF, "", "the plain step has no gradient")
     gaps = {
         name: _norm(result.gradients[name].double() - gradient.double())
         / max(norms[name], _SMALL_SHARE * whole)
@@ -91,7 +85,7 @@ def compare(result: StepResult, plain: StepResult, tokens: Tensor, tolerance: To
     # NaN first: it is above nothing
     worst = max(gaps, key=lambda name: (gaps[name] != gaps[name], gaps[name]))
     gap = Parity(nats, loss, abs(ours - whole) / whole, gaps[worst], worst)
-    return Parity(**{**gap.__dict__, "problem": _problem(gap, tolerance)})
+    return replace(gap, problem=_problem(gap, tolerance))
 
 
 def _problem(gap: Parity, tolerance: Tolerance) -> str:

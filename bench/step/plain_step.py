@@ -59,7 +59,6 @@ class PlainTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
     def compute_loss(
         self, model: Any, inputs: dict[str, Tensor], *_: object, **__: object
     ) -> Tensor:
-        """Return the mean loss of the batch []."""
         reference = inputs.pop("reference")
         logps = self.logps(model, inputs, grad=True)
         chosen, rejected = (logps - reference).chunk(2)

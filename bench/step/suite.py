@@ -12,9 +12,9 @@ from clairkit.bench.measure.timing import turns
 from clairkit.bench.measure.worker_process import ProcessOutcome, WorkerProcess
 from clairkit.bench.results import CaseResult, Status, VariantResult
 from clairkit.bench.step.cases import StepCase
-from clairkit.bench.step.clairkit_step import FORMS
 from clairkit.bench.step.parity import TOLERANCES, Parity, StepResult, compare
-from clairkit.bench.step.worker import PLAIN, TRL, Settings, StepReport, Wish, serve
+from clairkit.bench.step.trainers import FORMS, PLAIN, TRL, Settings
+from clairkit.bench.step.worker import StepReport, Wish, serve
 
 PEERS: Mapping[str, tuple[str, ...]] = {"trl": tuple(TRL), "plain": tuple(PLAIN)}
 # The least that the first steps must move the loss, for equal losses to say something.
@@ -112,7 +112,7 @@ class _Case:
     def measure_memory(self, name: str) -> None:
         report = self._step(name, "memory")
         if report is not None:
-            self.results[name] = self.results[name].with_memory(report.memory)
+            self.results[name] = replace(self.results[name], memory=report.memory)
 
     def measure_time(self, name: str) -> None:
         report = self._step(name, "time")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import tempfile
 import time
 from collections.abc import Mapping
@@ -11,33 +10,21 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any, Literal
 
-import datasets
 import torch
-import transformers  # here, so that the process that all others are forked from imports it once
 from torch import Tensor, nn
 from transformers import PrinterCallback, TrainerCallback
-from transformers.models.llama import modeling_llama  # noqa: F401 - as above
+
+# here, so that the process that all others are forked from imports it once
+from transformers.models.llama import modeling_llama  # noqa: F401
 
 from clairkit.bench.measure.timing import Peak, StopPeak, start_peak, synchronize
 from clairkit.bench.measure.worker_process import ProcessOutcome, failed
 from clairkit.bench.step.cases import StepCase
-from clairkit.bench.step.models import build_model, build_tokenizer, random_tokens
+from clairkit.bench.step.trainers import Settings, make_trainer
 
 # Largest number of a parameter's gradients that are compared, evenly spaced.
 _SAMPLE = 4096
-PLAIN = {"plain": False, "plain trimmed": True}  # whether trimmed
-TRL = {"trl": False, "trl accumulated": True}  # whether one pair at a time
 Wish = Literal["time", "memory", "gradients"]  # measured beside a step's time
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to measure. `warmup` steps come before; the last of them is compared."""
-
-    device: str
-    threads: int
-    rounds: int
-    warmup: int = 2
 
 
 @dataclass(frozen=True)
@@ -63,54 +50,6 @@ def serve(connection: Connection, case: StepCase, variant: str, settings: Settin
         pass
     except Exception as error:
         connection.send(failed(error))
-
-
-def make_trainer(variant: str, case: StepCase, settings: Settings, output: str) -> Any:
-    """Return the variant's trainer, on a model of its own."""
-    os.environ["TQDM_DISABLE"] = "1"
-    datasets.disable_progress_bars()
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    torch.set_num_threads(settings.threads)
-    model = build_model(case, torch.device(settings.device))
-    shared: dict[str, Any] = {"loss": case.loss, "beta": case.beta}
-    pairs, arguments = random_tokens(case), training_arguments(case, settings, output)
-    if variant in PLAIN:
-        from clairkit.bench.step.plain_step import PlainTrainer
-
-        return PlainTrainer(model, pairs, trimmed=PLAIN[variant], arguments=arguments, **shared)
-    tokenizer = build_tokenizer()
-    if variant in TRL:
-        from clairkit.bench.step.trl_step import trl_trainer
-
-        if TRL[variant]:
-            arguments |= {
-                "per_device_train_batch_size": 1,
-                "gradient_accumulation_steps": len(pairs),
-            }
-        return trl_trainer(model, tokenizer, pairs, arguments=arguments, **shared)
-    from clairkit.bench.step.clairkit_step import clairkit_trainer
-
-    return clairkit_trainer(variant, model, tokenizer, pairs, arguments=arguments, **shared)
-
-
-def training_arguments(case: StepCase, settings: Settings, output: str) -> dict[str, Any]:
-    """Return what all variants have alike; the optimizer is transformers' own default."""
-    return {
-        "output_dir": output,
-        "max_steps": 10**6,
-        "per_device_train_batch_size": len(case.lengths),
-        "learning_rate": case.learning_rate,
-        "lr_scheduler_type": "constant",
-        "logging_steps": 1,
-        "save_strategy": "no",
-        "report_to": "none",
-        "disable_tqdm": True,
-        "use_cpu": settings.device == "cpu",
-        "dataloader_pin_memory": settings.device != "cpu",
-        "bf16": case.dtype == "bfloat16",
-        "seed": case.seed,
-    }
 
 
 class Gate(TrainerCallback):  # type: ignore[misc]  # transformers is untyped

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from clairkit.display import excerpt
 from clairkit.errors import DataError
-from clairkit.journal.files import Row, pairs_of, set_aside
-from clairkit.journal.pair_origin import is_worsened, last_text, row_of
+from clairkit.journal.database import reading
+from clairkit.journal.files import Row, is_worsened, last_text, pairs_of, row_of, set_aside
 from clairkit.journal.results import Usage, journal_path
-from clairkit.journal.row_index import columns_of, find_rows, reading, row_mark
+from clairkit.journal.row_index import columns_of, find_rows, row_mark
 from clairkit.scoring import align, units_of
 
 _RESULTS = """
@@ -114,12 +114,7 @@ def _find(output: Path, given: str, database: sqlite3.Connection) -> tuple[str, 
         return _open_row(output, given, database), "open", None
     ids = {row_id for row_id, _, _ in found}
     if len(ids) > 1:
-        raise DataError(
-            "several rows begin so",
-            path=output,
-            received=excerpt(given),
-            remedy=f"give more of it: {', '.join(sorted(ids)[:3])}",
-        )
+        raise _several(output, given, sorted(ids))
     return found[0]
 
 
@@ -138,12 +133,7 @@ def _open_row(output: Path, given: str, database: sqlite3.Connection) -> str:
     if len(ids) == 1 or (ids and ids[0] == given):
         return ids[0]
     if ids:
-        raise DataError(
-            "several rows begin so",
-            path=output,
-            received=excerpt(given),
-            remedy=f"give more of it: {', '.join(ids)}",
-        )
+        raise _several(output, given, ids)
     gone = database.execute("SELECT 1 FROM removed WHERE row = ?", (row_mark(given),)).fetchone()
     if gone:
         raise DataError("the row was removed for good", path=output, received=excerpt(given))
@@ -155,6 +145,11 @@ def _open_row(output: Path, given: str, database: sqlite3.Connection) -> str:
     )
 
 
+def _several(output: Path, given: str, ids: Sequence[str]) -> DataError:
+    remedy = f"give more of it: {', '.join(ids[:3])}"
+    return DataError("several rows begin so", path=output, received=excerpt(given), remedy=remedy)
+
+
 def _edits(pair: Row) -> Iterator[AnswerEdit]:
     """What was changed, by grapheme clusters."""
     sides = ("chosen", "rejected") if is_worsened(pair) else ("rejected", "chosen")
@@ -163,8 +158,5 @@ def _edits(pair: Row) -> Iterator[AnswerEdit]:
     for span in align(old, new).spans:
         at += sum(len(str(unit)) for unit in old[done : span.rejected_start])
         done = span.rejected_start
-        yield AnswerEdit(
-            at=at,
-            old="".join(map(str, old[span.rejected_start : span.rejected_end])),
-            new="".join(map(str, new[span.chosen_start : span.chosen_end])),
-        )
+        was, became = ("".join(map(str, side)) for side in span.cut(old, new))
+        yield AnswerEdit(at, was, became)

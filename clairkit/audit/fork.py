@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from clairkit.display import counted
-from clairkit.engine.output_path import output_path
 from clairkit.errors import DataError, UsageError
-from clairkit.journal.intent import read_intent
+from clairkit.journal.database import count_results, faults, read_meta, write_meta
+from clairkit.journal.files import output_path
 from clairkit.journal.manifest import check_sealed
 from clairkit.journal.results import journal_path
-from clairkit.journal.row_index import faults, reading
+from clairkit.journal.sealed_results import check_removed
 from clairkit.records.output import atomic_path
 
 
@@ -47,30 +45,23 @@ def fork_journal(old: Path, new: Path) -> bool:
             remedy="name a pair file that build-pairs wrote",
         )
     if final.exists():
-        if _forked_from(final) != _name(source):
+        with (
+            faults(final),
+            closing(sqlite3.connect(f"{final.resolve().as_uri()}?mode=ro", uri=True)) as database,
+        ):
+            earlier = read_meta(database, "forked_from")
+        if earlier != _name(source):
             raise UsageError(
                 "the output was not begun as this fork",
                 received=str(new),
                 remedy="choose another output",
             )
         return False
-    _check(old)
+    check_removed(old)
+    check_sealed(old)
     with atomic_path(final) as fresh, faults(source):
         _copy(source, fresh)
     return True
-
-
-def _check(old: Path) -> None:
-    """What is damaged, or half removed, is not handed on."""
-    with reading(journal_path(old)) as database, faults(journal_path(old)):
-        pending = read_intent(database).pending
-    if pending:
-        raise DataError(
-            f"a removal of {counted(pending, 'row')} was cut short",
-            path=old,
-            remedy="give the same `clairkit remove` again first",
-        )
-    check_sealed(old)
 
 
 def _copy(source: Path, fresh: Path) -> None:
@@ -83,19 +74,9 @@ def _copy(source: Path, fresh: Path) -> None:
         old.execute("VACUUM INTO ?", (str(fresh),))
         new.execute("PRAGMA journal_mode = MEMORY")
         new.execute("DROP TABLE IF EXISTS removing")
-        (count,) = new.execute("SELECT COUNT(*) FROM results").fetchone()
         new.execute("DELETE FROM meta WHERE name NOT IN ('schema_version')")
-        for name, value in (("forked_from", _name(source)), ("inherited", count)):
-            new.execute("INSERT INTO meta VALUES (?, ?)", (name, json.dumps(value)))
-
-
-def _forked_from(journal: Path) -> str | None:
-    with (
-        faults(journal),
-        closing(sqlite3.connect(f"{journal.resolve().as_uri()}?mode=ro", uri=True)) as database,
-    ):
-        row = database.execute("SELECT value FROM meta WHERE name = 'forked_from'").fetchone()
-    return None if row is None else str(json.loads(row[0]))
+        write_meta(new, "forked_from", _name(source))
+        write_meta(new, "inherited", count_results(new))
 
 
 def _name(source: Path) -> str:

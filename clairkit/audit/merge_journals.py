@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -11,14 +10,9 @@ from pathlib import Path
 
 from clairkit.display import excerpt
 from clairkit.errors import DataError, ResourceError, UsageError
+from clairkit.journal.database import faults, read_meta, reading, transaction, write_meta
 from clairkit.journal.results import create_tables, differences
-from clairkit.journal.row_index import (
-    create_row_tables,
-    faults,
-    reading,
-    row_mark,
-    transaction,
-)
+from clairkit.journal.row_index import create_row_tables, row_mark
 from clairkit.journal.sealed_results import START, note_change
 from clairkit.records.json_types import JsonMapping
 from clairkit.records.output import atomic_path
@@ -92,7 +86,7 @@ def merge_journals(
             _check_removed(database, parts)
             with transaction(database):
                 note_change(database, head)
-                note_merge(database, request)
+                write_meta(database, _MERGE, request)
             counts = [
                 int(database.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0])
                 for table in ("rows", "results")
@@ -105,8 +99,7 @@ def _shared_settings(parts: Sequence[Path]) -> JsonMapping:
     first: JsonMapping | None = None
     for part in parts:
         with reading(part) as database:
-            row = database.execute("SELECT value FROM meta WHERE name = 'settings'").fetchone()
-        settings: JsonMapping = json.loads(row[0]) if row else {}
+            settings: JsonMapping = read_meta(database, "settings") or {}
         if first is None:
             first = settings
         elif changes := differences(first, settings):
@@ -221,19 +214,14 @@ def _settle(database: sqlite3.Connection, key: str, step: str) -> str | None:
     return "part"
 
 
-def note_merge(database: sqlite3.Connection, request: str) -> None:
-    """Note which merge made a journal, in the caller's transaction."""
-    database.execute("INSERT INTO meta VALUES (?, ?)", (_MERGE, json.dumps(request)))
-
-
 def merge_of(journal: Path) -> str | None:
     """Return what was noted of the merge that made a journal; None when it is no such journal."""
     try:
-        with reading(journal) as database, faults(journal):
-            row = database.execute("SELECT value FROM meta WHERE name = ?", (_MERGE,)).fetchone()
+        with reading(journal) as database:
+            request: str | None = read_meta(database, _MERGE)
     except DataError:
         return None
-    return None if row is None else str(json.loads(row[0]))
+    return request
 
 
 def _check_removed(database: sqlite3.Connection, parts: Sequence[Path]) -> None:

@@ -9,12 +9,12 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from clairkit.errors import ClairError, PartialError, ResourceError
+from clairkit.journal.database import faults
 from clairkit.journal.dataset_card import card_path
-from clairkit.journal.files import Row, rows_of
+from clairkit.journal.files import Row, row_of, rows_of
 from clairkit.journal.manifest import manifest_path, quarantine_path
-from clairkit.journal.pair_origin import row_of
 from clairkit.journal.results import journal_path
-from clairkit.journal.row_index import RowIndex, faults, row_mark
+from clairkit.journal.row_index import RowIndex, row_mark
 from clairkit.records.temporary import delete, earlier_leftovers, sweep
 
 _PATIENCE = 10_000  # milliseconds for who reads the journal

@@ -13,23 +13,19 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clairkit.audit.choice import choose_rows, requests_of
-from clairkit.audit.remains import (
-    Texts,
-    beside,
-    check_gone,
-    delete_leftovers,
-    overwrite_deleted,
-)
+from clairkit.audit.remains import Texts, beside, check_gone, delete_leftovers, overwrite_deleted
 from clairkit.audit.verify import check_pairs
-from clairkit.errors import DataError
-from clairkit.journal.files import Row, pairs_of, rows_of, set_aside, without
+from clairkit.display import excerpt
+from clairkit.errors import DataError, UsageError
+from clairkit.journal.database import count_results, faults, read_meta, reading, transaction
+from clairkit.journal.files import Row, pairs_of, row_of, rows_of, set_aside, without
 from clairkit.journal.intent import (
     Intent,
     finish_intent,
     pair_mark,
     read_intent,
     record_intent,
+    request_mark,
 )
 from clairkit.journal.manifest import (
     Entry,
@@ -40,20 +36,90 @@ from clairkit.journal.manifest import (
     seal,
     sealed_files,
 )
-from clairkit.journal.pair_origin import row_of
 from clairkit.journal.results import journal_path
-from clairkit.journal.row_index import RowIndex, faults, row_mark, transaction
+from clairkit.journal.row_index import RowIndex, columns_of, row_mark
 from clairkit.journal.sealed_results import head_of, note_change
 from clairkit.models.reasons import SAME_AS
 from clairkit.records.lock import lock_output
-
-__all__ = ["Removal", "choose_rows", "remove", "requests_of"]
 
 _DELETE_RESULTS = """
 DELETE FROM results WHERE (key, step) IN (SELECT key, step FROM asked WHERE row = ?)
 AND NOT EXISTS (SELECT 1 FROM asked
     WHERE asked.key = results.key AND asked.step = results.step AND asked.row != ?)
 """
+_UNKNOWN = (
+    "NOT EXISTS (SELECT 1 FROM asked WHERE asked.key = results.key AND asked.step = results.step)"
+)
+
+
+def requests_of(*, ids: Iterable[str] = (), where: Iterable[str] = ()) -> list[str]:
+    """Return the marks by which the same call is known again; see `choose_rows`."""
+    return [request_mark("id", name) for name in ids] + [request_mark("where", w) for w in where]
+
+
+def choose_rows(output: Path, *, ids: Iterable[str] = (), where: Iterable[str] = ()) -> list[str]:
+    """Return the ids of the prompt rows that a removal is about; nothing is written.
+
+    What an earlier call asked and did not finish, or has just finished, meets no row any more,
+    and is no fault.
+
+    Args:
+        output: the pair file or folder.
+        ids: ids of prompt rows or pairs, whole.
+        where: conditions `COLUMN=VALUE` on columns of the prompt file; a row is meant when one
+            holds. `COLUMN` may go into objects, as in `user.name`.
+
+    Raises:
+        UsageError: a condition has no `=`, or nothing is given.
+        DataError: an id or condition meets no row.
+    """
+    ids, conditions = list(ids), [_condition(text) for text in where]
+    if not ids and not conditions:
+        raise UsageError("no row is named", remedy="give --id ID or --where COLUMN=VALUE")
+    journal = journal_path(output)
+    with reading(journal) as database:
+        found = database.execute("SELECT id, columns FROM rows").fetchall()
+        gone = {mark for (mark,) in database.execute("SELECT row FROM removed")}
+        intent = read_intent(database)
+    noted = {row_id: columns_of(columns) for row_id, columns in found}
+    rows_by_pair = {pair["id"]: row_of(pair) for pair in pairs_of(output)} if ids else {}
+    chosen: set[str] = set()
+    for name in ids:
+        row_id = name if name in noted or row_mark(name) in gone else rows_by_pair.get(name)
+        if row_id is not None:
+            chosen.add(row_id)
+        elif request_mark("id", name) not in intent.requests:
+            raise DataError("no pair and no row has this id", path=output, received=excerpt(name))
+    for column, value in conditions:
+        met = {row_id for row_id, columns in noted.items() if _value(columns, column) == value}
+        text = f"{column}={value}"
+        if not met and request_mark("where", text) not in intent.requests:
+            names = excerpt(", ".join(sorted({name for each in noted.values() for name in each})))
+            raise DataError(
+                "no row meets the condition",
+                path=output,
+                received=excerpt(text),
+                remedy=f"columns are {names or 'none but prompt, answer and id; use --id'}",
+            )
+        chosen |= met
+    return sorted(chosen)
+
+
+def _condition(text: str) -> tuple[str, str]:
+    column, equals, value = text.partition("=")
+    if not equals or not column:
+        raise UsageError("not a condition", received=text, remedy="write COLUMN=VALUE")
+    return column, value
+
+
+def _value(columns: Row, name: str) -> str | None:
+    """A column's value as text; `a.b` goes into an object when there is no column `a.b`."""
+    found: object = columns
+    for part in [name] if name in columns else name.split("."):
+        if not isinstance(found, dict) or part not in found:
+            return None
+        found = found[part]
+    return found if isinstance(found, str) else json.dumps(found)
 
 
 @dataclass(frozen=True)
@@ -105,7 +171,13 @@ def remove(
         with RowIndex(journal_path(output)) as index:
             _check_all_known(index.database, output, unknown=unknown)
             for path in also:
-                _check_told(path)
+                for number, row in enumerate(rows_of(path), 1):
+                    if not isinstance(row.get("id"), str):
+                        raise DataError(
+                            f"row {number} has no id, so that nobody can tell whose it is",
+                            path=path,
+                            remedy="make the file anew from the pairs",
+                        )
             check_sealed(output, but=rows)
             _check_pairs(output)
             intent = _record(index, output, rows, requests)
@@ -118,16 +190,15 @@ def remove(
                 overwrite_deleted(index)
         pairs = check_gone(output, written, marks)
         entry = seal(output, "remove", {"pairs": pairs, "removed": len(marks)})
-        with RowIndex(journal_path(output)) as index:
-            _finish(index, intent)
+        with (
+            RowIndex(journal_path(output)) as index,
+            faults(index.path),
+            transaction(index.database),
+        ):
+            finish_intent(index.database, intent)
     others = beside(output, files)
     holding = tuple(name for name in intent.beside if name in others)
     return Removal(len(intent.rows), results, files, reopened, others, holding, entry)
-
-
-def _finish(index: RowIndex, intent: Intent) -> None:
-    with faults(index.path), transaction(index.database):
-        finish_intent(index.database, intent)
 
 
 def _record(
@@ -169,21 +240,6 @@ def _check_pairs(output: Path) -> None:
         )
 
 
-def _check_told(path: Path) -> None:
-    for number, row in enumerate(rows_of(path), 1):
-        if not isinstance(row.get("id"), str):
-            raise DataError(
-                f"row {number} has no id, so that nobody can tell whose it is",
-                path=path,
-                remedy="make the file anew from the pairs",
-            )
-
-
-_UNKNOWN = (
-    "NOT EXISTS (SELECT 1 FROM asked WHERE asked.key = results.key AND asked.step = results.step)"
-)
-
-
 def _check_all_known(database: sqlite3.Connection, output: Path, *, unknown: bool) -> None:
     with faults(journal_path(output)):
         (count,) = database.execute(f"SELECT COUNT(*) FROM results WHERE {_UNKNOWN}").fetchone()
@@ -199,7 +255,7 @@ def _delete(index: RowIndex, output: Path, *, unknown: bool) -> int:
     """Delete what the journal has of removed rows alone; return how many results."""
     database = index.database
     with faults(index.path):
-        before = _count(database)
+        before = count_results(database)
         marks = index.removed()
         with transaction(database):
             inherited = _inherited(database)
@@ -214,23 +270,18 @@ def _delete(index: RowIndex, output: Path, *, unknown: bool) -> int:
                 left = f"(SELECT COUNT(*) FROM results WHERE rowid <= {inherited})"
                 database.execute(f"UPDATE meta SET value = {left} WHERE name = 'inherited'")
             note_change(database, head_of(manifest_entries(output)))
-        return before - _count(database)
+        return before - count_results(database)
 
 
 def _inherited(database: sqlite3.Connection) -> int | None:
     """The last rowid of the results that a fork began with; None when it is no fork."""
-    row = database.execute("SELECT value FROM meta WHERE name = 'inherited'").fetchone()
-    if row is None:
+    inherited = read_meta(database, "inherited")
+    if inherited is None:
         return None
     last = database.execute(
-        "SELECT MAX(rowid) FROM (SELECT rowid FROM results ORDER BY rowid LIMIT ?)",
-        (json.loads(row[0]),),
+        "SELECT MAX(rowid) FROM (SELECT rowid FROM results ORDER BY rowid LIMIT ?)", (inherited,)
     ).fetchone()[0]
     return int(last or 0)
-
-
-def _count(database: sqlite3.Connection) -> int:
-    return int(database.execute("SELECT COUNT(*) FROM results").fetchone()[0])
 
 
 def _rewrite(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from clairkit.display import counted, excerpt
 from clairkit.errors import ClairError, DataError
-from clairkit.journal.files import pairs_of
-from clairkit.journal.intent import read_intent
+from clairkit.journal.database import count_results, reading
+from clairkit.journal.files import pairs_of, row_of
 from clairkit.journal.manifest import (
     Entry,
     chain_problem,
@@ -22,11 +23,8 @@ from clairkit.journal.manifest import (
     sealed_files,
     sealed_name,
 )
-from clairkit.journal.pair_origin import row_of
 from clairkit.journal.results import journal_path
-from clairkit.journal.results_digest import results_digest
-from clairkit.journal.row_index import faults, reading
-from clairkit.journal.sealed_results import expected_digest, raise_damage
+from clairkit.journal.sealed_results import expected_digest, raise_damage, removing, results_digest
 from clairkit.records import pair_id
 from clairkit.records.json_types import JsonObject
 from clairkit.records.temporary import leftovers
@@ -79,7 +77,9 @@ def verify(output: Path, *, head: str | None = None) -> Verification:
     entries = read_manifest(output)
     checks = [_chain(entries, head)]
     last = entries[-1]
-    pending = _pending(output)
+    pending = 0
+    with suppress(ClairError):  # of a journal that can't be read, which is told below
+        pending = removing(output)
     if pending:
         problem = f"{counted(pending, 'row')} still to be removed: it was cut short; {_FINISH}"
         checks.append(Check("removal", problem, "", is_unfinished=True))
@@ -89,15 +89,6 @@ def verify(output: Path, *, head: str | None = None) -> Verification:
         checks.append(check_pairs(output))
     checks += _left(output)
     return Verification(str(last["hash"]), tuple(checks))
-
-
-def _pending(output: Path) -> int:
-    """Of how many rows a removal was cut short; a journal that can't be read is told elsewhere."""
-    try:
-        with reading(journal_path(output)) as database, faults(journal_path(output)):
-            return read_intent(database).pending
-    except ClairError:
-        return 0
 
 
 def _chain(entries: Sequence[Entry], head: str | None) -> Check:
@@ -134,9 +125,9 @@ def _files(output: Path, last: Entry, *, is_pending: bool) -> Iterator[Check]:
 def _journal(output: Path, entries: Sequence[Entry]) -> Check:
     journal, said = journal_path(output), entries[-1]["journal"]
     try:
-        with reading(journal) as database, faults(journal):
+        with reading(journal) as database:
             said = expected_digest(database, entries) or said
-            (count,) = database.execute("SELECT COUNT(*) FROM results").fetchone()
+            count = count_results(database)
             if results_digest(database, said["results"]) != said:
                 raise_damage(database, journal, said)
     except DataError as error:

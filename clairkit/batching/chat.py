@@ -13,19 +13,84 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from clairkit.batching.chat_settings import ChatSettings, fold_system
-from clairkit.batching.foreign import Rendering, Spans, shared_length
-from clairkit.batching.guard import Guard, Guarded, disguised_in
+from clairkit.batching.foreign import Rendering, Spans
+from clairkit.batching.guard import (
+    PROBE,
+    Guard,
+    Guarded,
+    TemplateTokens,
+    disguised_in,
+    find_template_tokens,
+)
 from clairkit.batching.in_context import ContextEncoder
-from clairkit.batching.template_tokens import PROBE, TemplateTokens, find_template_tokens
-from clairkit.batching.thinking import forms_of
 from clairkit.choices import SpecialTokens
 from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
 from clairkit.records import Message
-from clairkit.records.thoughts import THOUGHT_MARKS, Marks, opening_mark
+from clairkit.records.json_types import JsonMapping
+from clairkit.records.thoughts import (
+    THOUGHT_FIELDS,
+    THOUGHT_MARKS,
+    Marks,
+    ThoughtMark,
+    opening_mark,
+    split_thoughts,
+)
+from clairkit.scoring.blocks import common_prefix
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class ThinkingForm:
+    """A message with thoughts before its answer, as one kind of template takes it.
+
+    `apart` tells that the thoughts are in fields of their own.
+    """
+
+    message: JsonMapping
+    thoughts: str
+    answer: str
+    mark: ThoughtMark
+    apart: bool
+
+    def written(self, *, opened: bool) -> str:
+        """Return the content as a model writes it, after a prompt that has opened it or not."""
+        begin = "" if opened else f"{self.mark.opening}\n"
+        return f"{begin}{self.thoughts}\n{self.mark.closing}\n\n{self.answer}"
+
+    def is_in(self, response: str, opened: str | None) -> bool:
+        """Whether a rendered response holds the thoughts once, in one block before the answer.
+
+        Args:
+            response: what the template renders, or what follows the prompt of it.
+            opened: the mark by which the prompt has opened the thoughts.
+        """
+        if self.apart:
+            said = split_thoughts(response, opened=opened)
+            return said.thoughts == self.thoughts and said.answer.startswith(self.answer.strip())
+        written = self.thoughts + self.answer
+        closings = response.count(self.mark.closing) - written.count(self.mark.closing)
+        return self.thoughts in response and closings == 1
+
+
+def forms_of(message: JsonMapping) -> tuple[ThinkingForm, ...]:
+    """Return the forms of a message: with the thoughts in fields of their own, and as it is.
+
+    There is none for a message without thoughts.
+    """
+    content = message["content"] or ""
+    said = split_thoughts(content)
+    if message["role"] != "assistant" or said.thoughts is None:
+        return ()
+    held = (mark for mark in THOUGHT_MARKS if mark.closing in content or mark.opening in content)
+    mark = next(held, THOUGHT_MARKS[0])
+    apart = {**message, "content": said.answer, **dict.fromkeys(THOUGHT_FIELDS, said.thoughts)}
+    return tuple(
+        ThinkingForm(form, said.thoughts, said.answer, mark, form is apart)
+        for form in (apart, message)
+    )
 
 
 @dataclass(frozen=True)
@@ -299,7 +364,7 @@ def _begin_of(prompt_text: str, text: str) -> str | None:
 
 
 def _unstable(prompt_text: str, text: str) -> DataError:
-    shared = shared_length(prompt_text, text)
+    shared = common_prefix(prompt_text, text)
     return DataError(
         "the chat template renders the prompt differently once a response follows; "
         f"after {shared} equal characters the prompt goes on with "

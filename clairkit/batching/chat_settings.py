@@ -9,12 +9,11 @@ from pathlib import Path
 
 from clairkit.choices import SPECIAL_TOKENS, SpecialTokens
 from clairkit.records import Message
-from clairkit.records.formats.yaml_file import json_values
+from clairkit.records.formats.yaml_file import YamlProblem, json_values, read_yaml
 from clairkit.records.json_types import JsonMapping, JsonObject
 
 _CONFIG = "config.yaml"
 _CHECKPOINT = re.compile(r"checkpoint-[0-9]+")
-_SIZE_CAP = 2**20
 
 
 @dataclass(frozen=True)
@@ -47,15 +46,12 @@ def run_chat_settings(source: str) -> ChatSettings:
 
     A checkpoint has those of its run. Any other folder, and a Hub id, has none.
     """
-    import yaml
-
     folder = Path(source)
     places = [folder, folder.parent] if _CHECKPOINT.fullmatch(folder.name) else [folder]
     for place in places:
         try:
-            with (place / _CONFIG).open("rb") as file:
-                found = yaml.safe_load(file.read(_SIZE_CAP))
-        except (OSError, ValueError, yaml.YAMLError, RecursionError):
+            found = read_yaml(place / _CONFIG)
+        except (OSError, YamlProblem):
             continue
         if isinstance(found, Mapping):
             names = [field.name for field in fields(ChatSettings)]

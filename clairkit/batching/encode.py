@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 
 from clairkit.batching.chat import ChatEncoder, Encoded
 from clairkit.batching.foreign import Spans
-from clairkit.batching.truncate import Cut, edit_window, keep_start
 from clairkit.choices import Thoughts, Truncation
 from clairkit.errors import DataError
 from clairkit.records import Pair
@@ -17,15 +16,86 @@ from clairkit.records.json_types import JsonMapping
 from clairkit.records.thoughts import pair_without_thoughts
 from clairkit.scoring import Alignment, align
 
-
-class Unrenderable(DataError):
-    """The chat template does not take a pair's conversation."""
-
+CONTEXT = 16
+"""Shared tokens that edit_window keeps after the last edit, where there is room for them."""
 
 BOTH = ("chosen", "rejected")
 AS_TOKEN, AS_TEXT = "as token ", "as text "
 """How the counts of pairs begin that spell a special token, by how it was encoded."""
 _NOTHING = Encoded([], [])
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How many tokens each response keeps.
+
+    `end_dropped` tells that one response fitted and lost its end token all the same,
+    `edits_cut` that an edit, or a part of one, was cut off (known for edit_window alone).
+    """
+
+    chosen: int
+    rejected: int
+    end_dropped: bool = False
+    edits_cut: bool = False
+
+
+def keep_start(chosen_ids: Sequence[int], rejected_ids: Sequence[int], room: int) -> Cut | None:
+    """Cut each response at `room` tokens; None when one has nothing left.
+
+    When just one of them is cut, the other one's end token goes, too: an end of turn on one side
+    alone would be what tells the sides apart, and the model would learn when to stop from it.
+    """
+    return _symmetric(chosen_ids, rejected_ids, (room, room))
+
+
+def edit_window(chosen_ids: Sequence[int], rejected_ids: Sequence[int], room: int) -> Cut | None:
+    """Cut both responses after the last edit span that fits into `room` tokens on both sides.
+
+    Up to `CONTEXT` tokens that both sides share after it are kept. Where the first span alone is
+    longer than the room, both are cut there, within it. End tokens are treated as by `keep_start`.
+
+    Returns:
+        None when the edits begin beyond the room, or a response has nothing left.
+    """
+    if not (chosen_ids and rejected_ids):
+        return keep_start(chosen_ids, rejected_ids, room)
+    spans = align(rejected_ids, chosen_ids).spans
+    fitting = sum(max(span.chosen_end, span.rejected_end) <= room for span in spans)
+    if not fitting:
+        begins_beyond = not spans or spans[0].chosen_start >= room  # where it begins on both sides
+        window = None if begins_beyond else (room, room)
+    else:
+        last = spans[fitting - 1]
+        following = spans[fitting].chosen_start if fitting < len(spans) else len(chosen_ids)
+        shared = following - last.chosen_end
+        context = min(CONTEXT, shared, room - max(last.chosen_end, last.rejected_end))
+        window = last.chosen_end + context, last.rejected_end + context
+    if window is None:
+        return None
+    return _symmetric(chosen_ids, rejected_ids, window, edits_cut=fitting < len(spans))
+
+
+def _symmetric(
+    chosen_ids: Sequence[int],
+    rejected_ids: Sequence[int],
+    window: tuple[int, int],
+    *,
+    edits_cut: bool = False,
+) -> Cut | None:
+    """Cut at `window`; if a response is cut and the other is whole, take the latter's end token."""
+    sizes = len(chosen_ids), len(rejected_ids)
+    kept = [min(size, end) for size, end in zip(sizes, window, strict=True)]
+    whole = [side for side in (0, 1) if kept[side] == sizes[side] > 0]
+    end_dropped = len(whole) == 1 and min(sizes) > 0
+    if end_dropped:
+        kept[whole[0]] -= 1
+    if any(size and not left for size, left in zip(sizes, kept, strict=True)):
+        return None
+    return Cut(kept[0], kept[1], end_dropped, edits_cut)
+
+
+class Unrenderable(DataError):
+    """The chat template does not take a pair's conversation."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +198,12 @@ def encode_pairs(
         if absent:
             result.counts["only_chosen" if absent == "rejected" else "only_rejected"] += 1
     if one_sided and set(needs) == set(BOTH):
-        raise _one_sided(one_sided, result.counts["rows"])
+        raise DataError(
+            f"the loss needs both sides of a pair, and {one_sided.total()} of "
+            f"{result.counts['rows']} rows have one: {one_sided['rejected']} only chosen, "
+            f"{one_sided['chosen']} only rejected",
+            remedy="train with --loss apo_zero_unpaired, or leave these rows out",
+        )
     result.counts["unneeded"] = one_sided.total()
     if first_refused is not None and not (skip_bad and result.pairs):
         raise _refused(first_refused, result.counts)
@@ -279,14 +354,6 @@ def _refused(first: Unrenderable, counts: Counter[str]) -> DataError:
     if number < rows:
         remedy = ", or ".join(filter(None, (remedy, "leave such rows out with --skip-bad")))
     return DataError(f"{told}{first.problem}", remedy=remedy)
-
-
-def _one_sided(refused: Counter[str], rows: int) -> DataError:
-    return DataError(
-        f"the loss needs both sides of a pair, and {refused.total()} of {rows} rows have one: "
-        f"{refused['rejected']} only chosen, {refused['chosen']} only rejected",
-        remedy="train with --loss apo_zero_unpaired, or leave these rows out",
-    )
 
 
 def _none_left(counts: Counter[str], max_length: int | None) -> DataError:

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from clairkit.scoring.blocks import common_prefix
+
 Spans = tuple[tuple[int, int], ...]
 """Beginning and end of stretches of tokens, in order."""
-
-
-def shared_length(one: str, other: str) -> int:
-    """Return how many characters two texts begin with both."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,8 @@ class Rendering:
         spans: list[tuple[int, int]] = []
         before = 0  # where the assistant's turn before them begins, at the earliest
         for first, last in self._runs():
-            end = self._end(last)
+            begin = self.begin(self.render(self.messages[:last], True), self.text)
+            end = None if begin is None else self._count(begin)
             start = self._start(first) or self._first_end(before, end)
             if start is None or end is None or not before < start < end:
                 return None
@@ -70,7 +67,7 @@ class Rendering:
 
     def _start(self, first: int) -> int | None:
         rendered = self.render(self.messages[:first], False)
-        size = shared_length(rendered, self.text)
+        size = common_prefix(rendered, self.text)
         number, rest = self._count(self.text[:size]), rendered[size:].strip()
         # At the end of a conversation some templates write one more token (Phi-3).
         if number is None or not all(map(self.ends_turn, self.encode(rest) if rest else ())):
@@ -87,10 +84,6 @@ class Rendering:
         last = next((token for token in reversed(self.ids) if self.ends_turn(token)), None)
         places = range(max(before, self.prompt), end or 0)
         return next((place + 1 for place in places if self.ids[place] == last), None)
-
-    def _end(self, last: int) -> int | None:
-        begin = self.begin(self.render(self.messages[:last], True), self.text)
-        return None if begin is None else self._count(begin)
 
     def _count(self, text: str) -> int | None:
         """The tokens of a beginning of the text; None where one lies on both sides of its end."""

@@ -45,13 +45,7 @@ class ContextEncoder:
     def encode(
         self, text: str, hidden: Sequence[str] = (), *, continues: bool = False
     ) -> list[int]:
-        """Return the ids of a text.
-
-        Args:
-            text: the text, with marks.
-            hidden: the protected texts by number.
-            continues: whether other text stands before it.
-        """
+        """Return the ids of a text."""
         if self._backend is None:
             return self._piecewise(text, hidden)
         if not continues and not HIDDEN.search(text):

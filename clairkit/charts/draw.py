@@ -7,13 +7,63 @@ import math
 import re
 import statistics
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from clairkit.charts import scale
-from clairkit.charts.model import Chart, Point, Series, measured, running_mean, stretches, thinned
+from clairkit.charts.model import (
+    Chart,
+    Histogram,
+    Point,
+    Series,
+    measured,
+    running_mean,
+    stretches,
+    thinned,
+)
 from clairkit.charts.scale import Scale
-from clairkit.charts.style import STYLES
 from clairkit.display import printable
+
+_LIGHT = ("#0067a5", "#c24e00", "#007a5a", "#8d3c8d", "#6b6f76", "#8a6d00")
+_DARK = ("#6cb6ff", "#ff9d5c", "#3fd0a0", "#e08fe0", "#a9b0ba", "#e2c044")
+_DASHES = ("none", "7 3", "2 3") * 2  # told apart within 0 to 2 and within 3 to 5
+
+STYLES = len(_LIGHT)
+
+
+def _variables(colours: tuple[str, ...]) -> str:
+    return "".join(f"--s{index}:{colour};" for index, colour in enumerate(colours))
+
+
+_LIGHT_PAGE = "--ink:#1b1f24;--soft:#57606a;--rule:#e3e6ea;--axis:#8c959f;--page:#fff;"
+_DARK_PAGE = "--ink:#e6edf3;--soft:#a2abb6;--rule:#2a3038;--axis:#6e7781;--page:#0f1318;"
+
+STYLE = (
+    f":root{{color-scheme:light dark;{_LIGHT_PAGE}{_variables(_LIGHT)}}}"
+    "@media screen and (prefers-color-scheme:dark)"
+    f"{{:root{{{_DARK_PAGE}{_variables(_DARK)}}}}}"
+    ".chart{display:block;width:100%;height:auto;overflow:visible;"
+    "font:12px system-ui,-apple-system,'Segoe UI',sans-serif;font-variant-numeric:tabular-nums}"
+    ".chart text{fill:var(--soft)}"
+    ".chart .grid{stroke:var(--rule);stroke-width:1}"
+    ".chart .axis,.chart .base{stroke:var(--axis);stroke-width:1}"
+    ".chart .base{stroke-dasharray:1 2}"
+    ".chart .line{fill:none;stroke-width:1.8;stroke-linejoin:round;stroke-linecap:butt}"
+    ".chart .raw{stroke-width:1;stroke-opacity:.38;stroke-dasharray:none}"
+    ".chart .mark{fill:var(--page);stroke-width:1.6}"
+    ".chart .dot{stroke:none}"
+    ".chart .bar{stroke-width:1.6}"
+    ".chart .null{stroke:var(--soft);stroke-width:1;stroke-dasharray:2 2}"
+    ".chart .area{stroke:var(--page);stroke-width:.7;fill-opacity:.82}"
+    ".chart .label{font-weight:600}"
+    + "".join(
+        f".chart .s{index}{{stroke:var(--s{index});stroke-dasharray:{dashes}}}"
+        f".chart .mark.s{index},.chart .bar.s{index}{{stroke-dasharray:none}}"
+        f".chart .f{index}{{fill:var(--s{index})}}"
+        f".chart text.t{index}{{fill:var(--s{index})}}"
+        for index, dashes in enumerate(_DASHES)
+    )
+)
+
 
 WIDTH, HEIGHT = 380, 236
 _TOP, _BOTTOM = 10, 38
@@ -43,14 +93,14 @@ def line_chart(chart: Chart) -> str:
     values = scale.ticks(up.low, up.high)
     parts = _axes(across, up, values, scale.labels(values), chart.x_label, counts=chart.counts)
     if chart.baseline is not None:
-        parts.append(_rule("base", (across.start, up(chart.baseline)), (across.end, None)))
+        parts.append(rule("base", (across.start, up(chart.baseline)), (across.end, None)))
     for series in shown:
         if not series.marks:
             parts += _lines(series, across, up, smooth=chart.smooth)
     parts += [mark for series in shown if series.marks for mark in _marks(series, across, up)]
     ends = {s.name: (s.style, up(_last(s.points, chart.smooth))) for s in shown if not s.marks}
     parts += _end_labels(ends, across.end, up, swatch=True)
-    return _svg(chart, parts)
+    return drawing(chart, parts)
 
 
 def area_chart(chart: Chart) -> str:
@@ -58,20 +108,9 @@ def area_chart(chart: Chart) -> str:
 
     The series have the same x; where one lacks a value there is a gap.
     """
-    count = min((len(series.points) for series in chart.series), default=0)
-    tops: list[list[Point]] = []
-    bottom: list[Point] = [(x, 0.0) for x, _ in chart.series[0].points] if count else []
-    for series in chart.series:
-        bottom = [_plus(a, b) for a, b in zip(bottom, series.points, strict=True)]
-        tops.append(bottom)
+    tops = _stacked(chart.series)
     if not tops or not measured(tops[-1]):
         return ""
-    # a layer is there only where all are
-    whole = [y for _, y in tops[-1]]
-    tops = [
-        [(x, y if w is not None else None) for (x, y), w in zip(top, whole, strict=True)]
-        for top in tops
-    ]
     across, up = _scales(chart.series, 0.0, 1.0)
     shares = [0.0, 0.25, 0.5, 0.75, 1.0]
     parts = _axes(across, up, shares, ["0 %", "25 %", "50 %", "75 %", "100 %"], chart.x_label)
@@ -83,7 +122,7 @@ def area_chart(chart: Chart) -> str:
         ends[series.name] = series.style, up((last + floor) / 2)
         below = top
     parts += _end_labels(ends, across.end, up, swatch=False)
-    return _svg(chart, parts)
+    return drawing(chart, parts)
 
 
 def text(content: str) -> str:
@@ -91,10 +130,42 @@ def text(content: str) -> str:
     return html.escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", printable(content, keep="")))
 
 
-def _plus(lower: Point, share: Point) -> Point:
-    if lower[1] is None or share[1] is None or not math.isfinite(share[1]):
-        return lower[0], None
-    return lower[0], lower[1] + share[1]
+def drawing(chart: Chart | Histogram, parts: Sequence[str]) -> str:
+    """Return the SVG of a chart's parts, with its title and description for those who can't see."""
+    name = text(chart.name)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        f'role="img" aria-labelledby="{name}-title {name}-text">'
+        f'<title id="{name}-title">{text(chart.title)}</title>'
+        f'<desc id="{name}-text">{text(chart.description)}</desc>{"".join(parts)}</svg>'
+    )
+
+
+def rule(kind: str, start: tuple[float, float], end: tuple[float | None, float | None]) -> str:
+    """Return a line; a coordinate of its end that is None is the start's."""
+    x, y = (first if last is None else last for first, last in zip(start, end, strict=True))
+    return (
+        f'<line class="{kind}" x1="{start[0]:.2f}" y1="{start[1]:.2f}" x2="{x:.2f}" y2="{y:.2f}"/>'
+    )
+
+
+def write(x: float, y: float, content: str, *, anchor: str = "start", kind: str = "") -> str:
+    kinds = f' class="{kind}"' if kind else ""
+    place = f'x="{x:.2f}" y="{y:.2f}" text-anchor="{anchor}"'
+    return f"<text{kinds} {place}>{text(content)}</text>"
+
+
+def _stacked(series: Sequence[Series]) -> list[list[Point]]:
+    """Return the upper edges of the layers; a layer is there only where all are."""
+    tops: list[list[Point]] = [[] for _ in series]
+    for column in zip(*(each.points for each in series), strict=True):
+        shares = [share for _, share in measured(column)]
+        sums: Sequence[float | None] = [None] * len(column)
+        if len(shares) == len(column):
+            sums = list(accumulate(shares))
+        for top, (x, _), share in zip(tops, column, sums, strict=True):
+            top.append((x, share))
+    return tops
 
 
 def _scales(series: Sequence[Series], low: float, high: float) -> tuple[Scale, Scale]:
@@ -122,17 +193,17 @@ def _axes(
     parts = []
     for value, label in zip(values, labels, strict=True):
         y = up(value)
-        parts.append(_rule("grid", (across.start, y), (across.end, None)))
-        parts.append(_text(across.start - 6, y + 4, label, anchor="end"))
+        parts.append(rule("grid", (across.start, y), (across.end, None)))
+        parts.append(write(across.start - 6, y + 4, label, anchor="end"))
     floor = up.start
-    parts.append(_rule("axis", (across.start, floor), (across.end, None)))
+    parts.append(rule("axis", (across.start, floor), (across.end, None)))
     places = (scale.whole_ticks if counts else scale.ticks)(across.low, across.high)
     for value, label in zip(places, scale.labels(places), strict=True):
         x = across(value)
-        parts.append(_rule("axis", (x, floor), (None, floor + 4)))
-        parts.append(_text(x, floor + 17, label, anchor="middle"))
+        parts.append(rule("axis", (x, floor), (None, floor + 4)))
+        parts.append(write(x, floor + 17, label, anchor="middle"))
     if x_label:
-        parts.append(_text((across.start + across.end) / 2, floor + 33, x_label, anchor="middle"))
+        parts.append(write((across.start + across.end) / 2, floor + 33, x_label, anchor="middle"))
     return parts
 
 
@@ -171,7 +242,7 @@ def _last(points: Sequence[Point], smooth: bool) -> float:
 def _marks(series: Series, across: Scale, up: Scale) -> list[str]:
     style = series.style % STYLES
     bars = [
-        _rule(f"bar s{style}", (across(x), up(low)), (None, up(high)))
+        rule(f"bar s{style}", (across(x), up(low)), (None, up(high)))
         for x, low, high in series.bars
     ]
     return bars + [
@@ -208,9 +279,9 @@ def _end_labels(
         style = ends[name][0] % STYLES
         x = right + 6
         if swatch:
-            parts.append(_rule(f"line s{style}", (x, y), (x + _SWATCH - 2, None)))
+            parts.append(rule(f"line s{style}", (x, y), (x + _SWATCH - 2, None)))
             x += _SWATCH + 2
-        parts.append(_text(x, y + 4, name, kind=f"label t{style}"))
+        parts.append(write(x, y + 4, name, kind=f"label t{style}"))
     return parts
 
 
@@ -231,27 +302,3 @@ def _places(points: Iterable[tuple[float, float]], across: Scale, up: Scale) -> 
 
 def _at(x: float, y: float) -> str:
     return f'cx="{x:.2f}" cy="{y:.2f}"'
-
-
-def _rule(kind: str, start: tuple[float, float], end: tuple[float | None, float | None]) -> str:
-    """Return a line; a coordinate of its end that is None is the start's."""
-    x, y = (first if last is None else last for first, last in zip(start, end, strict=True))
-    return (
-        f'<line class="{kind}" x1="{start[0]:.2f}" y1="{start[1]:.2f}" x2="{x:.2f}" y2="{y:.2f}"/>'
-    )
-
-
-def _text(x: float, y: float, content: str, *, anchor: str = "start", kind: str = "") -> str:
-    kinds = f' class="{kind}"' if kind else ""
-    place = f'x="{x:.2f}" y="{y:.2f}" text-anchor="{anchor}"'
-    return f"<text{kinds} {place}>{text(content)}</text>"
-
-
-def _svg(chart: Chart, parts: Sequence[str]) -> str:
-    name = text(chart.name)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'role="img" aria-labelledby="{name}-title {name}-text">'
-        f'<title id="{name}-title">{text(chart.title)}</title>'
-        f'<desc id="{name}-text">{text(chart.description)}</desc>{"".join(parts)}</svg>'
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from clairkit.charts import scale
+from clairkit.charts.draw import rule, write
 from clairkit.charts.scale import Scale
 
 WIDTH, HEIGHT = 240, 20
@@ -32,9 +33,9 @@ def forest_row(
     middle = HEIGHT / 2
     parts = []
     if null is not None:
-        parts.append(_line("null", across(null), 0, across(null), HEIGHT))
+        parts.append(rule("null", (across(null), 0), (None, HEIGHT)))
     if ends is not None:
-        parts.append(_line("bar s0", across(ends[0]), middle, across(ends[1]), middle))
+        parts.append(rule("bar s0", (across(ends[0]), middle), (across(ends[1]), None)))
     parts.append(f'<circle class="dot f0" cx="{across(estimate):.1f}" cy="{middle}" r="4"/>')
     return _svg(parts, HEIGHT)
 
@@ -42,20 +43,12 @@ def forest_row(
 def forest_axis(across: Scale, suffix: str = "") -> str:
     """Return the axis that stands below the rows; `suffix` is its unit, such as " %"."""
     values = scale.ticks(across.low, across.high, 4)
-    parts = [_line("axis", across.start, 0.5, across.end, 0.5)]
-    for value, label in zip(values, _labels(values, suffix), strict=True):
+    parts = [rule("axis", (across.start, 0.5), (across.end, None))]
+    for value, label in zip(values, scale.labels(values), strict=True):
         x = across(value)
-        parts.append(_line("axis", x, 0.5, x, _FLOOR))
-        parts.append(f'<text x="{x:.1f}" y="{_FLOOR + 12}" text-anchor="middle">{label}</text>')
+        parts.append(rule("axis", (x, 0.5), (None, _FLOOR)))
+        parts.append(write(x, _FLOOR + 12, f"{label}{suffix}", anchor="middle"))
     return _svg(parts, _FLOOR + 16)
-
-
-def _labels(values: Sequence[float], suffix: str) -> list[str]:
-    return [f"{label}{suffix}" for label in scale.labels(list(values))]
-
-
-def _line(kind: str, x: float, y: float, to_x: float, to_y: float) -> str:
-    return f'<line class="{kind}" x1="{x:.1f}" y1="{y:.1f}" x2="{to_x:.1f}" y2="{to_y:.1f}"/>'
 
 
 def _svg(parts: Sequence[str], height: float) -> str:

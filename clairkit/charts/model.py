@@ -13,46 +13,39 @@ Point = tuple[float, float | None]
 
 @dataclass(frozen=True)
 class Series:
-    """One quantity.
+    """One quantity."""
 
-    Attributes:
-        name: its label, a word or two: it stands beside the line.
-        points: in order of x.
-        style: 0 to 5, picks colour and dashes; series that belong together may share one.
-        marks: draw circles without a line, and no label: for the same quantity measured elsewhere.
-        bars: of marks: x and both ends of an interval.
-    """
-
-    name: str
-    points: Sequence[Point]
-    style: int = 0
+    name: str  # its label, a word or two: it stands beside the line
+    points: Sequence[Point]  # in order of x
+    style: int = 0  # 0 to 5, picks colour and dashes; series that belong together may share one
+    # Draw circles without a line, and no label: for the same quantity measured elsewhere
     marks: bool = False
-    bars: Sequence[tuple[float, float, float]] = ()
+    bars: Sequence[tuple[float, float, float]] = ()  # of marks: x and both ends of an interval
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure.
+    """A figure."""
 
-    Attributes:
-        name: unique in the page, of letters, digits and dashes; ids are made of it.
-        title: one line.
-        description: what can be seen, in a sentence or two, for those who can't see it.
-        series: what is drawn; stacked from below in an area chart.
-        x_label: what the horizontal axis counts.
-        baseline: a value that is marked by a line across and always in view.
-        smooth: draw a line of many points thin and faint, and its running mean over it.
-        counts: x is a count, so that its axis has whole numbers alone.
-    """
+    name: str  # unique in the page, of letters, digits and dashes; ids are made of it
+    title: str  # one line
+    description: str  # what can be seen, in a sentence or two, for those who can't see it
+    series: Sequence[Series]  # what is drawn; stacked from below in an area chart
+    x_label: str = ""  # what the horizontal axis counts
+    baseline: float | None = None  # a value that is marked by a line across and always in view
+    smooth: bool = False  # draw a line of many points thin and faint, and its running mean over it
+    counts: bool = True  # x is a count, so that its axis has whole numbers alone
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """A histogram to be drawn. `name` is unique in the page; `values` are sorted and finite."""
 
     name: str
     title: str
     description: str
-    series: Sequence[Series]
-    x_label: str = ""
-    baseline: float | None = None
-    smooth: bool = False
-    counts: bool = True
+    values: Sequence[float]
+    median: float
 
 
 def measured(points: Sequence[Point]) -> list[tuple[float, float]]:

@@ -19,7 +19,6 @@ class Scale:
     end: float
 
     def __call__(self, value: float) -> float:
-        """Return the place of a value."""
         # halves, since the span of two large values of opposite sign can overflow
         span = self.high / 2 - self.low / 2
         return self.start + (value / 2 - self.low / 2) / span * (self.end - self.start)

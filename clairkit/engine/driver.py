@@ -4,17 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from asyncio import CancelledError
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from clairkit.engine.progress import Progress, ProgressHook
 from clairkit.engine.replay import Result, Work
 from clairkit.engine.scheduler import Scheduler
-from clairkit.engine.signals import drain_on_signals
 from clairkit.journal.results import Journal
-from clairkit.models.requests import Budget
+from clairkit.models.budget import Budget
+
+
+@contextmanager
+def drain_on_signals(budget: Budget, say: Callable[[str], None]) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM drains; a second one leaves at once. Main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    main = asyncio.current_task()
+
+    def stop(number: int) -> None:
+        if budget.halted:
+            if main is not None:
+                main.cancel()
+            return
+        budget.halt(signal=number)
+        say("Stopping: what is under way is waited for and kept. Once more to leave at once.")
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    earlier = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        loop.add_signal_handler(number, stop, number)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+            signal.signal(number, earlier[number] or signal.SIG_DFL)  # None: it was not Python's
 
 
 def run_works(
@@ -43,12 +72,12 @@ def run_works(
     Raises:
         KeyboardInterrupt: a second signal came.
     """
-    hook = progress or _quiet
+    hook = progress or quiet
     if say is not None:
         budget.say = say
 
     async def run() -> None:
-        with drain_on_signals(budget, say or _quiet):
+        with drain_on_signals(budget, say or quiet):
             await Scheduler(journal, budget, Progress(total), hook).run(works)
 
     try:
@@ -99,5 +128,5 @@ def _run_beside(run: Callable[[], Coroutine[object, None, None]], budget: Budget
                     loop.call_soon_threadsafe(stop)
 
 
-def _quiet(_: object) -> None:
+def quiet(_: object) -> None:
     """Say nothing."""

@@ -39,16 +39,16 @@ class LocalGroup:
         for task in self.tasks.values():
             kinds.setdefault(task.sampling, []).append(task)
         size = self.model.batch_size
+
+        def order(task: Task) -> tuple[int, str]:
+            return -sum(len(turn["content"]) for turn in task.messages), task.key
+
         for tasks in kinds.values():
-            tasks.sort(key=lambda task: (-_length(task), task.key))
+            tasks.sort(key=order)
             for start in range(0, len(tasks), size):
                 batch = tasks[start : start + size]
                 if any(task.key in self.open for task in batch):
                     yield batch
-
-
-def _length(task: Task) -> int:
-    return sum(len(turn["content"]) for turn in task.messages)
 
 
 class LocalBatches:

@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
+from typing import Any
+
 from clairkit.engine.program import Call
-from clairkit.engine.row_state import Row
 from clairkit.journal.results import Journal, JournalEntry, Recorded
 from clairkit.models.reasons import reason
 from clairkit.models.sampling import Failure, Outcome
+
+
+class Row:
+    """The calls of a program's round, and the results that are there."""
+
+    __slots__ = ("asked", "calls", "elsewhere", "missing", "parked", "program", "results")
+
+    def __init__(self, program: Generator[Sequence[Call], Sequence[Recorded], Any]) -> None:
+        self.program = program
+        self.calls: Sequence[Call] = ()
+        self.results: list[Recorded | None] = []
+        self.missing = 0
+        self.elsewhere = 0  # of the missing ones: calls of models elsewhere
+        self.parked = False  # waits for local models only
+        self.asked = False
+
+    @property
+    def found(self) -> list[Recorded]:
+        return [result for result in self.results if result is not None]
+
 
 Slot = tuple[Row, int]
 """A row, and for which of its calls it waits."""

@@ -8,14 +8,15 @@ run asks, what a resumed run still has to ask, and what its files hold.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from clairkit.journal.results import Recorded
+from clairkit.journal.results import SCHEMA_VERSION, Recorded
 from clairkit.models.requests import Model, Task
-from clairkit.models.sampling import Failure
-from clairkit.records import Pair, PromptRow
+from clairkit.models.sampling import Failure, Sampling
+from clairkit.records import Pair, PromptRow, digest
 from clairkit.records.json_types import JsonMapping, JsonObject
 
 
@@ -86,3 +87,30 @@ class Method(Protocol):
 
     def program(self, row: PromptRow) -> Program:
         """Return the program of a row. It reads nothing but the row and what it is sent."""
+
+
+def request_key(
+    kind: str, model: Model, decides: JsonMapping, *, row: PromptRow, sampling: Sampling
+) -> str:
+    """Return the key of one request.
+
+    Args:
+        kind: what is asked: `answer`, `revise`, `judge`.
+        model: who is asked; its identity is part of the key.
+        decides: all else that determines the result, as JSON has it: prompt, answer, template
+            hash, settings of the mode.
+        row: a function is handed the row's columns, so that they determine its result.
+        sampling: of a model that is not a function.
+    """
+    more = {"row": row_columns(row)} if model.is_function else {"sampling": sampling.to_json()}
+    return digest(
+        {"schema": SCHEMA_VERSION, "step": kind, "model": model.identity, **decides, **more}
+    )
+
+
+def row_columns(row: PromptRow) -> JsonObject:
+    """Return what a function is handed of a row: plain JSON, so that the key can hold it."""
+    if not row.extra:
+        return {"id": row.id}
+    plain: JsonObject = json.loads(json.dumps({"id": row.id, **row.extra}, default=str))
+    return plain

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 from clairkit.engine.program import Call
@@ -14,6 +15,9 @@ from clairkit.models.sampling import Failure
 Result = TypeVar("Result")
 Work = Callable[[], Generator[Sequence[Call], Sequence[Recorded], Result]]
 """Makes a program anew each time; `functools.partial(method.program, row)` is one."""
+
+Find = Callable[[Call], Recorded | None]
+"""Returns the result of a call; None when there is none."""
 
 
 @dataclass(frozen=True)
@@ -45,22 +49,35 @@ def replay(work: Work[Result], journal: Journal, *, ask_again: bool = False) -> 
 
 def trace(work: Work[Result], journal: Journal, *, ask_again: bool = False) -> Trace[Result]:
     """Replay a program as `replay` does, and return the steps that it took, too."""
-    program = work()
+    walk = rounds(work, partial(known, journal, ask_again=ask_again))
     steps: list[tuple[Call, Recorded]] = []
+    while True:
+        try:
+            steps += [(call, got) for call, got in next(walk) if got is not None]
+        except StopIteration as end:
+            return Trace(end.value, tuple(steps))
+
+
+def rounds(
+    work: Work[Result], find: Find
+) -> Generator[list[tuple[Call, Recorded | None]], None, Result | Open]:
+    """Yield the calls of each round with their results, the first round that lacks one included.
+
+    Returns what the program returns, or what it still asks.
+    """
+    program = work()
     try:
         calls = next(program)
         while True:
-            found = [known(journal, call, ask_again=ask_again) for call in calls]
-            results = [result for result in found if result is not None]
+            found = [(call, find(call)) for call in calls]
+            yield found
+            results = [got for _, got in found if got is not None]
             if len(results) < len(found):
-                round_ = list(zip(calls, found, strict=True))
-                steps += [(call, got) for call, got in round_ if got is not None]
-                missing = tuple(call for call, got in round_ if got is None)
-                return Trace(Open(missing), tuple(steps))
-            steps += zip(calls, results, strict=True)
+                return Open(tuple(call for call, got in found if got is None))
             calls = program.send(results)
     except StopIteration as end:
-        return Trace(end.value, tuple(steps))
+        result: Result = end.value
+        return result
     finally:
         program.close()
 

@@ -7,17 +7,17 @@ Models in this process run in groups: see `clairkit.engine.local_batches`.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from clairkit.engine.local_batches import LocalBatches, LocalGroup, waits_for_batch
-from clairkit.engine.model_queue import ModelQueue
-from clairkit.engine.pending_results import PendingResults
+from clairkit.engine.pending_results import PendingResults, Row
 from clairkit.engine.program import NO_MORE, Call
 from clairkit.engine.progress import Progress, ProgressHook
 from clairkit.engine.replay import Work
-from clairkit.engine.row_state import Row
 from clairkit.errors import ClairError
 from clairkit.journal.results import Journal, JournalEntry, Recorded
 from clairkit.models.budget import Budget
@@ -26,11 +26,39 @@ from clairkit.models.reasons import HALTED
 from clairkit.models.requests import Model, Task
 from clairkit.models.sampling import Failure, Outcome
 
+RAMP_SECONDS = 0.005
+"""How far apart a model's calls begin, at least, when none is under way yet."""
+
 BLOCK = 8192
 """The most rows at once of a run with local models; groups are formed within a block."""
-
 _ROWS_PER_PLACE = 4  # rows in flight for each call that may run at once
 _BREATH = 64  # rows that are started before results are looked after
+
+
+class ModelQueue:
+    """A model's queue, and how many of its calls are under way.
+
+    `first` is held by calls that must not overlap, until one has shown what a call costs.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.calls: deque[Call] = deque()
+        self.running = 0
+        self.first = asyncio.Lock()
+        self._next_start = 0.0
+
+    async def take_turn(self) -> None:
+        """Wait until `RAMP_SECONDS` after another began.
+
+        Calls that begin together are answered together, and then wait for each other at every
+        step. Begun one by one, they stay apart.
+        """
+        now = time.monotonic()
+        start = max(now, self._next_start)
+        self._next_start = start + RAMP_SECONDS
+        if start > now:
+            await asyncio.sleep(start - now)
 
 
 class Scheduler:
@@ -59,9 +87,6 @@ class Scheduler:
 
     async def run(self, works: Iterable[Work[object]]) -> None:
         """Run the programs to their end, or until `budget` halts.
-
-        Args:
-            works: makers of programs; read as far as needed.
 
         Raises:
             BaseException: whatever a program or a model raised beyond the failure of one row.
@@ -98,7 +123,8 @@ class Scheduler:
                     return True
                 self._block = 0
                 self._groups.clear()
-            if self._active - self._parked >= self._window():
+            places = sum(queue.model.concurrency for queue in self._queues.values())
+            if self._active - self._parked >= max(_BREATH, _ROWS_PER_PLACE * places):
                 return False
             try:
                 work = next(source, None)
@@ -113,10 +139,6 @@ class Scheduler:
             if self._block % _BREATH == 0:
                 await asyncio.sleep(0)
         return True
-
-    def _window(self) -> int:
-        places = sum(queue.model.concurrency for queue in self._queues.values())
-        return max(_BREATH, _ROWS_PER_PLACE * places)
 
     def _advance(self, row: Row, results: list[Recorded] | None) -> None:
         """Take the calls of one round after the other while the journal has their results."""
@@ -207,8 +229,11 @@ class Scheduler:
         if reserved is None:
             return halted
         outcomes = halted
+        started = time.perf_counter()
         try:
             outcomes = await model.complete(tasks, self._budget)
+            seconds = round(time.perf_counter() - started, 3)
+            outcomes = [replace(outcome, seconds=seconds) for outcome in outcomes]
         except ClairError as error:
             self._budget.halt(error=error)
         finally:

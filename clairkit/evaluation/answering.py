@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from clairkit.engine.keys import request_key, row_columns
-from clairkit.engine.program import Call
+from clairkit.engine.program import Call, request_key, row_columns
 from clairkit.models.budget import Budget
 from clairkit.models.outcomes import thoughts_apart
 from clairkit.models.reasons import HALTED

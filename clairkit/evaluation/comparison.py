@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import combinations
+from itertools import combinations, islice, product
 
 from clairkit.engine.driver import run_works
 from clairkit.engine.program import Call
@@ -126,12 +126,26 @@ class Comparison:
         return named | {f"judge {each.name}": each.judge.model for each in self.judges}
 
     @cached_property
+    def baseline(self) -> str | None:
+        """Return the baseline's name."""
+        return next((each.name for each in self.contestants if each.is_baseline), None)
+
+    @cached_property
+    def candidates(self) -> tuple[str, ...]:
+        """Return the names of all but the baseline."""
+        return tuple(each.name for each in self.contestants if not each.is_baseline)
+
+    @cached_property
+    def specs(self) -> Mapping[str, str]:
+        """Return the models' specs by name."""
+        return {each.name: each.spec for each in self.contestants}
+
+    @cached_property
     def meetings(self) -> tuple[tuple[str, str], ...]:
         """Return whose answers are compared: (model, against)."""
-        bases = [each.name for each in self.contestants if each.is_baseline]
-        others = [each.name for each in self.contestants if not each.is_baseline]
-        among = combinations(others, 2) if self.all_pairs else ()
-        return (*((name, base) for base in bases for name in others), *among)
+        bases = () if self.baseline is None else (self.baseline,)
+        among = combinations(self.candidates, 2) if self.all_pairs else ()
+        return (*product(self.candidates, bases), *among)
 
     def program(self, row: PromptRow) -> Asking:
         """Return the program of a row: all answers in one round, all verdicts in the next."""
@@ -202,13 +216,15 @@ class Answered:
 
     Attributes:
         results: of the rows that are done, in their order.
-        unfinished: rows that are not.
+        unfinished: rows that are not, of any comparison.
         control: says what stopped the run, if anything did.
+        more: the results of each further comparison, likewise.
     """
 
     results: tuple[RowResult, ...]
     unfinished: int
     control: Budget
+    more: tuple[tuple[RowResult, ...], ...] = ()
 
     def raise_stopped(self) -> None:
         """Raise what ended the run early: its error, or the signal anew.
@@ -240,29 +256,43 @@ def ask_all(
         rows: the prompts.
         journal: where results are looked up and recorded.
         control: the run's caps, and its cause of stopping.
-        more: what else is asked of whom; its results are not returned, but in the journal.
+        more: what else is asked of whom.
         trial: called with the first row as soon as it is done; an error ends the run, so that a
             faulty check does not show only when all has been paid for.
         progress: called after each result.
         say: told remarks for the user.
     """
-    works: list[Work[RowResult]] = [partial(comparison.program, row) for row in rows]
-    tried = list(works)
-    if trial is not None and works:
-        tried[0] = partial(_tried, works[0], trial)
-    others: list[Work[RowResult]] = [
-        partial(each.program, row) for each, prompts in more for row in prompts
+    parts = [(comparison, rows), *more]
+    done: dict[int, RowResult] = {}
+    works: list[Work[RowResult]] = [
+        partial(each.program, row) for each, prompts in parts for row in prompts
     ]
-    total = len(works) + len(others)
-    everything: list[Work[RowResult]] = [*tried, *others]
-    run_works(everything, journal, control, progress=progress, say=say, total=total)
-    found = [replay(work, journal) for work in works]
-    results = tuple(each for each in found if not isinstance(each, Open))
-    unfinished = sum(isinstance(replay(work, journal), Open) for work in others)
-    return Answered(results, len(found) - len(results) + unfinished, control)
+    noted: list[Work[RowResult]] = [
+        partial(_noted, work, done, place, None if place else trial)
+        for place, work in enumerate(works)
+    ]
+    run_works(noted, journal, control, progress=progress, say=say, total=len(works))
+    # A run that was stopped leaves rows whose calls are all known, but were not looked at again.
+    found = (
+        done[place] if place in done else replay(work, journal) for place, work in enumerate(works)
+    )
+    first, *others = (
+        [each for each in islice(found, len(prompts)) if not isinstance(each, Open)]
+        for _, prompts in parts
+    )
+    unfinished = len(works) - len(first) - sum(map(len, others))
+    return Answered(tuple(first), unfinished, control, tuple(map(tuple, others)))
 
 
-def _tried(work: Work[RowResult], trial: Callable[[RowResult], object]) -> Asking:
+def _noted(
+    work: Work[RowResult],
+    done: dict[int, RowResult],
+    place: int,
+    trial: Callable[[RowResult], object] | None,
+) -> Asking:
+    """Run a program, try its result, and keep it: no request is made anew to read the replies."""
     result = yield from work()
-    trial(result)
+    if trial is not None:
+        trial(result)
+    done[place] = result
     return result

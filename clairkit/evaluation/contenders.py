@@ -13,8 +13,8 @@ from typing import Protocol
 
 from clairkit.engine.program import Call
 from clairkit.errors import UsageError
-from clairkit.generation.revision.parser import same_text
-from clairkit.generation.revision.revise import ReviseSettings, revise
+from clairkit.generation.revision.revise import revise
+from clairkit.generation.revision.settings import ReviseSettings
 from clairkit.journal.results import Recorded
 from clairkit.judging.judge import Judge
 from clairkit.judging.rubrics import load_rubric
@@ -22,6 +22,7 @@ from clairkit.labels.label_files import Label
 from clairkit.models.requests import Model
 from clairkit.models.sampling import Failure, Sampling
 from clairkit.scoring import score_pair
+from clairkit.scoring.units import same_text
 
 Scoring = Generator[Sequence[Call], Sequence[Recorded], float | None]
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Generator, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from clairkit.engine.program import Call
-from clairkit.engine.replay import Open, replay
 from clairkit.errors import DataError
 from clairkit.evaluation.comparison import Comparison, RowResult, answer_text
 from clairkit.evaluation.evaluate import Evaluation, Scorer, counted
@@ -24,7 +22,7 @@ from clairkit.evaluation.kpi_file import KpiFile
 from clairkit.evaluation.people import Meeting, PersonVote, people_signals, placed_votes
 from clairkit.evaluation.seed_runs import same_configuration, seeds_signal
 from clairkit.evaluation.signals import Signal
-from clairkit.journal.results import Journal, Recorded
+from clairkit.journal.results import Recorded
 from clairkit.labels.items import Item
 from clairkit.models.requests import Model
 from clairkit.records import PromptRow
@@ -128,7 +126,7 @@ class Findings:
 
     def meeting(self, model: str, against: str) -> Meeting:
         """Return both models' answers with the judges' score of each prompt."""
-        specs = {each.name: each.spec for each in self.comparison.contestants}
+        specs = self.comparison.specs
         items = [
             Item(
                 result.row.id,
@@ -184,10 +182,9 @@ def further_signals(
     Raises:
         DataError: no vote is on any two of the models, or a KPI can't be read.
     """
-    base = next((each.name for each in found.comparison.contestants if each.is_baseline), None)
+    base, others = found.comparison.baseline, found.comparison.candidates
     if base is None:
         return [], {}
-    others = [each.name for each in found.comparison.contestants if not each.is_baseline]
     signals: list[Signal] = []
     for model in others if evidence.votes else ():
         signals += people_signals(evidence.votes, found.meeting(model, base), found.resampling)
@@ -211,7 +208,7 @@ def tested_guards(
     evidence: Evidence,
     found: Findings,
     kpis: Mapping[str, KpiResult],
-    journal: Journal,
+    guarded: Sequence[Sequence[RowResult]],
 ) -> list[GuardRow]:
     """Test the guards of each candidate together.
 
@@ -219,21 +216,19 @@ def tested_guards(
         evidence: with the guards.
         found: of the evaluation.
         kpis: by candidate, what the KPIs show.
-        journal: has the replies that the guards asked for.
+        guarded: what became of each guard's prompts.
 
     Raises:
         UsageError: a guard's check fails.
     """
-    base = next((each.name for each in found.comparison.contestants if each.is_baseline), None)
-    results = {each.spec.name: list(_replayed(each, journal)) for each in evidence.guards}
+    base = found.comparison.baseline
     rows: list[GuardRow] = []
-    for contestant in found.comparison.contestants:
-        if contestant.is_baseline or base is None:
-            continue
-        name = contestant.name
+    if base is None:
+        return rows
+    for name in found.comparison.candidates:
         measured = [
-            (each.spec, _change(each, results[each.spec.name], name, base), "points")
-            for each in evidence.guards
+            (each.spec, _change(each, results, name, base), "points")
+            for each, results in zip(evidence.guards, guarded, strict=True)
         ]
         measured += kpis[name].guards if name in kpis else ()
         rows += guard_rows(name, measured, 1 - found.resampling.level)
@@ -242,29 +237,22 @@ def tested_guards(
 
 def vote_rows(evidence: Evidence, found: Findings) -> Iterator[JsonObject]:
     """Yield a row of `items.jsonl` for each vote on a candidate and the baseline."""
-    base = next((each.name for each in found.comparison.contestants if each.is_baseline), None)
-    for each in found.comparison.contestants:
-        if each.is_baseline or base is None or not evidence.votes:
-            continue
-        for vote, verdict in placed_votes(evidence.votes, found.meeting(each.name, base)):
+    base = found.comparison.baseline
+    if base is None or not evidence.votes:
+        return
+    for name in found.comparison.candidates:
+        for vote, verdict in placed_votes(evidence.votes, found.meeting(name, base)):
             yield {
                 "kind": "vote",
                 "id": vote.id,
                 "rater": vote.rater,
-                "model": each.name,
+                "model": name,
                 "against": base,
-                "first": each.name if verdict.candidate_first else base,
+                "first": name if verdict.candidate_first else base,
                 "label": vote.label,
                 "score": verdict.score,
                 "at": vote.at or None,
             }
-
-
-def _replayed(guard: GuardRun, journal: Journal) -> Iterator[RowResult]:
-    for row in guard.prompts:
-        result = replay(partial(guard.comparison.program, row), journal)
-        assert not isinstance(result, Open)  # a run that is not done comes to no verdict
-        yield result
 
 
 def _change(guard: GuardRun, results: Sequence[RowResult], model: str, base: str) -> Change:
@@ -284,8 +272,8 @@ def _change(guard: GuardRun, results: Sequence[RowResult], model: str, base: str
 
 def _seeds(found: Findings, base: str) -> Iterator[Signal]:
     """Yield a signal for each group of candidates that differ in their seeds alone."""
-    specs = {each.name: each.spec for each in found.comparison.contestants if not each.is_baseline}
-    for group in same_configuration(specs):
+    specs = found.comparison.specs
+    for group in same_configuration({name: specs[name] for name in found.comparison.candidates}):
         changes: dict[str, dict[str, dict[str, float]]] = {}
         if found.checked:
             before = {row.prompt.id: float(row.right) for row in found.checked[base].rows}

@@ -7,6 +7,10 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from clairkit.errors import ClairError
+from clairkit.evaluation.seed_runs import run_configuration
+from clairkit.records.read import located_rows
+
 _FAMILIES: Mapping[str, str] = {
     "gpt": r"(?:chat-?)?gpt|o[1-9](?:-|$)|davinci",
     "claude": r"claude",
@@ -52,6 +56,27 @@ def _model_type(folder: Path) -> str:
         return str(config.get("model_type", "")).lower()
     except (OSError, ValueError, AttributeError):
         return ""
+
+
+def reviser_of(spec: str) -> str | None:
+    """Return who revised the answers that a run was trained on; None where no file says so.
+
+    The run directory names its pairs, and their first row its reviser. Nothing is downloaded.
+    """
+    config = run_configuration(Path(spec.removeprefix("hf:")))
+    pairs = str((config or {}).get("pairs", ""))
+    if not Path(pairs).is_file():
+        return None
+    try:
+        found: object = next(located_rows(pairs))[1]
+    except (ClairError, StopIteration):
+        return None
+    for name in ("provenance", "reviser"):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    if not isinstance(found, Mapping):
+        return None
+    named = (found[key] for key in ("model", "id", "function") if found.get(key))
+    return next((f"{found.get('kind')}:{name}" for name in named), None)
 
 
 def relatives(judge: str, models: Mapping[str, str]) -> list[str]:

@@ -111,7 +111,7 @@ def _answer(result: RowResult, name: str, outcome: Outcome) -> JsonObject:
 
 def _verdict(prompt: str, verdict: JudgedOrder, model: str, prices: Prices) -> JsonObject:
     recorded: Recorded | None = verdict.recorded
-    spent = {"prompt_tokens": 0, "completion_tokens": 0, "cost": 0.0}
+    spent = {"seconds": None, "prompt_tokens": 0, "completion_tokens": 0, "cost": 0.0}
     return {
         "kind": "verdict",
         "id": prompt,
@@ -131,6 +131,7 @@ def _verdict(prompt: str, verdict: JudgedOrder, model: str, prices: Prices) -> J
 def _spent(outcome: Outcome, model: str, prices: Prices) -> JsonObject:
     tokens = outcome.prompt_tokens, outcome.completion_tokens
     return {
+        "seconds": outcome.seconds,
         "prompt_tokens": tokens[0],
         "completion_tokens": tokens[1],
         "cost": prices.cost(model, *tokens),

@@ -80,19 +80,26 @@ class GuardRow:
         """Return the row as `eval.json` holds it."""
         result, guard = self.result, self.result.guard
         return {
-            "name": guard.name,
-            "model": self.model,
+            **self.figures(),
             "status": result.status.value,
             "passes": self.passes,
-            "estimate": guard.change.estimate,
-            "lower": result.lower if math.isfinite(result.lower) else None,
-            "margin": guard.margin,
             "level": result.level,
             "p_value": result.p_value,
             "n": guard.change.n,
             "clusters": guard.change.clusters,
-            "unit": self.unit,
             "reason": self.reason,
+        }
+
+    def figures(self) -> JsonObject:
+        """Return what was measured, and what is borne."""
+        result, guard = self.result, self.result.guard
+        return {
+            "name": guard.name,
+            "model": self.model,
+            "estimate": guard.change.estimate,
+            "lower": result.lower if math.isfinite(result.lower) else None,
+            "margin": guard.margin,
+            "unit": self.unit,
         }
 
     def _shown(self, value: float, *, sign: bool = False) -> str:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from clairkit.display import counted, excerpt
 from clairkit.errors import DataError, UsageError
+from clairkit.evaluation.checks import measured
 from clairkit.evaluation.guards import GuardSpec, kpi_guard_change
 from clairkit.evaluation.kpi_file import Column, Costs, KpiFile, KpiSpec, Program
 from clairkit.evaluation.signals import Signal, signal_of
 from clairkit.records import PromptRow
 from clairkit.records.faults import RowFault
+from clairkit.records.formats.csv_file import found_delimiters
 from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.records.read import located_rows
+from clairkit.records.source import Source, find_source
 from clairkit.statistics.change import Change
 from clairkit.statistics.estimates import Resampling
 from clairkit.statistics.number_cells import Cell, read_numbers
@@ -28,7 +31,7 @@ from clairkit.statistics.utility import (
     break_even,
     utility,
 )
-from clairkit.user_code import UserCodeEnded, call, described, load_function
+from clairkit.user_code import load_function
 
 UTILITY = "utility"
 """The name of the weighted sum among the KPIs' signals."""
@@ -144,7 +147,8 @@ def _by_column(source: Column, unit: str) -> _Values:
     sides: list[bool] = []
     groups: list[Hashable] = []
     others: Counter[str] = Counter()
-    for line, row in located_rows(source.file):
+    file = _table_of(source)
+    for line, row in located_rows(file):
         if isinstance(row, RowFault):
             raise row.to_error(source.file, line)
         arm = str(_cell(source, row, source.arm, line)).strip()
@@ -158,7 +162,9 @@ def _by_column(source: Column, unit: str) -> _Values:
         if source.cluster:
             groups.append(_group(source, row, line))
     _check_arms(source, sides, others)
-    numbers = read_numbers(cells, unit)
+    # A table without a delimiter (JSONL, Parquet) or with commas has decimal points.
+    usual = "" if file.delimiter in (";", "\t") else "."
+    numbers = read_numbers(cells, unit, source.decimal or usual)
     kept = [at for at, number in enumerate(numbers) if number is not None]
     _check_arms(source, [sides[at] for at in kept], others)
     notes = []
@@ -174,6 +180,27 @@ def _by_column(source: Column, unit: str) -> _Values:
         [groups[at] for at in kept] if source.cluster else None,
         tuple(notes),
     )
+
+
+def _table_of(source: Column) -> Source:
+    """Return the log with its delimiter, where it is a CSV file.
+
+    Raises:
+        DataError: its first line shows more than one, and none is named.
+    """
+    found = find_source(source.file)
+    if found.kind != "csv":
+        return found
+    shown = source.delimiter or found_delimiters(found) or ","
+    if len(shown) > 1:
+        raise DataError(
+            "more than one delimiter stands in the line of names",
+            path=source.file,
+            line=1,
+            received=" and ".join("tab" if mark == "\t" else mark for mark in shown),
+            remedy='name it in kpi.yaml, beside file: delimiter: ";"',
+        )
+    return replace(found, delimiter=shown)
 
 
 def _cell(source: Column, row: JsonMapping, column: str, line: int) -> Any:
@@ -244,14 +271,7 @@ def _number(function: Callable[..., Any], spec: str, row: PromptRow, answer: str
     Raises:
         UsageError: it fails, or returns something else.
     """
-    given = ([dict(message) for message in row.prompt], answer, row.to_json())
-    try:
-        value = call(spec, _plain, function, given)
-    except UserCodeEnded:
-        raise
-    except Exception as error:
-        problem = f"the program failed on row {excerpt(row.id)} ({described(error, 160)})"
-        raise UsageError(problem, received=spec, remedy="correct the function") from error
+    value = measured(function, spec, row, answer, "program")
     if value is None or (isinstance(value, int | float) and math.isfinite(value)):
         return None if value is None else float(value)
     raise UsageError(
@@ -259,12 +279,6 @@ def _number(function: Callable[..., Any], spec: str, row: PromptRow, answer: str
         received=excerpt(repr(value)),
         remedy="return a finite number, or None where nothing can be measured",
     )
-
-
-def _plain(function: Callable[..., Any], given: tuple[Any, ...]) -> Any:
-    """Return what the program says, a number of numpy or torch as Python's own."""
-    value = function(*given)
-    return value.item() if hasattr(value, "item") and not isinstance(value, Mapping) else value
 
 
 def _break_even(costs: Costs, found: Utility) -> BreakEven | None:
@@ -290,8 +304,8 @@ def _kpi_signal(change: KpiChange, model: str, against: str, notes: tuple[str, .
             "mid": kpi.mid,
             "weight": kpi.weight,
             "mids": mids.estimate,
-            "mids_low": mids.interval and mids.interval.low,
-            "mids_high": mids.interval and mids.interval.high,
+            "mids_low": mids.low,
+            "mids_high": mids.high,
         },
     )
 

@@ -10,6 +10,7 @@ from clairkit.evaluation.config_table import ConfigTable, read_config_table
 from clairkit.evaluation.guards import GuardSpec, difference_unit, read_guards
 
 _PROGRAM = "python:"
+_DELIMITERS = {"": "", ",": ",", ";": ";", "tab": "\t"}
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Column:
         baseline: what it says for the baseline; "" is the baseline's name.
         cluster: the column of what belongs together: a customer, a prompt's id; "" when rows are
             independent.
+        delimiter: between the cells of a CSV file; "" is what its first line shows.
+        decimal: the decimal mark; "" is what the column shows.
     """
 
     file: str
@@ -32,6 +35,8 @@ class Column:
     candidate: str
     baseline: str
     cluster: str
+    delimiter: str = ""
+    decimal: str = ""
 
 
 @dataclass(frozen=True)
@@ -146,6 +151,8 @@ def _source(table: ConfigTable, folder: Path) -> Column | Program:
         candidate=inner.text("candidate", ""),
         baseline=inner.text("baseline", ""),
         cluster=inner.text("cluster", ""),
+        delimiter=_DELIMITERS[inner.choice("delimiter", tuple(_DELIMITERS), "")],
+        decimal=inner.choice("decimal", ("", ".", ","), ""),
     )
     inner.refuse_others()
     return source

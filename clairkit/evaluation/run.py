@@ -19,15 +19,17 @@ from clairkit.evaluation.evidence import (
     Everything,
     Evidence,
     Findings,
+    clusters_of,
     further_signals,
     tested_guards,
     vote_rows,
 )
-from clairkit.evaluation.families import relatives, warning
+from clairkit.evaluation.families import relatives, reviser_of, warning
 from clairkit.evaluation.folder import SCHEMA, cost_of, item_rows, write_folder
+from clairkit.evaluation.guards import GuardRow
 from clairkit.evaluation.judge_signals import judge_signals
 from clairkit.evaluation.signals import Signal
-from clairkit.evaluation.verdict import Decision, GuardFound, best, decide
+from clairkit.evaluation.verdict import Decision, Reason, best, decide, unread
 from clairkit.generation.cost.dry_run import DryRun
 from clairkit.generation.cost.estimate import estimate
 from clairkit.generation.engine import make_budget
@@ -95,12 +97,12 @@ class Plan:
     @property
     def baseline(self) -> str | None:
         """Return the baseline's name."""
-        return next((each.name for each in self.comparison.contestants if each.is_baseline), None)
+        return self.comparison.baseline
 
     @property
-    def candidates(self) -> list[str]:
+    def candidates(self) -> Sequence[str]:
         """Return the names of all but the baseline."""
-        return [each.name for each in self.comparison.contestants if not each.is_baseline]
+        return self.comparison.candidates
 
     @cached_property
     def clusters(self) -> Mapping[str, Hashable] | None:
@@ -110,27 +112,32 @@ class Plan:
         """
         if self.cluster is not None:
             return {row.id: row.extra[self.cluster] for row in self.prompts}
-        found = {row.id: prompt_digest(row) for row in self.prompts}
-        return None if len(set(found.values())) == len(self.prompts) else found
+        return clusters_of(self.prompts)
 
     @cached_property
     def relatives(self) -> dict[str, list[str]]:
         """Return by each judge's name the models that are of its family."""
-        specs = {each.name: each.spec for each in self.comparison.contestants}
         found = {
-            each.name: relatives(each.judge.model.name, specs) for each in self.comparison.judges
+            each.name: relatives(each.judge.model.name, self.comparison.specs)
+            for each in self.comparison.judges
         }
         return {name: names for name, names in found.items() if names}
 
-    @property
+    @cached_property
     def warnings(self) -> dict[str, list[str]]:
         """Return what is to be said of each judge, by name."""
-        return {name: [warning(name, names)] for name, names in self.relatives.items()}
+        found = {name: [warning(name, names)] for name, names in self.relatives.items()}
+        revisers = {name: reviser_of(spec) for name, spec in self.comparison.specs.items()}
+        named = {f"{spec}, reviser of {name}": spec for name, spec in revisers.items() if spec}
+        for each in self.comparison.judges:
+            if names := relatives(each.judge.model.name, named):
+                found.setdefault(each.name, []).append(warning(each.name, names))
+        return found
 
     @cached_property
     def trained_on(self) -> dict[str, int | None]:
         """Return how many of the prompts each model was trained on; None when nothing says so."""
-        return {each.name: self._trained(each.spec) for each in self.comparison.contestants}
+        return {name: self._trained(spec) for name, spec in self.comparison.specs.items()}
 
     def _trained(self, spec: str) -> int | None:
         if not spec.startswith("hf:"):
@@ -152,21 +159,28 @@ class Evaluated:
         decisions: by candidate; empty without a baseline.
         skipped: rows that were left out, by reason.
         cost: what all replies took.
+        guarded: what became of each guard's prompts.
     """
 
     plan: Plan
     results: tuple[RowResult, ...]
     checked: Mapping[str, Evaluation]
     signals: tuple[Signal, ...]
-    guards: tuple[GuardFound, ...]
+    guards: tuple[GuardRow, ...]
     decisions: Mapping[str, Decision]
     skipped: Mapping[str, int]
     cost: JsonMapping
+    guarded: tuple[tuple[RowResult, ...], ...] = ()
 
     @property
     def decision(self) -> Decision | None:
         """Return the decision that stands for all candidates."""
         return best(list(self.decisions.values())) if self.decisions else None
+
+    @property
+    def unread(self) -> Reason | None:
+        """Return what is to be said of a judge whose verdicts could too often not be read."""
+        return next(unread(self.signals), None)
 
     @property
     def notes(self) -> list[str]:
@@ -294,14 +308,14 @@ def ask(
     )
 
 
-def conclude(plan: Plan, results: Sequence[RowResult], journal: Journal) -> Evaluated:
+def conclude(plan: Plan, answered: Answered, journal: Journal) -> Evaluated:
     """Return all signals, guards and the verdict of prompts that are done.
 
     Raises:
         DataError: no prompt is left.
         UsageError: the check fails.
     """
-    kept, skipped = _without_refused(plan, results)
+    kept, skipped = _without_refused(plan, answered.results)
     checked = {}
     if plan.scorer is not None:
         level = plan.resampling.level
@@ -313,21 +327,28 @@ def conclude(plan: Plan, results: Sequence[RowResult], journal: Journal) -> Eval
     findings = Findings(plan.comparison, kept, checked, plan.clusters, plan.resampling)
     further, kpis = further_signals(plan.evidence, findings)
     signals += further
-    guards = tuple(tested_guards(plan.evidence, findings, kpis, journal))
+    guards = tuple(tested_guards(plan.evidence, findings, kpis, answered.more))
     decisions = decide(plan.candidates, signals, guards) if plan.baseline else {}
     cost = cost_of(journal, plan.prices)
-    return Evaluated(plan, kept, checked, tuple(signals), guards, decisions, skipped, cost)
+    return Evaluated(
+        plan, kept, checked, tuple(signals), guards, decisions, skipped, cost, answered.more
+    )
 
 
 def write(found: Evaluated, folder: Path) -> None:
     """Write the folder of an evaluation whose journal lies there."""
     plan = found.plan
     items = item_rows(found.results, plan.comparison, plan.scorer, plan.clusters, plan.prices)
+    guarded = (
+        {**row, "kind": f"guard_{row['kind']}", "guard": guard.spec.name}
+        for guard, results in zip(plan.evidence.guards, found.guarded, strict=True)
+        for row in item_rows(results, guard.comparison, guard.scorer, guard.clusters, plan.prices)
+    )
     findings = Findings(
         plan.comparison, found.results, found.checked, plan.clusters, plan.resampling
     )
     facts = {"verdict": found.decision.verdict if found.decision else None, **found.cost}
-    rows = chain(items, vote_rows(plan.evidence, findings))
+    rows = chain(items, vote_rows(plan.evidence, findings), guarded)
     write_folder(folder, found.to_json(), rows, facts)
 
 

@@ -29,7 +29,7 @@ def same_configuration(models: Mapping[str, str]) -> list[tuple[str, ...]]:
     """
     groups: dict[str, dict[tuple[Any, ...], str]] = {}
     for name, spec in models.items():
-        config = _configuration(Path(spec.removeprefix("hf:")))
+        config = run_configuration(Path(spec.removeprefix("hf:")))
         if config is None:
             continue
         shared = digest({key: config[key] for key in sorted(config) if key not in _FREE})
@@ -39,7 +39,8 @@ def same_configuration(models: Mapping[str, str]) -> list[tuple[str, ...]]:
     return [tuple(names.values()) for names in groups.values() if len(names) > 1]
 
 
-def _configuration(run: Path) -> JsonObject | None:
+def run_configuration(run: Path) -> JsonObject | None:
+    """Return the configuration of a run directory; None of another folder, or none."""
     try:
         found = json_values(read_yaml(run / _CONFIG))
     except (OSError, YamlProblem):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Literal
 
+from clairkit.evaluation.guards import GuardRow
 from clairkit.evaluation.signals import Kind, Signal
 from clairkit.intervals import Interval
 from clairkit.records.json_types import JsonObject
 from clairkit.statistics.estimates import Estimate
-from clairkit.statistics.guards import GuardResult, GuardStatus
+from clairkit.statistics.guards import GuardStatus
 from clairkit.statistics.sample_size import needed
 
 Word = Literal["SHIP", "HOLD", "NEED MORE"]
@@ -30,25 +31,6 @@ _ORDER: tuple[Kind, ...] = (
 _UTILITY = "utility"
 _FAR = 100_000
 _PEOPLE = ("people", "blend")
-
-
-class GuardFound(Protocol):
-    """A guard after the test; `clairkit.evaluation.guards.GuardRow` is one."""
-
-    @property
-    def model(self) -> str:
-        """The candidate."""
-
-    @property
-    def reason(self) -> str:
-        """Why it holds, is violated, or is open."""
-
-    @property
-    def result(self) -> GuardResult:
-        """What the data say."""
-
-    def to_json(self) -> JsonObject:
-        """Return the guard as `eval.json` holds it."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +53,21 @@ class Needed:
 
 
 @dataclass(frozen=True)
+class Reason:
+    """What speaks for a verdict: a sentence, and the same as data, for other languages.
+
+    Attributes:
+        code: of the sentence.
+        text: in English.
+        figures: that stand in it.
+    """
+
+    code: str
+    text: str
+    figures: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Decision:
     """What to do with a candidate.
 
@@ -78,6 +75,7 @@ class Decision:
         model: its name.
         verdict: in two words at most.
         reason: in a sentence.
+        because: the code of the reason, and its figures.
         rests_on: the kind of signal that decided; None where there is none.
         needed: how many more would decide; None where nothing is open.
     """
@@ -85,6 +83,7 @@ class Decision:
     model: str
     verdict: Word
     reason: str
+    because: JsonObject
     rests_on: str | None = None
     needed: Needed | None = None
 
@@ -94,13 +93,17 @@ class Decision:
         return {
             "verdict": self.verdict,
             "reason": self.reason,
+            "because": self.because,
             "rests_on": self.rests_on,
             "needed": needed,
         }
 
 
+_NOTHING = Reason("nothing", "nothing was compared with a baseline")
+
+
 def decide(
-    models: Sequence[str], signals: Sequence[Signal], guards: Sequence[GuardFound] = ()
+    models: Sequence[str], signals: Sequence[Signal], guards: Sequence[GuardRow] = ()
 ) -> dict[str, Decision]:
     """Return the decision for each candidate.
 
@@ -159,23 +162,29 @@ def _can_decide(signal: Signal) -> bool:
     return signal.signal != "kpi" or signal.name == _UTILITY
 
 
-def _decided(model: str, signals: Sequence[Signal], guards: Sequence[GuardFound]) -> Decision:
+def _decided(model: str, signals: Sequence[Signal], guards: Sequence[GuardRow]) -> Decision:
     counted = [each for each in signals if _counts(each, signals)]
     main = next((each for kind in _ORDER for each in counted if each.signal == kind), None)
     if main is None:
-        return Decision(model, "NEED MORE", "nothing was compared with a baseline")
+        return _decision(model, "NEED MORE", _NOTHING)
     held = next(_objections(counted, guards), None)
     if held is not None:
-        return Decision(model, "HOLD", held, main.signal)
-    doubts = [*_unread(signals), *_open(main, signals), *_open_guards(guards)]
+        return _decision(model, "HOLD", held, main)
+    doubts = [*unread(signals), *_open(main, signals), *_guards(guards, GuardStatus.UNDECIDED)]
     if not doubts:
-        return Decision(model, "SHIP", _sentence(main, "is better than"), main.signal)
-    reason, more = doubts[0], None
-    if not _is_above(main):
-        more = _needed(main)
-        if more.more and not any(True for _ in _unread(signals)):
-            reason += f"; {_how_many(more.more, main)}"
-    return Decision(model, "NEED MORE", reason, main.signal, more)
+        return _decision(model, "SHIP", _compared(main, "better", "is better than"), main)
+    found = _decision(model, "NEED MORE", doubts[0], main)
+    if _is_above(main):
+        return found
+    more, reason = _needed(main), found.reason
+    if more.more and doubts[0].code != "unread":
+        reason += f"; {_how_many(more.more, main)}"
+    return replace(found, reason=reason, needed=more)
+
+
+def _decision(model: str, verdict: Word, reason: Reason, main: Signal | None = None) -> Decision:
+    because = {"code": reason.code, **reason.figures}
+    return Decision(model, verdict, reason.text, because, main and main.signal)
 
 
 def _counts(signal: Signal, signals: Sequence[Signal]) -> bool:
@@ -186,36 +195,56 @@ def _counts(signal: Signal, signals: Sequence[Signal]) -> bool:
     return signal is judges[-1]
 
 
-def _objections(signals: Sequence[Signal], guards: Sequence[GuardFound]) -> Iterator[str]:
-    for guard in guards:
-        if guard.result.status is GuardStatus.VIOLATED:
-            yield f"guard violated: {guard.reason}"
+def _objections(signals: Sequence[Signal], guards: Sequence[GuardRow]) -> Iterator[Reason]:
+    yield from _guards(guards, GuardStatus.VIOLATED)
     for signal in signals:
         if signal.high is not None and signal.high < null_of(signal):
-            yield _sentence(signal, "is worse than", ", beyond chance")
+            yield _compared(signal, "worse", "is worse than", ", beyond chance")
 
 
-def _unread(signals: Sequence[Signal]) -> Iterator[str]:
+def _guards(guards: Sequence[GuardRow], status: GuardStatus) -> Iterator[Reason]:
+    """Say which guards came out like that."""
+    for each in guards:
+        if each.result.status is status:
+            yield Reason(f"guard_{status}", f"guard {status}: {each.reason}", each.figures())
+
+
+def unread(signals: Iterable[Signal]) -> Iterator[Reason]:
     """Say whose verdicts could too often not be read."""
     for signal in signals:
         details = signal.details or {}
         unparsed, verdicts = details.get("unparsed", 0), details.get("verdicts", 0)
         if signal.signal == "judge" and unparsed > MOST_UNPARSED * verdicts:
-            yield (
+            text = (
                 f"{unparsed} of {verdicts} verdicts of {signal.name} could not be read: the win "
                 f"rate is between {100 * details['worst']:.1f} and {100 * details['best']:.1f} %"
             )
+            names = ("unparsed", "verdicts", "worst", "best")
+            yield Reason(
+                "unread", text, _figures(signal, **{name: details[name] for name in names})
+            )
 
 
-def _open(main: Signal, signals: Sequence[Signal]) -> Iterator[str]:
+def _open(main: Signal, signals: Sequence[Signal]) -> Iterator[Reason]:
     """Say why the signal that counts most does not decide."""
+    found = f"{_source(main)}, {shown(main)}"
+    details = main.details or {}
     if not main.is_defined:
-        found = f"{_source(main)}, {shown(main)}{_position(main, signals)}"
-        yield f"too little to say anything: {found}"
+        found += _position(main, signals)
+        yield Reason("too_few", f"too little to say anything: {found}", _figures(main))
+    elif details.get("gained") == details.get("lost") == 0:
+        text = f"no prompt is right with one model and wrong with the other: {found}"
+        yield Reason("no_change", text, _figures(main))
     elif not _is_above(main):
         null = "one half" if main.unit == "share" else "0"
         what = "win rate" if main.unit == "share" else "change"
-        yield f"the interval of the {what} includes {null}: {_source(main)}, {shown(main)}"
+        text = f"the interval of the {what} includes {null}: {found}"
+        yield Reason("undecided", text, _figures(main))
+
+
+def _figures(signal: Signal, **more: object) -> JsonObject:
+    names = ("signal", "name", "model", "against", "estimate", "low", "high", "unit")
+    return {**{name: getattr(signal, name) for name in names}, **more}
 
 
 def _position(main: Signal, signals: Sequence[Signal]) -> str:
@@ -229,12 +258,6 @@ def _position(main: Signal, signals: Sequence[Signal]) -> str:
                 f"shown first wins {100 * first:.0f} %"
             )
     return ""
-
-
-def _open_guards(guards: Sequence[GuardFound]) -> Iterator[str]:
-    for guard in guards:
-        if guard.result.status is GuardStatus.UNDECIDED:
-            yield f"guard undecided: {guard.reason}"
 
 
 def _is_above(signal: Signal) -> bool:
@@ -261,14 +284,16 @@ def _how_many(more: int, signal: Signal) -> str:
     return f"about {more:,} more {unit} would decide, if it stays as it is"
 
 
-def _sentence(signal: Signal, relation: str, end: str = "") -> str:
-    model, against = _called(signal.model), _called(signal.against or "")
-    return f"{model} {relation} {against}{end}: {_source(signal)}, {shown(signal)}"
+def _compared(signal: Signal, code: str, relation: str, end: str = "") -> Reason:
+    model, against = called(signal.model), called(signal.against or "")
+    text = f"{model} {relation} {against}{end}: {_source(signal)}, {shown(signal)}"
+    return Reason(code, text, _figures(signal))
 
 
 def _source(signal: Signal) -> str:
     return f"{signal.signal} {signal.name}".strip()
 
 
-def _called(name: str) -> str:
+def called(name: str) -> str:
+    """Return a model's name as it stands in a sentence."""
     return f"the {name}" if name in ("model", "baseline") else name

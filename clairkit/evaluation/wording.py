@@ -47,6 +47,12 @@ def sentence(evaluation: Evaluation, difference: Difference | None = None) -> st
     )
     if difference is None:
         return text
+    if not (difference.gained or difference.lost):
+        return (
+            f"{text} Against the baseline, none became right and none became wrong: these prompts "
+            f"do not tell the two models apart ({points(difference.low, unit=False)} to "
+            f"{points(difference.high, unit=False)})."
+        )
     return (
         f"{text} Against the baseline, {difference.gained} became right and {difference.lost} "
         f"became wrong: {points(difference.estimate)} ({points(difference.low, unit=False)} to "

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
 
 from clairkit.engine.driver import run_works
-from clairkit.engine.output_path import output_path
 from clairkit.engine.program import Method
 from clairkit.engine.progress import ProgressHook
 from clairkit.engine.replay import trace
@@ -20,50 +18,26 @@ from clairkit.errors import DataError, UsageError
 from clairkit.generation.export import BuildResult, export
 from clairkit.generation.methods import check_row, make_method, needs_answers
 from clairkit.generation.settings import BuildSettings
+from clairkit.journal.files import output_path
 from clairkit.journal.manifest import check_sealed
 from clairkit.journal.prices import Prices
 from clairkit.journal.results import Journal
-from clairkit.journal.row_index import kept_rows
-from clairkit.journal.shards import Shard
+from clairkit.journal.row_index import Shard, kept_rows
 from clairkit.models.budget import Budget, Spent
 from clairkit.models.requests import Model
 from clairkit.models.server.endpoint import key_variable
 from clairkit.models.specs import make_model
 from clairkit.records import PromptRow, read_prompts
+from clairkit.records.json_types import JsonObject
 from clairkit.records.stream import RowStream
-
-__all__ = [
-    "BuildResult",
-    "BuildSettings",
-    "build_pairs",
-    "load_rows",
-    "make_budget",
-    "make_build",
-    "make_models",
-    "run_build",
-]
 
 ModelOrSpec = str | Model
 Prompts = str | os.PathLike[str] | Iterable[PromptRow]
 Rows = Sequence[PromptRow] | RowStream[PromptRow] | Shard
 Say = Callable[[str], None]
 
-
-class Engine(Protocol):
-    """Makes all calls that rows ask and the journal has no result of, as `run_works` does."""
-
-    def __call__(
-        self,
-        rows: Iterable[PromptRow],
-        method: Method,
-        journal: Journal,
-        budget: Budget,
-        *,
-        progress: ProgressHook | None,
-        say: Say | None,
-        total: int | None,
-    ) -> None: ...
-
+Engine = Callable[..., None]
+"""Called with rows, method, journal and budget: makes all open calls, as `run_works` does."""
 
 _EXAMPLES = 5  # rows that an error names
 
@@ -154,7 +128,12 @@ def make_models(
         UsageError: a spec is wrong.
         RemoteError: OpenAI's own server is meant and there is no key.
     """
-    given = {"target": target, "reviser": reviser, "judge": judge, **_candidates(settings)}
+    candidates = {  # those that are models; the others name columns
+        f"candidate.{number}": name
+        for number, name in enumerate(settings.candidates, 1)
+        if name.startswith(("hf:", "openai:", "python:"))
+    }
+    given = {"target": target, "reviser": reviser, "judge": judge, **candidates}
     models: dict[str, Model] = {}
     made: dict[object, Model] = {}
     for role, model in given.items():
@@ -175,15 +154,6 @@ def make_models(
         elif model is not None:
             models[role] = model
     return models
-
-
-def _candidates(settings: BuildSettings) -> Mapping[str, str]:
-    """The candidates that are models; the others name columns."""
-    return {
-        f"candidate.{number}": name
-        for number, name in enumerate(settings.candidates, 1)
-        if name.startswith(("hf:", "openai:", "python:"))
-    }
 
 
 def load_rows(prompts: Prompts, method: Method) -> Rows:
@@ -260,15 +230,12 @@ def run_build(
         budget = make_budget(settings, prices, journal)
         kept = kept_rows(rows, journal.path)
         check_sealed(path)
-        make_calls = engine or _calls_here
-        make_calls(kept, method, journal, budget, progress=progress, say=say, total=count)
+        hooks: JsonObject = {"progress": progress, "say": say, "total": count}
+        if engine is None:
+            run_works((partial(method.program, row) for row in kept), journal, budget, **hooks)
+        else:
+            engine(kept, method, journal, budget, **hooks)
         return export(rows, method, journal, budget, path, prices=prices, started=started)
-
-
-def _calls_here(
-    rows: Iterable[PromptRow], method: Method, journal: Journal, budget: Budget, **hooks: Any
-) -> None:
-    run_works((partial(method.program, row) for row in rows), journal, budget, **hooks)
 
 
 def make_budget(settings: BuildSettings, prices: Prices, journal: Journal) -> Budget:

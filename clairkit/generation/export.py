@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
 
-from clairkit.engine.program import Call, Method, Quarantined
+from clairkit.engine.program import Method, Quarantined
 from clairkit.engine.replay import Open, trace
-from clairkit.errors import ClairError
-from clairkit.generation.spool import Spool
+from clairkit.errors import ClairError, ResourceError
+from clairkit.journal.files import answer_of
 from clairkit.journal.manifest import quarantine_path, seal
-from clairkit.journal.pair_origin import answer_of
 from clairkit.journal.prices import Prices
-from clairkit.journal.results import Journal, Recorded
+from clairkit.journal.results import Journal
 from clairkit.journal.row_index import RowIndex
 from clairkit.models.budget import Budget, ReachedCap
 from clairkit.models.reasons import SAME_AS, reason
@@ -24,8 +25,51 @@ from clairkit.models.sampling import Failure
 from clairkit.records import Pair, PromptRow, write_pairs, write_rows
 from clairkit.records.json_types import JsonMapping, JsonObject
 
+_IN_MEMORY = 2**23  # bytes; what is longer goes to the disk
+
 RowResult = Pair | Quarantined | Open
 _KEY_DIGITS = 16  # of a step's key, in a pair's provenance
+
+
+class Spool:
+    """Keeps rows as JSON has them, in a file without a name that ends with this object.
+
+    Args:
+        folder: where the file is made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = SpooledTemporaryFile(  # noqa: SIM115 - closed by __exit__
+            _IN_MEMORY, mode="w+", encoding="utf-8", newline="\n", dir=str(folder)
+        )
+        self._count = 0
+
+    def add(self, row: JsonMapping) -> None:
+        """Add a row.
+
+        Raises:
+            ResourceError: the disk is full, read-only, or not ours to write.
+        """
+        try:
+            self._file.write(f"{json.dumps(row)}\n")
+        except OSError as error:
+            raise ResourceError(f"{self._folder}: can't be written to ({error.strerror})") from None
+        self._count += 1
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[JsonObject]:
+        """Yield the rows in the order in which they were added; all are there by now."""
+        self._file.seek(0)
+        return map(json.loads, self._file)
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
 
 @dataclass(frozen=True)
@@ -104,15 +148,11 @@ def row_results(
             yield Quarantined(row, step, answer, failure)
         else:
             seen[result.id] = row.id
-            provenance = {**result.provenance, "steps": _steps(traced.steps)}
-            yield replace(result, provenance=provenance)
-
-
-def _steps(steps: Sequence[tuple[Call, Recorded]]) -> list[JsonMapping]:
-    return [
-        {"step": call.step, "key": call.task.key[:_KEY_DIGITS], "model": call.model.name}
-        for call, _ in steps
-    ]
+            steps = [
+                {"step": call.step, "key": call.task.key[:_KEY_DIGITS], "model": call.model.name}
+                for call, _ in traced.steps
+            ]
+            yield replace(result, provenance={**result.provenance, "steps": steps})
 
 
 def export(

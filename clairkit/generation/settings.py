@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from clairkit.errors import UsageError
-from clairkit.generation.revision.revise import ReviseSettings
+from clairkit.generation.revision.settings import ReviseSettings
 from clairkit.generation.revision.templates import Template
 from clairkit.models.sampling import Sampling
 from clairkit.models.specs import ModelOptions

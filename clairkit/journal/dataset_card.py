@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from importlib import resources
 from pathlib import Path
 
 from clairkit.display import counted, excerpt
@@ -49,51 +50,34 @@ def is_card_of(output: Path, entries: Sequence[Entry]) -> bool:
 
 def card_text(output: Path, entries: Sequence[Entry]) -> str:
     """Return the card as Markdown with the header that the Hub reads."""
+    from jinja2 import Environment
+
     last = entries[-1]
     made = next((entry for entry in reversed(entries) if "settings" in entry), last)
-    parts = [
-        _header(output, last),
-        _about(output, made, last),
-        _table("How they were made", ("setting", "value"), _settings(made)),
-        _table("What became of the prompts", ("outcome", "rows"), _outcomes(made, last)),
-        _table("What it took", ("", ""), _spent(made)),
-        _columns(),
-        _check(output, entries),
-    ]
-    return "\n".join(part for part in parts if part)
-
-
-def _header(output: Path, last: Entry) -> str:
-    pairs = last.get("pairs", 0)
-    size = next((name for least, name in _SIZES if pairs < least), "n>1M")
-    data = "*.arrow" if output.is_dir() else output.name
-    lines = [
-        "---",
-        f"pretty_name: {_yaml(output.name)}",
-        "tags: [preference, dpo, trl, clairkit]",
-        f"size_categories: [{size}]",
-        "configs:",
-        "- config_name: default",
-        f"  data_files: {_yaml(data)}",
-        "---",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _about(output: Path, made: Entry, last: Entry) -> str:
     settings = made.get("settings", {})
     method = "worsen" if settings.get("worsen") else str(settings.get("method", "clair"))
-    sides = _SIDES.get(method, "`chosen` is to be preferred to `rejected`")
-    pairs = last.get("pairs", 0)
-    text = f"{counted(pairs, 'preference pair')}, made with clairkit {last['clairkit']}"
-    removed = last.get("removed", 0)
-    gone = f" Removed for good: {counted(removed, 'prompt')}." if removed else ""
-    return f"# {_cell(output.name)}\n\n{text}: {sides}.{gone}\n"
+    pairs, removed = last.get("pairs", 0), last.get("removed", 0)
+    maker = Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    maker.filters |= {"cell": _cell, "yaml": _yaml}
+    template = resources.files("clairkit").joinpath("journal/assets/card.md").read_text("utf-8")
+    return maker.from_string(template).render(
+        output=output,
+        last=last,
+        lines=len(entries),
+        pairs=counted(pairs, "preference pair"),
+        size=next((name for least, name in _SIZES if pairs < least), "n>1M"),
+        data="*.arrow" if output.is_dir() else output.name,
+        sides=_SIDES.get(method, "`chosen` is to be preferred to `rejected`"),
+        gone=f" Removed for good: {counted(removed, 'prompt')}." if removed else "",
+        tables=(
+            ("How they were made", "setting", "value", list(_settings(settings))),
+            ("What became of the prompts", "outcome", "rows", list(_outcomes(made, last))),
+            ("What it took", "", "", list(_spent(made))),
+        ),
+    )
 
 
-def _settings(made: Entry) -> Iterator[tuple[str, str]]:
-    settings = made.get("settings", {})
+def _settings(settings: JsonMapping) -> Iterator[tuple[str, str]]:
     gates = [f"{name[5:]}={value}" for name, value in settings.items() if name.startswith("gate.")]
     for name, value in settings.items():
         if not name.startswith("gate."):
@@ -119,32 +103,6 @@ def _spent(made: Entry) -> Iterator[tuple[str, str]]:
         yield f"{kind} tokens", f"{count:,}"
     if made.get("cost") is not None:
         yield "cost", dollars(made["cost"])
-
-
-def _columns() -> str:
-    return (
-        "## Form\n\n"
-        "TRL's conversational form with an explicit prompt: `prompt`, `chosen` and `rejected` are\n"
-        "lists of messages; `rationale` is the reviser's reasoning. `provenance` has, for each\n"
-        "pair, the models, the template with its hash, the sampling, the tokens, and the keys of\n"
-        "the replies it was made from.\n"
-    )
-
-
-def _check(output: Path, entries: Sequence[Entry]) -> str:
-    name, head = _cell(output.name), entries[-1]["hash"]
-    return (
-        "## Check\n\n"
-        f"Line {len(entries)} of the manifest beside the pairs has the hash `{head}`.\n"
-        f"`clairkit verify {name} --head {head[:16]}` compares files, replies and pairs with it.\n"
-    )
-
-
-def _table(title: str, columns: tuple[str, str], rows: Iterator[tuple[str, str]]) -> str:
-    lines = [f"| {_cell(left)} | {_cell(right)} |" for left, right in rows]
-    if not lines:
-        return ""
-    return "\n".join([f"## {title}\n", f"| {columns[0]} | {columns[1]} |", "|---|---|", *lines, ""])
 
 
 def _cell(text: str) -> str:

@@ -1,7 +1,8 @@
-"""Read pair and quarantine files as plain rows, as they were written."""
+"""Find and read the files of an output as plain rows, and tell what a pair was made from."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
 from clairkit.journal.manifest import quarantine_path
 from clairkit.journal.results import journal_path
-from clairkit.records import write_rows
+from clairkit.records import check_rows_output, write_rows
 from clairkit.records.faults import Located, RowFault
 from clairkit.records.formats.arrow_rows import folder_rows, parquet_rows
 from clairkit.records.formats.json_file import json_lines
@@ -24,6 +25,9 @@ _READERS: dict[Kind, Callable[[Source], Iterator[Located]]] = {
     "parquet": parquet_rows,
     "folder": folder_rows,
 }
+
+ROOM_BESIDE = 32
+"""Bytes that the names of the files beside an output add to its own, `.journal.sqlite-wal` most."""
 
 
 def rows_of(path: Path) -> Iterator[Row]:
@@ -144,3 +148,41 @@ def without(path: Path, drop: Callable[[Row], bool]) -> int:
     if dropped:
         write_rows(path, (row for row in rows_of(path) if not drop(row)), force=True)
     return dropped
+
+
+def output_path(output: str | os.PathLike[str], *, force: bool = False) -> Path:
+    """Return the path of a pair file that may be written, links followed.
+
+    An output that has a journal is one of ours, and is written anew without `force`.
+
+    Raises:
+        UsageError: it can't be a pair file, or is there without a journal and `force` is not given.
+        ResourceError: its folder cannot be written to.
+    """
+    path = check_rows_output(output, force=True, room=ROOM_BESIDE)
+    return check_rows_output(output, force=force or journal_path(path).exists(), room=ROOM_BESIDE)
+
+
+def row_of(pair: Row) -> str:
+    """Return the id of the prompt row that a pair was made from; its own where that is unknown."""
+    provenance = pair.get("provenance")
+    row_id = provenance.get("row") if isinstance(provenance, dict) else None
+    return row_id if isinstance(row_id, str) else str(pair["id"])
+
+
+def answer_of(pair: Row) -> str:
+    """Return the answer that a pair was made from: the rejected side, or with `worsen` the other.
+
+    A pair that a judge chose is made from several; this is the worse one.
+    """
+    return last_text(pair["chosen" if is_worsened(pair) else "rejected"])
+
+
+def is_worsened(pair: Row) -> bool:
+    """Whether the chosen side is the answer, and the rejected one a worsened copy of it."""
+    return (pair.get("provenance") or {}).get("worsen") is True
+
+
+def last_text(messages: list[JsonObject]) -> str:
+    """Return the text of the last turn."""
+    return str(messages[-1]["content"])

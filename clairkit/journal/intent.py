@@ -6,11 +6,11 @@ be finished, and the same call finishes it.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from clairkit.journal.database import read_meta, write_meta
 from clairkit.journal.row_index import row_mark
 from clairkit.records import digest
 from clairkit.records.json_types import JsonObject
@@ -44,8 +44,7 @@ def read_intent(database: sqlite3.Connection) -> Intent:
     marks: dict[str, set[str]] = {"request": set(), "row": set(), "pair": set()}
     for kind, mark in database.execute("SELECT kind, mark FROM removing"):
         marks[kind].add(mark)
-    found = database.execute("SELECT value FROM meta WHERE name = ?", (_STATE,)).fetchone()
-    state: JsonObject = json.loads(found[0]) if found else {"done": True, "beside": []}
+    state: JsonObject = read_meta(database, _STATE) or {"done": True, "beside": []}
     return Intent(
         frozenset(marks["request"]),
         frozenset(marks["row"]),
@@ -81,13 +80,14 @@ def record_intent(
     noted = [("request", mark) for mark in requests] + [("row", mark) for mark in marks]
     noted += [("pair", pair_mark(pair)) for pair in pairs]
     database.executemany(_WRITE, noted)
-    _set_state(database, sorted({*earlier.beside, *beside}), is_done=False)
+    beside = sorted({*earlier.beside, *beside})
+    write_meta(database, _STATE, {"done": False, "beside": beside})
     return read_intent(database)
 
 
 def finish_intent(database: sqlite3.Connection, intent: Intent) -> None:
     """Note that nothing is left to be removed; the same call may still be given again."""
-    _set_state(database, intent.beside, is_done=True)
+    write_meta(database, _STATE, {"done": True, "beside": intent.beside})
 
 
 def forget_intent(database: sqlite3.Connection) -> None:
@@ -104,8 +104,3 @@ def request_mark(kind: str, text: str) -> str:
 def pair_mark(pair: str) -> str:
     """Return what is kept of a pair's id while it is being removed."""
     return digest(["removed pair", pair])[:32]
-
-
-def _set_state(database: sqlite3.Connection, beside: Iterable[str], *, is_done: bool) -> None:
-    state = json.dumps({"done": is_done, "beside": list(beside)})
-    database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_STATE, state))

@@ -235,14 +235,15 @@ def file_digest(path: Path) -> JsonObject:
 def _files(output: Path) -> JsonObject:
     paths = [output, quarantine_path(output)]
     if output.is_dir():
-        paths = [*sorted(path for path in output.rglob("*") if _is_data(path)), paths[1]]
+        # The card names the seal, and what a kill left is none of it.
+        data = [
+            path
+            for path in output.rglob("*")
+            if path.is_file() and path.name != "README.md" and not is_temporary(path.name)
+        ]
+        paths = [*sorted(data), paths[1]]
     return {
         path.relative_to(output.parent).as_posix(): file_digest(path)
         for path in paths
         if path.exists()
     }
-
-
-def _is_data(path: Path) -> bool:
-    # The card names the seal, and what a kill left is none of it.
-    return path.is_file() and path.name != "README.md" and not is_temporary(path.name)

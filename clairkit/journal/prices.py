@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ BATCH_SHARE = 0.5
 """What OpenAI's Batch API takes of the list price."""
 
 LIST_DATE = "November 2026"
-"""When the prices of `LIST` were read."""
+"""When the list prices were read."""
 
 _FREE = ("hf", "python")
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
@@ -49,34 +50,13 @@ class Price:
         return (prompt_tokens * self.input + completion_tokens * self.output) / 1e6
 
 
-LIST: Mapping[str, Price] = {
-    "gpt-4o": Price(2.50, 10.00),
-    "gpt-4o-2024-05-13": Price(5.00, 15.00),
-    "gpt-4o-mini": Price(0.15, 0.60),
-    "gpt-4.1": Price(2.00, 8.00),
-    "gpt-4.1-mini": Price(0.40, 1.60),
-    "gpt-4.1-nano": Price(0.10, 0.40),
-    "o3": Price(2.00, 8.00),
-    "o4-mini": Price(1.10, 4.40),
-    "gpt-5": Price(1.25, 10.00),
-    "gpt-5-mini": Price(0.25, 2.00),
-    "gpt-5-nano": Price(0.05, 0.40),
-    "gpt-5.1": Price(1.25, 10.00),
-    "gpt-5.2": Price(1.75, 14.00),
-    "gpt-5.4": Price(2.50, 15.00),
-    "gpt-5.4-mini": Price(0.75, 4.50),
-    "gpt-5.4-nano": Price(0.20, 1.25),
-    "gpt-5.5": Price(5.00, 30.00),
-    "gpt-5.6-sol": Price(4.00, 20.00),
-    "gpt-5.6-terra": Price(2.00, 12.00),
-    "gpt-5.6-luna": Price(0.20, 1.20),
-    "gpt-6-astra": Price(10.00, 50.00),
-    "gpt-6-sol": Price(2.00, 10.00),
-    "gpt-6-luna": Price(0.10, 0.50),
-    "gpt-6.1-sol": Price(2.00, 10.00),
-    "gpt-6.1-terra": Price(1.00, 5.00),
-}
-"""OpenAI's list prices without the discount for cached input, for prompts below 272k tokens."""
+@cache
+def list_prices() -> Mapping[str, Price]:
+    """Return OpenAI's list prices: for prompts below 272k tokens, no discount for cached input."""
+    from clairkit.records.formats.yaml_file import packaged
+
+    found = packaged("journal/assets/prices.yaml")
+    return {name: Price(**values) for name, values in found.items()}
 
 
 class Prices:
@@ -114,7 +94,8 @@ class Prices:
             full = self.price(f"openai:{model.partition(':')[2]}")
             return full and Price(full.input * BATCH_SHARE, full.output * BATCH_SHARE)
         model_of_snapshot = _SNAPSHOT.sub("", bare)
-        return LIST.get(bare) or self._own.get(model_of_snapshot) or LIST.get(model_of_snapshot)
+        listed = list_prices()
+        return listed.get(bare) or self._own.get(model_of_snapshot) or listed.get(model_of_snapshot)
 
     def cost(self, model: str, prompt_tokens: float, completion_tokens: float) -> float | None:
         """Return what calls of a model cost in US dollars; None when its price is not known."""

@@ -9,18 +9,18 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from clairkit.display import excerpt
-from clairkit.errors import DataError, ResourceError, UsageError
+from clairkit.errors import ResourceError, UsageError
+from clairkit.journal.database import faults, read_meta, write_meta
 from clairkit.journal.group_commit import GroupCommit, OnDisk
-from clairkit.models.reasons import reason
-from clairkit.models.sampling import Failure, Outcome, Reply
+from clairkit.models.sampling import Failure, FinishReason, Outcome, Reply
 from clairkit.records.json_types import JsonMapping
 from clairkit.records.lock import lock_output
 
@@ -37,18 +37,22 @@ CREATE TABLE IF NOT EXISTS results (
 );
 """
 # Added to the table of a journal of before, and of a new one likewise: both have one definition.
-_THOUGHTS = "ALTER TABLE results ADD COLUMN thoughts TEXT"
+_ADDED = {"thoughts": "TEXT", "seconds": "REAL"}
 _INSERT = """
 INSERT INTO results (key, step, attempt, reason, detail, text, rationale, finish_reason,
-    prompt_tokens, completion_tokens, tries, model, created, thoughts)
-SELECT ?, ?, 1 + COALESCE(MAX(attempt), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+    prompt_tokens, completion_tokens, tries, model, created, thoughts, seconds)
+SELECT ?, ?, 1 + COALESCE(MAX(attempt), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 FROM results WHERE key = ? AND step = ?
 """
-_LATEST = """
-SELECT attempt, reason, detail, text, rationale, finish_reason,
-       prompt_tokens, completion_tokens, tries, thoughts
+_OUTCOME = (
+    "reason, detail, text, rationale, finish_reason, prompt_tokens, completion_tokens, tries, "
+    "thoughts, seconds"
+)
+_LATEST = f"""
+SELECT attempt, {_OUTCOME}
 FROM results WHERE key = ? AND step = ? ORDER BY attempt DESC LIMIT 1
 """
+_AFTER = f"SELECT key, step, model, {_OUTCOME} FROM results ORDER BY rowid LIMIT -1 OFFSET ?"
 _USAGE = """
 SELECT model, SUM(tries), SUM(prompt_tokens), SUM(completion_tokens), COUNT(*),
        SUM(reason IS NULL OR prompt_tokens + completion_tokens > 0)
@@ -122,7 +126,7 @@ class Journal:
             lambda entries: self._insert(entries), lambda: self._commit()
         )
         try:
-            with self._faults():
+            with faults(self.path):
                 self._database = self._connect()
                 self._open()
                 self._reader = self._connect()  # does not wait for a commit that is under way
@@ -158,16 +162,13 @@ class Journal:
 
     def meta(self, name: str) -> Any:
         """Return a setting of the journal; None when it has none of that name."""
-        with self._faults():
-            found = self._database.execute("SELECT value FROM meta WHERE name = ?", (name,))
-            row = found.fetchone()
-            return None if row is None else json.loads(row[0])
+        with faults(self.path):
+            return read_meta(self._database, name)
 
     def set_meta(self, name: str, value: object) -> None:
         """Set a setting of the journal."""
-        with self._faults():
-            text = json.dumps(value, sort_keys=True)
-            self._database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, text))
+        with faults(self.path):
+            write_meta(self._database, name, value)
 
     def settle(self, settings: JsonMapping, *, force: bool) -> None:
         """Check that the run's settings are those of the journal, or make them so.
@@ -186,28 +187,19 @@ class Journal:
                 )
         self.set_meta("settings", settings)
 
-    def finished(self, step: str) -> set[str]:
-        """Return the keys of the step that need no further call."""
-        with self._faults():
-            rows = self._database.execute(
-                "SELECT key, reason, MAX(attempt) FROM results WHERE step = ? GROUP BY key", (step,)
-            ).fetchall()
-        return {key for key, code, _ in rows if code is None or not reason(code).again}
-
     def latest(self, key: str, step: str) -> Recorded | None:
         """Return the newest result of a row's step."""
-        with self._faults():
+        with faults(self.path):
             row = self._reader.execute(_LATEST, (key, step)).fetchone()
-        if row is None:
-            return None
-        attempt, code, detail, text, rationale, finish, prompt, completion, tries, thoughts = row
-        if code is not None:
-            failure = Failure(code, detail or "", text, prompt, completion, tries)
-            return Recorded(attempt, failure)
-        reply = Reply(
-            text, finish, prompt, completion, rationale=rationale, tries=tries, thoughts=thoughts
+        return None if row is None else Recorded(row[0], _outcome(*row[1:]))
+
+    def entries_after(self, count: int) -> tuple[JournalEntry, ...]:
+        """Return the results without the first `count`, in the order in which they came."""
+        with faults(self.path):
+            rows = self._reader.execute(_AFTER, (count,)).fetchall()
+        return tuple(
+            JournalEntry(key, step, model, _outcome(*said)) for key, step, model, *said in rows
         )
-        return Recorded(attempt, reply)
 
     def usage(self) -> Usage:
         """Return what all results so far took."""
@@ -217,7 +209,7 @@ class Journal:
         """Return what all results so far took, by the model's spec; a fork's first ones are not
         its own.
         """
-        with self._faults():
+        with faults(self.path):
             rows = self._database.execute(_USAGE, (self.meta("inherited") or 0,)).fetchall()
         return {model: Usage(*spent) for model, *spent in rows}
 
@@ -232,7 +224,7 @@ class Journal:
 
     def _insert(self, entries: Sequence[JournalEntry]) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        with self._faults():
+        with faults(self.path):
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 self._database.executemany(_INSERT, [_values(entry, now) for entry in entries])
@@ -241,50 +233,21 @@ class Journal:
                 raise
 
     def _commit(self) -> None:
-        with self._faults():
+        with faults(self.path):
             try:
                 self._database.execute("COMMIT")
             except BaseException:
                 self._database.rollback()
                 raise
 
-    @contextmanager
-    def _faults(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            if "decode" in str(error):  # a text that is not UTF-8: a bit of it was flipped
-                raise DataError(
-                    "the journal is damaged: a text is not UTF-8",
-                    path=self.path,
-                    remedy="put back the file as it was",
-                ) from None
-            raise ResourceError(
-                f"{self.path}: the journal can't be used ({error})",
-                remedy="free or choose another place; what was recorded is kept",
-            ) from None
-        except json.JSONDecodeError:
-            raise DataError(
-                "the journal is damaged: a setting is not JSON",
-                path=self.path,
-                remedy="put back the file as it was",
-            ) from None
-        except sqlite3.DatabaseError as error:
-            if type(error) is not sqlite3.DatabaseError:  # a bug of ours, not the file's fault
-                raise
-            raise DataError(
-                f"is not a journal of clairkit, or damaged ({error})",
-                path=self.path,
-                remedy="put it back as it was, or choose another output",
-            ) from None
-
 
 def create_tables(database: sqlite3.Connection) -> None:
     """Make the tables and columns of a journal that are not there."""
     database.executescript(_TABLES)
     columns = database.execute("SELECT name FROM pragma_table_info('results')").fetchall()
-    if ("thoughts",) not in columns:
-        database.execute(_THOUGHTS)
+    for name, kind in _ADDED.items():
+        if (name,) not in columns:
+            database.execute(f"ALTER TABLE results ADD COLUMN {name} {kind}")
 
 
 def journal_path(output: Path) -> Path:
@@ -305,20 +268,30 @@ def _shown(value: object) -> str:
     return excerpt(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
+def _outcome(
+    code: str | None,
+    detail: str | None,
+    text: str,
+    rationale: str | None,
+    finish: FinishReason,
+    prompt: int,
+    completion: int,
+    tries: int,
+    thoughts: str | None,
+    seconds: float | None,
+) -> Outcome:
+    if code is not None:
+        return Failure(code, detail or "", text, prompt, completion, tries, seconds)
+    return Reply(text, finish, prompt, completion, (), rationale, tries, thoughts, seconds)
+
+
 def _values(entry: JournalEntry, now: str) -> tuple[object, ...]:
     outcome = entry.outcome
     spent = (outcome.prompt_tokens, outcome.completion_tokens, outcome.tries)
+    said: tuple[str | None, ...] = (None, None, outcome.text)
     if isinstance(outcome, Reply):
-        said: tuple[str | None, ...] = (
-            None,
-            None,
-            outcome.text,
-            outcome.rationale,
-            outcome.finish_reason,
-        )
-        thoughts = outcome.thoughts
+        said, thoughts = (*said, outcome.rationale, outcome.finish_reason), outcome.thoughts
     else:
-        said = (outcome.reason, outcome.detail, outcome.text, None, None)
-        thoughts = None
+        said, thoughts = (outcome.reason, outcome.detail, outcome.text, None, None), None
     named = (entry.key, entry.step)
-    return (*named, *said, *spent, entry.model, now, thoughts, *named)
+    return (*named, *said, *spent, entry.model, now, thoughts, outcome.seconds, *named)

@@ -7,15 +7,20 @@ that a row can be explained, removed and merged without the models and settings 
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-from clairkit.errors import DataError, ResourceError
-from clairkit.journal.shards import placed
+from clairkit.display import excerpt
+from clairkit.errors import UsageError
+from clairkit.journal.database import faults, transaction
 from clairkit.records import PromptRow, digest
 from clairkit.records.json_types import JsonObject
+
+_FORM = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS rows (
@@ -30,6 +35,55 @@ CREATE TABLE IF NOT EXISTS removing (
 CREATE TABLE IF NOT EXISTS sealed (place INTEGER PRIMARY KEY, digest BLOB NOT NULL);
 """
 _ROWS_A_WRITE = 1000
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Every `count`-th row, beginning with row `number`; can be iterated as often as `rows` can.
+
+    `number` is from 1 to `count`. Shards of one file, built with the same settings, merge into
+    what one run over the whole file gives: see `clairkit.audit.merge`.
+    """
+
+    rows: Iterable[PromptRow]
+    number: int = 1
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.count:
+            raise UsageError(
+                "there is no such shard",
+                received=f"{self.number}/{self.count}",
+                remedy="number shards from 1/N to N/N",
+            )
+
+    def __iter__(self) -> Iterator[PromptRow]:
+        return islice(iter(self.rows), self.number - 1, None, self.count)
+
+    @property
+    def path(self) -> str:
+        """Where the rows come from, for messages."""
+        return str(getattr(self.rows, "path", ""))
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Return number and count of `I/N`.
+
+    Raises:
+        UsageError: it is not such a text.
+    """
+    found = _FORM.fullmatch(text)
+    if not found:
+        raise UsageError("not a shard", received=excerpt(text), remedy="write I/N, as in 1/4")
+    return int(found[1]), int(found[2])
+
+
+def placed(rows: Iterable[PromptRow]) -> Iterator[tuple[int, PromptRow]]:
+    """Yield each row with its place, from 0, among all prompts."""
+    if isinstance(rows, Shard):
+        first, step = rows.number - 1, rows.count
+        return ((first + step * at, row) for at, row in enumerate(rows))
+    return enumerate(rows)
 
 
 class RowIndex:
@@ -53,7 +107,8 @@ class RowIndex:
 
         What it asked under earlier settings stays noted.
         """
-        self._waiting.append((row.id, position, _columns(row), tuple(steps)))
+        columns = json.dumps(dict(row.extra), default=str)
+        self._waiting.append((row.id, position, columns, tuple(steps)))
         if len(self._waiting) >= _ROWS_A_WRITE:
             self.flush()
 
@@ -64,8 +119,7 @@ class RowIndex:
             return
         with faults(self.path), transaction(self.database):
             self.database.executemany(
-                "INSERT OR REPLACE INTO rows VALUES (?, ?, ?)",
-                [noted for *noted, _ in waiting],
+                "INSERT OR REPLACE INTO rows VALUES (?, ?, ?)", [noted for *noted, _ in waiting]
             )
             self.database.executemany(
                 "INSERT OR IGNORE INTO asked VALUES (?, ?, ?)",
@@ -119,98 +173,6 @@ def row_mark(row_id: str) -> str:
     return digest(["removed row", row_id])[:32]
 
 
-@contextmanager
-def reading(journal: Path) -> Iterator[sqlite3.Connection]:
-    """Open a journal for reading only; a run may be writing to it meanwhile.
-
-    Raises:
-        DataError: it is missing, no journal, or was never brought to its end.
-    """
-    if not journal.is_file():
-        raise DataError(
-            "there is no journal", path=journal, remedy="name a pair file that build-pairs wrote"
-        )
-    with faults(journal), closing(_opened(journal)) as database:
-        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
-        if "results" not in tables:
-            raise DataError("is not a journal of clairkit", path=journal)
-        if not {"rows", "asked", "removed"} <= tables:
-            raise DataError(
-                "the journal does not say which row asked what",
-                path=journal,
-                remedy="run build-pairs on it once more",
-            )
-        yield database
-
-
-def _opened(journal: Path) -> sqlite3.Connection:
-    """A connection that only reads; where the folder is read-only, it expects no writer."""
-    address = journal.resolve().as_uri()
-    # One that may write tidies up behind itself.
-    for mode in ("mode=rw", "mode=ro", "immutable=1"):
-        database = sqlite3.connect(f"{address}?{mode}", uri=True, isolation_level=None)
-        try:
-            database.execute("PRAGMA query_only = ON")
-            database.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-        except sqlite3.OperationalError:
-            database.close()
-            if mode == "immutable=1":
-                raise
-        else:
-            return database
-    raise AssertionError("unreachable")
-
-
-@contextmanager
-def transaction(database: sqlite3.Connection) -> Iterator[None]:
-    """Write all that the block writes, or none of it."""
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        database.rollback()
-        raise
-    database.execute("COMMIT")
-
-
-@contextmanager
-def faults(journal: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ours.
-
-    Raises:
-        DataError: the journal is damaged.
-        ResourceError: the disk, its permissions or another process prevent its use.
-    """
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if "decode" in str(error):  # a text that is not UTF-8: a bit of it was flipped
-            raise DataError(
-                "the journal is damaged: a text is not UTF-8",
-                path=journal,
-                remedy="put back the file as it was",
-            ) from None
-        remedy = "free the disk, or check its permissions"
-        if "locked" in str(error):
-            remedy = "let the process end that reads or writes it (a backup, sqlite3)"
-        raise ResourceError(
-            f"{journal}: the journal can't be used ({error})", remedy=remedy
-        ) from None
-    except json.JSONDecodeError:
-        raise DataError(
-            "the journal is damaged: a value is not JSON",
-            path=journal,
-            remedy="put back the file as it was",
-        ) from None
-    except sqlite3.DatabaseError as error:
-        if type(error) is not sqlite3.DatabaseError:  # a bug of ours, not the file's fault
-            raise
-        remedy = "put back the file as it was"
-        raise DataError(
-            f"is not a journal of clairkit, or damaged ({error})", path=journal, remedy=remedy
-        ) from None
-
-
 def find_rows(database: sqlite3.Connection, start: str) -> Sequence[str]:
     """Return the ids of the noted rows that begin with `start`, at most three."""
     escaped = start.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
@@ -225,7 +187,3 @@ def columns_of(text: str) -> JsonObject:
     """Return the noted columns of a row."""
     columns: JsonObject = json.loads(text)
     return columns
-
-
-def _columns(row: PromptRow) -> str:
-    return json.dumps(dict(row.extra), default=str)

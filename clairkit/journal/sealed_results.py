@@ -2,30 +2,161 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
-from clairkit.display import excerpt
+from clairkit.display import counted, excerpt
 from clairkit.errors import DataError
-from clairkit.journal.intent import forget_intent, read_intent
-from clairkit.journal.results_digest import (
-    Digest,
-    changed_results,
-    results_digest,
-    seal_results,
+from clairkit.journal.database import (
+    count_results,
+    faults,
+    read_meta,
+    reading,
+    transaction,
+    write_meta,
 )
-from clairkit.journal.row_index import RowIndex, faults, reading, transaction
+from clairkit.journal.intent import forget_intent, read_intent
+from clairkit.journal.results import journal_path
+from clairkit.journal.row_index import RowIndex
 from clairkit.records.json_types import JsonMapping, JsonObject
 
-Entries = Sequence[JsonMapping]
+# The order in which they are hashed. A column of a later version follows with its name, where it
+# holds something: what was sealed before it came keeps its digest.
+_COLUMNS = (
+    "key",
+    "step",
+    "attempt",
+    "reason",
+    "detail",
+    "text",
+    "rationale",
+    "finish_reason",
+    "prompt_tokens",
+    "completion_tokens",
+    "tries",
+    "model",
+    "created",
+)
+_KEPT = 16  # bytes of the digest of one result
+_WRITE = "INSERT OR REPLACE INTO sealed VALUES (?, ?)"
+_ROWS_A_WRITE = 10_000
 
+Digest = JsonObject
+"""How many `results`, and the `sha256` over them."""
+
+Entries = Sequence[JsonMapping]
 START = "0" * 64
 """Stands for the line before the first one of a manifest."""
-
 _CHANGE = "a result was changed, added or taken away after it was sealed"
 _CHANGED = "sealed"  # in `meta`: the digest after a change that the manifest does not have yet
+
+
+def results_digest(database: sqlite3.Connection, first: int | None = None) -> Digest:
+    """Return the number of results in a journal and a digest over them.
+
+    `first` says how many to take, in the order in which they were written; None is all.
+    """
+    sha, count = hashlib.sha256(), 0
+    with closing(_packed(database)) as results:
+        for packed in islice(results, first):
+            count += 1
+            sha.update(packed)
+    return {"results": count, "sha256": sha.hexdigest()}
+
+
+def seal_results(
+    database: sqlite3.Connection, first: int, *, anew: bool = False
+) -> tuple[Digest, Digest]:
+    """Note a digest of each result, in the caller's transaction.
+
+    Args:
+        database: a journal that is open for writing, with the tables of `RowIndex`.
+        first: how many results were sealed before.
+        anew: replace the digests that are there, after results were deleted.
+
+    Returns:
+        The digest over the first ones, and over all.
+    """
+    if anew:
+        database.execute("DELETE FROM sealed")
+    (noted,) = database.execute("SELECT COUNT(*) FROM sealed").fetchone()
+    sha, count = hashlib.sha256(), 0
+    before = {"results": 0, "sha256": sha.hexdigest()}
+    waiting: list[tuple[int, bytes]] = []
+    with closing(_packed(database)) as results:
+        for packed in results:
+            sha.update(packed)
+            if count >= noted:
+                waiting.append((count, _short(packed)))
+            count += 1
+            if count == first:
+                before = {"results": count, "sha256": sha.hexdigest()}
+            if len(waiting) == _ROWS_A_WRITE:
+                database.executemany(_WRITE, waiting)
+                waiting.clear()
+    database.executemany(_WRITE, waiting)
+    found = {"results": count, "sha256": sha.hexdigest()}
+    return (found if count < first else before), found
+
+
+def changed_results(database: sqlite3.Connection, first: int) -> Iterator[tuple[str, str]]:
+    """Yield (key, step) of each of the first results that is not what was noted of it."""
+    if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'sealed'").fetchone():
+        return
+    noted = dict(database.execute("SELECT place, digest FROM sealed").fetchall())
+    with closing(_packed(database)) as results:
+        changed = [
+            place
+            for place, packed in enumerate(islice(results, first))
+            if place in noted and noted[place] != _short(packed)
+        ]
+    yield from (_texts(database, place) for place in changed)
+
+
+def _texts(database: sqlite3.Connection, place: int) -> tuple[str, str]:
+    row = database.execute(
+        "SELECT CAST(key AS BLOB), CAST(step AS BLOB) FROM results ORDER BY rowid LIMIT 1 OFFSET ?",
+        (place,),
+    ).fetchone()
+    key, step = (bytes(value).decode(errors="replace") for value in row)
+    return key, step
+
+
+def _packed(database: sqlite3.Connection) -> Generator[bytes, None, None]:
+    """Yield the bytes that are hashed of each result, in the order in which they were written."""
+    there = [name for (name,) in database.execute("SELECT name FROM pragma_table_info('results')")]
+    known = [name for name in _COLUMNS if name in there]
+    later = sorted(set(there) - set(known))
+    names = ", ".join(f'"{name}"' for name in (*known, *later))
+    split, marks = len(known), [name.encode() + b"=" for name in later]
+    factory, database.text_factory = database.text_factory, bytes  # a flipped bit: no UTF-8
+    try:
+        for row in database.execute(f"SELECT {names} FROM results ORDER BY rowid"):
+            parts = [_value(value) for value in row[:split]]
+            if marks:
+                more = zip(marks, row[split:], strict=True)
+                parts += [mark + _value(value) for mark, value in more if value is not None]
+            yield b"".join(parts)
+    finally:
+        database.text_factory = factory
+
+
+def _value(value: object) -> bytes:
+    """Kind and length first: no two rows give the same bytes."""
+    if isinstance(value, bytes):
+        return b"str%d:%s" % (len(value), value)
+    if value is None:
+        return b"NoneType0:"
+    text = str(value).encode()
+    return b"%s%d:%s" % (type(value).__name__.encode(), len(text), text)
+
+
+def _short(packed: bytes) -> bytes:
+    return hashlib.sha256(packed).digest()[:_KEPT]
 
 
 def expected_digest(database: sqlite3.Connection, entries: Entries) -> Digest | None:
@@ -34,11 +165,9 @@ def expected_digest(database: sqlite3.Connection, entries: Entries) -> Digest | 
     None when nothing was sealed.
     """
     head = head_of(entries)
-    row = database.execute("SELECT value FROM meta WHERE name = ?", (_CHANGED,)).fetchone()
-    if row is not None:
-        noted: JsonObject = json.loads(row[0])
-        if noted.pop("head") == head:
-            return noted
+    noted: JsonObject | None = read_meta(database, _CHANGED)
+    if noted is not None and noted.pop("head") == head:
+        return noted
     return dict(entries[-1]["journal"]) if entries else None
 
 
@@ -55,22 +184,16 @@ def note_change(database: sqlite3.Connection, head: str) -> None:
         head: the hash of the manifest's last line, which still says what they were before.
     """
     _, found = seal_results(database, 0, anew=True)
-    value = json.dumps({"head": head, **found})
-    database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_CHANGED, value))
+    write_meta(database, _CHANGED, {"head": head, **found})
 
 
 def check_results(journal: Path, entries: Entries, *, but: Collection[str] = ()) -> None:
     """Check that the results of a journal are what they were when they were sealed.
 
-    Args:
-        journal: the file.
-        entries: the lines of the manifest.
-        but: ids of rows whose results may be damaged, as they are to be deleted.
-
     Raises:
         DataError: one is not; the message names its row.
     """
-    with reading(journal) as database, faults(journal):
+    with reading(journal) as database:
         said = expected_digest(database, entries)
         if said is None or results_digest(database, said["results"]) == said:
             return
@@ -92,13 +215,13 @@ def raise_damage(
         DataError: always, but when all that is damaged belongs to the rows in `but`.
     """
     changed = list(changed_results(database, said["results"]))
-    (count,) = database.execute("SELECT COUNT(*) FROM results").fetchone()
     remedy = "put back the journal as it was"
-    if not changed or count < said["results"]:
+    if not changed or count_results(database) < said["results"]:
         raise DataError(_CHANGE, path=journal, remedy=remedy)
     names = []
     for key, step in changed:
-        rows = _rows_of(database, key, step)
+        asked = "SELECT row FROM asked WHERE key = ? AND step = ? ORDER BY row"
+        rows = [row for (row,) in database.execute(asked, (key, step))]  # none: damaged
         if not rows or not set(rows) <= set(but):
             names.append((step, rows))
     if not names:
@@ -116,11 +239,6 @@ def seal_journal(
     journal: Path, entries: Entries, *, is_removal: bool = False
 ) -> tuple[Digest, int]:
     """Note a digest of each result that was not sealed yet.
-
-    Args:
-        journal: the file.
-        entries: the lines of the manifest so far.
-        is_removal: a removal is what is being sealed.
 
     Returns:
         The digest over all results; how many rows a removal that was cut short still has to go.
@@ -141,15 +259,21 @@ def seal_journal(
         return found, 0 if is_removal else intent.pending
 
 
-def _rows_of(database: sqlite3.Connection, key: str, step: str) -> list[str]:
-    """The rows that asked for a result; none where its key is damaged."""
-    found = database.execute(
-        "SELECT row FROM asked WHERE key = ? AND step = ? ORDER BY row", (key, step)
-    ).fetchall()
-    return [row for (row,) in found]
-
-
-def removing(journal: Path) -> int:
+def removing(output: Path) -> int:
     """Return of how many rows a removal was cut short; 0 when there is none."""
-    with reading(journal) as database, faults(journal):
+    with reading(journal_path(output)) as database:
         return read_intent(database).pending
+
+
+def check_removed(output: Path) -> None:
+    """Refuse an output of which a removal was cut short.
+
+    Raises:
+        DataError: it was.
+    """
+    if pending := removing(output):
+        raise DataError(
+            f"a removal of {counted(pending, 'row')} was cut short",
+            path=output,
+            remedy="give the same `clairkit remove` again first",
+        )

@@ -9,8 +9,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from clairkit.engine.keys import request_key, row_columns
-from clairkit.engine.program import Call
+from clairkit.engine.program import Call, request_key, row_columns
 from clairkit.journal.results import Recorded
 from clairkit.judging.rubrics import load_rubric
 from clairkit.judging.verdicts import (
@@ -111,12 +110,7 @@ class Judge:
         }
 
     def compare(
-        self,
-        row: PromptRow,
-        pairs: Sequence[tuple[str, str]],
-        *,
-        stage: int,
-        step: str = JUDGE,
+        self, row: PromptRow, pairs: Sequence[tuple[str, str]], *, stage: int, step: str = JUDGE
     ) -> Judging:
         """Ask which answer of each pair is better, all pairs and both orders in one round.
 

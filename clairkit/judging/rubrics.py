@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clairkit.errors import DataError, UsageError, suggest
-from clairkit.records.formats.text_files import read_text_file
+from clairkit.records.formats.encodings import read_text_file
 from clairkit.texts import texts
 
 DEFAULT = "general"

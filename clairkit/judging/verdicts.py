@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 from clairkit.judging.rubrics import TEXTS
 from clairkit.models.markers import delimit_conversation, mark
@@ -31,18 +31,11 @@ _MARKS: dict[Grade, str] = {
     "second_much": "B-much",
 }
 _MEANINGS = {name.lower(): grade for grade, name in _MARKS.items()}
-_PLAIN: dict[Grade, Verdict] = {
-    "first_much": "first",
-    "first": "first",
-    "tie": "tie",
-    "second": "second",
-    "second_much": "second",
-}
 
 
 def plain(grade: Grade) -> Verdict:
     """Return which is better, however much."""
-    return _PLAIN[grade]
+    return cast(Verdict, grade.removesuffix("_much"))
 
 
 def template_hash(language: str, form: Form = "verdict") -> str:

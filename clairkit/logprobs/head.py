@@ -37,7 +37,6 @@ from clairkit.logprobs.packed_attention import no_mask
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-
 # Configuration keys of published architectures, each with what it does to the logits.
 _SOFTCAPS = ("final_logit_softcapping",)
 _FACTORS = ("logit_scale", "lm_head_multiplier")  # Cohere; Falcon-H1

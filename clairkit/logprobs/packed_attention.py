@@ -16,12 +16,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from clairkit.batching.pack import PackedLayout, Tree
 from clairkit.errors import UsageError
-from clairkit.logprobs.branch_attention import branch_attention
 from clairkit.logprobs.scores import Scores
 
 # Implementations that can take over what has no layout.
@@ -34,11 +34,7 @@ _ROWS = 256
 
 
 def packed_implementation(former: str) -> str:
-    """Register the implementation that takes `former`'s place; return its name.
-
-    Args:
-        former: the model's present implementation.
-    """
+    """Register the implementation that takes `former`'s place; return its name."""
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -259,3 +255,62 @@ def _softmax(
     shares = products.softmax(-1, torch.promote_types(products.dtype, torch.float32))
     shares = functional.dropout(shares.to(query.dtype), scores.dropout)
     return shares @ value
+
+
+_forward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+
+
+def branch_attention(
+    query: Tensor, prefix: tuple[Tensor, Tensor], branch: tuple[Tensor, Tensor], scale: float
+) -> Tensor:
+    """Attend from a branch of R rows to its prefix (P) and itself, without a mask; [1, H, R, d].
+
+    Args:
+        query: [1, H, R, d], on a CPU.
+        prefix: keys and values that every row sees, each [1, K, P, d].
+        branch: keys and values of the rows themselves, each [1, K, R, d].
+        scale: of the products.
+    """
+    out: Tensor = _BranchAttention.apply(  # type: ignore[no-untyped-call]
+        query, *prefix, *branch, scale
+    )
+    return out
+
+
+class _BranchAttention(torch.autograd.Function):
+    """Each piece's softmax is over its own keys; their log-sum-exps say what its share of the
+    common softmax is. Given the common output and log-sum-exp, the backward of either piece is
+    that of attention to all keys (FlashAttention's, arXiv 2205.14135, section 3.1)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: Tensor,
+        prefix_keys: Tensor,
+        prefix_values: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        scale: float,
+    ) -> Tensor:
+        far, far_sum = _forward(query, prefix_keys, prefix_values, 0.0, False, scale=scale)
+        near, near_sum = _forward(query, keys, values, 0.0, True, scale=scale)
+        log_sum = torch.logaddexp(far_sum, near_sum)
+        share = torch.exp(far_sum - log_sum)[..., None]
+        out = torch.lerp(near.to(share.dtype), far.to(share.dtype), share).to(query.dtype)
+        ctx.save_for_backward(query, prefix_keys, prefix_values, keys, values, out, log_sum)
+        ctx.scale = scale
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        query, prefix_keys, prefix_values, keys, values, out, log_sum = ctx.saved_tensors
+        common = {"scale": ctx.scale}
+        far, far_keys, far_values = _backward(
+            gradient, query, prefix_keys, prefix_values, out, log_sum, 0.0, False, **common
+        )
+        near, near_keys, near_values = _backward(
+            gradient, query, keys, values, out, log_sum, 0.0, True, **common
+        )
+        return far + near, far_keys, far_values, near_keys, near_values, None

@@ -18,7 +18,6 @@ from clairkit.logprobs.packed_attention import no_mask, packed_implementation
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-
 # Largest difference between both forms' logits, relative to the largest logit.
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6}
 _TOLERANCE_HALF = 3e-2
@@ -68,18 +67,14 @@ def _unfit(base: PreTrainedModel) -> str | None:
         return "it carries a state from token to token, which would run on into the next sequence"
     if not base._can_set_attn_implementation():
         return "its attention can't be exchanged"
-    if _on_gpu(base) and any(_drops_attention(module) for module in base.modules()):
+    rates = [getattr(module, "attention_dropout", 0.0) for module in base.modules()]
+    if _on_gpu(base) and any(isinstance(rate, float) and rate > 0 for rate in rates):
         return "attention dropout is on, which FlexAttention does not know"
     return None
 
 
 def _on_gpu(base: PreTrainedModel) -> bool:
     return any(parameter.is_cuda for parameter in base.parameters())
-
-
-def _drops_attention(module: nn.Module) -> bool:
-    rate = getattr(module, "attention_dropout", 0.0)
-    return isinstance(rate, float) and rate > 0
 
 
 @torch.no_grad()

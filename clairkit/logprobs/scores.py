@@ -10,7 +10,6 @@ class Scores:
     """What happens to a query's products with its keys before the softmax."""
 
     scale: float
-    window: int | None = None
-    """Keys further back than this are not seen; the token itself counts."""
+    window: int | None = None  # keys further back than this are not seen; the token itself counts
     softcap: float | None = None
     dropout: float = 0.0

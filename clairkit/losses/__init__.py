@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 
 from clairkit.errors import UsageError
-from clairkit.losses.mix import LossMix, fusable, loss_options, parse_loss
+from clairkit.losses.mix import LOSSES, Loss, LossMix, find_loss, fusable, loss_options, parse_loss
 from clairkit.losses.pairwise import LossOptions, PairLogps
-from clairkit.losses.table import LOSSES, Loss, find_loss
 
 __all__ = [
     "LOSSES",

@@ -1,16 +1,81 @@
-"""Weighted sums of losses: `apo_zero+0.1*sft`."""
+"""The losses by their TRL names, and weighted sums of them: `apo_zero+0.1*sft`."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from clairkit.errors import UsageError
-from clairkit.losses.pairwise import LossOptions
-from clairkit.losses.table import LOSSES, Loss, loss_name
+from torch import Tensor
+
+from clairkit.choices import LOSS_ALIASES
+from clairkit.errors import UsageError, suggest
+from clairkit.losses import pairwise
+from clairkit.losses.pairwise import LossOptions, PairLogps
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss function with what it reads beyond the four log-probs."""
+
+    function: Callable[[PairLogps, LossOptions], Tensor]  # from B pairs to B losses
+    options: tuple[str, ...] = ()  # names of `LossOptions` that it reads, beside beta
+    default_label_smoothing: float = 0.0  # where label_smoothing is not given
+    # The loss of a pair depends on the other pairs of the batch, so that a batch can't be cut into
+    # parts
+    coupled: bool = False
+    # It reads a mean of `PairLogps`, which for a part must be the whole step's
+    step_means: bool = False
+    needs_both: bool = True  # a pair without one of its sides has no loss
+    reads_reference: bool = True  # False for a loss of the policy alone
+
+
+_SMOOTHED = ("label_smoothing",)
+_DIVERGENCE = ("f_divergence_type", "f_alpha_divergence_coef")
+
+LOSSES: dict[str, Loss] = {
+    "apo_zero": Loss(pairwise.apo_zero),
+    "apo_down": Loss(pairwise.apo_down),
+    "sigmoid": Loss(pairwise.sigmoid, _DIVERGENCE),
+    "hinge": Loss(pairwise.hinge, _DIVERGENCE),
+    "ipo": Loss(pairwise.ipo, _DIVERGENCE),
+    "robust": Loss(pairwise.robust, (*_SMOOTHED, *_DIVERGENCE)),
+    "exo_pair": Loss(pairwise.exo_pair, (*_SMOOTHED, *_DIVERGENCE), default_label_smoothing=1e-3),
+    "nca_pair": Loss(pairwise.nca_pair),
+    "bco_pair": Loss(pairwise.bco_pair),
+    "sppo_hard": Loss(pairwise.sppo_hard),
+    "aot": Loss(pairwise.aot, _SMOOTHED, coupled=True),
+    "aot_unpaired": Loss(pairwise.aot_unpaired, _SMOOTHED, coupled=True),
+    "discopop": Loss(pairwise.discopop, ("discopop_tau", *_DIVERGENCE)),
+    "sft": Loss(pairwise.sft, step_means=True, needs_both=False, reads_reference=False),
+    "sigmoid_norm": Loss(pairwise.sigmoid_norm, _DIVERGENCE),
+    "apo_zero_unpaired": Loss(pairwise.apo_zero_unpaired, step_means=True, needs_both=False),
+}
+
+
+def loss_name(name: str) -> str:
+    """Return the name of a loss as `LOSSES` has it; a dash stands for an underscore.
+
+    An alias of `LOSS_ALIASES` gets the name that it stands for.
+
+    Raises:
+        UsageError: there is none; suggests the nearest name.
+    """
+    known = name.replace("-", "_")
+    known = LOSS_ALIASES.get(known, known)
+    if known in LOSSES:
+        return known
+    hint = suggest(known, (*LOSSES, *LOSS_ALIASES), shown=repr)
+    remedy = f"{hint}Known losses: {', '.join(LOSSES)}"
+    raise UsageError("unknown loss", received=name, remedy=remedy)
+
+
+def find_loss(name: str) -> Loss:
+    """Return the loss of that name, see `loss_name`."""
+    return LOSSES[loss_name(name)]
+
 
 _PLUS = re.compile(r"(?<![0-9.][eE])\+")  # not the one of 1e+2
 _FORM = "write a sum of losses, for instance apo_zero+0.1*sft"

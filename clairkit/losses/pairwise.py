@@ -4,22 +4,65 @@ Notation: with log-ratios `w = log pi(chosen) - log pi_ref(chosen)` and `l` like
 rejected side, the implicit rewards are `r_w = beta * w` and `r_l = beta * l`. Log-probs are sums
 over response tokens, in nats. Where a published loss leaves a choice open, TRL's is taken.
 
-Losses of the difference `w - l` alone read it as a difference of scores: under an f-divergence
-other than the reverse KL, `f'(exp w)` and `f'(exp l)` take the place of w and l
-(`clairkit.losses.divergence`).
+Losses of the difference `w - l` alone read it as a difference of scores (f-DPO): with the ratio
+`u = pi(y) / pi_ref(y)`, `x = log u`, DPO's reward `beta * x` belongs to the reverse KL; under
+another f-divergence it is `beta * f'(u)` (arXiv 2309.16240, theorem 1 and table 2). Names and
+`f_alpha_divergence_coef` are TRL's: its alpha is 1 minus the paper's, so 1 is the reverse KL and
+0 the forward KL.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from clairkit.errors import UsageError
-from clairkit.losses.divergence import DIVERGENCES, FDivergence
+
+FDivergence = Literal["reverse_kl", "forward_kl", "js_divergence", "alpha_divergence"]
+
+# The largest score is e^40 = 2.4e17: its square, which ipo takes, is finite in float32.
+_LARGEST_LOG = 40.0
+
+
+def reverse_kl(log_ratio: Tensor, _coefficient: float) -> Tensor:
+    """f(u) = u log u; score x (up to a constant, which cancels in a difference)."""
+    return log_ratio
+
+
+def forward_kl(log_ratio: Tensor, _coefficient: float) -> Tensor:
+    """f(u) = -log u; score 1 - 1/u = 1 - exp(-x) (up to a constant)."""
+    return alpha_divergence(log_ratio, 0.0)
+
+
+def js_divergence(log_ratio: Tensor, _coefficient: float) -> Tensor:
+    """f(u) = u log u - (u + 1) log((u + 1) / 2); score log(2u / (u + 1)) = log 2 + log s(x)."""
+    return math.log(2) + logsigmoid(log_ratio)
+
+
+def alpha_divergence(log_ratio: Tensor, coefficient: float) -> Tensor:
+    """Score (u^(a-1) - 1) / (a - 1) = expm1((a-1) x) / (a-1); x itself for a = 1.
+
+    No score is larger than e^40 in size: beyond that it stays as it is, and gives no gradient.
+    """
+    power = coefficient - 1
+    if power == 0:
+        return log_ratio
+    largest = _LARGEST_LOG + math.log(min(1.0, abs(power)))
+    return torch.expm1((power * log_ratio).clamp(max=largest)) / power
+
+
+DIVERGENCES: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "reverse_kl": reverse_kl,
+    "forward_kl": forward_kl,
+    "js_divergence": js_divergence,
+    "alpha_divergence": alpha_divergence,
+}
 
 
 @dataclass(frozen=True)

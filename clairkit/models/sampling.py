@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -59,7 +59,8 @@ class Reply:
     `finish_reason` is `length` when the reply was cut. `token_ids` are the generated ids with the
     end token; empty when the model is remote. `rationale` is set by a `python:` reviser only;
     `tries` counts the requests that it took. `thoughts` are what the model wrote before `text`
-    (see `clairkit.records.thoughts`); None when it wrote none.
+    (see `clairkit.records.thoughts`); None when it wrote none. `seconds` is how long it took, tries
+    and waits included; None where nobody looked. It makes no two replies differ.
     """
 
     text: str
@@ -70,6 +71,7 @@ class Reply:
     rationale: str | None = None
     tries: int = 1
     thoughts: str | None = None
+    seconds: float | None = field(default=None, compare=False)
 
     @property
     def is_only_thoughts(self) -> bool:
@@ -81,7 +83,7 @@ class Reply:
 class Failure:
     """Why a row has no result: a code of `clairkit.models.reasons`, and a safe detail.
 
-    `text` is what the model said, when it said something.
+    `text` is what the model said, when it said something; `seconds` is as of `Reply`.
     """
 
     reason: str
@@ -90,6 +92,7 @@ class Failure:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     tries: int = 1
+    seconds: float | None = field(default=None, compare=False)
 
 
 Outcome = Reply | Failure

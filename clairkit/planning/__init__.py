@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING
 
 from clairkit.errors import UsageError
 from clairkit.planning.devices import Device, find_device
-from clairkit.planning.estimate import MEMORY_ERROR, Plan, given_rate, plan_run, runtime_bytes
+from clairkit.planning.estimate import (
+    MEMORY_ERROR,
+    Bounds,
+    Plan,
+    given_rate,
+    plan_run,
+    runtime_bytes,
+)
 from clairkit.planning.remedies import Remedy, remedies
 
 if TYPE_CHECKING:
     from clairkit.training.config import TrainConfig
-
 
 __all__ = ["MEMORY_ERROR", "MadePlan", "Request", "make_plan"]
 
@@ -25,8 +31,7 @@ class Request:
     flags: Mapping[str, object]
     settings: Sequence[str] = ()
     file: str | None = None
-    lengths: str | None = None
-    """PROMPT,CHOSEN,REJECTED in tokens, in place of pairs."""
+    lengths: str | None = None  # PROMPT,CHOSEN,REJECTED in tokens, in place of pairs
     rows: int = 1000
     device: str = "cpu"
     memory: int | None = None
@@ -78,15 +83,17 @@ class MadePlan:
             "flops": plan.flops,
             "rate": None if plan.rate is None else [*plan.rate.flops],
             "rate_source": None if plan.rate is None else plan.rate.source,
-            "seconds": None if plan.seconds is None else [*plan.seconds],
-            "step_seconds": None if plan.step_seconds is None else [*plan.step_seconds],
-            "reference_seconds": None
-            if plan.reference_seconds is None
-            else [*plan.reference_seconds],
+            "seconds": _ends(plan.seconds),
+            "step_seconds": _ends(plan.step_seconds),
+            "reference_seconds": _ends(plan.reference_seconds),
             "cost": cost,
             "remedies": [vars(remedy) for remedy in self.remedies],
             "warnings": self.warnings,
         }
+
+
+def _ends(bounds: Bounds | None) -> list[float] | None:
+    return None if bounds is None else [*bounds]
 
 
 def make_plan(request: Request, say: Callable[[str], None] = lambda text: None) -> MadePlan:

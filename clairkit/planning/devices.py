@@ -12,16 +12,12 @@ class Device:
     """What a plan knows of a device; None where nobody said."""
 
     name: str
-    kind: str
-    """cpu or cuda."""
-    memory: int | None
-    """Bytes."""
-    half_flops: float | None = None
-    """Dense bfloat16 operations a second, the vendor's peak."""
+    kind: str  # cpu or cuda
+    memory: int | None  # bytes
+    half_flops: float | None = None  # dense bfloat16 operations a second, the vendor's peak
     single_flops: float | None = None
     """float32 operations a second, the vendor's peak (without TF32)."""
-    bandwidth: float | None = None
-    """Bytes a second between memory and processor, the vendor's peak."""
+    bandwidth: float | None = None  # bytes a second between memory and processor, the vendor's peak
     here: bool = False
 
 
@@ -56,10 +52,6 @@ KNOWN = dict(
 def find_device(name: str, memory: int | None = None) -> Device:
     """Return a device by name; cpu and cuda are those of this machine.
 
-    Args:
-        name: cpu, cuda, or one of `KNOWN`.
-        memory: bytes in place of what is known or found.
-
     Raises:
         UsageError: no such device, or cuda where there is none and no memory is given.
     """
@@ -68,7 +60,7 @@ def find_device(name: str, memory: int | None = None) -> Device:
     key = name.lower().replace(" ", "-").replace("_", "-")
     if key in KNOWN:
         known = KNOWN[key]
-        return known if memory is None else Device(**{**vars(known), "memory": memory})
+        return replace(known, memory=memory or known.memory)
     if key == "cpu":
         return Device("cpu", "cpu", memory or _host_memory(), here=True)
     if key == "cuda":
@@ -91,16 +83,9 @@ def _cuda_here(memory: int | None) -> Device:
 
     if torch.cuda.is_available():
         card = torch.cuda.get_device_properties(0)
-        sheet = next((d for name, d in KNOWN.items() if _is(name, card.name)), None)
-        found = Device(card.name, "cuda", memory or card.total_memory, here=True)
-        if sheet is None:
-            return found
-        return replace(
-            found,
-            half_flops=sheet.half_flops,
-            single_flops=sheet.single_flops,
-            bandwidth=sheet.bandwidth,
-        )
+        sheets = (sheet for name, sheet in KNOWN.items() if _is(name, card.name))
+        sheet = next(sheets, Device("", "cuda", None))
+        return replace(sheet, name=card.name, memory=memory or card.total_memory, here=True)
     if memory is None:
         raise UsageError(
             "there is no CUDA device here",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,10 +19,10 @@ from clairkit.planning.simulate import Step, form_of, simulate_step
 from clairkit.planning.trace import ACTIVATIONS
 from clairkit.planning.work import Work, work_of
 from clairkit.training.config import TrainConfig
+from clairkit.training.memory import resident_bytes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
-
 
 # How far above the plan a measured peak was, at most (docs/plan.md): on a CPU the C library keeps
 # freed blocks.
@@ -44,7 +46,6 @@ class Bounds(NamedTuple):
     high: float
 
     def times(self, factor: float) -> Bounds:
-        """Return both ends, multiplied."""
         return Bounds(self.low * factor, self.high * factor)
 
 
@@ -61,14 +62,11 @@ class Memory:
     """Peak memory by part, in bytes."""
 
     parts: Mapping[str, int]
-    phase: str
-    """When it is reached."""
-    host: int
-    """Reference cache in host memory; on a CPU it is among the parts."""
+    phase: str  # when it is reached
+    host: int  # reference cache in host memory; on a CPU it is among the parts
 
     @property
     def total(self) -> int:
-        """All parts together."""
         return sum(self.parts.values())
 
 
@@ -80,8 +78,7 @@ class Plan:
     work: Work
     step: Step
     form: str
-    flops: float
-    """Of the whole run."""
+    flops: float  # of the whole run
     seconds: Bounds | None
     step_seconds: Bounds | None
     reference_seconds: Bounds | None
@@ -151,8 +148,6 @@ def runtime_bytes(device: Device) -> int:
     """Return what the libraries take: on a CPU this process's own, which has imported them."""
     if device.kind == "cuda":
         return CUDA_RUNTIME
-    from clairkit.planning.resident import ready_bytes
-
     return ready_bytes()
 
 
@@ -192,3 +187,30 @@ def rounded(value: float, digits: int = 2) -> float:
     if value == 0:
         return 0.0
     return round(value, digits - 1 - math.floor(math.log10(abs(value))))
+
+
+# Large enough for the math libraries to set up the buffers that they keep.
+_WARM = 512
+
+
+def ready_bytes() -> int:
+    """Return the resident memory once everything is imported and each kind of work was done once.
+
+    At their first products the math libraries take buffers that they keep: 30 to 40 MB.
+    """
+    import torch
+
+    import clairkit.training.trainer  # noqa: F401 - a run has it in memory
+    from clairkit.kernels import linear_logps
+
+    layer = torch.nn.Linear(_WARM, _WARM)
+    hidden = layer(torch.zeros(_WARM, _WARM))
+    heads = hidden.view(1, -1, 8, 64).transpose(1, 2)
+    torch.nn.functional.scaled_dot_product_attention(heads, heads, heads, is_causal=True)
+    targets = torch.zeros(len(hidden), dtype=torch.int64)
+    torch.autograd.backward(linear_logps(hidden, layer.weight, targets).sum())
+    torch.optim.AdamW(layer.parameters()).step()
+    del layer, hidden, heads, targets
+    with suppress(AttributeError):  # a C library that has no such call
+        ctypes.CDLL(None).malloc_trim(0)
+    return resident_bytes()

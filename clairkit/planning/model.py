@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-from typing import TYPE_CHECKING
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +17,11 @@ from clairkit.training.preparation import prepare_model
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, TrainingArguments
 
-
 # nf4 with scales that are quantised too: 4 bits, a byte for 64 weights, a float32 for 64 * 256.
 _FOUR_BITS = 0.5 + 1 / 64 + 4 / (64 * 256)
+_ADAPTERS = frozenset(
+    ("adapter", "use_peft", "use_rslora", "use_dora", "load_in_4bit", "merge_adapter", "freeze")
+)
 _BLOCK = 256  # weights that share a float32 scale in 8-bit optimizers
 
 
@@ -47,6 +50,13 @@ def build_model(settings: PreTrainedConfig, config: TrainConfig) -> PreTrainedMo
             model = add_adapter(model, config)
     prepare_model(model, config)
     return model
+
+
+def without_adapter(config: TrainConfig) -> TrainConfig:
+    """Return the configuration with the keys of adapters at their defaults, and nothing frozen."""
+    defaults: dict[str, Any] = {f.name: f.default for f in fields(TrainConfig)}
+    own = [name for name in defaults if name in _ADAPTERS or name.startswith("lora_")]
+    return replace(config, **{name: defaults[name] for name in own})
 
 
 def to_fake(model: nn.Module) -> None:

@@ -14,6 +14,7 @@ from clairkit.batching.pack import ModelInputs
 from clairkit.logprobs.head import attach_logps, base_causal_lm
 from clairkit.logprobs.packing_check import packing_of
 from clairkit.planning.estimate import Bounds, Rate
+from clairkit.planning.model import without_adapter
 from clairkit.planning.simulate import simulate_step
 from clairkit.planning.work import Work, pairs_of_lengths, work_of
 from clairkit.training.config import TrainConfig
@@ -21,7 +22,6 @@ from clairkit.training.preparation import prepare_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
-
 
 _LAYERS = 2
 _TOKENS = 512  # of the probe's part, at most
@@ -48,15 +48,7 @@ def probe_rate(
     text.num_hidden_layers = min(_LAYERS, text.num_hidden_layers)
     if getattr(text, "layer_types", None):
         text.layer_types = text.layer_types[: text.num_hidden_layers]
-    plain = replace(
-        config,
-        use_peft=False,
-        adapter=None,
-        load_in_4bit=False,
-        merge_adapter=False,
-        freeze=(),
-        arguments={},
-    )
+    plain = replace(without_adapter(config), arguments={})
     length = max(min(work.part_tokens, _TOKENS) // 3, 1)
     tiny = work_of(pairs_of_lengths(f"{length},{length},{length}", 1), plain, "packed", device.type)
     step = simulate_step(small, plain, tiny)
@@ -68,7 +60,7 @@ def probe_rate(
     mixed = bool(config.arguments.get("bf16")) or config.dtype == "bfloat16"
     times = [_timed(model, inputs, device, mixed) for _ in range(_ROUNDS + 1)][1:]
     vocabulary, hidden = step.head
-    flops = step.flops + 8.0 * tiny.part_scored * vocabulary * hidden
+    flops = step.flops + 8.0 * tiny.part.scored_tokens * vocabulary * hidden
     low, high = _SPREAD
     rate = Bounds(low * flops / max(times), high * flops / min(times))
     return Rate(rate, f"measured here on {text.num_hidden_layers} layers, extrapolated")

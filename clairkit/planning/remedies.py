@@ -21,16 +21,11 @@ _WORTH = 0.01
 class Remedy:
     """A change of the configuration and what it does."""
 
-    changes: JsonMapping
-    """Configuration keys and their new values."""
-    effect: str
-    """What it costs, in words."""
-    total: int
-    """Peak memory with it, in bytes."""
-    saved: int
-    """Bytes less than without."""
-    slower: float
-    """Operations of the run as a multiple of those without."""
+    changes: JsonMapping  # configuration keys and their new values
+    effect: str  # what it costs, in words
+    total: int  # peak memory with it, in bytes
+    saved: int  # bytes less than without
+    slower: float  # operations of the run as a multiple of those without
 
 
 def remedies(config: TrainConfig, plan: Plan, capacity: int, replan: Replan) -> list[Remedy]:

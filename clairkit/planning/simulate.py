@@ -15,9 +15,14 @@ from clairkit.batching.collate import Form, Part
 from clairkit.errors import UsageError
 from clairkit.logprobs.head import base_causal_lm
 from clairkit.logprobs.packed_attention import no_mask, packed_implementation
-from clairkit.planning.head import HeadPlan, head_logps
-from clairkit.planning.model import build_model, four_bit_saving, make_optimizer, to_fake
-from clairkit.planning.trace import MemoryTrace
+from clairkit.planning.model import (
+    build_model,
+    four_bit_saving,
+    make_optimizer,
+    to_fake,
+    without_adapter,
+)
+from clairkit.planning.trace import MemoryTrace, head_logps
 from clairkit.planning.work import Work
 from clairkit.records.json_types import JsonObject
 from clairkit.training.config import TrainConfig
@@ -36,14 +41,11 @@ class Step:
 
     phases: dict[str, Counter[str]]
     """Of each phase, the bytes of each kind when they are most together."""
-    forward_flops: int
-    """Of the part, without its head."""
-    flops: int
-    """Forward, backward and what is made again, without the head."""
+    forward_flops: int  # of the part, without its head
+    flops: int  # Forward, backward and what is made again, without the head
     trainable: int
     parameters: int
-    head: tuple[int, int]
-    """Vocabulary and hidden size."""
+    head: tuple[int, int]  # vocabulary and hidden size
     head_trained: bool
 
     @property
@@ -60,8 +62,7 @@ def form_of(config: TrainConfig, settings: PreTrainedConfig) -> Form:
     """
     if config.padding_free is False:
         return "padded"
-    trial = replace(config, use_peft=False, adapter=None, load_in_4bit=False, **_plain_adapter())
-    base = build_model(settings, replace(trial, freeze=()))
+    base = build_model(settings, without_adapter(config))
     fit = not getattr(base, "_is_stateful", False) and base._can_set_attn_implementation()
     if not fit and config.padding_free is True:
         raise UsageError(
@@ -72,13 +73,7 @@ def form_of(config: TrainConfig, settings: PreTrainedConfig) -> Form:
 
 
 def simulate_step(settings: PreTrainedConfig, config: TrainConfig, work: Work) -> Step:
-    """Run the reference's forward and a step after the first one, on fake tensors of the CPU.
-
-    Args:
-        settings: the model's configuration.
-        config: of the run.
-        work: the parts; their lengths count.
-    """
+    """Run the reference's forward and a step after the first one, on fake tensors of the CPU."""
     model = build_model(settings, config)
     trace = MemoryTrace()
     with ExitStack() as stack:
@@ -192,23 +187,10 @@ class _Simulation:
         dtype = torch.promote_types(hidden.dtype, weight.dtype)
         if arguments.bf16 and dtype == torch.float32:
             dtype = torch.bfloat16
-        plan = HeadPlan(self.trace, self.config.memory_budget)
-        return head_logps(hidden.to(dtype), weight, plan)
+        return head_logps(hidden.to(dtype), weight, self.trace, self.config.memory_budget)
 
     def _gradients(self) -> None:
         """Fill in what other parts have left."""
         with self.trace.kind(GRADIENTS):
             for parameter in self.trained:
                 parameter.grad = torch.empty_like(parameter)
-
-
-def _plain_adapter() -> JsonObject:
-    """Return the adapter's keys at their defaults, for a model without one."""
-    import dataclasses
-
-    keys = [
-        f
-        for f in dataclasses.fields(TrainConfig)
-        if f.name.startswith("lora_") or f.name in ("use_rslora", "use_dora", "merge_adapter")
-    ]
-    return {f.name: f.default for f in keys}

@@ -1,4 +1,7 @@
-"""Bytes that live at once, and operations, of code that runs on tensors without memory."""
+"""Count bytes and operations of code that runs on tensors without memory, a stand-in head too.
+
+Shapes: N scored tokens, D hidden size, V vocabulary.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
+
+from clairkit.kernels.options import budget_bytes
+from clairkit.kernels.tiles import TorchTiles
 
 ACTIVATIONS = "activations"
 
@@ -35,7 +41,6 @@ class MemoryTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Run an operation and count what it leaves."""
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         self.flops += _flops(func, args, kwargs, result)
@@ -102,3 +107,58 @@ def _attention(query: Tensor, key: Tensor, value: Tensor) -> int:
     heads = query.shape[1]
     shapes = [(t.shape[0], heads, *t.shape[2:]) for t in (query, key, value)]
     return int(sdpa_flop_count(*shapes))  # type: ignore[no-untyped-call]
+
+
+HEAD = "head"
+
+
+def head_logps(
+    hidden: Tensor, weight: Tensor, trace: MemoryTrace, memory_budget: int | str | None
+) -> Tensor:
+    """Return float32 [N] in place of log-probs; forward and backward allocate what they would."""
+    found: Tensor = _Head.apply(hidden, weight, trace, memory_budget)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Head(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        trace: MemoryTrace,
+        memory_budget: int | str | None,
+    ) -> Tensor:
+        ctx.frozen, ctx.trace = not ctx.needs_input_grad[1], trace
+        wide = torch.promote_types(hidden.dtype, torch.float32)
+        with trace.kind(HEAD):
+            logps = hidden.new_empty(len(hidden), dtype=wide)
+            held: tuple[Tensor, ...] = ()
+            if ctx.frozen and ctx.needs_input_grad[0]:
+                held = (hidden, torch.empty_like(hidden))
+            elif not ctx.frozen:
+                budget = budget_bytes(memory_budget, hidden.device)
+                column_bytes = max(len(hidden) * hidden.element_size(), 1)
+                count = min(budget // column_bytes, len(weight)) * len(hidden)
+                held = (hidden, weight, hidden.new_empty(count))
+            tokens, columns = TorchTiles().shape(
+                len(hidden), hidden.dtype, all_tokens=not ctx.frozen
+            )
+            _tile = hidden.new_empty(tokens * min(columns, len(weight)))
+            _total = hidden.new_empty((tokens, hidden.shape[1]), dtype=wide)
+        ctx.save_for_backward(*held)
+        return logps
+
+    @staticmethod
+    def backward(ctx: Any, coefficients: Tensor) -> tuple[Tensor | None, ...]:
+        with ctx.trace.kind(HEAD):
+            if ctx.frozen:
+                return torch.empty_like(ctx.saved_tensors[1]), None, None, None
+            hidden, weight, _ = ctx.saved_tensors
+            wide = torch.promote_types(hidden.dtype, torch.float32)
+            tokens, columns = TorchTiles().shape(len(hidden), hidden.dtype, all_tokens=True)
+            _tile = hidden.new_empty(tokens * min(columns, len(weight)))
+            _scaled = torch.empty_like(hidden)
+            total = torch.zeros_like(hidden, dtype=wide) if ctx.needs_input_grad[0] else None
+            d_hidden = None if total is None else total.to(hidden.dtype)
+            return d_hidden, torch.empty_like(weight), None, None

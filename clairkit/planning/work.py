@@ -22,36 +22,23 @@ _DEFAULT_BATCH = 8  # of transformers.TrainingArguments
 class Work:
     """The parts and tokens of a run."""
 
-    part: Part
-    """The largest part of any batch."""
-    others: tuple[Part, ...]
-    """Up to two parts that come with it in a batch."""
-    reference_part: Part
-    """The largest part of the reference's forwards."""
-    limit: int | None
-    """Most tokens of a part that holds more than a pair."""
-    largest_pair: int
-    """Tokens of the largest pair."""
+    part: Part  # the largest part of any batch
+    others: tuple[Part, ...]  # up to two parts that come with it in a batch
+    reference_part: Part  # the largest part of the reference's forwards
+    limit: int | None  # most tokens of a part that holds more than a pair
+    largest_pair: int  # tokens of the largest pair
     single: bool
     """Whether every step is one part, so that no gradients are there before its backward."""
     pairs: int
-    tokens: int
-    """Tokens through the model in one pass over all pairs, padding included."""
-    scored: int
-    """Of them, those whose logits count."""
+    tokens: int  # tokens through the model in one pass over all pairs, padding included
+    scored: int  # of them, those whose logits count
     steps: int
     epochs: float
     parts_a_step: float
 
     @property
     def part_tokens(self) -> int:
-        """Tokens of the largest part."""
         return self.part.input_tokens
-
-    @property
-    def part_scored(self) -> int:
-        """Scored tokens of the largest part."""
-        return self.part.scored_tokens
 
 
 def work_of(pairs: Sequence[EncodedPair], config: TrainConfig, form: Form, device: str) -> Work:

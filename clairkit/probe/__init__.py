@@ -1,13 +1,11 @@
 """Probe a reviser's health: good answers left alone, planted faults mended, each time alike."""
 
-from clairkit.probe.card import HealthCard, ProbeFinding
-from clairkit.probe.cases import ProbeCase, make_cases
+from clairkit.probe.cases import ProbeCase, ProbeSettings, Thresholds, make_cases
 from clairkit.probe.fault_injection import PLANTERS, PlantedFault, plant
-from clairkit.probe.findings import make_card
+from clairkit.probe.findings import HealthCard, ProbeFinding, make_card
 from clairkit.probe.observe import Observation, observe
 from clairkit.probe.render import Table, remarks, spent_text, tables, to_markdown
 from clairkit.probe.run import ProbeResult, run_probe
-from clairkit.probe.settings import ProbeSettings, Thresholds
 
 __all__ = [
     "PLANTERS",

@@ -1,28 +1,98 @@
-"""Choose what a probe asks: the answers to be revised, and those known to be good."""
+"""Choose what a probe asks, by its settings: answers to be revised, and those known to be good."""
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from typing import Literal
 
+from clairkit.errors import UsageError
 from clairkit.generation.gates.language import find_language
-from clairkit.probe.fault_injection import PLANTERS, PlantedFault, is_code, items_in, plant
-from clairkit.probe.settings import ProbeSettings
-from clairkit.probe.words import TEXTS
+from clairkit.probe.fault_injection import PLANTERS, TEXTS, PlantedFault, is_code, items_in, plant
 from clairkit.records import Message, PromptRow, digest
 from clairkit.texts import languages, texts
 
 GOOD, SLICE = "good", "slice"
 """Columns of a prompt file: the row's answer is known to be good; the group that it counts in."""
-
 _PLACES = 12  # places for a fault that are tried in one answer, by kind
 _EXAMINED = 400  # characters of a row that tell its language
 _YES = frozenset(("true", "yes", "1"))
-
 Probe = Literal["untouched", "fault", "repeat"]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What a healthy reviser reaches; each is a lowest share.
+
+    A share passes when its whole interval lies at or above the threshold, and fails when its
+    whole interval lies below. The defaults are what the built-in answers can show with few
+    errors: with all 12 Japanese ones untouched, say, the interval begins at 0.76.
+
+    Raises:
+        UsageError: one is not in [0, 1].
+    """
+
+    usable: float = 0.8
+    """Replies that a run would take. What can't be read, or a gate drops, is paid for and lost."""
+    untouched: float = 0.75
+    """Good answers that come back as they are. A reviser that touches these teaches style."""
+    fixed: float = 0.6
+    """Planted faults that are mended."""
+    careful: float = 0.7
+    """Of the answers with a fault in which anything was changed: at most 2 % of the text around
+    the fault was."""
+    steady: float = 0.5
+    """Answers whose repeated revisions edit mostly the same places."""
+    preferred: float = 0.5
+    """Revisions that the judge prefers to the answer, in both orders."""
+    judge_right: float = 0.7
+    """Planted faults that the judge sees, in both orders. A judge that fails has no say."""
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if not 0 <= value <= 1:
+                raise UsageError(f"the threshold {name} must lie in [0, 1]", received=value)
+
+
+@dataclass(frozen=True)
+class ProbeSettings:
+    """How much a probe asks, and what it wants.
+
+    Raises:
+        UsageError: a number is too small.
+    """
+
+    rows: int = 20
+    """Rows of the prompt file whose answers are not known to be good."""
+    repeats: int = 3
+    """Revisions of each of these."""
+    good: int = 40
+    """Good answers at most."""
+    faults: int = 10
+    """Planted faults of each kind at most."""
+    seed: int = 0
+    """Another one draws other rows and other places for faults."""
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    """What a healthy reviser reaches."""
+
+    @classmethod
+    def of_size(cls, rows: int, *, seed: int = 0) -> ProbeSettings:
+        """Return settings that ask more, or less, of everything: in proportion to `rows`.
+
+        Raises:
+            UsageError: there are no rows.
+        """
+        if rows < 1:
+            raise UsageError("a probe needs at least one row", received=rows)
+        return cls(rows=rows, good=2 * rows, faults=-(-rows // 2), seed=seed)
+
+    def __post_init__(self) -> None:
+        for name, least in (("rows", 0), ("repeats", 1), ("good", 1), ("faults", 0)):
+            if getattr(self, name) < least:
+                problem = f"{name} of a probe must be at least {least}"
+                raise UsageError(problem, received=getattr(self, name))
 
 
 @dataclass(frozen=True)
@@ -62,7 +132,11 @@ def make_cases(rows: Iterable[PromptRow], settings: ProbeSettings) -> list[Probe
     return [
         *(ProbeCase("untouched", row, slice_of(row)) for row in good),
         *_planted(good, settings),
-        *_repeated(others, settings),
+        *(
+            ProbeCase("repeat", row, slice_of(row), repeat=repeat)
+            for row in others
+            for repeat in range(settings.repeats)
+        ),
     ]
 
 
@@ -141,9 +215,3 @@ def _planted(good: Sequence[PromptRow], settings: ProbeSettings) -> Iterator[Pro
             if fault is not None and (row.id, fault.text) not in seen:
                 seen.add((row.id, fault.text))
                 yield ProbeCase("fault", replace(row, answer=fault.text), slice_of(row), fault)
-
-
-def _repeated(rows: Sequence[PromptRow], settings: ProbeSettings) -> Iterator[ProbeCase]:
-    for row in rows:
-        for repeat in range(settings.repeats):
-            yield ProbeCase("repeat", row, slice_of(row), repeat=repeat)

@@ -8,13 +8,111 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
 
-from clairkit.probe.words import contains, content_words, numbers_in, replacements, window
+import regex
+
 from clairkit.records import digest
+from clairkit.texts import languages, texts
+
+TEXTS = "probe/texts"
+"""Where good answers, negations and contractions stand, a file a language."""
+
+_WIDE = r"\p{Han}\p{Hiragana}\p{Katakana}\u30fc"
+_WORD = regex.compile(rf"\d+(?:[.,]\d+)*|[{_WIDE}]|[^\W_{_WIDE}]+|[^\s]")
+_TWO_WIDE = regex.compile(rf"[{_WIDE}]{{2}}")
+_ANY_NUMBER = re.compile(r"\d+(?:[.,]\d+)*", re.ASCII)
+_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_WORDS_BESIDE = 1  # words on each side that a window has
+_BESIDE_WIDE = 3  # characters
+_SHORT = 4  # shorter words stand in every text
 
 NUMBER, NEGATION, STEP, CODE, URL = "number", "negation", "step", "code", "url"
+_FENCED = re.compile(r"(?ms)^ {0,3}(`{3,}|~{3,}).*?(?:^ {0,3}\1[ \t]*$|\Z)")
+_URL = re.compile(r"https?://(?:(?![<>()\[\]{}\"'`])[!-~])+")
+_NUMBER = re.compile(r"(?<![\w.,/:#-])\d+(?:[.,]\d+)*(?![A-Za-z0-9_/:-])(?![.,]\d)", re.ASCII)
+_ITEM = re.compile(r"(?m)^[ \t]*(?P<number>\d{1,2})(?:[.)][ \t]+|[\uff0e\u3001][ \t]*)(?=\S)")
+_CODE_BREAKS = (
+    (re.compile(r"<="), "<"),
+    (re.compile(r">="), ">"),
+    (re.compile(r"(?<![=!<>+\-*/])==(?!=)"), "!="),
+    (re.compile(r"(?<=\w) \+ (?=\w)"), " - "),
+    (re.compile(r"\bTrue\b"), "False"),
+    (re.compile(r"\btrue\b"), "false"),
+    (re.compile(r"\bDESC\b"), "ASC"),
+    (re.compile(r"\)(?=:?;?$)", re.MULTILINE), ""),
+    (re.compile(r"\](?=:?;?$)", re.MULTILINE), ""),
+)
+_TRIES = 20  # places, each of which takes a look at the whole text
+_FAR = 3  # a digit nearer to the right one could pass for rounding
+
+
+@cache
+def replacements(section: str) -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Return the patterns of `negations` or `contractions`, each with what a match becomes.
+
+    Those of all languages, in the order of their files, English first.
+    """
+    return tuple(
+        (re.compile(pattern), becomes)
+        for code in languages(TEXTS)
+        for pattern, becomes in texts(TEXTS, code)[section]
+    )
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text in lower case; `isn't` is `is not`, `cannot` is `can not`."""
+    for pattern, becomes in replacements("contractions"):
+        text = pattern.sub(becomes, text)
+    return [word.lower() for word in _WORD.findall(text)]
+
+
+def numbers_in(text: str) -> Counter[str]:
+    """Return the numbers of a text, thousands without commas, and how often each stands there."""
+    return Counter(
+        found.replace(",", "") if _THOUSANDS.fullmatch(found) else found
+        for found in _ANY_NUMBER.findall(text)
+    )
+
+
+def contains(text: str, part: str) -> int:
+    """Return how often the words of `part` stand in a text one after the other."""
+    return _count(words(text), words(part))
+
+
+def window(text: str, start: int, end: int) -> str:
+    """Return `text[start:end]`, made longer by what stands beside it: a word, or characters."""
+    is_wide = regex.search(rf"[{_WIDE}]", text[start:end]) is not None
+    spans = [match.span() for match in _WORD.finditer(text)]
+    before = [span for span in spans if span[1] <= start]
+    after = [span for span in spans if span[0] >= end]
+    beside = _BESIDE_WIDE if is_wide else _WORDS_BESIDE
+    first = before[-beside:][0][0] if before else start
+    last = after[:beside][-1][1] if after else end
+    return text[min(first, start) : max(last, end)]
+
+
+def content_words(text: str) -> set[str]:
+    """Return what a text is about: its longer words, and its Japanese characters two by two."""
+    found = words(text)
+    long = {word for word in found if len(word) >= _SHORT}
+    wide = {
+        one + other
+        for one, other in pairwise(found)
+        if not one.isascii() and _TWO_WIDE.fullmatch(one + other)
+    }
+    return long | wide
+
+
+def _count(held: Sequence[str], part: Sequence[str]) -> int:
+    size = len(part)
+    if not size:
+        return 0
+    return sum(list(held[at : at + size]) == list(part) for at in range(len(held) - size + 1))
 
 
 @dataclass(frozen=True)
@@ -43,26 +141,6 @@ class _Change:
     start: int
     end: int
     wrong: str
-
-
-_FENCED = re.compile(r"(?ms)^ {0,3}(`{3,}|~{3,}).*?(?:^ {0,3}\1[ \t]*$|\Z)")
-_URL = re.compile(r"https?://(?:(?![<>()\[\]{}\"'`])[!-~])+")
-_NUMBER = re.compile(r"(?<![\w.,/:#-])\d+(?:[.,]\d+)*(?![A-Za-z0-9_/:-])(?![.,]\d)", re.ASCII)
-_ITEM = re.compile(r"(?m)^[ \t]*(?P<number>\d{1,2})(?:[.)][ \t]+|[\uff0e\u3001][ \t]*)(?=\S)")
-
-_CODE_BREAKS = (
-    (re.compile(r"<="), "<"),
-    (re.compile(r">="), ">"),
-    (re.compile(r"(?<![=!<>+\-*/])==(?!=)"), "!="),
-    (re.compile(r"(?<=\w) \+ (?=\w)"), " - "),
-    (re.compile(r"\bTrue\b"), "False"),
-    (re.compile(r"\btrue\b"), "false"),
-    (re.compile(r"\bDESC\b"), "ASC"),
-    (re.compile(r"\)(?=:?;?$)", re.MULTILINE), ""),
-    (re.compile(r"\](?=:?;?$)", re.MULTILINE), ""),
-)
-_TRIES = 20  # places, each of which takes a look at the whole text
-_FAR = 3  # a digit nearer to the right one could pass for rounding
 
 
 def plant(kind: str, answer: str, *, prompt: str = "", seed: int = 0) -> PlantedFault | None:
@@ -187,22 +265,16 @@ def _url(answer: str, prompt: str, choice: random.Random) -> PlantedFault | None
         scheme, _, rest = right.partition("://")
         host, slash, path = rest.partition("/")
         label = max(host.split("."), key=len)
-        twisted = _twisted(label)
         wrongs = [f"{scheme.replace('tt', 't')}://{rest}"]
-        if twisted:
-            wrongs.append(f"{scheme}://{host.replace(label, twisted, 1)}{slash}{path}")
+        for at in range(len(label) // 2, len(label) - 1):  # two neighbours, near the middle
+            if label[at] != label[at + 1]:
+                twisted = label[:at] + label[at + 1] + label[at] + label[at + 2 :]
+                wrongs.append(f"{scheme}://{host.replace(label, twisted, 1)}{slash}{path}")
+                break
         choice.shuffle(wrongs)
         for wrong in wrongs:
             if wrong not in answer and wrong not in prompt:
                 return _made(URL, answer, _Change(match.start(), match.start() + len(right), wrong))
-    return None
-
-
-def _twisted(label: str) -> str | None:
-    """Return the label with two neighbours exchanged, near its middle."""
-    for at in range(len(label) // 2, len(label) - 1):
-        if label[at] != label[at + 1]:
-            return label[:at] + label[at + 1] + label[at] + label[at + 2 :]
     return None
 
 

@@ -12,15 +12,20 @@ from clairkit.probe.fault_injection import (
     STEP,
     URL,
     PlantedFault,
+    contains,
+    content_words,
     items_in,
+    numbers_in,
 )
-from clairkit.probe.words import contains, content_words, numbers_in
 from clairkit.scoring import EditSpan, align, units_of
 
 Repair = Literal["fixed", "changed", "missed"]
 """What is right is back · what is wrong is gone, but what was right is not back · still wrong."""
 
 _STEP_SHARE = 0.3  # of the content words of a dropped step; a reviser has words of its own
+
+_Units = Sequence[int | str]
+_Spots = list[tuple[int, int]]
 
 
 def repair(fault: PlantedFault, revision: str) -> Repair:
@@ -51,10 +56,6 @@ def collateral(fault: PlantedFault, revision: str) -> float:
     )
 
 
-_Units = Sequence[int | str]
-_Spots = list[tuple[int, int]]
-
-
 def _whole_words(units: _Units, spots: _Spots) -> _Spots:
     """Return the spots up to the next white space, or character beyond ASCII, on either side."""
     whole: _Spots = []
@@ -78,7 +79,7 @@ def _outside(base: _Units, revised: _Units, spots: _Spots) -> float:
     gone = new = replaced = gone_in_spots = 0
     for span in align(base, revised).spans:
         added = span.chosen_end - span.chosen_start
-        if _touches(span, spots):
+        if any(span.rejected_start <= end and start <= span.rejected_end for start, end in spots):
             replaced += added
         else:
             new += added
@@ -88,10 +89,6 @@ def _outside(base: _Units, revised: _Units, spots: _Spots) -> float:
     size = sum(end - start for start, end in spots)
     around = (len(base) - size) + (len(revised) - replaced - (size - gone_in_spots))
     return (gone + new) / around if around > 0 else 0.0
-
-
-def _touches(span: EditSpan, spots: _Spots) -> bool:
-    return any(span.rejected_start <= end and start <= span.rejected_end for start, end in spots)
 
 
 def _within(span: EditSpan, spots: _Spots) -> int:

@@ -115,7 +115,10 @@ def agreements(seen: Iterable[Observation]) -> list[float]:
         if each.case.probe == "repeat" and each.is_kept:
             rows[each.case.row.id].append(each)
     edits = ([_edited(each) for each in repeats] for repeats in rows.values() if len(repeats) > 1)
-    return [fmean(_jaccard(one, two) for one, two in combinations(each, 2)) for each in edits]
+    return [
+        fmean(len(a & b) / len(a | b) if a or b else 1.0 for a, b in combinations(each, 2))
+        for each in edits
+    ]
 
 
 def _edited(seen: Observation) -> set[tuple[str, int]]:
@@ -128,10 +131,6 @@ def _edited(seen: Observation) -> set[tuple[str, int]]:
         if span.chosen_end > span.chosen_start:
             places.add(("new", span.rejected_start))
     return places
-
-
-def _jaccard(one: set[tuple[str, int]], two: set[tuple[str, int]]) -> float:
-    return len(one & two) / len(one | two) if one or two else 1.0
 
 
 def _ends(interval: Interval | None) -> Mapping[str, Sequence[float] | None]:

@@ -10,13 +10,14 @@ from clairkit.engine.program import Call
 from clairkit.generation.gates import GatePolicy, check
 from clairkit.generation.methods.clair import Clair
 from clairkit.generation.methods.parts import own_answer
-from clairkit.generation.revision.parser import Revision, same_text
+from clairkit.generation.revision.parser import Revision
 from clairkit.generation.revision.revise import revise
 from clairkit.journal.results import Recorded
 from clairkit.judging.judge import Judge, Judgement
 from clairkit.models.sampling import Failure
 from clairkit.probe.cases import ProbeCase
 from clairkit.probe.fault_repair import Repair, collateral, repair
+from clairkit.scoring.units import same_text
 
 _SERVER_FAILED = frozenset(("request_failed", "bad_response", "content_type", "unfinished"))
 

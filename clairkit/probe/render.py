@@ -10,8 +10,8 @@ from clairkit.display import excerpt
 from clairkit.intervals import Interval
 from clairkit.journal.prices import dollars
 from clairkit.models.reasons import reason
-from clairkit.probe.card import HealthCard
-from clairkit.probe.measures import FaultCount, Mean, Rate
+from clairkit.probe.findings import HealthCard
+from clairkit.probe.measures import Mean, Rate
 from clairkit.probe.observe import Observation
 from clairkit.scoring import EditSpan, align, units_of
 
@@ -80,7 +80,10 @@ def _findings(card: HealthCard) -> Table:
 
 def _kinds(card: HealthCard) -> Table:
     columns = ("fault", "mended", "95 % interval", "of", "rewritten", "missed", "other change")
-    rows = tuple((kind, *_fault_cells(count)) for kind, count in card.kinds.items())
+    rows = tuple(
+        (kind, *_cells(each.fixed), str(each.changed), str(each.missed), _mean(each.collateral))
+        for kind, each in card.kinds.items()
+    )
     note = (
         "rewritten: what was wrong is gone, and what was right is not back word by word; other "
         "change: mean share of the graphemes beside the fault, where anything was changed, with "
@@ -119,7 +122,8 @@ def _remarks(card: HealthCard) -> Iterator[str]:
     verdicts = {each.name: each.verdict for each in card.findings}
     for finding in card.findings:
         if finding.verdict == "fail" and finding.name not in card.aside:
-            yield f"{_capital(finding.label)}: too few. {_ADVICE[finding.name]}."
+            label = finding.label[:1].upper() + finding.label[1:]
+            yield f"{label}: too few. {_ADVICE[finding.name]}."
     if any(verdict == "undecided" for verdict in verdicts.values()):
         yield (
             "Where it says undecided, more cases can decide it: a higher --probes, and more rows "
@@ -187,10 +191,6 @@ def _cells(rate: Rate) -> tuple[str, str, str]:
     return _percent(rate.share), _interval(rate.interval), str(rate.n)
 
 
-def _fault_cells(count: FaultCount) -> tuple[str, ...]:
-    return (*_cells(count.fixed), str(count.changed), str(count.missed), _mean(count.collateral))
-
-
 def _mean(mean: Mean) -> str:
     return f"{_percent(mean.mean)} ({_interval(mean.interval)})" if mean.n else _NONE
 
@@ -205,10 +205,6 @@ def _percent(share: float | None) -> str:
 
 def _cases(count: int) -> str:
     return "1 case is" if count == 1 else f"{count} cases are"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _grid(table: Table) -> list[str]:

@@ -17,19 +17,17 @@ from clairkit.engine.replay import Open, Work, trace
 from clairkit.errors import ClairError, DataError, UsageError
 from clairkit.generation.engine import Prompts, make_budget
 from clairkit.generation.methods.clair import Clair, make_clair
-from clairkit.generation.methods.roles import make_judge
+from clairkit.generation.methods.parts import make_judge
 from clairkit.generation.settings import BuildSettings
 from clairkit.journal.prices import Prices
 from clairkit.journal.results import Journal, Recorded, Usage, journal_path
 from clairkit.judging.judge import Judge
 from clairkit.models.budget import ReachedCap
 from clairkit.models.requests import Model
-from clairkit.probe.card import HealthCard
-from clairkit.probe.cases import ProbeCase, is_good, make_cases
-from clairkit.probe.findings import make_card
+from clairkit.probe.cases import ProbeCase, ProbeSettings, is_good, make_cases
+from clairkit.probe.findings import HealthCard, make_card
 from clairkit.probe.observe import Observation, observe
 from clairkit.probe.render import to_markdown
-from clairkit.probe.settings import ProbeSettings
 from clairkit.records import PromptRow, atomic_write, check_output, read_prompts, write_rows
 
 

@@ -48,6 +48,8 @@ def closing_lines(outcome: QuickstartResult) -> list[str]:
         f"Cost: {outcome.seconds:.0f} s, peak memory {outcome.peak_memory_mb:.0f} MB.",
         f"Files: {folder} (pairs: pairs.jsonl, the trained model: trained/, all figures: "
         "summary.json)",
+        f"Memo for whoever decides, one page: {folder / 'memo.html'}. The gates behind it:",
+        f"  clairkit pilot status {folder}",
         'Next, on your own data, a file prompts.jsonl with {"prompt": "…"} on each line:',
         "  clairkit build-pairs prompts.jsonl -o pairs.jsonl --target hf:YOUR/MODEL "
         "--reviser openai:STRONGER-MODEL",

@@ -69,23 +69,29 @@ def run_quickstart(
 def _walk(
     plan: QuickstartPlan, folder: Path, force: bool, started: float, say: Say
 ) -> QuickstartResult:
+    from clairkit.quickstart.held_out import BASE, TUNED, held_out
+    from clairkit.quickstart.pilot import conclude_pilot, write_pilot
     from clairkit.training.memory import peak_memory_mb
 
     stations.write_prompts(plan, folder, force=force)
+    write_pilot(plan, folder)
     say(
         f"1/5 Prompts: {plan.prompts} bills to learn from; held out: {plan.held_out} bills and "
         f"{plan.held_out} sums. Training and evaluation share none."
     )
-    before = stations.measure(plan, folder, plan.model)
-    say(_said_before(before))
-    built = stations.make_pairs(plan, folder, force=force)
-    scored = stations.score(plan, folder, force=force)
-    say(_said_of_pairs(built, scored))
-    trained = folder / stations.TRAINED
-    result = stations.train(plan, folder, trained, force=force)
-    say(_said_of_training(plan, result))
-    after = stations.measure(plan, folder, str(trained))
-    say(f"5/5 After: {interval_text(after.bills)} of the same bills are exactly right.")
+    with held_out(plan, folder) as prompts:
+        before = prompts.measure(BASE, plan.model)
+        say(_said_before(before))
+        built = stations.make_pairs(plan, folder, force=force)
+        scored = stations.score(plan, folder, force=force)
+        say(_said_of_pairs(built, scored))
+        trained = folder / stations.TRAINED
+        result = stations.train(plan, folder, trained, force=force)
+        say(_said_of_training(plan, result))
+        after = prompts.measure(TUNED, str(trained))
+        say(f"5/5 After: {interval_text(after.bills)} of the same bills are exactly right.")
+        prompts.write()
+    conclude_pilot(folder)
     return QuickstartResult(
         folder,
         plan,

@@ -168,6 +168,14 @@ def train(
         "model": plan.model,
         "pairs": str(folder / SCORED),
         "output": str(output),
+        **training(plan),
+    }
+    return run_training(resolve(flags), force=force, say=say)
+
+
+def training(plan: QuickstartPlan) -> JsonObject:
+    """Return the plan as keys of a training configuration."""
+    return {
         "loss": plan.loss,
         "beta": plan.beta,
         "learning_rate": plan.learning_rate,
@@ -179,7 +187,6 @@ def train(
         "use_cpu": True,
         "disable_tqdm": True,
     }
-    return run_training(resolve(flags), force=force, say=say)
 
 
 def evaluation_facts(found: Evaluation) -> JsonObject:

@@ -1,12 +1,11 @@
 """Read, check, identify and write pairs and prompts."""
 
-from clairkit.records.column_choice import ColumnChoice
+from clairkit.records.columns import ColumnChoice
 from clairkit.records.faults import ROW_CAP
-from clairkit.records.identity import canonical_json, digest, pair_id
 from clairkit.records.leakage import Leakage, leakage
 from clairkit.records.output import atomic_write, check_output, safe_child
 from clairkit.records.read import read_pairs, read_prompts
-from clairkit.records.schema import Message, Pair, PromptRow
+from clairkit.records.schema import Message, Pair, PromptRow, canonical_json, digest, pair_id
 from clairkit.records.stream import RowStream
 from clairkit.records.write import check_rows_output, write_pairs, write_rows
 

@@ -39,11 +39,7 @@ class RowFault(Exception):
             received = excerpt(received if isinstance(received, str) else type(received).__name__)
         remedy = self.remedy or f"correct the row, or {SKIP}"
         return DataError(
-            f"{self.reason}: {self.problem}",
-            path=path,
-            line=line,
-            received=received,
-            remedy=remedy,
+            f"{self.reason}: {self.problem}", path=path, line=line, received=received, remedy=remedy
         )
 
 

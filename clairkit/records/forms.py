@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -18,19 +19,23 @@ from clairkit.records.columns import (
     unnamed_prompt,
 )
 from clairkit.records.faults import RowFault
-from clairkit.records.foreign_messages import opened
 from clairkit.records.formats.strict_json import is_empty
-from clairkit.records.implicit import is_transcript, split_messages, split_texts
 from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.records.messages import (
     Messages,
     check_prompt,
     check_side,
     kind_of,
+    opened,
     text_of,
     turns_of,
 )
-from clairkit.records.schema import SOURCES, Pair, PromptRow
+from clairkit.records.schema import SOURCES, Message, Pair, PromptRow
+
+# The transcript form of Anthropic's hh-rlhf.
+_SPEAKER = re.compile(r"(?:\A|\n\n)(Human|Assistant):")
+_ENDINGS = frozenset(".:?!>。」』\uff0e\uff1a\uff1f\uff01")  # the last four are full-width .:?!
+_GIVE_PROMPT = "give the prompt a column of its own, named `prompt`"
 
 _DISTILABEL = ("task", "student_solution", "revision")
 _OPENAI = ("input", "preferred_output", "non_preferred_output")
@@ -44,6 +49,76 @@ _UNPAIRED = "train on rows of one side with `--loss apo_zero_unpaired`"
 _PROMPT_KNOWN = frozenset(("prompt", "answer", "id"))
 
 
+def split_messages(chosen: Messages, rejected: Messages) -> tuple[Messages, Messages, Messages]:
+    """Return prompt, chosen and rejected: the messages shared at the start are the prompt.
+
+    Raises:
+        RowFault: they share no message.
+    """
+    size = 0
+    for ours, theirs in zip(chosen[:-1], rejected[:-1], strict=False):
+        if ours != theirs:
+            break
+        size += 1
+    while size and chosen[size - 1]["role"] == "assistant":
+        size -= 1  # both answers begin with the same turn
+    if not size:
+        problem = "`chosen` and `rejected` do not begin with the same prompt messages"
+        raise RowFault("no_prompt", problem, remedy=_GIVE_PROMPT)
+    return chosen[:size], chosen[size:], rejected[size:]
+
+
+def split_texts(chosen: str, rejected: str) -> tuple[Messages, Messages, Messages]:
+    """Return prompt, chosen and rejected of two texts that begin with the same prompt.
+
+    Transcripts with `Human:` and `Assistant:` become messages. Other texts are cut where their
+    common beginning last ends a word, a line or a sentence.
+
+    Raises:
+        RowFault: they share no beginning that ends where a text can end.
+    """
+    turns, others = _transcript(chosen), _transcript(rejected)
+    if turns and others:
+        return split_messages(turns, others)
+    size = _shared(chosen, rejected)
+    while size and not (chosen[size - 1] in _ENDINGS or chosen[size - 1].isspace()):
+        size -= 1
+    prompt = chosen[:size].rstrip(" ")
+    if not prompt.strip():
+        problem = "`chosen` and `rejected` do not begin with the same text"
+        raise RowFault("no_prompt", problem, remedy=_GIVE_PROMPT)
+    sides = (chosen[len(prompt) :], rejected[len(prompt) :])
+    return (
+        (Message(role="user", content=prompt),),
+        (Message(role="assistant", content=sides[0]),),
+        (Message(role="assistant", content=sides[1]),),
+    )
+
+
+def is_transcript(text: str) -> bool:
+    """Whether a text is a transcript with `Human:` and `Assistant:`, which holds its prompt."""
+    return bool(_transcript(text))
+
+
+def _shared(chosen: str, rejected: str) -> int:
+    """Return how many characters both texts begin with, the last one of a text left out."""
+    most = max(min(len(chosen), len(rejected)) - 1, 0)
+    pairs = zip(range(most), chosen, rejected, strict=False)
+    return next((index for index, ours, theirs in pairs if ours != theirs), most)
+
+
+def _transcript(text: str) -> Messages:
+    marks = list(_SPEAKER.finditer(text))
+    if len(marks) < 2 or marks[0].start() or marks[0][1] != "Human" or marks[-1][1] == "Human":
+        return ()
+    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    roles = {"Human": "user", "Assistant": "assistant"}
+    return tuple(
+        Message(role=roles[mark[1]], content=text[mark.end() : end].strip())
+        for mark, end in zip(marks, ends, strict=True)
+    )
+
+
 def to_prompt(row: JsonMapping) -> PromptRow:
     """Return the prompt row of a file row: `prompt`, optional `answer` and `id`, extra columns.
 
@@ -55,10 +130,7 @@ def to_prompt(row: JsonMapping) -> PromptRow:
     prompt = check_prompt(turns_of(row["prompt"], "prompt", role="user"))
     check_all_read(row, prompt)
     return PromptRow(
-        prompt=prompt,
-        answer=_answer(row),
-        id=explicit_id(row),
-        extra=others(row, _PROMPT_KNOWN),
+        prompt=prompt, answer=_answer(row), id=explicit_id(row), extra=others(row, _PROMPT_KNOWN)
     )
 
 

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from clairkit.records.identity import digest
 from clairkit.records.output import atomic_write
-from clairkit.records.schema import Pair, PromptRow
+from clairkit.records.schema import Pair, PromptRow, digest
 from clairkit.records.stream import DigestSet
 
 _EXAMPLES = 5

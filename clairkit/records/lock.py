@@ -9,12 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from clairkit.errors import ResourceError, UsageError
-
-
-def _holder() -> str:
-    """Say who this process is, a line for each thing."""
-    since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
-    return f"{os.getpid()}\n{socket.gethostname()}\n{since}\n"
+from clairkit.records.temporary import is_there
 
 
 def _described(text: str) -> str:
@@ -44,9 +39,11 @@ class FileLock:
         self._descriptor = self._acquire()
 
     def _acquire(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         while True:
-            descriptor = self._open()
+            descriptor = -1
             try:
+                descriptor = os.open(self._path, flags, 0o644)
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 holder = os.pread(descriptor, 512, 0).decode(errors="replace")
@@ -56,33 +53,20 @@ class FileLock:
                     received=None if self._output is None else str(self._output),
                     remedy="wait for it to end, or choose another output",
                 ) from None
-            except OSError as error:  # a file system without locks
-                os.close(descriptor)
-                raise self._fault(error) from None
-            if self._is_current(descriptor):
+            except OSError as error:  # the folder is not ours, or the file system has no locks
+                if descriptor >= 0:
+                    os.close(descriptor)
+                raise ResourceError(
+                    f"{self._path}: the lock can't be taken ({error.strerror})",
+                    remedy="choose another place for the output",
+                ) from None
+            if is_there(descriptor, self._path):
                 os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, _holder().encode(), 0)
+                since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+                holder = f"{os.getpid()}\n{socket.gethostname()}\n{since}\n"
+                os.pwrite(descriptor, holder.encode(), 0)
                 return descriptor
             os.close(descriptor)  # its last holder removed it in the meantime
-
-    def _open(self) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        try:
-            return os.open(self._path, flags, 0o644)
-        except OSError as error:
-            raise self._fault(error) from None
-
-    def _fault(self, error: OSError) -> ResourceError:
-        return ResourceError(
-            f"{self._path}: the lock can't be taken ({error.strerror})",
-            remedy="choose another place for the output",
-        )
-
-    def _is_current(self, descriptor: int) -> bool:
-        try:
-            return os.path.samestat(os.fstat(descriptor), self._path.stat())
-        except FileNotFoundError:
-            return False
 
     def release(self) -> None:
         """Remove the file and let go of the lock."""

@@ -8,13 +8,13 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO
 
 from clairkit.display import excerpt
 from clairkit.errors import DataError, ResourceError, UsageError
-from clairkit.records.exchange import exchange
 from clairkit.records.temporary import (
     delete,
+    exchange,
     restore,
     set_aside_name,
     sweep,
@@ -60,7 +60,7 @@ def check_output(path: OutputPath, *, force: bool = False) -> Path:
     text = os.fspath(path)
     problem = _name_problem(text) if text else "the output path is empty"
     if problem:
-        raise UsageError(problem, received=_shown(text))
+        raise UsageError(problem, received=excerpt(text))
     if Path(os.path.normpath(text)).parts[:1] == (os.pardir,):
         remedy = "give the absolute path if that is what you mean"
         raise UsageError(
@@ -107,10 +107,10 @@ def safe_child(folder: OutputPath, name: str) -> Path:
     elif any(ord(character) < 32 or character == "\x7f" for character in name):
         problem = "the name holds a control character"
     if problem:
-        raise DataError(problem, received=_shown(name), remedy="use a plain name")
+        raise DataError(problem, received=excerpt(name), remedy="use a plain name")
     child = Path(folder) / name
     if not child.resolve().is_relative_to(Path(folder).resolve()):
-        raise DataError("the name leads out of its folder", received=_shown(name))
+        raise DataError("the name leads out of its folder", received=excerpt(name))
     return child
 
 
@@ -221,15 +221,11 @@ def _resources(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        _raise_resource(path, error)
-
-
-def _raise_resource(path: Path, error: OSError) -> NoReturn:
-    if error.errno in _NO_MEANS:
+        if error.errno not in _NO_MEANS:
+            raise
         remedy = "free or choose another place; what was there before is untouched"
         problem = f"{path}: cannot be written: {_NO_MEANS[error.errno]}"
         raise ResourceError(problem, remedy=remedy) from None
-    raise error
 
 
 def _create(final: Path) -> tuple[Path, BinaryIO]:
@@ -261,7 +257,7 @@ def _check_existing(final: Path, *, force: bool) -> None:
         return
     except OSError as error:
         raise UsageError(
-            f"the output path cannot be used ({error.strerror})", received=_shown(str(final))
+            f"the output path cannot be used ({error.strerror})", received=excerpt(str(final))
         ) from None
     if stat.S_ISDIR(mode):
         if not (final / "dataset_info.json").is_file():
@@ -286,7 +282,3 @@ def _check_parent(final: Path) -> None:
         raise ResourceError(
             f"{parent}: no permission to write there", remedy="choose another place"
         )
-
-
-def _shown(text: str) -> str:
-    return excerpt(text)

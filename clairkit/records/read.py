@@ -8,13 +8,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from clairkit.records.column_choice import ColumnChoice
+from clairkit.records.columns import ColumnChoice
 from clairkit.records.faults import Located
-from clairkit.records.formats.arrow_rows import folder_rows, parquet_rows
+from clairkit.records.formats.arrow_rows import folder_rows, hub_rows, parquet_rows
 from clairkit.records.formats.csv_file import csv_rows
 from clairkit.records.formats.json_file import json_lines, json_rows
 from clairkit.records.forms import to_pair, to_prompt
-from clairkit.records.hub import hub_rows
 from clairkit.records.json_types import JsonObject
 from clairkit.records.schema import Pair, PromptRow
 from clairkit.records.source import Kind, Source, find_source
@@ -130,11 +129,11 @@ def read_rows(
     return RowStream(found.path, rows, to_named, skip_bad=skip_bad, limit=limit)
 
 
-def located_rows(source: str | os.PathLike[str]) -> Iterator[Located]:
+def located_rows(source: str | os.PathLike[str] | Source) -> Iterator[Located]:
     """Yield each row of a source as it stands there with its line, or what is wrong with it.
 
     Raises:
         DataError: the source is missing or in no accepted format.
     """
-    found = find_source(source)
+    found = source if isinstance(source, Source) else find_source(source)
     yield from _READERS[found.kind](found)

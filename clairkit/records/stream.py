@@ -124,11 +124,6 @@ class DigestSet:
     def __len__(self) -> int:
         return self._used
 
-    @property
-    def size_in_bytes(self) -> int:
-        """The memory that the table takes."""
-        return self._table.itemsize * len(self._table)
-
     def add(self, digest: int) -> bool:
         """Add a digest, taken modulo 2**64; return False when it was there."""
         digest = digest % 2**64 or 1  # 0 marks an empty place

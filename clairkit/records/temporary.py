@@ -1,4 +1,4 @@
-"""Own temporary files by process, and remove those that killed processes left.
+"""Own temporary files by process, put them in place, and remove those that kills left.
 
 A file or folder is made beside its final name, under a temporary one that is derived from it, and
 its writer holds a lock on it. The system frees the lock with the process: what nobody holds was
@@ -7,6 +7,8 @@ left by a kill, and whoever writes to the same name next deletes it.
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import fcntl
 import hashlib
 import os
@@ -15,15 +17,51 @@ import secrets
 import shutil
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 from clairkit.errors import ResourceError
 
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2  # Linux, renameat2
+_RENAME_SWAP = 2  # macOS, renamex_np
+_CANNOT = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
+
 _NAME = re.compile(r"\.clairkit-([0-9a-f]{16}-)?[0-9a-f]{16}\.(tmp|old)")
 _EARLIER = re.compile(r"\.clairkit-[0-9a-f]{16}\.(tmp|old)")
 _PATIENCE = 1.0  # seconds for the two renames of a writer that is alive
 _PAUSE = 0.01
+
+
+def exchange(first: Path, second: Path) -> bool:
+    """Let two names of one file system change places at once; both exist.
+
+    Returns:
+        Whether it was done; False where the system or the file system has no such call.
+
+    Raises:
+        OSError: the system refused it, as for lack of permission.
+    """
+    names = os.fsencode(first), os.fsencode(second)
+    library = _library()
+    if hasattr(library, "renameat2"):
+        failed = library.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE)
+    elif hasattr(library, "renamex_np"):
+        failed = library.renamex_np(*names, _RENAME_SWAP)
+    else:
+        return False
+    if not failed:
+        return True
+    code = ctypes.get_errno()
+    if code in _CANNOT:
+        return False
+    raise OSError(code, os.strerror(code), str(second))
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def is_temporary(name: str) -> bool:
@@ -40,7 +78,7 @@ def temporary_file(final: Path) -> tuple[Path, BinaryIO]:
     while True:
         fresh = _fresh(final)
         file = fresh.open("xb")
-        if _lock(file.fileno()) and _is_there(file.fileno(), fresh):
+        if _lock(file.fileno()) and is_there(file.fileno(), fresh):
             return fresh, file
         file.close()  # somebody took it for what a kill left
 
@@ -55,7 +93,7 @@ def temporary_folder(final: Path) -> tuple[Path, int]:
         fresh = _fresh(final)
         fresh.mkdir()
         descriptor = os.open(fresh, os.O_RDONLY | os.O_CLOEXEC)
-        if _lock(descriptor) and _is_there(descriptor, fresh):
+        if _lock(descriptor) and is_there(descriptor, fresh):
             return fresh, descriptor
         os.close(descriptor)
 
@@ -171,7 +209,8 @@ def _is_held(path: Path) -> bool:
     return False
 
 
-def _is_there(descriptor: int, path: Path) -> bool:
+def is_there(descriptor: int, path: Path) -> bool:
+    """Whether an open file is still the one at `path`."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:

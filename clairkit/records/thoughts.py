@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from clairkit.errors import UsageError
+from clairkit.records.fences import read_lines
 from clairkit.records.schema import Message, Pair
 
 
@@ -79,7 +80,6 @@ class Said:
 _BLANK = " \t\r\n\ufeff"
 _TRIED = 64  # blocks, and closing marks, that are looked at: more are no reply's structure
 _LEADING = re.compile(r"\A(?:[ \t]*\r?\n)+|\A[ \t]+")
-_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})([^\n]*)$", re.MULTILINE)
 _QUOTES = (("`", "`"), ('"', '"'), ("\u201c", "\u201d"), ("\u300c", "\u300d"), ("\u300e", "\u300f"))
 _TIGHT_QUOTES = ("''", "\u2018\u2019", "()")  # only with nothing else between them
 _SENTENCE_ENDS = ".!?\u2026\u3002\uff01\uff1f*)\u300d"
@@ -280,12 +280,10 @@ def _is_quoted(text: str, place: tuple[int, int], fences: Sequence[tuple[int, in
 
 def _fences(text: str) -> list[tuple[int, int]]:
     """Return where the code fences that are closed begin and end."""
-    found: list[tuple[int, int]] = []
-    opened: re.Match[str] | None = None
-    for match in _FENCE.finditer(text):
-        if opened is None:
-            opened = match
-        elif match[1].startswith(opened[1]) and not match[2].strip():
-            found.append((opened.start(), match.end()))
-            opened = None
+    found, start = [], 0
+    for line in read_lines(text):
+        if line.kind == "open":
+            start = line.start
+        elif line.kind == "close":
+            found.append((start, line.end))
     return found

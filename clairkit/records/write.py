@@ -19,18 +19,8 @@ from clairkit.records.output import (
     atomic_folder,
     atomic_write,
     check_output,
-    safe_child,
 )
 from clairkit.records.schema import Pair
-
-__all__ = [
-    "atomic_write",
-    "check_output",
-    "check_rows_output",
-    "safe_child",
-    "write_pairs",
-    "write_rows",
-]
 
 _ACCEPTED = ".jsonl, .jsonl.gz, .parquet, or no suffix for a `datasets` folder"
 _LEVEL = 6  # of gzip, as its command line has it

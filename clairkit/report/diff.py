@@ -30,16 +30,13 @@ _UNIT = regex.compile(
 
 @dataclass(frozen=True)
 class Diff:
-    """The difference of two sides.
+    """The difference of two sides."""
 
-    Attributes:
-        parts: in threes: an equal stretch, what rejected has after it, what chosen has instead.
-            Equal and rejected parts in order are rejected; equal and chosen parts are chosen.
-        changed_share: code points in edits, before tiny equal stretches were merged into them,
-            over those of both sides; 0 when both are empty.
-    """
-
+    # In threes: an equal stretch, what rejected has after it, what chosen has instead. Equal and
+    # rejected parts in order are rejected; equal and chosen parts are chosen.
     parts: tuple[str, ...]
+    # Code points in edits, before tiny equal stretches were merged into them, over those of both
+    # sides; 0 when both are empty
     changed_share: float
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from typing import Any
 
-from clairkit.markup import clean
+from clairkit.markup import clean, data_json
 from clairkit.records import Message, Pair
 from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.report.diff import diff
+from clairkit.report.language import Language
 from clairkit.scoring import text_of
 
 OWN = ("changed_share", "chosen_characters", "rejected_characters")
@@ -36,7 +39,6 @@ class Shared:
     places: dict[str, int] = field(default_factory=dict)
 
     def place(self, text: str) -> int:
-        """Return where the text stands."""
         if text not in self.places:
             self.places[text] = len(self.texts)
             self.texts.append(text)
@@ -45,25 +47,15 @@ class Shared:
 
 @dataclass(frozen=True)
 class PairEntry:
-    """One pair, safe to show.
+    """One pair, safe to show."""
 
-    Attributes:
-        id: of the pair.
-        source: where it comes from.
-        file: where it was first found.
-        flags: those of `scores`, then the gates' of `provenance`.
-        values: figures by name.
-        body: prompt, diff and rationale, as the browser has them.
-        details: names and texts of all else.
-    """
-
-    id: str
-    source: str
-    file: str
-    flags: tuple[str, ...]
-    values: Mapping[str, float]
-    body: JsonMapping
-    details: Sequence[tuple[str, str]]
+    id: str  # of the pair
+    source: str  # where it comes from
+    file: str  # where it was first found
+    flags: tuple[str, ...]  # those of `scores`, then the gates' of `provenance`
+    values: Mapping[str, float]  # figures by name
+    body: JsonMapping  # prompt, diff and rationale, as the browser has them
+    details: Sequence[tuple[str, str]]  # names and texts of all else
 
     @property
     def unit(self) -> str | None:
@@ -207,3 +199,72 @@ def _text(value: Any) -> str:
 def rounded(value: float) -> float:
     """Return a value as the page keeps it."""
     return value if isinstance(value, int) else float(f"{value:.{_DIGITS}g}")
+
+
+_VALUES = 20  # different values of a column that is offered as a choice; search finds the others
+_VOTES = ("who", "name", "first", "said", "reply")
+_LONGEST = 60  # characters of such a value
+
+
+def drawn(
+    entries: Sequence[PairEntry], most: int, most_bytes: int | None = None
+) -> Sequence[PairEntry]:
+    """Return the entries that the browser gets, drawn by a hash of their ids, in their order."""
+    if len(entries) <= most and most_bytes is None:
+        return entries
+    ids = [entry.id.encode("utf-8", "surrogatepass") for entry in entries]
+    order = sorted(range(len(entries)), key=lambda at: hashlib.sha256(ids[at]).digest())[:most]
+    if most_bytes is not None:
+        size = 0
+        for count, at in enumerate(order):
+            size += len(data_json(entries[at].to_json((), Shared())).encode())
+            if size > most_bytes:
+                order = order[: max(1, count)]
+                break
+    return [entries[at] for at in sorted(order)]
+
+
+def browser_data(
+    browsed: Sequence[PairEntry], metrics: Sequence[str], words: Language, listed: str
+) -> str:
+    """Return the data that the page's script reads.
+
+    Args:
+        browsed: the entries.
+        metrics: names of figures, in order.
+        words: of the page.
+        listed: the figure that the list shows of each entry.
+    """
+    shared = Shared()
+    pairs = ",\n".join(data_json(entry.to_json(metrics, shared)) for entry in browsed)
+    head: JsonObject = {
+        "words": words.browser,
+        "metrics": [[name, words.metric(name)] for name in metrics],
+        "listed": metrics.index(listed) if listed in metrics else 0,
+        "sources": _counted(entry.source for entry in browsed),
+        "flags": _counted(flag for entry in browsed for flag in entry.flags),
+        "files": _counted(entry.file for entry in browsed),
+        "columns": _columns(browsed),
+        "heads": [words.say(f"votes_{name}") for name in _VOTES],
+        "shared": shared.texts,
+    }
+    return f'{data_json(head)[:-1]},"pairs":[\n{pairs}\n]}}'
+
+
+def _counted(names: Iterable[str]) -> dict[str, int]:
+    counts = Counter(names)
+    return {name: counts[name] for name in sorted(counts)}
+
+
+def _columns(entries: Sequence[PairEntry]) -> dict[str, dict[str, int]]:
+    """Return the columns of the pairs' own files that can be chosen by, and the values' counts."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for entry in entries:
+        for name, text in entry.details:
+            if name.startswith(COLUMN):
+                found[name.removeprefix(COLUMN)][text] += 1
+    return {
+        name: dict(sorted(counts.items()))
+        for name, counts in sorted(found.items())
+        if 2 <= len(counts) <= _VALUES and max(map(len, counts)) <= _LONGEST
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +14,7 @@ from clairkit.charts.forest import forest_axis, forest_row, forest_scale
 from clairkit.intervals import wilson
 from clairkit.markup import Markup
 from clairkit.records.json_types import JsonObject
-from clairkit.report.eval_signals import is_number
+from clairkit.report.eval_signals import forest_line, is_number
 from clairkit.report.evaluated import Basis, Comparison, Evaluated
 from clairkit.report.language import Language, count_text, percent_text
 
@@ -55,25 +55,15 @@ def curves(evaluated: Evaluated, model: str, words: Language, name: str) -> Json
 def _length(
     evaluated: Evaluated, scored: Sequence[Scored], basis: Basis, words: Language, name: str
 ) -> Markup:
-    """Return the chart of wins by length difference; empty where lengths don't differ.
-
-    Args:
-        evaluated: the evaluation.
-        scored: the candidate's comparisons with their scores.
-        basis: of the scores.
-        words: of the page.
-        name: of the chart.
-    """
+    """Return the chart of wins by length difference; empty where lengths don't differ."""
     ordered = sorted(scored, key=lambda each: each[0].length_difference)
     lengths = [each.length_difference for each, _ in ordered]
     if len(ordered) < 2 * _FEWEST or lengths[0] == lengths[-1]:
         return Markup("")
-    points, bars = [], []
-    for group in _even(ordered, min(_BINS, len(ordered) // _FEWEST)):
-        x = sum(each.length_difference for each, _ in group) / len(group)
-        share, ends = _share([score for _, score in group])
-        points.append((x, share))
-        bars.append((x, *ends))
+    points, bars = _binned(
+        (sum(each.length_difference for each, _ in group) / len(group), [s for _, s in group])
+        for group in _even(ordered, min(_BINS, len(ordered) // _FEWEST))
+    )
     curve = _length_curve(evaluated, ordered, basis, (points[0][0], points[-1][0]))
     series = [Series(words.say("basis_" + basis), points, 0, marks=True, bars=bars)]
     if curve:
@@ -117,16 +107,13 @@ def _slices(scored: Sequence[Scored], words: Language) -> JsonObject | None:
     shares = [(name, len(scores), *_share(scores)) for name, scores in groups]
     across = forest_scale([100 * end for *_, ends in shares for end in ends], 50.0)
     rows = [
-        {
-            "name": name,
-            "models": "",
-            "drawing": Markup(
-                forest_row(across, 100 * share, (100 * ends[0], 100 * ends[1]), 50.0)
-            ),
-            "estimate": percent_text(share),
-            "interval": f"{percent_text(ends[0])} \N{EN DASH} {percent_text(ends[1])}",
-            "n": f"n = {count_text(n)}",
-        }
+        forest_line(
+            name,
+            forest_row(across, 100 * share, (100 * ends[0], 100 * ends[1]), 50.0),
+            percent_text(share),
+            f"{percent_text(ends[0])} \N{EN DASH} {percent_text(ends[1])}",
+            f"n = {count_text(n)}",
+        )
         for name, n, share, ends in shares
     ]
     return {"rows": rows, "axis": Markup(forest_axis(across, " %"))}
@@ -183,11 +170,7 @@ def _calibration(found: Sequence[Comparison], words: Language, name: str) -> Jso
     groups: dict[float, list[float]] = defaultdict(list)
     for judged, people in both:
         groups[round(4 * judged) / 4].append(people)
-    points, bars = [], []
-    for x in sorted(groups):
-        share, ends = _share(groups[x])
-        points.append((x, share))
-        bars.append((x, *ends))
+    points, bars = _binned(sorted(groups.items()))
     series = [
         Series(words.say("equal_line"), [(0.0, 0.0), (1.0, 1.0)], 4),
         Series(words.say("basis_people"), points, 0, marks=True, bars=bars),
@@ -247,6 +230,14 @@ def _evidence(found: Sequence[Comparison], words: Language, name: str) -> JsonOb
         "note": words.say("evidence_note", limit=f"{limit:.2f}", alpha=f"{_ALPHA:.0%}"),
         "now": words.say("evidence_now", **said),
     }
+
+
+def _binned(
+    groups: Iterable[tuple[float, Sequence[float]]],
+) -> tuple[list[tuple[float, float]], list[tuple[float, float, float]]]:
+    """Return, for scores at each x, their mean as a point and its interval as a bar."""
+    shares = [(x, *_share(scores)) for x, scores in groups]
+    return [(x, share) for x, share, _ in shares], [(x, *ends) for x, _, ends in shares]
 
 
 def _share(scores: Sequence[float]) -> tuple[float, tuple[float, float]]:

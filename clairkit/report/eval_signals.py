@@ -71,15 +71,7 @@ def _group(unit: str, signals: Sequence[Row], words: Language) -> JsonObject:
 
 
 def _row(signal: Row, unit: str, across: Scale, null: float | None, words: Language) -> JsonObject:
-    """Return what a row of the plot shows.
-
-    Args:
-        signal: of `eval.json`.
-        unit: of the signal.
-        across: the group's scale.
-        null: where there is no difference, in the scale's unit.
-        words: of the page.
-    """
+    """Return what a row of the plot shows; `null`, in the scale's unit, is no difference."""
     factor = 100 if unit in _PERCENT else 1
     has_ends = is_number(signal.get("low")) and is_number(signal.get("high"))
     ends = (factor * signal["low"], factor * signal["high"]) if has_ends else None
@@ -90,13 +82,24 @@ def _row(signal: Row, unit: str, across: Scale, null: float | None, words: Langu
         else words.say("too_few")
     )
     own_null = null if signal.get("against") is not None else None
+    drawing = forest_row(across, factor * signal["estimate"], ends, own_null)
+    n = "n = " + count_text(signal["n"]) if is_number(signal.get("n")) else ""
+    return forest_line(
+        signal_name(signal, words), drawing, said, interval, n, pair_name(signal, words)
+    )
+
+
+def forest_line(
+    name: str, drawing: str, estimate: str, interval: str = "", n: str = "", models: str = ""
+) -> JsonObject:
+    """Return what the template takes of a row of a forest plot."""
     return {
-        "name": signal_name(signal, words),
-        "models": pair_name(signal, words),
-        "drawing": Markup(forest_row(across, factor * signal["estimate"], ends, own_null)),
-        "estimate": said,
+        "name": name,
+        "models": models,
+        "drawing": Markup(drawing),
+        "estimate": estimate,
         "interval": interval,
-        "n": "n = " + count_text(signal["n"]) if is_number(signal.get("n")) else "",
+        "n": n,
     }
 
 
@@ -140,7 +143,6 @@ def _value(value: Any) -> str:
 
 
 def guard_rows(evaluated: Evaluated, words: Language) -> list[list[str]]:
-    """Return a row a guard."""
     rows = []
     for guard in evaluated.rows("guards"):
         unit, status = str(guard.get("unit", "share")), str(guard.get("status"))
@@ -196,14 +198,7 @@ def _seeds(signal: Row, means: Mapping[str, float], words: Language) -> JsonObje
             deviation=unit_text(deviation, unit).lstrip("+"),
         ),
         "rows": [
-            {
-                "name": name,
-                "models": "",
-                "drawing": Markup(forest_row(across, factor * mean, None, null)),
-                "estimate": unit_text(mean, unit),
-                "interval": "",
-                "n": "",
-            }
+            forest_line(name, forest_row(across, factor * mean, None, null), unit_text(mean, unit))
             for name, mean in means.items()
         ],
         "axis": Markup(forest_axis(across, " %" if unit == "share" else "")),

@@ -20,27 +20,19 @@ _BASES: tuple[Basis, ...] = get_args(Basis)
 
 _FIGURES, _ITEMS = "eval.json", "items.jsonl"
 _SCHEMA = 1
+_AGAIN = "run the evaluation again: finished answers are kept"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A candidate's answer to one prompt beside the baseline's.
+    """A candidate's answer to one prompt beside the baseline's."""
 
-    Attributes:
-        prompt_id: of the prompt.
-        model: the candidate's name.
-        answer: the candidate's row.
-        other: the baseline's row; None where there is no baseline.
-        verdicts: rows of judges on these two.
-        votes: rows of people on these two, in time order.
-    """
-
-    prompt_id: str
-    model: str
-    answer: Row
-    other: Row | None
-    verdicts: Sequence[Row]
-    votes: Sequence[Row]
+    prompt_id: str  # of the prompt
+    model: str  # the candidate's name
+    answer: Row  # the candidate's row
+    other: Row | None  # the baseline's row; None where there is no baseline
+    verdicts: Sequence[Row]  # rows of judges on these two
+    votes: Sequence[Row]  # rows of people on these two, in time order
 
     @property
     def judged(self) -> float | None:
@@ -115,7 +107,7 @@ def read_evaluation(path: Path) -> Evaluated:
     Raises:
         DataError: a file is damaged, or was written by a later version.
     """
-    facts = _object(path / _FIGURES)
+    facts = read_object(path / _FIGURES, _AGAIN)
     if facts.get("schema") != _SCHEMA:
         raise DataError(
             "the evaluation is of another version",
@@ -195,22 +187,24 @@ def _lines(path: Path) -> Iterable[Row]:
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError):
-                remedy = "run the evaluation again: finished answers are kept"
                 raise DataError(
-                    "the line is damaged", path=path, line=number, remedy=remedy
+                    "the line is damaged", path=path, line=number, remedy=_AGAIN
                 ) from None
             if isinstance(row, dict):
                 yield row
 
 
-def _object(path: Path) -> JsonObject:
+def read_object(path: Path, remedy: str) -> JsonObject:
+    """Return the JSON object that a file holds.
+
+    Raises:
+        DataError: it can't be read, or holds something else.
+    """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        remedy = "run the evaluation again: finished answers are kept"
-        raise DataError(
-            f"the file can't be read ({type(error).__name__})", path=path, remedy=remedy
-        ) from None
+        problem = f"the file can't be read ({type(error).__name__})"
+        raise DataError(problem, path=path, remedy=remedy) from None
     if not isinstance(found, dict):
         raise DataError("the file holds no JSON object", path=path)
     return found

@@ -13,11 +13,12 @@ from typing import Any
 from clairkit.display import excerpt
 from clairkit.errors import DataError, UsageError
 from clairkit.records import ColumnChoice, Pair, read_pairs
-from clairkit.records.json_types import JsonMapping, JsonObject
+from clairkit.records.json_types import JsonMapping
 from clairkit.records.read import AS_NAMED
-from clairkit.report.evaluated import Evaluated, is_evaluation, read_evaluation
+from clairkit.report.evaluated import Evaluated, is_evaluation, read_evaluation, read_object
 
 _METRICS, _RUN = "metrics.jsonl", "run.json"
+_ANEW = "make it anew, or move it away"
 _EXAMPLES = 3  # quarantined rows that a reason is shown with
 _EXCERPT = 240  # characters of each of their texts
 
@@ -33,19 +34,12 @@ class Reasons:
 
 @dataclass(frozen=True)
 class Build:
-    """All that `build-pairs` left beside a file of pairs.
+    """All that `build-pairs` left beside a file of pairs."""
 
-    Attributes:
-        name: of the file.
-        entry: the manifest's line of the last build; empty when there is no manifest.
-        reasons: of the quarantine file, the most frequent first.
-        health: the reviser's health card, None when it was not probed.
-    """
-
-    name: str
-    entry: JsonMapping
-    reasons: Sequence[Reasons]
-    health: JsonMapping | None
+    name: str  # of the file
+    entry: JsonMapping  # the manifest's line of the last build; empty when there is no manifest
+    reasons: Sequence[Reasons]  # of the quarantine file, the most frequent first
+    health: JsonMapping | None  # the reviser's health card, None when it was not probed
 
 
 @dataclass(frozen=True)
@@ -165,7 +159,7 @@ def _run(path: Path) -> Run:
             row = json.loads(line)
             if isinstance(row, dict):
                 rows.append(row)
-    return Run(path.absolute().name, _object(facts) if facts.exists() else {}, rows)
+    return Run(path.absolute().name, read_object(facts, _ANEW) if facts.exists() else {}, rows)
 
 
 def _builds(path: Path) -> list[Build]:
@@ -190,7 +184,9 @@ def _builds(path: Path) -> list[Build]:
         )
     made = next((entry for entry in reversed(entries) if "settings" in entry), {})
     reasons = _reasons(rows_of(quarantine)) if quarantine.is_file() else []
-    return [Build(path.name, made, reasons, _object(health) if health.is_file() else None)]
+    return [
+        Build(path.name, made, reasons, read_object(health, _ANEW) if health.is_file() else None)
+    ]
 
 
 def _reasons(rows: Iterable[JsonMapping]) -> list[Reasons]:
@@ -214,17 +210,3 @@ def _last_turn(prompt: Any) -> Any:
     if isinstance(prompt, list) and prompt and isinstance(prompt[-1], Mapping):
         return prompt[-1].get("content")
     return prompt
-
-
-def _object(path: Path) -> JsonObject:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(
-            f"the file can't be read ({type(error).__name__})",
-            path=path,
-            remedy="make it anew, or move it away",
-        ) from None
-    if not isinstance(found, dict):
-        raise DataError("the file holds no JSON object", path=path)
-    return found

@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from clairkit.charts.draw import HEIGHT, WIDTH, text
+from clairkit.charts.draw import HEIGHT, WIDTH, drawing, rule, write
+from clairkit.charts.model import Histogram
 from clairkit.charts.scale import Scale, labels, round_step, ticks
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 14, 38
 _BINS = 24  # about
 _TAIL = 0.99  # values beyond this quantile share the last bar where they would stretch the axis
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """A histogram to be drawn. `name` is unique in the page; `values` are sorted and finite."""
-
-    name: str
-    title: str
-    description: str
-    values: Sequence[float]
-    median: float
 
 
 def histogram(chart: Histogram) -> str:
@@ -46,17 +35,8 @@ def histogram(chart: Histogram) -> str:
             parts.append(_bar(across, up, (low + index * width, width), bar))
     if low <= chart.median <= high:
         x = across(chart.median)
-        parts.append(
-            f'<line class="median" x1="{x:.1f}" y1="{_TOP - 6}" x2="{x:.1f}" '
-            f'y2="{HEIGHT - _BOTTOM}"/>'
-        )
-    name = text(chart.name)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'role="img" aria-labelledby="{name}-title {name}-text">'
-        f'<title id="{name}-title">{text(chart.title)}</title>'
-        f'<desc id="{name}-text">{text(chart.description)}</desc>{"".join(parts)}</svg>'
-    )
+        parts.append(rule("median", (x, _TOP - 6), (None, HEIGHT - _BOTTOM)))
+    return drawing(chart, parts)
 
 
 def _range(values: Sequence[float]) -> tuple[float, float, float, bool]:
@@ -88,24 +68,14 @@ def _axes(across: Scale, up: Scale, *, open_ended: bool) -> list[str]:
     parts = []
     for value, label in zip(counts, labels(counts), strict=True):
         y = up(value)
-        parts.append(
-            f'<line class="grid" x1="{across.start:.1f}" y1="{y:.1f}" '
-            f'x2="{across.end:.1f}" y2="{y:.1f}"/>'
-        )
-        parts.append(
-            f'<text x="{across.start - 6:.1f}" y="{y + 4:.1f}" text-anchor="end">{label}</text>'
-        )
+        parts.append(rule("grid", (across.start, y), (across.end, None)))
+        parts.append(write(across.start - 6, y + 4, label, anchor="end"))
     places = ticks(across.low, across.high, 5)
     for value, label in zip(places, labels(places), strict=True):
-        parts.append(
-            f'<text x="{across(value):.1f}" y="{up.start + 17:.1f}" '
-            f'text-anchor="middle">{label}</text>'
-        )
+        parts.append(write(across(value), up.start + 17, label, anchor="middle"))
     if open_ended:
-        parts.append(
-            f'<text x="{across.end:.1f}" y="{up.start + 33:.1f}" text-anchor="end">'
-            f"≥ {labels([across.high])[0]}</text>"
-        )
+        most = f"≥ {labels([across.high])[0]}"
+        parts.append(write(across.end, up.start + 33, most, anchor="end"))
     return parts
 
 

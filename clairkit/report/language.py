@@ -29,27 +29,18 @@ COUNTED = (
 
 @dataclass(frozen=True)
 class Language:
-    """The words of one language.
+    """The words of one language."""
 
-    Attributes:
-        code: as in `<html lang>`.
-        words: what pages say, by key; in braces what is put in.
-        browser: what a page's script says, by key.
-        metrics: names of figures.
-        phrases: texts of other modules, from English.
-        reasons: why a row became no pair, by code.
-        answers: what differs in the browser of answers: sections `browser` and `metrics`.
-        signals: names of an evaluation's signals.
-    """
-
-    code: str
-    words: Mapping[str, str]
-    browser: Mapping[str, str]
-    metrics: Mapping[str, str]
-    phrases: Mapping[str, str]
-    reasons: Mapping[str, str]
+    code: str  # as in `<html lang>`
+    words: Mapping[str, str]  # what pages say, by key; in braces what is put in
+    browser: Mapping[str, str]  # what a page's script says, by key
+    metrics: Mapping[str, str]  # names of figures
+    phrases: Mapping[str, str]  # texts of other modules, from English
+    reasons: Mapping[str, str]  # why a row became no pair, by code
+    # What differs in the browser of answers: sections `browser` and `metrics`
     answers: Mapping[str, Mapping[str, str]]
-    signals: Mapping[str, str]
+    signals: Mapping[str, str]  # names of an evaluation's signals
+    because: Mapping[str, str]  # why a verdict is as it is, by code; English reads the file's
 
     def say(self, key: str, **values: object) -> str:
         """Return the words of that key with `values` put in."""
@@ -87,7 +78,7 @@ def language(code: str) -> Language:
     Raises:
         UsageError: there is none.
     """
-    found = texts(_FOLDER, code, ("metrics", "phrases", "reasons"))
+    found = texts(_FOLDER, code, ("metrics", "phrases", "reasons", "because"))
     return Language(
         code=code,
         words={**found["page"], **found["browser"], **found["evaluation"]},
@@ -97,6 +88,7 @@ def language(code: str) -> Language:
         reasons=found["reasons"],
         answers={"browser": found["answers"], "metrics": found["answer_metrics"]},
         signals=found["signal_names"],
+        because=found["because"],
     )
 
 

@@ -1,19 +1,30 @@
 """Measure what the two sides of a pair differ in: units, edit spans, scores, tables and filters."""
 
 from clairkit.scoring.checks import Checks, prompt_digests
-from clairkit.scoring.cleanup import clean_up
 from clairkit.scoring.compare import ComparedSet, Comparison, MeanRow, compare_sets
-from clairkit.scoring.contamination import BenchmarkIndex
-from clairkit.scoring.contrast import Contrast, contrast_of
-from clairkit.scoring.filters import REASONS, drop_reason, parse_reasons
-from clairkit.scoring.many import ScoredPairs, score_pairs
-from clairkit.scoring.pair_scores import FLAGS, PairScores, score_pair
-from clairkit.scoring.parallel import default_workers
-from clairkit.scoring.slices import SLICE_METRICS, Slice, check_column, label_of, slice_means
-from clairkit.scoring.spans import Alignment, EditSpan, align
-from clairkit.scoring.summary import METRICS, SummaryRow, count_flags, summarise
-from clairkit.scoring.tokenizers import load_tokenizer
-from clairkit.scoring.units import text_of, units_of
+from clairkit.scoring.copies import BenchmarkIndex
+from clairkit.scoring.many import (
+    REASONS,
+    ScoredPairs,
+    default_workers,
+    drop_reason,
+    parse_reasons,
+    score_pairs,
+)
+from clairkit.scoring.pair_scores import FLAGS, Contrast, PairScores, contrast_of, score_pair
+from clairkit.scoring.spans import Alignment, EditSpan, align, clean_up
+from clairkit.scoring.summary import (
+    METRICS,
+    SLICE_METRICS,
+    Slice,
+    SummaryRow,
+    check_column,
+    count_flags,
+    label_of,
+    slice_means,
+    summarise,
+)
+from clairkit.scoring.units import load_tokenizer, text_of, units_of
 
 __all__ = [
     "FLAGS",

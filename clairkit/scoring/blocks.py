@@ -102,7 +102,8 @@ def _exact(first: str, second: str) -> Iterator[Block]:
 
 
 def _nearly(first: str, second: str) -> list[Block]:
-    size = _slice_size(len(first), len(second))
+    low, high = _SLICE
+    size = max(low, min(high, EXACT_CELLS // max(len(first), len(second))))
     sliced = list(_sliced(first, second, Block(0, 0, size), len(first), len(second)))
     anchors = _anchors(first, second)
     if not anchors:
@@ -125,11 +126,6 @@ def _anchored(
         done_first, done_second = at_first + run, at_second + run
     start = Block(done_first, done_second, size)
     yield from _sliced(first, second, start, len(first), len(second))
-
-
-def _slice_size(first: int, second: int) -> int:
-    low, high = _SLICE
-    return max(low, min(high, EXACT_CELLS // max(first, second)))
 
 
 def _sliced(

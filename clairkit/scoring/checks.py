@@ -2,16 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, count
+from statistics import median
 
 from clairkit.records import Pair, PromptRow, digest
+from clairkit.records.columns import missing
+from clairkit.records.forms import to_pair
+from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.records.leakage import prompt_digest
-from clairkit.scoring.contamination import BenchmarkIndex
-from clairkit.scoring.duplicates import Shingles, near_duplicates
-from clairkit.scoring.outliers import log_ratio, outliers
+from clairkit.records.messages import turns_of
+from clairkit.records.read import read_rows
+from clairkit.scoring.copies import BenchmarkIndex, Shingles, near_duplicates
 from clairkit.scoring.pair_scores import FLAGS, PairScores
+
+FAR = 3.5
+"""The robust z-score beyond which a value is an outlier (Iglewicz and Hoaglin, 1993)."""
+
+FEWEST = 20
+"""Fewer values say too little about what is usual."""
+
+_MAD = 1.4826  # median absolute deviation -> standard deviation, of normal values
+_MEAN_AD = 1.2533  # mean absolute deviation -> likewise
+
+QUESTIONS = ("prompt", "question", "problem", "input", "text")
+"""Columns that hold a benchmark's text, the first that a row has."""
+
+
+def outliers(values: Sequence[float | None]) -> Iterator[int]:
+    """Return the places of the values that lie far from the others.
+
+    z = (x - median) / (1.4826 MAD). Where more than half of all values are the same, the MAD is 0
+    and 1.2533 times the mean absolute deviation takes its place.
+    """
+    known = [value for value in values if value is not None]
+    if len(known) < FEWEST:
+        return
+    middle = median(known)
+    deviations = [abs(value - middle) for value in known]
+    scale = _MAD * median(deviations) or _MEAN_AD * math.fsum(deviations) / len(deviations)
+    for place, value in enumerate(values):
+        if value is not None and abs(value - middle) > FAR * scale:
+            yield place
+
+
+def log_ratio(ratio: float | None) -> float | None:
+    """Return a length ratio's logarithm, so that twice and half lie equally far; None for 0."""
+    return math.log(ratio) if ratio else None
 
 
 @dataclass(frozen=True)
@@ -108,3 +148,53 @@ def _nearly_repeated(found: Sequence[Findings]) -> Iterator[int]:
     known = [(place, each) for place, each in shingles if each is not None]
     for at in near_duplicates([each for _, each in known]) if known else ():
         yield known[at][0]
+
+
+def read_evaluation(source: str | os.PathLike[str], *, skip_bad: bool = False) -> frozenset[int]:
+    """Return the digests of the prompts of a source, which may hold prompts or pairs.
+
+    Raises:
+        DataError: the source is missing, or a row has no prompt.
+    """
+    return prompt_digests(read_rows(source, _numbered(_prompt), skip_bad=skip_bad))
+
+
+def read_benchmark(
+    sources: Iterable[str | os.PathLike[str]], *, skip_bad: bool = False
+) -> BenchmarkIndex:
+    """Return the index of the texts of benchmark files, each in one of the columns `QUESTIONS`.
+
+    Raises:
+        DataError: a source is missing, or a row has no text.
+    """
+    rows = (
+        row
+        for source in sources
+        for row in read_rows(source, _numbered(_question), skip_bad=skip_bad)
+    )
+    return BenchmarkIndex.of("\n".join(turn["content"] for turn in row.prompt) for row in rows)
+
+
+def _numbered(
+    convert: Callable[[JsonMapping], Pair | PromptRow],
+) -> Callable[[JsonObject], PromptRow]:
+    """Rows by number: an evaluation set may say the same thing twice."""
+    numbers = count()
+
+    def numbered(row: JsonObject) -> PromptRow:
+        return PromptRow(convert(row).prompt, id=str(next(numbers)))
+
+    return numbered
+
+
+def _prompt(row: JsonMapping) -> Pair | PromptRow:
+    if "prompt" not in row:
+        return to_pair(row)
+    return PromptRow(turns_of(row["prompt"], "prompt", role="user"))
+
+
+def _question(row: JsonMapping) -> PromptRow:
+    column = next((name for name in QUESTIONS if row.get(name) is not None), None)
+    if column is None:
+        raise missing(row, ("prompt",), " or ".join(QUESTIONS))
+    return PromptRow(turns_of(row[column], column, role="user"))

@@ -106,7 +106,6 @@ def compare_sets(
     Raises:
         DataError: no pair of a set is left, or a pair cannot be scored.
     """
-    unit, name = unit_name(tokenizer)
     compared = {}
     for name, pairs in sets.items():
         scored = score_pairs(
@@ -150,7 +149,13 @@ def _means(by_prompt: Mapping[int, Sequence[PairScores]]) -> list[MeanRow]:
     import numpy
 
     groups = [by_prompt[prompt] for prompt in sorted(by_prompt)]
-    cells = [[_values(group, metric) for metric in METRICS] for group in groups]
+    cells = [
+        [
+            [value for each in group if (value := getattr(each, metric)) is not None]
+            for metric in METRICS
+        ]
+        for group in groups
+    ]
     sums = numpy.array([[math.fsum(values) for values in row] for row in cells])  # [P, M]
     counts = numpy.array([[len(values) for values in row] for row in cells], dtype=float)
     lows, highs = _intervals(sums, counts)
@@ -161,11 +166,6 @@ def _means(by_prompt: Mapping[int, Sequence[PairScores]]) -> list[MeanRow]:
             mean = math.fsum(sums[:, place]) / n
             rows.append(MeanRow(metric, n, mean, float(lows[place]), float(highs[place])))
     return rows
-
-
-def _values(group: Sequence[PairScores], metric: str) -> list[float]:
-    found = (getattr(scores, metric) for scores in group)
-    return [value for value in found if value is not None]
 
 
 def _intervals(sums: Any, counts: Any) -> tuple[Any, Any]:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
 from clairkit.records.json_types import JsonObject
-from clairkit.scoring.cleanup import clean_up
-from clairkit.scoring.contrast import contrast_of
-from clairkit.scoring.spans import Alignment, align
+from clairkit.scoring.spans import Alignment, align, clean_up
 from clairkit.scoring.units import (
     Text,
     Tokenizer,
@@ -19,6 +15,7 @@ from clairkit.scoring.units import (
     all_units,
     answers_of,
     roles_of,
+    same_text,
     text_of,
     unit_name,
 )
@@ -44,11 +41,42 @@ FLAGS = {
 
 Those from `duplicate` on compare a pair with others: `score_pairs` sets them, `score_pair` cannot.
 """
-
 DEAD = frozenset({"identical", "whitespace_only"})
 """Flags of pairs that teach nothing: no unit differs, or white space and normal form alone."""
 
-_SPACE = re.compile(r"\s+")
+
+@dataclass(frozen=True)
+class Contrast:
+    """A pair's contrastiveness and its parts, each in [0, 1].
+
+    Attributes:
+        length_balance: 2 min(n_W, n_L) / (n_W + n_L): what share both sides could have in common
+            at their lengths; 1 when both are empty.
+        overlap: units that are equal on both sides, in order, after clean-up, as a share of the
+            shorter side; 0 when a side is empty.
+        contrastiveness: their product, which is the share of all units of the pair that both
+            sides have in common; 0 when nothing differs.
+    """
+
+    length_balance: float
+    overlap: float
+    contrastiveness: float
+
+
+def contrast_of(shared: int, chosen: int, rejected: int, *, differs: bool) -> Contrast:
+    """Return the contrastiveness of a pair with its parts.
+
+    Args:
+        shared: equal units outside of the cleaned edit spans.
+        chosen: units of chosen, n_W.
+        rejected: units of rejected, n_L.
+        differs: whether the sides differ in more than white space: a pair that does not shows no
+            preference, however much it shares.
+    """
+    shorter, both = min(chosen, rejected), chosen + rejected
+    balance = 2 * shorter / both if both else 1.0
+    overlap = shared / shorter if shorter else 0.0
+    return Contrast(balance, overlap, 2 * shared / both if differs and both else 0.0)
 
 
 @dataclass(frozen=True)
@@ -210,7 +238,7 @@ def _measures(ours: Units, theirs: Units, alignment: Alignment) -> JsonObject:
         "span_length_mean": _share(sum(lengths), len(lengths)),
         "span_length_max": max(lengths, default=0),
         "common_prefix_share": _share(alignment.common_prefix, longer, empty=1.0),
-        "length_ratio": _ratio(len(ours), len(theirs)),
+        "length_ratio": len(ours) / len(theirs) if theirs else None if ours else 1.0,
     }
 
 
@@ -228,12 +256,6 @@ def _cleaned(ours: Units, theirs: Units, alignment: Alignment, *, differs: bool)
 
 def _share(part: int, whole: int, *, empty: float = 0.0) -> float:
     return part / whole if whole else empty
-
-
-def _ratio(chosen: int, rejected: int) -> float | None:
-    if not rejected:
-        return None if chosen else 1.0
-    return chosen / rejected
 
 
 def _jaccards(ours: Units, theirs: Units) -> tuple[float, float]:
@@ -261,9 +283,5 @@ def _text_flags(chosen: str, rejected: str) -> Iterator[str]:
         yield "empty_chosen"
     if not rejected.strip():
         yield "empty_rejected"
-    if chosen != rejected and _bare(chosen) == _bare(rejected):
+    if chosen != rejected and same_text(chosen, rejected):
         yield "whitespace_only"
-
-
-def _bare(text: str) -> str:
-    return _SPACE.sub("", unicodedata.normalize("NFC", text))

@@ -1,16 +1,20 @@
-"""Find edit spans: the stretches in which two sides differ, between what they share."""
+"""Find edit spans, the stretches in which two sides differ, and join those kept apart by chance."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 from clairkit.errors import DataError
 from clairkit.scoring.blocks import Block, matching_blocks
 
 _HIGHEST = 0x10FFFF
+Unit = TypeVar("Unit")
+
+TINY = 8
+"""The most units of an equal stretch that may be chance; longer ones are always kept."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,13 @@ class EditSpan:
     def length(self) -> int:
         """Units deleted plus units inserted, at least 1."""
         return self.rejected_end - self.rejected_start + self.chosen_end - self.chosen_start
+
+    def cut(self, rejected: Sequence[Unit], chosen: Sequence[Unit]) -> tuple[Sequence[Unit], ...]:
+        """Return what was replaced, and what it became."""
+        return (
+            rejected[self.rejected_start : self.rejected_end],
+            chosen[self.chosen_start : self.chosen_end],
+        )
 
 
 @dataclass(frozen=True)
@@ -98,3 +109,66 @@ def _spans(blocks: list[Block], first: int, second: int, *, swapped: bool) -> It
             ours, theirs = (at_first, block.first), (at_second, block.second)
             yield EditSpan(*theirs, *ours) if swapped else EditSpan(*ours, *theirs)
         at_first, at_second = block.first + block.size, block.second + block.size
+
+
+def clean_up(spans: Iterable[EditSpan]) -> tuple[EditSpan, ...]:
+    """Return `spans`, in order, with those joined that only tiny equal stretches keep apart.
+
+    The rule: two spans become one, with all that lies between them, when no equal stretch between
+    them has more than `TINY` units, and all of these together no more than either span, where a
+    span counts the longer of its two sides. A joined span counts as one, so it may join further
+    ones, until no two are left that join.
+
+    Joining makes spans larger and leaves fewer equal units between them, so whatever could be
+    joined before still can. The result therefore does not depend on the order of joining, nor on
+    which side is called chosen, nor on reading forwards or backwards; and one more edit never
+    keeps apart what was one. What both sides begin and end with stays.
+
+    The idea (not the rule) is the "semantic clean-up" of Google's diff-match-patch.
+    """
+    done: list[_Seen] = []
+    for span in spans:
+        current = _Seen(span, len(done) - 1)
+        while (first := _first_joined(done, current)) is not None:
+            current = done[first].up_to(current.span)
+            del done[first:]
+        done.append(current)
+    return tuple(each.span for each in done)
+
+
+@dataclass
+class _Seen:
+    """A span, and how far to the left of it all spans are known not to be one with it."""
+
+    span: EditSpan
+    next: int
+    """The place of the next span to the left to look at."""
+    between: int = 0
+    """Equal units between `span` and the one after `next`, that one's own left out."""
+
+    def up_to(self, last: EditSpan) -> _Seen:
+        """Itself and all up to `last` as one; what was looked at before stays so."""
+        first = self.span
+        whole = EditSpan(
+            first.rejected_start, last.rejected_end, first.chosen_start, last.chosen_end
+        )
+        return _Seen(whole, self.next, self.between)
+
+
+def _first_joined(done: Sequence[_Seen], last: _Seen) -> int | None:
+    """The place of the first of the spans before `last` that becomes one with it, or None."""
+    size, found = _size(last.span), None
+    while last.next >= 0:
+        before = done[last.next].span
+        after = done[last.next + 1].span if last.next + 1 < len(done) else last.span
+        between = last.between + after.chosen_start - before.chosen_end
+        if between > size or between - last.between > TINY:
+            break
+        if between <= _size(before):
+            found = last.next
+        last.next, last.between = last.next - 1, between
+    return found
+
+
+def _size(span: EditSpan) -> int:
+    return max(span.rejected_end - span.rejected_start, span.chosen_end - span.chosen_start)

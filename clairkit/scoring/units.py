@@ -6,9 +6,13 @@ Words are never used: Japanese and Thai have no spaces between them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from unicodedata import normalize
 
 import regex
 
+from clairkit.display import excerpt
+from clairkit.errors import UsageError
+from clairkit.hub_access import check_model_there
 from clairkit.records.json_types import JsonMapping
 from clairkit.records.thoughts import split_thoughts
 
@@ -54,6 +58,12 @@ def answers_of(side: Text) -> Text:
     return [{**turn, "content": text} for turn, text in zip(side, texts, strict=True)]
 
 
+def same_text(one: str, other: str) -> bool:
+    """Return whether two texts differ in nothing but white space and Unicode composition."""
+    bare, others = ("".join(normalize("NFC", text).split()) for text in (one, other))
+    return bare == others
+
+
 def roles_of(side: Text) -> tuple[str, ...]:
     """Return the roles of the messages of `side`, none for a plain text."""
     return () if isinstance(side, str) else tuple(message["role"] for message in side)
@@ -72,10 +82,6 @@ def units_of(text: str, tokenizer: Tokenizer | None) -> Units:
 
     The text is encoded on its own, without special tokens; a special token that is spelt out in
     it counts as the plain text it is, as it does in training.
-
-    Args:
-        text: what one side, or the prompt, says.
-        tokenizer: a transformers tokenizer, or None.
     """
     (units,) = all_units([text], tokenizer)
     return units
@@ -96,3 +102,23 @@ def _graphemes(text: str) -> list[str]:
         return list(text)  # each is a cluster of its own
     clusters: list[str] = _GRAPHEME.findall(text)
     return clusters
+
+
+def load_tokenizer(name: str) -> Tokenizer:
+    """Return the tokenizer of a folder or Hub id (`hf:` before it is accepted); runs no code of it.
+
+    Raises:
+        UsageError: there is none, or transformers cannot load it.
+    """
+    check_model_there(name.removeprefix("hf:"))
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer: Tokenizer = AutoTokenizer.from_pretrained(name.removeprefix("hf:"))
+        return tokenizer
+    except Exception as error:  # many kinds, by file format and version
+        raise UsageError(
+            f"the tokenizer cannot be loaded ({excerpt(str(error), 160)})",
+            received=name,
+            remedy="give a folder with tokenizer.json, or the Hub id of a model",
+        ) from None

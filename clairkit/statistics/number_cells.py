@@ -1,16 +1,17 @@
 """Numbers as people write them in a spreadsheet, read by their declared unit or refused.
 
 Read: 1,234 and 1 234 and 1'234 (groups of three), full-width digits, signs in front, accounting's
-(1,234) and △1,234, 1.2E+03, the unit itself beside the number. Refused, with the cell named: what
-could mean two things (1,23 and 1.234,5), another unit, a date where a number belongs (Excel makes
-dates of numbers), and the text that stands for an error.
+(1,234) and △1,234, 1.2E+03, the unit itself beside the number; with the decimal comma of a column
+that has one: 1,5 and 1.234,5. Refused, with the cell named: what could mean two things (1,23 beside
+1.23, or 1,234 alone where either mark may be meant), another unit, a date where a number belongs
+(Excel makes dates of numbers), and the text that stands for an error.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -30,6 +31,16 @@ _SIGNS = str.maketrans(dict.fromkeys("\u2212\u2010\u2011\u2013△▲", "-") | {"
 _SPACES = str.maketrans(dict.fromkeys("\u00a0\u202f\u2009", " ") | {"\u2019": "'"})
 _PLAIN = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _GROUPED = re.compile(r"\d{1,3}([, '])\d{3}(?:\1\d{3})*(?:\.\d+)?", re.ASCII)
+# Of a number with its separators: the mark that can only be the decimal one, or may be either.
+_COMMA = re.compile(
+    r"\d{1,3}(?:[. ']\d{3})+,\d+"  # 1.234,5
+    r"|\d+,(?:\d{1,2}|\d{4,})|(?:0|\d{4,}),\d+"  # 1,5 and 0,123
+    r"|\d{1,3}(?:\.\d{3}){2,}",  # 1.234.567
+    re.ASCII,
+)
+_SWAPPED = str.maketrans(",.", ".,")
+_EITHER = re.compile(r"[1-9]\d{0,2}[.,]\d{3}", re.ASCII)
+_NUMBER = re.compile(r"\d[\d.,' ]*\d|\d", re.ASCII)
 _MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 _DATE_LIKE = re.compile(
     r"\d{1,4}[-/.]\d{1,2}([-/.]\d{1,4})?([ T]\d{1,2}:\d{2}.*)?"  # 2024-03-01 12:00, 3/1
@@ -44,6 +55,7 @@ _WHOLE_DATE = re.compile(
     re.ASCII,
 )
 _EXCEL_DATES = "format the column as text before typing, since Excel makes dates of numbers"
+_MARK = 'name the decimal mark in kpi.yaml, beside column: decimal: ","'
 _WRITE_DATES = "write dates as 2026-12-01"
 _EXCEL_DAY_ZERO = date(1899, 12, 30).toordinal()
 # Excel's day numbers of 1950 to 2199; 2024 is a year, no day of 1905.
@@ -77,24 +89,28 @@ class Cell:
     column: str
 
 
-def read_numbers(cells: Iterable[tuple[Cell, object]], unit: str) -> list[float | None]:
+def read_numbers(
+    cells: Sequence[tuple[Cell, object]], unit: str, decimal: str = "."
+) -> list[float | None]:
     """Return the numbers of a column in its declared unit.
 
     Args:
         cells: place and value of each.
         unit: as `read_number` has it.
+        decimal: the decimal mark, "." or ","; "" is what the column itself shows.
 
     Returns:
         A number a cell; None where it is blank.
 
     Raises:
-        DataError: a cell can't be read, or a column in percent mixes cells with and without the
-            sign, of which some are shares of 1.
+        DataError: a cell can't be read, the decimal mark can't be told, or a column in percent
+            mixes cells with and without the sign, of which some are shares of 1.
     """
+    decimal = decimal or ("." if unit == DATE else _decimal_mark(cells))
     found = []
     signed = fraction = None
     for cell, value in cells:
-        number = read_number(value, unit, cell)
+        number = read_number(value, unit, cell, decimal)
         found.append(number)
         if unit == PERCENT and number is not None:
             if "%" in _narrow(str(value)):
@@ -112,7 +128,35 @@ def read_numbers(cells: Iterable[tuple[Cell, object]], unit: str) -> list[float 
     return found
 
 
-def read_number(value: object, unit: str, cell: Cell) -> float | None:
+def _decimal_mark(cells: Iterable[tuple[Cell, object]]) -> str:
+    """Return the decimal mark that a column shows.
+
+    Raises:
+        DataError: some cells show a comma and others a point, or a cell could have either.
+    """
+    shown: dict[str, tuple[Cell, object]] = {}
+    open_cell: tuple[Cell, object] | None = None
+    for cell, value in cells:
+        found = _NUMBER.search(_narrow(value)) if isinstance(value, str) else None
+        text = found[0] if found else ""
+        if _COMMA.fullmatch(text):
+            shown.setdefault(",", (cell, value))
+        elif _COMMA.fullmatch(text.translate(_SWAPPED)):
+            shown.setdefault(".", (cell, value))
+        elif _EITHER.fullmatch(text):
+            open_cell = open_cell or (cell, value)
+    if len(shown) == 1:
+        return next(iter(shown))
+    if shown:
+        cell, value = max(shown.values(), key=lambda each: each[0].line)
+        raise _refused(cell, "other cells of the column have another decimal mark", value, _MARK)
+    if open_cell is not None:
+        cell, value = open_cell
+        raise _refused(cell, "the mark may be a decimal one, or of thousands", value, _MARK)
+    return "."
+
+
+def read_number(value: object, unit: str, cell: Cell, decimal: str = ".") -> float | None:
     """Return a number in its declared unit, or None for a blank cell.
 
     Args:
@@ -121,6 +165,7 @@ def read_number(value: object, unit: str, cell: Cell) -> float | None:
             may stand beside the number ("12 min"). 万, 億 and 兆 are read where the unit has one
             ("万円": "1億2,000万円" is 12,000).
         cell: the place, for the message.
+        decimal: the decimal mark, "." or ",".
 
     Raises:
         DataError: it can't be read as a number of that unit.
@@ -136,6 +181,8 @@ def read_number(value: object, unit: str, cell: Cell) -> float | None:
     if not isinstance(value, str):
         raise _refused(cell, "this is no number", value)
     text = _narrow(value)
+    if decimal == ",":
+        text = text.translate(_SWAPPED)
     return _finite(_signed(text, value, unit, cell), value, cell) if text else None
 
 

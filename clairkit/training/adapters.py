@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
     from transformers import PreTrainedModel
 
-
 Say = Callable[[str], None]
 
 _DEFAULT_SEED = 42  # of transformers.TrainingArguments
@@ -127,9 +126,6 @@ def _continued(model: PreTrainedModel, config: TrainConfig, say: Say) -> PeftMod
 
 def load_adapter_settings(name: str) -> PeftConfig:
     """Return the settings of an adapter; its weights are not read.
-
-    Args:
-        name: its folder or Hub id.
 
     Raises:
         UsageError: PEFT is missing, there are none, or its kind can't be trained here.

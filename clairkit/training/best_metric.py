@@ -141,10 +141,6 @@ def _check_name(metric: str, mix: LossMix, datasets: Sequence[str]) -> None:
 def check_measured(metric: str | None, datasets: Mapping[str, Sequence[EncodedPair]]) -> None:
     """Refuse a metric that these held-out pairs don't have, such as a side that they lack.
 
-    Args:
-        metric: `metric_for_best_model`, a known one.
-        datasets: held-out pairs by the name of their set.
-
     Raises:
         UsageError: nothing in the pairs counts for the metric.
     """

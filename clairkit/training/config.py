@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from clairkit.batching.chat_settings import ChatSettings
 from clairkit.choices import (
+    AUTO_LOSS,
     Dtype,
     Kernel,
     LossMask,
@@ -23,8 +24,7 @@ from clairkit.choices import (
 from clairkit.errors import UsageError, suggest
 from clairkit.losses import LossMix, loss_options, parse_loss
 from clairkit.training.arguments.defaults import derived_defaults
-from clairkit.training.arguments.ranges import check_numbers
-from clairkit.training.arguments.value_types import fits, type_name
+from clairkit.training.arguments.ranges import check_numbers, fits, type_name
 from clairkit.training.reference.spec import Ref, parse_ref
 
 # Arguments of the Trainer that clairkit sets itself.
@@ -59,7 +59,10 @@ class TrainConfig:
     eval_pairs: str | None = None
     """Pairs to evaluate the loss on, held out."""
     loss: str = "apo_zero"
-    """Name of the loss, see `clairkit.losses.LOSSES`, or a sum such as apo_zero+0.1*sft."""
+    """Name of the loss, see `clairkit.losses.LOSSES`, or a sum such as apo_zero+0.1*sft. auto:
+    apo_zero or apo_down, whichever verdicts on the pairs speak for."""
+    votes: str | None = None
+    """What `label import` wrote about the pairs, for loss auto; None: their judge's verdicts."""
     beta: float = 0.1
     """Strength of the anchor to the reference."""
     label_smoothing: float | None = None
@@ -153,7 +156,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         _check_text(dataclasses.asdict(self))
-        object.__setattr__(self, "loss", str(self.mix))
+        object.__setattr__(self, "loss", AUTO_LOSS if self.loss_is_open else str(self.mix))
         loss_options(self.mix, self.beta, self.loss_options)
         _check_choices(self)
         budget = self.memory_budget
@@ -177,12 +180,16 @@ class TrainConfig:
 
     @functools.cached_property
     def mix(self) -> LossMix:
-        """The loss, its terms apart."""
-        return parse_loss(self.loss)
+        """The loss, its terms apart; an open one reads and costs what apo_zero does."""
+        return parse_loss("apo_zero" if self.loss_is_open else self.loss)
+
+    @property
+    def loss_is_open(self) -> bool:
+        """Whether verdicts on the pairs have yet to choose the loss."""
+        return self.loss.strip().lower() == AUTO_LOSS
 
     @functools.cached_property
     def reference(self) -> Ref:
-        """What `ref` names."""
         return parse_ref(self.ref)
 
     @property
@@ -198,17 +205,14 @@ class TrainConfig:
 
     @property
     def default_arguments(self) -> dict[str, Any]:
-        """The values of `derived`."""
         return {key: value for key, (value, _) in self.derived.items()}
 
     @property
     def chat(self) -> ChatSettings:
-        """How conversations are rendered."""
         return ChatSettings(self.chat_template_kwargs, self.special_tokens, self.fold_system)
 
     @property
     def loss_options(self) -> dict[str, Any]:
-        """The options of the loss that were set."""
         keys = ("label_smoothing", "discopop_tau", "f_divergence_type", "f_alpha_divergence_coef")
         return {key: value for key in keys if (value := getattr(self, key)) is not None}
 

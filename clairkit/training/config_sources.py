@@ -12,7 +12,7 @@ from clairkit.batching.chat_settings import run_chat_settings
 from clairkit.display import printable
 from clairkit.errors import UsageError
 from clairkit.records.json_types import JsonObject
-from clairkit.training.arguments.value_types import fits, type_name
+from clairkit.training.arguments.ranges import fits, type_name
 from clairkit.training.config import TrainConfig, own_types
 
 
@@ -22,6 +22,8 @@ class Resolved:
 
     config: TrainConfig
     origins: Mapping[str, str]
+    loss_choice: JsonObject | None = None
+    """What loss auto rests on; None where the loss was named."""
 
 
 def resolve(
@@ -79,7 +81,7 @@ def _read_yaml(file: str) -> dict[str, object]:
             received="nothing" if content is None else type(content).__name__,
             remedy="write lines such as `learning_rate: 1e-5`",
         )
-    return {str(key): _meant(str(key), value) for key, value in content.items()}
+    return {str(key): meant(str(key), value) for key, value in content.items()}
 
 
 def _parse_settings(settings: Sequence[str]) -> dict[str, object]:
@@ -91,13 +93,13 @@ def _parse_settings(settings: Sequence[str]) -> dict[str, object]:
         if not equals:
             raise UsageError("--set takes key=value", received=setting)
         try:
-            values[key.strip()] = _meant(key.strip(), load_yaml(text))
+            values[key.strip()] = meant(key.strip(), load_yaml(text))
         except YamlProblem as error:
             raise UsageError(f"the value is no YAML: {error}", received=setting) from error
     return values
 
 
-def _meant(key: str, value: object) -> object:
+def meant(key: str, value: object) -> object:
     """What people mean where YAML 1.1 reads 1e-5 as a text and `no` as false."""
     if key.endswith("_strategy") and value is False:
         return "no"

@@ -28,31 +28,19 @@ class TrainingPart(Part):
     Sequences are in the order chosen 0..b-1, then rejected 0..b-1.
     """
 
-    ids: list[str]
-    """The pairs' names, for error messages."""
-    ref_logps: Tensor
-    """[S] float32: log-prob of each token under the reference."""
-    edited: Tensor
-    """[S] bool: lies in an edit span."""
-    weights: Tensor | None
-    """[S] float32: what a token counts in the loss; None where all count 1."""
-    ref_sums: Tensor
-    """[2b] float32: weighted sums of reference log-probs."""
-    sizes: Tensor
-    """[2b] float32: weighted tokens."""
-    chosen_tokens: float
-    """Weighted tokens of all chosen sides."""
-    sides: int
-    """How many sides have any weight."""
-    counts: bool = True
-    """False for a part that is run for the sake of other processes alone."""
+    ids: list[str]  # the pairs' names, for error messages
+    ref_logps: Tensor  # [S] float32: log-prob of each token under the reference
+    edited: Tensor  # [S] bool: lies in an edit span
+    weights: Tensor | None  # [S] float32: what a token counts in the loss; None where all count 1
+    ref_sums: Tensor  # [2b] float32: weighted sums of reference log-probs
+    sizes: Tensor  # [2b] float32: weighted tokens
+    chosen_tokens: float  # weighted tokens of all chosen sides
+    sides: int  # how many sides have any weight
+    counts: bool = True  # False for a part that is run for the sake of other processes alone
 
 
 class Batch(TypedDict):
-    """One batch of a process."""
-
-    rows: Tensor
-    """[B]: the Trainer knows a batch's size by it."""
+    rows: Tensor  # [B]: the Trainer knows a batch's size by it
     parts: list[TrainingPart]
 
 
@@ -101,7 +89,6 @@ class TrainingCollator:
     all processes of a sharded model. None: as few parts as hold the batch."""
 
     def __call__(self, items: Sequence[TrainingPair]) -> Batch:
-        """Return one batch."""
         made = self._collate_for(len(items))([item.pair for item in items])
         parts = [self._filled(part, [items[index] for index in part.index]) for part in made]
         return {"rows": torch.arange(len(items)), "parts": parts}

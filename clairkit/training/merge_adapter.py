@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from peft.utils import ModulesToSaveWrapper
     from transformers import PreTrainedModel
 
-
 # What PEFT and transformers write.
 _ADAPTER_FILES = ("adapter_config.json", "adapter_model.*")
 _MODEL_FILES = (

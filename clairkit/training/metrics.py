@@ -216,7 +216,6 @@ class MetricMeans:
         self._sums: dict[tuple[str, ...], Tensor] = {}
 
     def add(self, found: MetricSums) -> None:
-        """Add the sums of a part."""
         before = self._sums.get(found.names)
         self._sums[found.names] = found.sums if before is None else before + found.sums
 

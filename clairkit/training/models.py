@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
         PreTrainedModel,
         PreTrainedTokenizerBase,
     )
-
 
 ADAPTER_CONFIG = "adapter_config.json"
 
@@ -143,16 +141,6 @@ def is_4bit(module: nn.Module) -> bool:
 def is_quantised(model: nn.Module) -> bool:
     """Whether any layer has 4-bit weights."""
     return any(is_4bit(module) for module in model.modules())
-
-
-def trainable_counts(model: nn.Module) -> tuple[int, int]:
-    """Return the elements of trainable and of frozen parameters; a 4-bit weight is one element."""
-    counts = {True: 0, False: 0}
-    for parameter in model.parameters():
-        state = getattr(parameter, "quant_state", None)
-        size = parameter.numel() if state is None else math.prod(state.shape)
-        counts[parameter.requires_grad] += size
-    return counts[True], counts[False]
 
 
 def _four_bits(config: TrainConfig) -> BitsAndBytesConfig | None:

@@ -9,16 +9,45 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Subset
-from transformers import TrainerCallback, TrainerState, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
-from clairkit.runs.diagnosis.movement import METRICS, Movement
+from clairkit.runs.diagnosis.facts import METRICS, Movement
 from clairkit.training.checkpoint.interrupt import EvaluationStopped, StopOnSignal
 from clairkit.training.checkpoint.nan_guard import local_part
-from clairkit.training.metric_logs import MetricLogs
+from clairkit.training.metrics import MetricMeans
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
+    from transformers.trainer_utils import EvalLoopOutput
+
+
+class MetricLogs(Trainer):  # type: ignore[misc]  # transformers is untyped
+    """A Trainer that logs the means of its steps, and whose evaluations return all of theirs."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        self._means = {"train": MetricMeans(), "eval": MetricMeans()}
+        super().__init__(*args, **kwargs)
+
+    def log(self, logs: dict[str, float], *args: object, **kwargs: object) -> None:
+        """Log; a row of training steps gets the metrics gathered since the last one."""
+        if "loss" in logs or "train_loss" in logs:
+            logs.update(self._means["train"].take(self._sum_over_processes))
+        super().log(logs, *args, **kwargs)  # adds the epoch, in place
+
+    def evaluation_loop(
+        self, *args: object, metric_key_prefix: str = "eval", **kwargs: object
+    ) -> EvalLoopOutput:
+        """Run over held-out pairs; what it returns holds all metrics, as callbacks and logs do."""
+        self._means["eval"].take()  # of an evaluation that was broken off
+        output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
+        means = self._means["eval"].take(self._sum_over_processes)
+        output.metrics.update({f"{metric_key_prefix}_{key}": mean for key, mean in means.items()})
+        return output
+
+    def _sum_over_processes(self, values: Tensor) -> Tensor:
+        total: Tensor = self.accelerator.reduce(values, reduction="sum")
+        return total
 
 
 # Pairs on which the movement is measured: a forward of so many costs next to nothing in a run.
@@ -79,11 +108,6 @@ def rounding_warning(model: nn.Module, learning_rate: float, optimizer: str) -> 
 
     Adam's updates have about the size of the learning rate, whatever the gradient; of other
     optimizers nothing is known before.
-
-    Args:
-        model: the model to train.
-        learning_rate: the highest one.
-        optimizer: its name in TrainingArguments.
     """
     dtype = trained_dtype(model)
     if dtype not in (torch.bfloat16, torch.float16) or "adam" not in optimizer:
@@ -119,20 +143,17 @@ class WeightWatch(TrainerCallback):  # type: ignore[misc]  # transformers is unt
         self._totals: Tensor | None = None  # [2]: updates that were due, and that came to nothing
 
     def on_train_begin(self, *_: object, model: nn.Module, **__: object) -> None:
-        """Called by the Trainer before the first step, the model in its place."""
         self._sample = sampled_parameters(model)
         self._first = [item.values() for item in self._sample]
         self._totals = None
 
     def on_pre_optimizer_step(self, *_: object, **__: object) -> None:
-        """Called by the Trainer before each step."""
         self._before = [item.values() for item in self._sample]
         self._due = [
             None if (found := item.gradients()) is None else found != 0 for item in self._sample
         ]
 
     def on_optimizer_step(self, *_: object, optimizer: Optimizer, **__: object) -> None:
-        """Called by the Trainer after each step."""
         rates = [group["lr"] for group in getattr(optimizer, "param_groups", ())]
         if getattr(optimizer, "step_was_skipped", False) or not any(rates):
             return
@@ -175,12 +196,10 @@ class StartOfMovement(TrainerCallback, ExportableState):  # type: ignore[misc]  
     def on_train_begin(
         self, _args: TrainingArguments, state: TrainerState, *_: object, **__: object
     ) -> None:
-        """Called by the Trainer before the first step, the model in its place."""
         if state.global_step == 0:
             self.values = self._measure()
 
     def state(self) -> dict[str, object]:
-        """Return what a checkpoint keeps."""
         return {"args": {}, "attributes": {"values": self.values}}
 
 
@@ -192,7 +211,9 @@ class Movements(MetricLogs):
     def __init__(self, *args: object, callbacks: list[TrainerCallback], **kwargs: object) -> None:
         self._watch = WeightWatch()
         self.movement: Movement | None = None
-        start = StartOfMovement(self._start_of_movement)
+        start = StartOfMovement(
+            lambda: {} if self.starts_as_reference() else self._means_of_sample()
+        )
         super().__init__(*args, callbacks=[self._watch, start, *callbacks], **kwargs)
 
     def starts_as_reference(self) -> bool:
@@ -218,9 +239,6 @@ class Movements(MetricLogs):
                 changed=self._watch.changed,
                 lost=self._watch.lost,
             )
-
-    def _start_of_movement(self) -> dict[str, float]:
-        return {} if self.starts_as_reference() else self._means_of_sample()
 
     def _sampled_pairs(self) -> list[int]:
         size = len(self.train_dataset)

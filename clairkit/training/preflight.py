@@ -10,13 +10,14 @@ from transformers import TrainingArguments
 
 from clairkit.errors import UsageError
 from clairkit.records.json_types import JsonObject
+from clairkit.training.adapters import load_adapter_settings
 from clairkit.training.arguments.checks import check_hub_login
 from clairkit.training.best_metric import check_best_metric
 from clairkit.training.config import TrainConfig
 from clairkit.training.config_sources import Resolved
 from clairkit.training.models import load_settings
 from clairkit.training.preparation import refuse_float16, training_arguments
-from clairkit.training.reference.available import check_ref
+from clairkit.training.reference.spec import Ref
 
 # On a CPU smaller parts are faster, too: what they hold stays in its caches (docs/training.md).
 _CPU_TOKENS = 1024
@@ -69,11 +70,7 @@ def check_apart(config: TrainConfig) -> None:
         UsageError: the run directory is the model's, the adapter's or the reference's.
     """
     run = Path(config.output).resolve()
-    named = (
-        ("model", config.model),
-        ("adapter", config.adapter),
-        ("ref", config.reference.value),
-    )
+    named = (("model", config.model), ("adapter", config.adapter), ("ref", config.reference.value))
     for key, name in named:
         if name and Path(name).resolve() == run:
             raise UsageError(
@@ -113,4 +110,22 @@ def settled(resolved: Resolved, device: str, saved: JsonObject | None = None) ->
     tokens = saved[key] if saved else step_tokens(config, device)
     origin = "default, from the run that is resumed" if saved else f"default on {device}"
     origins = {**resolved.origins, key: origin}
-    return Resolved(replace(config, tokens_per_step=tokens), origins)
+    return replace(resolved, config=replace(config, tokens_per_step=tokens), origins=origins)
+
+
+def check_ref(ref: Ref, *, trust_remote_code: bool = False) -> None:
+    """Refuse a reference that is not there; no weight is read.
+
+    Raises:
+        UsageError: there is no such model, adapter or file, or the model is an adapter.
+    """
+    if ref.kind == "model":
+        load_settings(ref.value, trust_remote_code=trust_remote_code)
+    elif ref.kind == "adapter":
+        load_adapter_settings(ref.value)
+    elif ref.kind == "cache" and not Path(ref.value).is_file():
+        raise UsageError(
+            "there is no such reference cache",
+            received=ref.value,
+            remedy="leave --ref out to compute the reference anew",
+        )

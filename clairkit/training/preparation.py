@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
 
-from clairkit.batching import ChatEncoder, EncodedPair, encode_pairs
+from clairkit.batching import ChatEncoder, EncodedPair
 from clairkit.errors import DataError, UsageError
 from clairkit.records import Pair
 from clairkit.records.json_types import JsonMapping, JsonObject
@@ -20,6 +20,7 @@ from clairkit.training.arguments.checks import checked_arguments
 from clairkit.training.best_metric import greater_is_better
 from clairkit.training.config import TrainConfig
 from clairkit.training.data import TrainingPairs
+from clairkit.training.encoding import encode_for_training
 
 
 def as_training_pairs(
@@ -40,17 +41,7 @@ def as_training_pairs(
             received=type(other).__name__,
             remedy="read them with clairkit.records.read_pairs",
         )
-    encoder = ChatEncoder.of(tokenizer, config.chat)
-    encoded = encode_pairs(
-        records,
-        encoder,
-        max_length=config.max_length,
-        truncation=config.truncation,
-        needs=config.mix.needs,
-        thoughts=config.thoughts,
-        skip_bad=config.skip_bad,
-        assistant_only=config.assistant_only_loss,
-    )
+    encoded = encode_for_training(records, ChatEncoder.of(tokenizer, config.chat), config)
     prompts = {prompt_digest(pair) for pair in records}
     return TrainingPairs(encoded.pairs, encoded.sources, prompts)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from clairkit.choices import LOSS_ALIASES, LOSS_NAMES
+from clairkit.choices import AUTO_LOSS, LOSS_ALIASES, LOSS_NAMES
 from clairkit.errors import UsageError, suggest
 from clairkit.hub_access import check_model_there
 from clairkit.records import ColumnChoice, read_pairs
@@ -15,73 +15,35 @@ from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.records.source import find_source
 
 # What other trainers call our keys; those without another name are here for the command line.
-KEYS = {
-    "lr": "learning_rate",
-    "learning_rate": "learning_rate",
-    "rate": "learning_rate",
-    "epochs": "num_train_epochs",
-    "num_epochs": "num_train_epochs",
-    "epoch": "num_train_epochs",
-    "num_train_epochs": "num_train_epochs",
-    "steps": "max_steps",
-    "max_steps": "max_steps",
-    "batch_size": "per_device_train_batch_size",
-    "train_batch_size": "per_device_train_batch_size",
-    "per_device_train_batch_size": "per_device_train_batch_size",
-    "micro_batch_size": "per_device_train_batch_size",
-    "grad_accum": "gradient_accumulation_steps",
-    "gradient_accumulation": "gradient_accumulation_steps",
-    "gradient_accumulation_steps": "gradient_accumulation_steps",
-    "gradient_checkpointing": "gradient_checkpointing",
-    "weight_decay": "weight_decay",
-    "warmup": "warmup_steps",
-    "warmup_steps": "warmup_steps",
-    "warmup_ratio": "warmup_steps",
-    "scheduler": "lr_scheduler_type",
-    "lr_scheduler": "lr_scheduler_type",
-    "lr_scheduler_type": "lr_scheduler_type",
-    "optimizer": "optim",
-    "optim": "optim",
-    "seed": "seed",
-    "save_steps": "save_steps",
-    "logging_steps": "logging_steps",
-    "max_seq_length": "max_length",
-    "max_seq_len": "max_length",
-    "seq_len": "max_length",
-    "max_length": "max_length",
-    "bf16": "bf16",
-    "fp16": "fp16",
-    "dtype": "dtype",
-    "torch_dtype": "dtype",
-    "precision": "dtype",
-    "rank": "lora_r",
-    "lora_rank": "lora_r",
-    "lora_r": "lora_r",
-    "lora_alpha": "lora_alpha",
-    "lora": "use_peft",
-    "peft": "use_peft",
-    "qlora": "load_in_4bit",
-    "load_in_4bit": "load_in_4bit",
-    "freeze": "freeze",
-    "label_smoothing": "label_smoothing",
-    "report_to": "report_to",
-    "loss_type": "loss",
-    "dataset": "pairs",
-    "dataset_name": "pairs",
-    "data": "pairs",
-    "train_file": "pairs",
-    "train_data": "pairs",
-    "train": "pairs",
-    "eval_dataset": "eval_pairs",
-    "eval_file": "eval_pairs",
-    "model_name_or_path": "model",
-    "base_model": "model",
-    "output_dir": "output",
-    "out": "output",
-    "ref_model": "ref",
-    "adapter_path": "adapter",
-    "kl_coef": "beta",
+_OTHERS = {
+    "learning_rate": "lr rate",
+    "num_train_epochs": "epochs num_epochs epoch",
+    "max_steps": "steps",
+    "per_device_train_batch_size": "batch_size train_batch_size micro_batch_size",
+    "gradient_accumulation_steps": "grad_accum gradient_accumulation",
+    "warmup_steps": "warmup warmup_ratio",
+    "lr_scheduler_type": "scheduler lr_scheduler",
+    "optim": "optimizer",
+    "max_length": "max_seq_length max_seq_len seq_len",
+    "dtype": "torch_dtype precision",
+    "lora_r": "rank lora_rank",
+    "use_peft": "lora peft",
+    "load_in_4bit": "qlora",
+    "loss": "loss_type",
+    "pairs": "dataset dataset_name data train_file train_data train",
+    "eval_pairs": "eval_dataset eval_file",
+    "model": "model_name_or_path base_model",
+    "output": "output_dir out",
+    "ref": "ref_model",
+    "adapter": "adapter_path",
+    "beta": "kl_coef",
 }
+_ALONE = (
+    "gradient_checkpointing weight_decay seed save_steps logging_steps bf16 fp16 lora_alpha freeze "
+    "label_smoothing report_to"
+)
+KEYS = {key: key for key in (*_OTHERS, *_ALONE.split())}
+KEYS |= {name: key for key, names in _OTHERS.items() for name in names.split()}
 
 _TOLD_LATER = "output_dir"  # a key of transformers that is reserved, not unknown
 
@@ -120,9 +82,10 @@ def check_quickly(flags: JsonMapping, settings: Sequence[str], file: str | None)
 def _check_loss(text: str) -> None:
     """Refuse a single word that is no loss; sums and weights are for `parse_loss`."""
     word = text.strip().replace("-", "_")
-    if not word.isidentifier() or word in LOSS_NAMES or word in LOSS_ALIASES:
+    others = (*LOSS_ALIASES, AUTO_LOSS)
+    if not word.isidentifier() or word in LOSS_NAMES or word.lower() in others:
         return
-    hint = suggest(word, (*LOSS_NAMES, *LOSS_ALIASES), shown=repr)
+    hint = suggest(word, (*LOSS_NAMES, *others), shown=repr)
     remedy = f"{hint}Known losses: {', '.join(LOSS_NAMES)}"
     raise UsageError("unknown loss", received=text, remedy=remedy)
 

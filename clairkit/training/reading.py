@@ -6,17 +6,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from clairkit.batching import ChatEncoder, EncodedPairs, encode_pairs
+from clairkit.batching import ChatEncoder, EncodedPairs
 from clairkit.batching.encode import AS_TEXT, AS_TOKEN
 from clairkit.errors import DataError
 from clairkit.records import ColumnChoice, Pair, read_pairs
 from clairkit.records.leakage import prompt_digest
 from clairkit.training.config import TrainConfig
+from clairkit.training.encoding import encode_for_training
 from clairkit.training.masks import mask_counts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
 
 # What happened to pairs, in words, in the order in which it is told.
 _WORDS = {
@@ -58,7 +58,7 @@ def read_run_pairs(
     def encode(name: str, source: str) -> EncodedPairs:
         one_sided = not config.mix.needs_both
         stream = read_pairs(
-            source, skip_bad=config.skip_bad, one_sided=one_sided, columns=_columns(config)
+            source, skip_bad=config.skip_bad, one_sided=one_sided, columns=columns_of(config)
         )
         seen = prompts[name] = set()
 
@@ -67,16 +67,7 @@ def read_run_pairs(
                 seen.add(prompt_digest(pair))
                 yield pair
 
-        encoded = encode_pairs(
-            note_prompts(),
-            encoder,
-            max_length=config.max_length,
-            truncation=config.truncation,
-            needs=config.mix.needs,
-            thoughts=config.thoughts,
-            skip_bad=config.skip_bad,
-            assistant_only=config.assistant_only_loss,
-        )
+        encoded = encode_for_training(note_prompts(), encoder, config)
         encoded.counts["unreadable"] = sum(stream.skipped.values())
         if config.loss_mask != "all":
             encoded.counts.update(mask_counts(encoded.pairs))
@@ -97,7 +88,8 @@ def read_run_pairs(
     return train, evaluation
 
 
-def _columns(config: TrainConfig) -> ColumnChoice:
+def columns_of(config: TrainConfig) -> ColumnChoice:
+    """Return what the columns of the pairs are."""
     return ColumnChoice(config.prompt_column, config.system_column, tuple(config.ignore_column))
 
 

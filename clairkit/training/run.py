@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clairkit.batching import EncodedPairs
-from clairkit.errors import ResourceError
+from clairkit.errors import ResourceError, UsageError
 from clairkit.records.output import check_folder
 from clairkit.runs.diagnosis import variant_alarm
 from clairkit.training.best_metric import check_measured
 from clairkit.training.checkpoint.checkpoints import resume_point, step_of
-from clairkit.training.checkpoint.interrupt import StopOnSignal
+from clairkit.training.checkpoint.interrupt import StopAtStep, StopOnSignal
 from clairkit.training.config import TrainConfig
 from clairkit.training.config_sources import Resolved
+from clairkit.training.loss_choice import with_loss
 from clairkit.training.memory import peak_memory_mb
 from clairkit.training.models import load_model, load_tokenizer
 from clairkit.training.preflight import check_apart, check_early, settled
@@ -39,6 +40,7 @@ def run_training(
     resume: bool = False,
     force: bool = False,
     allowed: Sequence[str] = (),
+    stop_at: float | None = None,
     say: Say = lambda text: None,
 ) -> TrainResult:
     """Train as configured and write the run directory.
@@ -48,17 +50,26 @@ def run_training(
         resume: go on from the newest whole checkpoint of the run directory.
         force: write into a run directory that holds something.
         allowed: keys that may differ from the configuration of the run that is resumed.
+        stop_at: end after this step, or below 1 this share of all steps, with a checkpoint and no
+            final model; the schedule stays that of the whole run, and `resume` goes on.
         say: gets a line at each stage.
 
     Raises:
         UsageError: the configuration, or a resume with another one.
-        DataError: no pair can be used.
+        DataError: no pair can be used, or none tells loss auto what it needs.
+        EvidenceError: the verdicts on the pairs leave loss auto open.
         ResourceError: no memory, no checkpoint to resume, a loss that is not finite.
     """
     files.check_allowed(allowed, resume=resume)
+    if stop_at is not None and not (0 < stop_at < 1 or stop_at == stop_at // 1 >= 1):
+        remedy = "give a step, or a share of all steps below 1"
+        raise UsageError("there is no such step to stop at", received=stop_at, remedy=remedy)
     arguments = check_early(resolved.config)
+    resolved = with_loss(resolved, resume=resume)
+    if resolved.loss_choice is not None:
+        say(f"Loss {resolved.loss_choice['reason']}")
     with hold_run(Path(resolved.config.output), resume=resume):
-        return _run_alone(resolved, arguments, resume, force, allowed, say)
+        return _run_alone(resolved, arguments, resume, force, allowed, stop_at, say)
 
 
 def _run_alone(
@@ -67,6 +78,7 @@ def _run_alone(
     resume: bool,
     force: bool,
     allowed: Sequence[str],
+    stop_at: float | None,
     say: Say,
 ) -> TrainResult:
     """Train while no other process works in the run directory."""
@@ -88,7 +100,7 @@ def _run_alone(
         say("Warning: eval_pairs are not evaluated; set eval_strategy to epoch or steps.")
     if evaluation is not None:
         check_measured(arguments.metric_for_best_model, {"": evaluation.pairs})
-    alarm = variant_alarm(config.loss, train.sources)
+    alarm = None if resolved.loss_choice else variant_alarm(config.loss, train.sources)
     if alarm:
         say(f"Warning: {alarm}.")
     _make_folder(run)
@@ -96,6 +108,9 @@ def _run_alone(
     folder = RunFolder(resolved, train.sources, train.counts, train.prompts, started)
     with _memory_errors(config):
         trainer = _trainer(folder, tokenizer, train, evaluation, stop, say)
+        pause = None if stop_at is None else StopAtStep(stop_at)
+        if pause is not None:
+            trainer.add_callback(pause)
         trainer.first_reference_file = files.reference_file(run) if resume else None
         trainer.compute_references()
     if trainer.references is not None:
@@ -116,9 +131,10 @@ def _run_alone(
         )
     finished = stop.signal is None or outcome.global_step >= trainer.state.max_steps
     folder.signal = lambda: None if finished else stop.signal
+    folder.is_paused = finished and pause is not None and pause.is_reached(trainer.state)
     if arguments.metric_for_best_model is not None and trainer.state.best_metric is None:
         say("Warning: no evaluation took place, so that there is no best model; set eval_steps.")
-    if finished:
+    if finished and not folder.is_paused:
         trainer.save_model()  # all processes take part
     return folder.result(trainer)
 

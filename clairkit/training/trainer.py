@@ -42,11 +42,12 @@ from clairkit.training.data import (
     TrainingPart,
     without_repeats,
 )
+from clairkit.training.loss_choice import settled_loss
 from clairkit.training.merge_adapter import merged_model
 from clairkit.training.metrics import TokenView, step_metrics
 from clairkit.training.models import is_quantised, load_model
 from clairkit.training.movement import Movements, rounding_warning
-from clairkit.training.pair_losses import PairLosses, loss_not_finite
+from clairkit.training.pair_losses import PairLosses, allowed_gap, check_step_zero, loss_not_finite
 from clairkit.training.preflight import check_evaluation, step_tokens
 from clairkit.training.preparation import (
     HeldOut,
@@ -63,12 +64,10 @@ from clairkit.training.reference.models import ReferenceSettings
 from clairkit.training.run_directory.files import MetricsFile
 from clairkit.training.run_directory.folder import RunFolder
 from clairkit.training.run_directory.lock import hold_run
-from clairkit.training.step_zero import allowed_gap, check_step_zero
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, TrainerCallback
     from transformers.trainer_utils import TrainOutput
-
 
 # Pairs among which the collator chooses when a part is bounded by its tokens.
 _PAIRS_TO_FILL_PARTS = 64
@@ -92,6 +91,7 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         UsageError: no chat template, a freeze pattern without a match, rows that are no pairs.
         DataError: no pair is left, nothing is trainable, the tokenizer is not the model's.
         ResourceError: the kernel that was asked for can't run.
+        EvidenceError: the verdicts on the pairs leave loss auto open.
     """
 
     def __init__(
@@ -105,6 +105,7 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         say: Callable[[str], None] = lambda text: None,
         folder: RunFolder | None = None,
     ) -> None:
+        config, pairs, choice = settled_loss(config, pairs)
         self.config = config
         arguments = training_arguments(config)
         check_evaluation(arguments, has_pairs=eval_pairs is not None)
@@ -132,7 +133,7 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         self.adapter_sha256 = adapter_digest(model)
         self._is_alone = folder is None  # else the run that made the folder holds its lock
         self.folder = folder or RunFolder.from_python(
-            config, train_data.sources, train_data.prompts
+            config, train_data.sources, train_data.prompts, choice
         )
         self._step = StepSize(1, 1, 1)
         self._guarded = False
@@ -162,7 +163,9 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
                 remedy="merge afterwards: PeftModel.from_pretrained(…).merge_and_unload()",
             )
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
-            self.data_collator = replace(collator, largest=self._largest_pair())
+            everything = (pair for data in self._datasets() for pair in data.pairs)
+            largest = max(map(self.pair_collator.size, everything))
+            self.data_collator = replace(collator, largest=largest)
         # `compute_loss` divides by the pairs of a step; the Trainer need not divide again.
         self.model_accepts_loss_kwargs = True
 
@@ -171,11 +174,6 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         held_out = self.eval_dataset
         several = held_out.values() if isinstance(held_out, Mapping) else (held_out,)
         return [data for data in (self.train_dataset, *several) if data is not None]
-
-    def _largest_pair(self) -> int:
-        return max(
-            self.pair_collator.size(pair) for data in self._datasets() for pair in data.pairs
-        )
 
     def compute_references(self) -> None:
         """Fill in the reference log-probs of all pairs."""
@@ -256,7 +254,6 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         return self.references is not None and self.references.is_policy
 
     def evaluate(self, *args: object, **kwargs: object) -> Any:
-        """Evaluate the loss on the held-out pairs."""
         self.compute_references()
         return super().evaluate(*args, **kwargs)
 
@@ -361,7 +358,6 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
     def prediction_step(
         self, model: nn.Module, inputs: Batch, *_args: object, **_kwargs: object
     ) -> tuple[Tensor, None, None]:
-        """Return the loss of a held-out batch."""
         parts = [self._prepare_inputs(part) for part in inputs["parts"]]
         inputs = self._without_repeats({"rows": inputs["rows"], "parts": parts})
         self._step = StepSize.of([inputs], self.accelerator)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from clairkit.bench.options import options_of
-from clairkit.cli.bench.output import find_device, wrapped
+from clairkit.cli.bench.kernels import find_device, wrapped
 from clairkit.cli.shared.console import Console
-from clairkit.records.json_types import JsonObject
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from clairkit.bench.results import CaseResult
     from clairkit.bench.step.cases import StepCase
     from clairkit.bench.step.suite import StepSuite
+    from clairkit.records.json_types import JsonObject
 
 _STDOUT = "-"
 
@@ -97,9 +97,10 @@ def _measure_step(
     console: Console, target: Path | None, markdown: bool, choices: JsonObject
 ) -> None:
     import time
+    from importlib.metadata import version
 
     from clairkit.bench.measure.machine import describe_machine, load
-    from clairkit.bench.report import document
+    from clairkit.bench.results import document
 
     suite = _suite(choices)
     settings = suite.settings
@@ -113,7 +114,7 @@ def _measure_step(
         "quick": choices["quick"],
         "rounds": settings.rounds,
         "warmup": settings.warmup,
-        "peers": _peer_versions(suite.peers),
+        "peers": {name: version("trl") if name == "trl" else None for name in suite.peers},
         "kernels": list(suite.kernels),
         "load_before": before,
         "load_after": load(),
@@ -128,12 +129,6 @@ def _measure_step(
     _judge(found)
 
 
-def _peer_versions(peers: Sequence[str]) -> dict[str, str | None]:
-    from importlib.metadata import version
-
-    return {name: version("trl") if name == "trl" else None for name in peers}
-
-
 def _check_target(value: str | None) -> Path | None:
     """Return the file that the JSON goes to, found out before minutes are spent."""
     if value is None or value == _STDOUT:
@@ -144,31 +139,20 @@ def _check_target(value: str | None) -> Path | None:
 
 
 def _suite(choices: JsonObject) -> StepSuite:
+    from dataclasses import replace
+
     import torch
 
     from clairkit.bench.step.suite import StepSuite
-    from clairkit.bench.step.worker import Settings
+    from clairkit.bench.step.trainers import Settings
 
     cases = _cases(choices["quick"], choices["case"])
     rounds = choices["rounds"] or (3 if choices["quick"] else 5)
     settings = Settings(find_device(choices["device"]), torch.get_num_threads(), rounds)
     peers = _step_peers(choices["peers"] or "plain")
-    return _restricted(
-        StepSuite(cases, settings, peers, _known(choices["kernel"])), choices["variant"]
-    )
-
-
-def _restricted(suite: StepSuite, only: tuple[str, ...]) -> StepSuite:
-    from dataclasses import replace
-
-    from clairkit.errors import UsageError
-
-    for name in only:
-        if name not in suite.variants:
-            raise UsageError(
-                "no such variant", received=name, remedy=f"there are {', '.join(suite.variants)}"
-            )
-    return replace(suite, only=only)
+    suite = StepSuite(cases, settings, peers, _known(choices["kernel"]))
+    _check_known("variant", choices["variant"], suite.variants)
+    return replace(suite, only=choices["variant"])
 
 
 def _step_peers(text: str) -> tuple[str, ...]:
@@ -179,46 +163,40 @@ def _step_peers(text: str) -> tuple[str, ...]:
     from clairkit.extras import install_command
 
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
-    for name in names:
-        if name not in PEERS:
-            raise UsageError(
-                "no such peer of a training step",
-                received=name,
-                remedy=f"there are {', '.join(PEERS)}",
-            )
+    _check_known("peer of a training step", names, PEERS)
     if "trl" in names and find_spec("trl") is None:
         raise UsageError("trl is not installed", remedy=f"run {install_command('trl')}")
     return names
 
 
 def _known(kernels: tuple[str, ...]) -> tuple[str, ...]:
-    from clairkit.errors import UsageError
     from clairkit.kernels import available_backends
 
-    names = ("auto", *available_backends())
-    for name in kernels:
-        if name not in names:
-            raise UsageError(
-                "no such kernel", received=name, remedy=f"there are {', '.join(names)}"
-            )
+    _check_known("kernel", kernels, ("auto", *available_backends()))
     return kernels
 
 
 def _cases(quick: bool, names: tuple[str, ...]) -> Sequence[StepCase]:
     from clairkit.bench.step.cases import QUICK, SUITE
-    from clairkit.errors import UsageError
 
     known = {case.name: case for case in (*QUICK, *SUITE)}
-    for name in names:
-        if name not in known:
-            raise UsageError("no such case", received=name, remedy=f"there are {', '.join(known)}")
+    _check_known("case", names, known)
     if names:
         return [known[name] for name in dict.fromkeys(names)]
     return QUICK if quick else SUITE
 
 
+def _check_known(what: str, names: Iterable[str], known: Collection[str]) -> None:
+    from clairkit.errors import UsageError
+
+    for name in names:
+        if name not in known:
+            remedy = f"there are {', '.join(known)}"
+            raise UsageError(f"no such {what}", received=name, remedy=remedy)
+
+
 def _show(console: Console, case: CaseResult) -> None:
-    from clairkit.bench.report import COLUMNS, rows, speed_ups
+    from clairkit.bench.results import COLUMNS, rows, speed_ups
 
     console.table(case.case.name, COLUMNS, rows(case))
     for line in speed_ups(case):
@@ -231,7 +209,7 @@ def _show(console: Console, case: CaseResult) -> None:
 def _finish(
     console: Console, result: JsonObject, cases: Sequence[CaseResult], as_markdown: bool
 ) -> None:
-    from clairkit.bench.report import NOTE, describe, markdown
+    from clairkit.bench.results import NOTE, describe, markdown
 
     if as_markdown:
         console.show(markdown(result, cases))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clairkit.cli.shared.console import Console
-from clairkit.records.json_types import JsonObject
-
 if TYPE_CHECKING:
+    from clairkit.cli.shared.console import Console
     from clairkit.generation.batch.rounds import Imported
     from clairkit.generation.batch.run import Exported
     from clairkit.generation.export import BuildResult
+    from clairkit.records.json_types import JsonObject
 
 
 def show_export(console: Console, exported: Exported) -> None:
@@ -55,13 +54,7 @@ def export_json(exported: Exported) -> JsonObject:
 
 
 def show_import(console: Console, imported: Imported, result: BuildResult) -> None:
-    """Show what the files held, before the result of the run as a whole.
-
-    Args:
-        console: where.
-        imported: what the files held.
-        result: what the run has made of all that is there.
-    """
+    """Show what the files held, before the result of the run as a whole."""
     from clairkit.models.reasons import reason
 
     console.show(f"Results recorded: {imported.recorded:,}")

@@ -9,21 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clairkit.cli.build_pairs.method_options import check_method_options
-from clairkit.cli.build_pairs.options import build_options, make_settings
+from clairkit.cli.build_pairs.options import build_options, check_method_options, make_settings
 from clairkit.cli.build_pairs.result import show_result
-from clairkit.cli.shared.column_options import chosen_columns
 from clairkit.cli.shared.console import Console, output_options
 from clairkit.cli.shared.ending import PARTIAL, leave_early
-from clairkit.cli.shared.option_sections import SectionCommand
+from clairkit.cli.shared.options import SectionCommand, chosen_columns
 from clairkit.cli.shared.progress_line import ProgressLine
-from clairkit.records.json_types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
     from clairkit.generation.export import BuildResult
     from clairkit.generation.settings import BuildSettings
-    from clairkit.journal.shards import Shard
+    from clairkit.journal.row_index import Shard
     from clairkit.records import PromptRow
+    from clairkit.records.json_types import JsonMapping, JsonObject
     from clairkit.records.stream import RowStream
 
 _MODES = ("dry_run", "probe", "batch_export", "batch_import")
@@ -40,13 +38,7 @@ _MODES = ("dry_run", "probe", "batch_export", "batch_import")
 @output_options
 @click.pass_context
 def command(
-    context: click.Context,
-    /,
-    prompts: str,
-    output: str,
-    as_json: bool,
-    quiet: bool,
-    **options: Any,
+    context: click.Context, /, prompts: str, output: str, as_json: bool, quiet: bool, **options: Any
 ) -> int:
     """Answer PROMPTS, minimally revise the answers, write both as preference pairs.
 
@@ -58,7 +50,7 @@ def command(
     The same command goes on where it stopped. Rows that become no pair stand in
     PAIRS.quarantine.jsonl with a reason; PAIRS.journal.sqlite holds every reply.
     """
-    from clairkit.journal.shards import Shard, parse_shard
+    from clairkit.journal.row_index import Shard, parse_shard
     from clairkit.records import read_prompts
 
     check_method_options(context, options["method"])
@@ -217,7 +209,7 @@ def _dry_run(run: _Run) -> int:
 
 
 def _probe(run: _Run) -> int:
-    from clairkit.cli.build_pairs.probe import exit_code, show_card
+    from clairkit.cli.build_pairs.result import exit_code, show_card
     from clairkit.generation.engine import make_models
     from clairkit.probe import ProbeSettings, run_probe
 

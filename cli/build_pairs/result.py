@@ -1,4 +1,4 @@
-"""Show what a run of `clairkit build-pairs` made, and end it."""
+"""Show what a run of `clairkit build-pairs` made, or its probe found, and end it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from clairkit.cli.shared.console import Console
 from clairkit.cli.shared.ending import raised
 from clairkit.display import counted, excerpt
-from clairkit.records.json_types import JsonMapping
+from clairkit.errors import EvidenceError, GateError
 
 if TYPE_CHECKING:
+    from clairkit.cli.shared.console import Console
     from clairkit.generation.export import BuildResult
+    from clairkit.probe import ProbeResult
+    from clairkit.records.json_types import JsonMapping
 
 
 def show_result(
@@ -34,17 +36,10 @@ def show_result(
     is_whole = not result.unfinished
     console.result(
         {
-            "rows": result.rows,
-            "pairs": result.pairs,
-            "counts": result.counts,
-            "flags": result.flags,
+            **result.facts(),
             "failed": result.failed,
-            "unfinished": result.unfinished,
             "skipped": skipped,
-            "calls": result.calls,
             "new_calls": result.new_calls,
-            "tokens": result.tokens,
-            "cost": result.cost,
             "output": str(result.path),
             "quarantine": None if result.quarantine is None else str(result.quarantine),
             "journal": str(result.journal),
@@ -99,3 +94,45 @@ def _spent(result: BuildResult) -> str:
         parts.append(f"{tokens['prompt']:,} + {tokens['completion']:,} tokens")
         parts.append("no price known" if result.cost is None else dollars(result.cost))
     return ", ".join([*parts, f"{result.seconds:.1f} s in this run"])
+
+
+_CODES = {"healthy": 0, "unhealthy": GateError.exit_code, "undecided": EvidenceError.exit_code}
+
+
+def show_card(
+    console: Console, result: ProbeResult, skipped: Mapping[str, int], resume: str
+) -> None:
+    """Show what a probe found.
+
+    Args:
+        console: where.
+        result: what `clairkit.probe.run_probe` returned.
+        skipped: rows left out, by reason.
+        resume: the command that goes on, when the probe is not done.
+    """
+    from clairkit.probe import remarks, spent_text, tables
+
+    files = {"card": result.path, "markdown": result.markdown, "cases": result.cases}
+    console.result(
+        {
+            "probe": True,
+            **result.card.to_json(),
+            "skipped": skipped,
+            "files": {name: str(path) for name, path in files.items()},
+            "journal": str(result.journal),
+            "resume": raised(resume, result) if result.unfinished else None,
+        }
+    )
+    for table in tables(result.card):
+        console.table(table.title, table.columns, table.rows, note=table.note)
+        console.show("")
+    for remark in remarks(result.card):
+        console.show(remark)
+    console.show(f"The probe took {spent_text(result.card)}.")
+    if result.is_written:
+        console.show(f"Card: {result.markdown}\nCases with their texts: {result.cases}")
+
+
+def exit_code(result: ProbeResult) -> int:
+    """Return the exit code of a probe that is done: 0 healthy, 7 unhealthy, 8 undecided."""
+    return _CODES[result.card.state]

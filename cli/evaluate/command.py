@@ -12,13 +12,15 @@ import click
 from clairkit.cli.evaluate.options import evaluate_options, make_plan
 from clairkit.cli.shared.console import Console, output_options
 from clairkit.cli.shared.ending import PARTIAL, cap_text, leave_early, raised
-from clairkit.cli.shared.option_sections import SectionCommand
+from clairkit.cli.shared.options import SectionCommand
 from clairkit.cli.shared.progress_line import ProgressLine
-from clairkit.records.json_types import JsonMapping
 
 if TYPE_CHECKING:
     from clairkit.evaluation.comparison import Answered
     from clairkit.evaluation.run import Evaluated
+    from clairkit.records.json_types import JsonMapping
+
+_READABLE = "look at the replies under `given` in items.jsonl, or take another judge"
 
 
 @click.command(
@@ -47,11 +49,12 @@ def command(
     With -o EVAL/ the same command goes on where it stopped, and one with a further judge or model
     asks only what is new; EVAL holds every reply, eval.json every figure.
 
-    The exit code is 0 whatever the verdict, unless --require-gain is given: then 0 means SHIP, 8
-    NEED MORE (the interval includes "no difference", or too few verdicts could be read) and 7
-    HOLD (it lies below, or a guard is violated).
+    The exit code is 8 when more than 5 % of a judge's verdicts could not be read; else 0 whatever
+    the verdict, unless --require-gain is given: then 0 means SHIP, 8 NEED MORE (the interval
+    includes "no difference") and 7 HOLD (it lies below, or a guard is violated).
     """
     from clairkit.cli.evaluate.show import show_evaluated, show_warnings
+    from clairkit.errors import EvidenceError
     from clairkit.evaluation.run import ask, conclude, forecast, journal_of
 
     console = Console(as_json=as_json, quiet=quiet)
@@ -76,7 +79,7 @@ def command(
             line.end()
         if answered.unfinished:
             return _stopped(console, answered, target, resume)
-        found = conclude(plan, answered.results, journal)
+        found = conclude(plan, answered, journal)
         show_warnings(console, found)
         show_evaluated(console, found)
         target.write(found)
@@ -85,6 +88,8 @@ def command(
     _show_json(console, found, target)
     if options["require_gain"]:
         _require_gain(found)
+    if found.unread is not None:
+        raise EvidenceError(found.unread.text, remedy=_READABLE)
     return 0
 
 
@@ -115,7 +120,7 @@ class _Target:
 
             write(found, Path(self.output))
             return
-        from clairkit.cli.evaluate.answer_rows import answer_rows
+        from clairkit.cli.evaluate.show import answer_rows
         from clairkit.records import write_rows
 
         write_rows(self.output, answer_rows(found), force=self.force)
@@ -186,4 +191,5 @@ def _require_gain(found: Evaluated) -> None:
     if decision is not None and decision.verdict == "HOLD":
         raise GateError(decision.reason)
     if decision is not None and decision.verdict == "NEED MORE":
-        raise EvidenceError(decision.reason, remedy="evaluate on more prompts")
+        remedy = "evaluate on more prompts" if found.unread is None else _READABLE
+        raise EvidenceError(decision.reason, remedy=remedy)

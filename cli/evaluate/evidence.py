@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clairkit.records.json_types import JsonMapping
-
 if TYPE_CHECKING:
     from clairkit.evaluation.comparison import Comparison, NamedJudge
     from clairkit.evaluation.evidence import Evidence, GuardRun
     from clairkit.evaluation.guards import GuardSpec
     from clairkit.records import PromptRow
+    from clairkit.records.json_types import JsonMapping
 
 _FLAG = "--guards"
 

@@ -5,16 +5,23 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
 from clairkit.cli.evaluate.evidence import make_evidence
-from clairkit.cli.shared.column_options import COLUMN_OPTIONS, chosen_columns
 from clairkit.cli.shared.config_file import read_config
-from clairkit.cli.shared.once_option import only_once
-from clairkit.cli.shared.option_sections import section_option
-from clairkit.cli.shared.pace_options import PACE, PACE_OPTIONS
+from clairkit.cli.shared.options import (
+    COLUMN_OPTIONS,
+    PACE,
+    PACE_OPTIONS,
+    add_options,
+    chosen_columns,
+    model_settings,
+    only_once,
+    section_option,
+)
 from clairkit.records.json_types import JsonMapping
 from clairkit.texts import languages
 
@@ -24,19 +31,20 @@ if TYPE_CHECKING:
     from clairkit.models.requests import Model
     from clairkit.models.sampling import Sampling
     from clairkit.models.specs import ModelOptions
-
-Function = TypeVar("Function", bound=Callable[..., Any])
+    from clairkit.records.json_types import JsonMapping
 
 _MODELS = "Models"
 _SIGNALS = "Signals"
 _SAMPLING = "Sampling"
 _ROWS = "Rows"
 _OUTPUT = "Output"
+_model, _signal, _sampling, _rows, _output = (
+    partial(section_option, section) for section in (_MODELS, _SIGNALS, _SAMPLING, _ROWS, _OUTPUT)
+)
 _NAMED = re.compile(r"(?!(?:hf|openai|python):)([\w.-]+)=(.+)", re.DOTALL)
 
 _OPTIONS = (
-    section_option(
-        _MODELS,
+    _model(
         "--config",
         metavar="FILE",
         is_eager=True,
@@ -44,8 +52,7 @@ _OPTIONS = (
         callback=read_config((_MODELS, _SIGNALS, _SAMPLING, PACE)),
         help="YAML of the options from here to --price; the command line wins.",
     ),
-    section_option(
-        _MODELS,
+    _model(
         "--model",
         "models",
         required=True,
@@ -53,163 +60,128 @@ _OPTIONS = (
         metavar="[NAME=]SPEC",
         help="A model to be measured; several need names.",
     ),
-    section_option(
-        _MODELS,
+    _model(
         "--baseline",
         metavar="[NAME=]SPEC",
         help="Another model, asked the same prompts.",
         **only_once(),
     ),
-    section_option(_MODELS, "--base-url", metavar="URL", help="Server of openai: models."),
-    section_option(_MODELS, "--judge-base-url", metavar="URL", help="The judges' server."),
-    section_option(
-        _MODELS,
+    _model("--base-url", metavar="URL", help="Server of openai: models."),
+    _model("--judge-base-url", metavar="URL", help="The judges' server."),
+    _model(
         "--body",
         metavar="FIELD=JSON",
         multiple=True,
         help="A field of each request to openai:; null takes one out.",
     ),
-    section_option(
-        _MODELS, "--judge-body", metavar="FIELD=JSON", multiple=True, help="The same, to judges."
-    ),
-    section_option(
-        _MODELS,
+    _model("--judge-body", metavar="FIELD=JSON", multiple=True, help="The same, to judges."),
+    _model(
         "--chat-template-kwargs",
         multiple=True,
         metavar="[ROLE=]YAML",
         help="Arguments of chat templates, as {enable_thinking: false}; ROLE is model, baseline or "
         "judge. A run's own are used.",
     ),
-    section_option(
-        _MODELS,
-        "--fold-system",
-        is_flag=True,
-        help="System turns become a part of the first user turn.",
+    _model(
+        "--fold-system", is_flag=True, help="System turns become a part of the first user turn."
     ),
-    section_option(
-        _MODELS,
+    _model(
         "--thought-marks",
         multiple=True,
         metavar='"OPEN CLOSE"',
         help="What delimits thoughts, which no check or judge sees; none for no marks.",
     ),
-    section_option(
-        _SIGNALS,
+    _signal(
         "--check",
         metavar="python:PACKAGE:FUNCTION",
         help="Called with the prompt's messages, the answer and the row; returns whether it is "
         "right, or a score from 0 to 1.",
         **only_once(),
     ),
-    section_option(
-        _SIGNALS, "--pass-at", type=float, default=1.0, help="The lowest score that is right."
-    ),
-    section_option(
-        _SIGNALS,
+    _signal("--pass-at", type=float, default=1.0, help="The lowest score that is right."),
+    _signal(
         "--judge",
         "judges",
         multiple=True,
         metavar="SPEC",
         help="Says which of two answers is better, in both orders; give it once for each.",
     ),
-    section_option(
-        _SIGNALS,
+    _signal(
         "--rubric",
         metavar="NAME|FILE,…",
         help="What judges look at: general, correctness, concise, …, or files.",
     ),
-    section_option(
-        _SIGNALS,
+    _signal(
         "--language",
         type=click.Choice(languages("judging/texts")),
         default="en",
         help="Of the requests to judges.",
     ),
-    section_option(
-        _SIGNALS,
+    _signal(
         "--all-pairs",
         is_flag=True,
         help="Judges also compare the models with each other, not only with the baseline.",
     ),
-    section_option(
-        _SIGNALS,
+    _signal(
         "--votes",
         metavar="FILE",
         help="People's votes on these answers, as label import wrote them; blended with judges.",
     ),
-    section_option(
-        _SIGNALS,
+    _signal(
         "--kpi",
         metavar="kpi.yaml",
         help="KPIs of a log or a program, their utility, guards, and when it pays.",
     ),
-    section_option(
-        _SIGNALS,
+    _signal(
         "--guards",
         multiple=True,
         metavar="YAML",
         help="What must not get worse, as {check: python:…, margin: 4} or {judge: SPEC, prompts: "
         "FILE, margin: 4}, in points; give it once for each, in --config a list.",
     ),
-    section_option(
-        _SIGNALS,
+    _signal(
         "--cluster",
         metavar="COLUMN",
         help="Prompts with one value here belong together: a template, a customer.",
     ),
-    section_option(_SIGNALS, "--level", type=float, default=0.95, help="Of the intervals."),
-    section_option(
-        _SIGNALS,
+    _signal("--level", type=float, default=0.95, help="Of the intervals."),
+    _signal(
         "--require-gain",
         is_flag=True,
         help="Exit with 8 or 7 unless the verdict is SHIP; see above.",
     ),
-    section_option(
-        _SAMPLING,
+    _sampling(
         "--temperature",
         type=float,
         default=1.0,
         help="As in production; 0 takes the likeliest token.",
     ),
-    section_option(_SAMPLING, "--top-p", type=float, default=1.0, help="As in production."),
-    section_option(
-        _SAMPLING,
-        "--max-new-tokens",
-        type=int,
-        default=512,
-        help="Longer answers are cut, and counted.",
+    _sampling("--top-p", type=float, default=1.0, help="As in production."),
+    _sampling(
+        "--max-new-tokens", type=int, default=512, help="Longer answers are cut, and counted."
     ),
-    section_option(
-        _SAMPLING, "--seed", type=int, default=0, help="Of the sampling, and of the intervals."
-    ),
+    _sampling("--seed", type=int, default=0, help="Of the sampling, and of the intervals."),
     *PACE_OPTIONS,
-    *(section_option(_ROWS, name, **attributes) for name, attributes in COLUMN_OPTIONS),
-    section_option(_ROWS, "--limit", type=int, metavar="N", help="Ask only the first N prompts."),
-    section_option(
-        _ROWS,
+    *(_rows(name, **attributes) for name, attributes in COLUMN_OPTIONS),
+    _rows("--limit", type=int, metavar="N", help="Ask only the first N prompts."),
+    _rows(
         "--skip-bad",
         is_flag=True,
         help="Leave out unreadable rows, and those that a template refuses.",
     ),
-    section_option(
-        _OUTPUT,
+    _output(
         "-o",
         "--output",
         metavar="EVAL|FILE",
         help="A folder for figures, answers and verdicts; or a file of answers, a row a prompt.",
     ),
-    section_option(
-        _OUTPUT, "--dry-run", is_flag=True, help="What it would take; no network, no files."
-    ),
-    section_option(_OUTPUT, "--force", is_flag=True, help="Replace the output if it exists."),
+    _output("--dry-run", is_flag=True, help="What it would take; no network, no files."),
+    _output("--force", is_flag=True, help="Replace the output if it exists."),
 )
 
 
-def evaluate_options(function: Function) -> Function:
-    """Add all options of the command."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+evaluate_options = add_options(*_OPTIONS)
+"""Adds all options of the command."""
 
 
 def make_plan(source: str, options: JsonMapping) -> Plan:
@@ -235,11 +207,13 @@ def make_plan(source: str, options: JsonMapping) -> Plan:
     sampling = Sampling(**{name: options[name] for name in names})
     scorer = None if check is None else Scorer(load_check(check), options["pass_at"])
     contestants = tuple(_contestants(options))
-    model_options = _model_options(options)
+    running = model_settings(
+        options, ("model", "baseline", "judge"), needs_key=not options["dry_run"]
+    )
     comparison = Comparison(
-        tuple(_with_models(contestants, model_options)),
+        tuple(_with_models(contestants, running)),
         sampling,
-        tuple(_judges(options, model_options)),
+        tuple(_judges(options, running)),
         all_pairs=options["all_pairs"],
     )
     stream = read_prompts(
@@ -263,7 +237,7 @@ def make_plan(source: str, options: JsonMapping) -> Plan:
         max_cost=options["max_cost"],
         skip_refused=options["skip_bad"],
         skipped=dict(sorted(stream.skipped.items())),
-        evidence=make_evidence(options, comparison, prompts, _judge_maker(options, model_options)),
+        evidence=make_evidence(options, comparison, prompts, _judge_maker(options, running)),
     )
 
 
@@ -362,32 +336,3 @@ def _judging(seed: int) -> Sampling:
     from clairkit.models.sampling import Sampling
 
     return Sampling(temperature=0.0, max_new_tokens=1024, seed=seed)
-
-
-def _model_options(options: JsonMapping) -> ModelOptions:
-    from clairkit.models.server.chat_options import parse_chat
-    from clairkit.models.server.request_body import parse_body
-    from clairkit.models.specs import ModelOptions
-    from clairkit.records.thoughts import parse_marks
-
-    names = (
-        "concurrency",
-        "batch_size",
-        "timeout",
-        "base_url",
-        "judge_base_url",
-        "requests_per_minute",
-        "tokens_per_minute",
-    )
-    return ModelOptions(
-        **{name: options[name] for name in names},
-        body=parse_body(options["body"]),
-        judge_body=parse_body(options["judge_body"]),
-        thought_marks=parse_marks(options["thought_marks"]),
-        chat=parse_chat(
-            options["chat_template_kwargs"],
-            ("model", "baseline", "judge"),
-            fold_system=options["fold_system"],
-        ),
-        needs_key=not options["dry_run"],
-    )

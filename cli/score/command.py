@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clairkit.cli.score.checks import (
-    requested_checks,
-    requested_workers,
-    set_options,
-    show_slices,
-)
+from clairkit.cli.score.checks import requested_checks, requested_workers, set_options, show_slices
 from clairkit.cli.score.judge import (
     add_verdicts,
     check_read,
@@ -21,14 +16,14 @@ from clairkit.cli.score.judge import (
     requested_judge,
     stopped,
 )
-from clairkit.cli.score.models import add_columns, model_options, requested_models
-from clairkit.cli.score.show import requested_view, show, show_options
-from clairkit.cli.shared.column_options import column_options
+from clairkit.cli.score.models import add_columns, model_options, models_asked
+from clairkit.cli.score.show import show, show_options, view_asked
 from clairkit.cli.shared.console import Console, output_options
-from clairkit.cli.shared.option_sections import ResumableCommand
+from clairkit.cli.shared.options import ResumableCommand, column_options
 from clairkit.records.json_types import JsonObject
 
 if TYPE_CHECKING:
+    from clairkit.records.json_types import JsonObject
     from clairkit.scoring import ScoredPairs, SummaryRow
 
 _STATISTICS = ("mean", "median", "p10", "p90", "min", "max")
@@ -92,22 +87,15 @@ def command(
     the longest common subsequence.
     """
     from clairkit.records import check_output, read_pairs, write_pairs
-    from clairkit.scoring import (
-        check_column,
-        load_tokenizer,
-        parse_reasons,
-        score_pairs,
-        summarise,
-    )
+    from clairkit.scoring import check_column, load_tokenizer, parse_reasons, score_pairs, summarise
 
     console = Console(as_json=as_json, quiet=quiet)
     reasons = parse_reasons(drop) if drop is not None else ()
     _check_use(pairs, output, flags["by"], is_comparison=compare)
-    view = requested_view(pairs, output, tokenizer, drop, flags)
-    if view is not None:
-        show(console, view)
+    if view_asked(pairs, output, drop, flags):
+        show(console, pairs[0], tokenizer, flags)
         return 0
-    models = requested_models(flags, is_comparison=compare)
+    models = models_asked(flags, is_comparison=compare)
     judge = requested_judge(flags, output, is_comparison=compare)
     if output is not None:
         known = judge is not None and is_known(output)
@@ -146,8 +134,8 @@ def command(
     by = {"by": show_slices(console, scored, flags["by"], _number)} if flags["by"] else {}
     written = scored.pairs
     readings: JsonObject = {}
-    if models is not None:
-        written, readings = add_columns(console, scored.pairs, source, models)
+    if models:
+        written, readings = add_columns(console, scored.pairs, source, flags)
     judged = None
     if judge is not None and output is not None:
         written, judged = add_verdicts(console, written, output, judge, flags)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clairkit.cli.shared.console import Console
 from clairkit.errors import UsageError
-from clairkit.records.json_types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
+    from clairkit.cli.shared.console import Console
     from clairkit.records import Pair, RowStream
+    from clairkit.records.json_types import JsonMapping, JsonObject
     from clairkit.scoring import Checks, Comparison
     from clairkit.scoring.units import Tokenizer
 
@@ -56,7 +56,7 @@ def compare(
         UsageError: fewer than two sets, or one twice.
     """
     from clairkit.records import read_pairs
-    from clairkit.scoring import compare_sets
+    from clairkit.scoring import METRICS, compare_sets
 
     streams = {path: read_pairs(path, **reading) for path in paths}
     if len(streams) < max(2, len(paths)):
@@ -68,7 +68,7 @@ def compare(
     found = compare_sets(streams, tokenizer, drop=drop, checks=checks, workers=workers)
     names = _names(paths)
     rows = [
-        [_label(mean.metric), names[path], str(mean.n)]
+        [METRICS[mean.metric], names[path], str(mean.n)]
         + [number(mean.metric, value) for value in (mean.mean, mean.low, mean.high)]
         for metric in _SHOWN
         for path, each in found.sets.items()
@@ -145,9 +145,3 @@ def _names(paths: Sequence[str]) -> dict[str, str]:
         path: stem if stems.count(stem) == 1 else path
         for path, stem in zip(paths, stems, strict=True)
     }
-
-
-def _label(metric: str) -> str:
-    from clairkit.scoring import METRICS
-
-    return METRICS[metric]

@@ -3,55 +3,50 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
-from clairkit.cli.shared.console import Console
 from clairkit.cli.shared.ending import PARTIAL, leave_early, raised
-from clairkit.cli.shared.pace_options import PACE_OPTIONS
+from clairkit.cli.shared.options import PACE_OPTIONS, add_options, model_settings
 from clairkit.cli.shared.progress_line import ProgressLine
 from clairkit.errors import EvidenceError, UsageError
-from clairkit.records.json_types import JsonMapping
+from clairkit.models.sampling import Sampling
 
 if TYPE_CHECKING:
+    from clairkit.cli.shared.console import Console
     from clairkit.evaluation.pairs.pair_judging import Judged
     from clairkit.judging.judge import Judge
     from clairkit.records import Pair
+    from clairkit.records.json_types import JsonMapping
     from clairkit.statistics.win_rate import WinRate
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 _MOST_UNPARSED = 0.05
 _OWN = ("rubric", "judge_base_url", "judge_body", "max_calls", "max_cost", "prices", "price")
 
-
-def judge_options(function: Command) -> Command:
-    """Add the options of a judge of the pairs."""
-    for option in (
-        *reversed(PACE_OPTIONS),
-        click.option(
-            "--judge-body", metavar="FIELD=JSON", multiple=True, help="A field of each request."
-        ),
-        click.option("--judge-base-url", metavar="URL", help="The judge's server."),
-        click.option(
-            "--language",
-            type=click.Choice(("en", "ja")),
-            default="en",
-            help="Of the requests to the judge.",
-        ),
-        click.option("--rubric", metavar="NAME|FILE,…", help="What the judge looks at."),
-        click.option(
-            "--judge",
-            metavar="SPEC",
-            help="Says in both orders whether chosen is better; its verdict becomes a score.",
-        ),
-    ):
-        function = option(function)
-    return function
+judge_options = add_options(
+    click.option(
+        "--judge",
+        metavar="SPEC",
+        help="Says in both orders whether chosen is better; its verdict becomes a score.",
+    ),
+    click.option("--rubric", metavar="NAME|FILE,…", help="What the judge looks at."),
+    click.option(
+        "--language",
+        type=click.Choice(("en", "ja")),
+        default="en",
+        help="Of the requests to the judge.",
+    ),
+    click.option("--judge-base-url", metavar="URL", help="The judge's server."),
+    click.option(
+        "--judge-body", metavar="FIELD=JSON", multiple=True, help="A field of each request."
+    ),
+    *PACE_OPTIONS,
+)
+"""Adds the options of a judge of the pairs."""
 
 
 def requested_judge(flags: JsonMapping, output: str | None, *, is_comparison: bool) -> Judge | None:
@@ -62,9 +57,7 @@ def requested_judge(flags: JsonMapping, output: str | None, *, is_comparison: bo
     """
     from clairkit.judging.judge import Judge
     from clairkit.judging.rubrics import load_rubric
-    from clairkit.models.sampling import Sampling
-    from clairkit.models.server.request_body import parse_body
-    from clairkit.models.specs import ModelOptions, make_model
+    from clairkit.models.specs import make_model
 
     spec = flags["judge"]
     if spec is None:
@@ -79,16 +72,12 @@ def requested_judge(flags: JsonMapping, output: str | None, *, is_comparison: bo
     if output is None:
         problem = "a judge's replies are kept beside the output"
         raise UsageError(problem, received=f"--judge {spec}", remedy="add -o FILE")
-    names = ("concurrency", "batch_size", "timeout", "requests_per_minute", "tokens_per_minute")
-    options = ModelOptions(
-        **{name: flags[name] for name in names},
-        judge_base_url=flags["judge_base_url"],
-        judge_body=parse_body(flags["judge_body"]),
-    )
     language = flags["language"]
     rubric = load_rubric(flags["rubric"], language)
     sampling = Sampling(temperature=0.0, max_new_tokens=1024)
-    return Judge(make_model(spec, options, role="judge"), sampling, rubric.text, language)
+    return Judge(
+        make_model(spec, model_settings(flags), role="judge"), sampling, rubric.text, language
+    )
 
 
 def is_known(output: str) -> bool:

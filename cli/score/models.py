@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
-from click.decorators import FC
 
-from clairkit.cli.shared.console import Console
+from clairkit.cli.shared.options import add_options
 from clairkit.errors import UsageError
-from clairkit.records.json_types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
+    from clairkit.cli.shared.console import Console
     from clairkit.evaluation.pairs.pair_logps import PairColumns
     from clairkit.records import Pair
+    from clairkit.records.json_types import JsonMapping, JsonObject
     from clairkit.training.config import TrainConfig
 
 
@@ -49,34 +49,30 @@ _REASONS = {
 }
 _STATISTICS = ("mean", "median", "p10", "p90")
 
-
-def model_options(function: FC) -> FC:
-    """Add the options of models that read the pairs, and of how they do."""
-    for option in (
-        click.option(
-            "--set",
-            "settings",
-            metavar="KEY=VALUE",
-            multiple=True,
-            help="One key of it, for instance max_length=2048; repeatable.",
-        ),
-        click.option(
-            "--config",
-            metavar="FILE",
-            help="Of a training run: read the pairs as it does (--target, --loss-mask).",
-        ),
-        click.option("--reward", metavar="MODEL", help="A reward model: its scores of both sides."),
-        click.option(
-            "--reference", metavar="MODEL", help="With --target: the gain over this model, too."
-        ),
-        click.option(
-            "--target",
-            metavar="MODEL",
-            help="A model or adapter: its log-probs of both sides become scores.",
-        ),
-    ):
-        function = option(function)
-    return function
+model_options = add_options(
+    click.option(
+        "--target",
+        metavar="MODEL",
+        help="A model or adapter: its log-probs of both sides become scores.",
+    ),
+    click.option(
+        "--reference", metavar="MODEL", help="With --target: the gain over this model, too."
+    ),
+    click.option("--reward", metavar="MODEL", help="A reward model: its scores of both sides."),
+    click.option(
+        "--config",
+        metavar="FILE",
+        help="Of a training run: read the pairs as it does (--target, --loss-mask).",
+    ),
+    click.option(
+        "--set",
+        "settings",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="One key of it, for instance max_length=2048; repeatable.",
+    ),
+)
+"""Adds the options of models that read the pairs, and of how they do."""
 
 
 def run_config(
@@ -103,19 +99,8 @@ def run_config(
     return resolve(given, settings, file).config
 
 
-@dataclass(frozen=True)
-class Models:
-    """The models that shall read the pairs, and how."""
-
-    target: str | None
-    reference: str | None
-    reward: str | None
-    config: str | None
-    settings: tuple[str, ...]
-
-
-def requested_models(flags: JsonMapping, *, is_comparison: bool) -> Models | None:
-    """Return the models that shall read the pairs, None where none is named.
+def models_asked(flags: JsonMapping, *, is_comparison: bool) -> bool:
+    """Tell whether models shall read the pairs.
 
     Raises:
         UsageError: options that do not go together.
@@ -130,18 +115,18 @@ def requested_models(flags: JsonMapping, *, is_comparison: bool) -> Models | Non
             remedy = "add --target MODEL, or leave it out"
             raise UsageError(f"{option} is for models that read the pairs", remedy=remedy)
     if not (target or reward):
-        return None
+        return False
     if is_comparison:
         raise UsageError(
             "--compare runs no model",
             received=target or reward,
             remedy="score each set with -o first",
         )
-    return Models(target, flags["reference"], reward, flags["config"], flags["settings"])
+    return True
 
 
 def add_columns(
-    console: Console, pairs: Sequence[Pair], source: str, models: Models
+    console: Console, pairs: Sequence[Pair], source: str, flags: JsonMapping
 ) -> tuple[list[Pair], JsonObject]:
     """Let the models read the pairs and show a table for each kind.
 
@@ -149,7 +134,7 @@ def add_columns(
         console: shows the tables.
         pairs: are read.
         source: the file of the pairs, for messages.
-        models: which to ask.
+        flags: of the command: which models to ask, and how they read.
 
     Returns:
         The pairs with columns added to their `scores`, and what `--json` shows of them.
@@ -161,23 +146,24 @@ def add_columns(
 
     logging.disable_progress_bar()
     kept, facts = list(pairs), {}
-    if models.target is not None:
-        config = run_config(models.target, source, models.config, models.settings)
-        found = model_columns(pairs, config, models.reference, say=console.note)
-        gain = f" and its gain over {models.reference}" if models.reference else ""
-        title = f"Log-probs of the pairs under {models.target}{gain}, in nats."
+    target, reference, reward = (flags[name] for name in ("target", "reference", "reward"))
+    if target is not None:
+        config = run_config(target, source, flags["config"], flags["settings"])
+        found = model_columns(pairs, config, reference, say=console.note)
+        gain = f" and its gain over {reference}" if reference else ""
+        title = f"Log-probs of the pairs under {target}{gain}, in nats."
         rows = _show(console, title, _LOGPS, found, config)
         kept = _filled(kept, found)
-        facts["models"] = {"target": models.target, "reference": models.reference, **rows}
-    if models.reward is not None:
-        config = run_config(models.reward, source, models.config, models.settings)
+        facts["models"] = {"target": target, "reference": reference, **rows}
+    if reward is not None:
+        config = run_config(reward, source, flags["config"], flags["settings"])
         found = reward_columns(pairs, config, say=console.note)
-        rows = _show(console, f"Rewards of {models.reward}.", _REWARDS, found, config)
+        rows = _show(console, f"Rewards of {reward}.", _REWARDS, found, config)
         margins = [row["reward_margin"] for row in found.columns.values()]
         higher = sum(margin > 0 for margin in margins)
         console.show(f"Chosen has the higher reward in {higher} of {len(margins)} pairs.")
         kept = _filled(kept, found)
-        facts["rewards"] = {"model": models.reward, "chosen_higher": higher, **rows}
+        facts["rewards"] = {"model": reward, "chosen_higher": higher, **rows}
     return kept, facts
 
 
@@ -189,11 +175,7 @@ def _filled(pairs: Sequence[Pair], found: PairColumns) -> list[Pair]:
 
 
 def _show(
-    console: Console,
-    title: str,
-    names: Mapping[str, str],
-    found: PairColumns,
-    config: TrainConfig,
+    console: Console, title: str, names: Mapping[str, str], found: PairColumns, config: TrainConfig
 ) -> JsonObject:
     """Show the table and who is not in it; return both for `--json`."""
     rows = _summaries(names, list(found.columns.values()))

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.decorators import FC
 
 from clairkit.choices import LOSS_MASKS
 from clairkit.cli.score.checks import set_asked
-from clairkit.cli.shared.console import Console
+from clairkit.cli.shared.options import add_options
 from clairkit.display import redact
 from clairkit.errors import UsageError
-from clairkit.records.json_types import JsonMapping
 
 if TYPE_CHECKING:
+    from clairkit.cli.shared.console import Console
     from clairkit.evaluation.pairs.mask_preview import MaskPreview, TokenPiece
     from clairkit.records import Message, Pair
+    from clairkit.records.json_types import JsonMapping
 
 Pieces = Sequence[tuple[str, str]]  # same, removed or added, and the text
 Parts = Iterator[tuple[str, str]]  # texts, each with a style
@@ -29,51 +29,25 @@ _MARKS = {"removed": ("[-", "-]", "red"), "added": ("{+", "+}", "green"), "same"
 _SPACES = str.maketrans({"\n": "\\n\n", "\r": "\\r", "\t": "\\t"})
 _BLANKED = "Secrets are shown as [redacted]; tokens and changes are those of the text shown."
 
-
-def show_options(function: FC) -> FC:
-    """Add the options of the view of one pair."""
-    for option in (
-        click.option(
-            "--loss-mask",
-            type=click.Choice(LOSS_MASKS),
-            help="With --show: the tokens that train --loss-mask would train on.",
-        ),
-        click.option("--show", metavar="ID", help="One pair; the beginning of its id is enough."),
-    ):
-        function = option(function)
-    return function
+show_options = add_options(
+    click.option("--show", metavar="ID", help="One pair; the beginning of its id is enough."),
+    click.option(
+        "--loss-mask",
+        type=click.Choice(LOSS_MASKS),
+        help="With --show: the tokens that train --loss-mask would train on.",
+    ),
+)
+"""Adds the options of the view of one pair."""
 
 
-@dataclass(frozen=True)
-class View:
-    """What is to be shown: a pair of a source, perhaps under a loss mask."""
-
-    source: str
-    given: str
-    """The pair's id, or how it begins."""
-    tokenizer: str | None
-    loss_mask: str | None
-    config: str | None
-    """A YAML file of a training run."""
-    settings: tuple[str, ...]
-    """Keys of its configuration, as `key=value`."""
-    reading: JsonMapping
-    """Options of `read_pairs`."""
-
-
-def requested_view(
-    pairs: Sequence[str],
-    output: str | None,
-    tokenizer: str | None,
-    drop: str | None,
-    flags: JsonMapping,
-) -> View | None:
-    """Return what --show asks for, None without it.
+def view_asked(
+    pairs: Sequence[str], output: str | None, drop: str | None, flags: JsonMapping
+) -> bool:
+    """Tell whether --show is given.
 
     Args:
         pairs: files that were given.
         output: of --output.
-        tokenizer: of --tokenizer.
         drop: of --drop.
         flags: the other options.
 
@@ -84,7 +58,7 @@ def requested_view(
     if given is None:
         if mask is not None:
             raise UsageError("--loss-mask shows one pair", received=mask, remedy="add --show ID")
-        return None
+        return False
     if output is not None:
         raise UsageError("--show writes no pairs", received=output, remedy="leave out -o")
     if drop is not None or set_asked(flags):
@@ -102,19 +76,17 @@ def requested_view(
             received=" ".join(pairs),
             remedy="name the one that holds the pair",
         )
-    return View(
-        source=pairs[0],
-        given=given,
-        tokenizer=tokenizer,
-        loss_mask=mask,
-        config=flags["config"],
-        settings=flags["settings"],
-        reading={"skip_bad": flags["skip_bad"], "columns": flags["columns"]},
-    )
+    return True
 
 
-def show(console: Console, view: View) -> None:
+def show(console: Console, source: str, named: str | None, flags: JsonMapping) -> None:
     """Show one pair: prompt, changes, rationale, scores, and the mask where one is named.
+
+    Args:
+        console: where to.
+        source: of the pairs.
+        named: whose tokenizer counts, and is masked.
+        flags: of the command.
 
     Raises:
         UsageError: a loss mask without a tokenizer.
@@ -124,13 +96,14 @@ def show(console: Console, view: View) -> None:
     from clairkit.scoring import load_tokenizer, score_pair
     from clairkit.scoring.show import find_pair
 
-    found = find_pair(read_pairs(view.source, **view.reading), view.given)
+    rows = read_pairs(source, skip_bad=flags["skip_bad"], columns=flags["columns"])
+    found = find_pair(rows, flags["show"])
     pair = _without_secrets(found)
     preview = None
-    if view.loss_mask is not None:
-        preview, tokenizer = _preview(pair, view)
+    if flags["loss_mask"] is not None:
+        preview, tokenizer = _preview(pair, source, named, flags)
     else:
-        tokenizer = load_tokenizer(view.tokenizer) if view.tokenizer is not None else None
+        tokenizer = load_tokenizer(named) if named is not None else None
     scores = score_pair(found.prompt, found.chosen, found.rejected, tokenizer).to_json()
     pieces = _pieces(pair)
     parts = [*_pair_parts(pair, pieces), *_score_parts(pair, scores)]
@@ -176,14 +149,15 @@ def _pieces(pair: Pair) -> Pieces:
     return [(kind, text) for kind, text in zip(kinds, parts, strict=False) if text]
 
 
-def _preview(pair: Pair, view: View) -> tuple[MaskPreview, Any]:
+def _preview(
+    pair: Pair, source: str, named: str | None, flags: JsonMapping
+) -> tuple[MaskPreview, Any]:
     from clairkit.cli.score.models import run_config
     from clairkit.evaluation.pairs.mask_preview import preview_mask
     from clairkit.training.models import load_tokenizer
 
-    config = run_config(
-        view.tokenizer, view.source, view.config, view.settings, loss_mask=view.loss_mask
-    )
+    mask = flags["loss_mask"]
+    config = run_config(named, source, flags["config"], flags["settings"], loss_mask=mask)
     tokenizer = load_tokenizer(config)
     return preview_mask(pair, tokenizer, config), tokenizer
 

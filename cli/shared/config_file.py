@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from clairkit.cli.shared.option_sections import SectionOption
-from clairkit.records.json_types import JsonObject
+from clairkit.cli.shared.options import SectionOption
+
+if TYPE_CHECKING:
+    from clairkit.records.json_types import JsonObject
 
 
 def read_config(sections: Collection[str]) -> Any:

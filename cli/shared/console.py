@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 from click.decorators import FC
@@ -19,8 +19,10 @@ from click.decorators import FC
 from clairkit.cli.shared.streams import messages, results, stdout_for_results
 from clairkit.display import printable, redact
 from clairkit.errors import ResourceError
-from clairkit.records.json_types import JsonMapping
 from clairkit.user_code import ended_by_loaded
+
+if TYPE_CHECKING:
+    from clairkit.records.json_types import JsonMapping
 
 _DEFAULT_WIDTH = 80  # columns, where the output is not a terminal
 # JSON escapes the control characters below U+0020 itself; a terminal obeys these as well.
@@ -118,7 +120,10 @@ class Console:
         stream = messages() if self.as_json else results()
         safe = [(redact(printable(text)), style) for text, style in parts]
         if stream.isatty() or "COLUMNS" in os.environ:
-            emit(_drawn_text(safe, stream), stream)
+            from rich.text import Text
+
+            text = Text.assemble(*safe, tab_size=8, overflow="fold")
+            emit(_drawn([text], stream), stream)
         else:
             emit("".join(text for text, _ in safe) + "\n", stream)
 
@@ -219,21 +224,16 @@ def _grid(title: str, rows: Sequence[Sequence[str]], stream: TextIO) -> str:
     return _drawn([Text(title, style="bold"), table], stream)
 
 
-def _drawn_text(parts: Sequence[tuple[str, str]], stream: TextIO) -> str:
-    from rich.text import Text
-
-    return _drawn([Text.assemble(*parts, tab_size=8, overflow="fold")], stream)
-
-
 def _drawn(parts: Sequence[object], stream: TextIO) -> str:
     from rich.console import Console as Rich
 
     # Not to the stream itself: rich leaves the program when the reader has gone.
     drawn = io.StringIO()
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") in (None, "", "dumb")
     rich = Rich(
         file=drawn,
         width=width_of(stream),
-        force_terminal=_is_styled(stream),
+        force_terminal=not plain and stream.isatty(),
         highlight=False,
         markup=False,
         emoji=False,
@@ -241,11 +241,6 @@ def _drawn(parts: Sequence[object], stream: TextIO) -> str:
     for part in parts:
         rich.print(part)
     return "".join(f"{line.rstrip()}\n" for line in drawn.getvalue().split("\n")[:-1])
-
-
-def _is_styled(stream: TextIO) -> bool:
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") in (None, "", "dumb")
-    return not plain and stream.isatty()
 
 
 def _stacked(title: str, rows: Sequence[Sequence[str]]) -> str:

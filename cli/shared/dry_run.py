@@ -5,23 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from clairkit.cli.shared.console import Console
-from clairkit.records.json_types import JsonObject
-
 if TYPE_CHECKING:
+    from clairkit.cli.shared.console import Console
     from clairkit.generation.cost.dry_run import DryRun
-    from clairkit.generation.cost.estimate import Estimate, RoleEstimate
-    from clairkit.generation.cost.prediction import CostRange
+    from clairkit.generation.cost.estimate import CostRange, Estimate, RoleEstimate
+    from clairkit.records.json_types import JsonObject
 
 
 def show_dry_run(console: Console, made: DryRun, skipped: Mapping[str, int]) -> None:
-    """Show what a run still takes.
-
-    Args:
-        console: where.
-        made: what `clairkit.generation.cost.dry_run.dry_run` returned.
-        skipped: rows left out, by reason.
-    """
+    """Show what a run still takes."""
     from clairkit.display import counted
 
     estimate = made.estimate

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import shlex
 import signal
-from typing import TYPE_CHECKING, NoReturn, Protocol
-
-from clairkit.cli.shared.console import Console
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from clairkit.cli.shared.console import Console
     from clairkit.errors import ClairError
     from clairkit.models.budget import ReachedCap
 
@@ -40,7 +39,9 @@ def leave_early(
         ClairError: `error`, with how to go on.
     """
     if error is not None:
-        _raise_with(error, resume)
+        way_on = f"To go on:\n{resume}"
+        remedy = f"{error.remedy.rstrip('.')}. {way_on}" if error.remedy else way_on
+        raise type(error)(error.problem, received=error.received, remedy=remedy) from error
     if stopped.signal is not None:
         console.warn(f"Interrupted. To go on:\n{resume}")
         return 128 + signal.Signals(stopped.signal)
@@ -80,10 +81,3 @@ def cap_text(reached: ReachedCap) -> str:
 
 def _flag(reached: ReachedCap) -> str:
     return f"--{reached.option.replace('_', '-')}"
-
-
-def _raise_with(error: ClairError, resume: str) -> NoReturn:
-    """Raise an error with the command that resumes as the end of its remedy."""
-    way_on = f"To go on:\n{resume}"
-    remedy = f"{error.remedy.rstrip('.')}. {way_on}" if error.remedy else way_on
-    raise type(error)(error.problem, received=error.received, remedy=remedy) from error

@@ -9,9 +9,8 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from clairkit.cli.shared.console import Console
-
 if TYPE_CHECKING:
+    from clairkit.cli.shared.console import Console
     from clairkit.engine.progress import Progress
 
 _SECONDS_BETWEEN_LINES = 10.0

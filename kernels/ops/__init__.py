@@ -17,10 +17,9 @@ from clairkit.kernels.backends import (
     backend_state,
     choose_backend,
 )
-from clairkit.kernels.counted import Counted
 from clairkit.kernels.function import Call, tiled_logps
 from clairkit.kernels.gather import gather_logps
-from clairkit.kernels.inputs import check_head, check_plain
+from clairkit.kernels.inputs import Counted, check_head, check_plain
 from clairkit.kernels.options import IGNORED, HeadOptions, budget_bytes
 from clairkit.kernels.preference import FusedPreference, fused_preference
 from clairkit.kernels.reference import eager_logps
@@ -72,10 +71,8 @@ def linear_logps(
         ValueError: shapes, targets or options don't fit.
         RuntimeError: a backend asked for by name can't run here.
     """
-    check_plain(hidden=hidden, weight=weight, targets=targets, bias=bias)
-    budget = budget_bytes(memory_budget, hidden.device, trained=_is_trained(weight, bias))
-    options = HeadOptions(softcap, float(logit_scale), budget)
-    return _run(hidden, weight, targets, bias, options, backend)[0]
+    tensors = hidden, weight, targets, bias
+    return _run(tensors, softcap, logit_scale, backend, memory_budget, statistics=False)[0]
 
 
 class TokenStats(NamedTuple):
@@ -102,26 +99,26 @@ def linear_token_stats(
 
     No product is made for them, and no logits. Arguments and errors are those of `linear_logps`.
     """
-    check_plain(hidden=hidden, weight=weight, targets=targets, bias=bias)
-    budget = budget_bytes(memory_budget, hidden.device, trained=_is_trained(weight, bias))
-    options = HeadOptions(softcap, float(logit_scale), budget, statistics=True)
-    return TokenStats(*_run(hidden, weight, targets, bias, options, backend))
-
-
-def _is_trained(weight: Tensor, bias: Tensor | None) -> bool:
-    trained = weight.requires_grad or (bias is not None and bias.requires_grad)
-    return trained and torch.is_grad_enabled()
+    tensors = hidden, weight, targets, bias
+    return TokenStats(*_run(tensors, softcap, logit_scale, backend, memory_budget, statistics=True))
 
 
 def _run(
-    hidden: Tensor,
-    weight: Tensor,
-    targets: Tensor,
-    bias: Tensor | None,
-    options: HeadOptions,
+    tensors: tuple[Tensor, Tensor, Tensor, Tensor | None],
+    softcap: float | None,
+    logit_scale: float,
     backend: str,
+    memory_budget: int | str | None,
+    *,
+    statistics: bool,
 ) -> tuple[Tensor, ...]:
     """Check, and run a backend; "auto" is resolved where the tensors' values are at hand."""
+    hidden, weight, targets, bias = tensors
+    check_plain(hidden=hidden, weight=weight, targets=targets, bias=bias)
+    is_trained = weight.requires_grad or (bias is not None and bias.requires_grad)
+    trained = is_trained and torch.is_grad_enabled()
+    budget = budget_bytes(memory_budget, hidden.device, trained=trained)
+    options = HeadOptions(softcap, float(logit_scale), budget, statistics)
     check_head(hidden, weight, targets, bias)
     if backend not in ("auto", *BACKENDS):
         raise ValueError(f"unknown backend {backend!r}: known are auto, {', '.join(BACKENDS)}")

@@ -19,11 +19,6 @@ class Availability:
     reason: str
 
 
-def _torch_tiles(device: torch.device) -> TorchTiles:
-    """The tiled pass in torch ops, on any device."""
-    return WideTorchTiles() if device.type == "cuda" else TorchTiles()
-
-
 def _native_tiles(device: torch.device) -> TorchTiles:
     """The tiled pass with its element-wise part in C, on a CPU."""
     if device.type != "cpu":
@@ -47,7 +42,7 @@ def _triton_tiles(device: torch.device) -> TorchTiles:
 TILES: dict[str, Callable[[torch.device], TorchTiles]] = {
     "triton": _triton_tiles,
     "native": _native_tiles,
-    "torch": _torch_tiles,
+    "torch": lambda device: WideTorchTiles() if device.type == "cuda" else TorchTiles(),
 }
 BACKENDS = (*TILES, "eager")
 

@@ -27,7 +27,6 @@ class Call:
     wants: str = ""  # "hidden" or "head": which gradients will be asked for
 
     def forward(self, inputs: list[Tensor]) -> tuple[Tensor, ...]:
-        """Return what the operator does."""
         options = self.options
         found: list[Tensor] = TOKEN_LOGPS(
             inputs,
@@ -120,7 +119,6 @@ class TransformedTokenLogps(TokenLogps):
 
     @staticmethod
     def jvp(ctx: Any, *_: Any) -> Any:
-        """Refuse forward-mode differentiation."""
         raise RuntimeError(f"linear_logps has no forward-mode derivative: {_REMEDY}")
 
     @staticmethod

@@ -6,7 +6,6 @@ The gradient is written into the logits' own memory: no second [N, V] buffer.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,12 +19,6 @@ BACKENDS = ("triton", "torch")
 # Elements that the torch path widens at a time: 32 MB of float32.
 _CHUNK = 8 << 20
 _TRITON_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
-
-
-@dataclass(frozen=True)
-class _Options:
-    inplace: bool
-    backend: str
 
 
 def gather_logps(
@@ -60,26 +53,26 @@ def gather_logps(
     _check(logits, targets)
     if inplace and torch.is_grad_enabled() and logits.requires_grad:
         _check_overwriting(logits)
-    options = _Options(inplace, _choose(logits, backend))
-    logps: Tensor = _GatherLogps.apply(logits, targets, options)  # type: ignore[no-untyped-call]
+    backend = _choose(logits, backend)
+    logps: Tensor = _GatherLogps.apply(logits, targets, inplace, backend)  # type: ignore[no-untyped-call]
     return logps
 
 
 class _GatherLogps(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, targets: Tensor, options: _Options) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, targets: Tensor, inplace: bool, backend: str) -> Tensor:
         flat = targets.reshape(-1).contiguous()
-        run = _triton_sums if options.backend == "triton" else _torch_sums
+        run = _triton_sums if backend == "triton" else _torch_sums
         chosen, largest, sums = run(_rows(logits), flat)
         own = torch.exp(chosen - largest)
         # at least 1 of sums + own is the largest logit's, so that neither term is above 0
         logps = (chosen - largest) - torch.log1p(sums + (own - 1))
         ctx.save_for_backward(logits, flat, largest, sums, own + sums)
-        ctx.options, ctx.spent = options, False
+        ctx.inplace, ctx.backend, ctx.spent = inplace, backend, False
         return logps.view(targets.shape)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         if ctx.spent:
             raise RuntimeError(
                 "gather_logps was asked for a second backward, but the first one overwrote the "
@@ -87,19 +80,15 @@ class _GatherLogps(torch.autograd.Function):
             )
         logits, flat, *vectors = ctx.saved_tensors
         if torch.is_grad_enabled():  # to be differentiated again: the logits must stay
-            return _differentiable(logits, flat, gradient), None, None
-        ctx.spent = ctx.options.inplace
-        out = (
-            logits.detach()
-            if ctx.options.inplace
-            else torch.empty(logits.shape, dtype=logits.dtype, device=logits.device)
-        )
+            return _differentiable(logits, flat, gradient), None, None, None
+        ctx.spent = ctx.inplace
+        out = logits.detach() if ctx.inplace else logits.new_empty(logits.shape)
         coefficients = gradient.reshape(-1).to(vectors[0].dtype).contiguous()
-        run = _triton_gradient if ctx.options.backend == "triton" else _torch_gradient
+        run = _triton_gradient if ctx.backend == "triton" else _torch_gradient
         run(_rows(logits), flat, coefficients, vectors, _rows(out))
-        if ctx.options.inplace:
+        if ctx.inplace:
             torch.autograd.graph.increment_version(logits)
-        return out, None, None
+        return out, None, None, None
 
 
 def _differentiable(logits: Tensor, flat: Tensor, gradient: Tensor) -> Tensor:

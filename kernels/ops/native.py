@@ -33,7 +33,6 @@ class NativeTiles(TorchTiles):
         totals: Tensor | None = None,
         out: Tensor | None = None,
     ) -> Tensor | None:
-        """As `TorchTiles.exponentials`."""
         if not _takes(tile.hidden):
             return super().exponentials(
                 tile, anchor, sums=sums, write=write, own=own, totals=totals, out=out

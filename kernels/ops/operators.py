@@ -16,9 +16,8 @@ import torch
 from torch import Tensor
 
 from clairkit.kernels.backends import TILES, choose_backend
-from clairkit.kernels.counted import Counted
 from clairkit.kernels.exact_rows import ExactRows, redo_rows, widest
-from clairkit.kernels.inputs import check_memory
+from clairkit.kernels.inputs import Counted, check_memory
 from clairkit.kernels.options import HeadOptions
 from clairkit.kernels.tiled import (
     ForwardResult,
@@ -55,12 +54,9 @@ def token_logps(
 
     Args:
         inputs: hidden [N, D], weight [V, D], targets [N] and, where there is one, bias [V].
-        softcap: see `HeadOptions`.
-        logit_scale: likewise.
+        softcap: see `HeadOptions`, as for logit_scale, memory_budget and statistics.
         backend: "auto" or a name of `TILES`.
         dtype: of the products.
-        memory_budget: bytes that may be kept.
-        statistics: whether they are wanted.
         wants: "", "hidden" or "head".
         padded: whether shapes may not depend on values.
     """
@@ -124,16 +120,10 @@ def head_gradients(
 ) -> list[Tensor]:
     """Return those of the gradients of hidden, weight and bias that are wanted, in their dtypes.
 
-    Args:
+    Args, beside those of `token_logps`:
         coefficients: [N], dloss/dlogps.
-        inputs: as those of `token_logps`.
         state: log-probs, then what `token_logps` returned for wants="head".
-        softcap: as there, and so all that follow.
-        logit_scale: likewise.
-        backend: likewise.
-        dtype: likewise.
         wanted: of hidden, weight, bias.
-        padded: likewise.
     """
     logps, places, anchor, inverse, exact, memory = state
     _check_memory(inputs)
@@ -199,19 +189,11 @@ def _anchors(anchor: Tensor, doubtful: Tensor, exact: Tensor | None) -> tuple[Te
     return anchor, is_exact
 
 
-def _fake_token_logps(
-    inputs: list[Tensor],
-    softcap: float | None,
-    logit_scale: float,
-    backend: str,
-    dtype: torch.dtype,
-    memory_budget: int,
-    statistics: bool,
-    wants: str,
-    padded: bool,
-) -> list[Tensor]:
-    """Return tensors of the shapes and dtypes that `token_logps` returns when it is padded."""
-    del softcap, logit_scale, backend, memory_budget, padded
+# What the operators return of tensors without values, when they are padded.
+
+
+def _fake_token_logps(inputs: list[Tensor], *others: Any) -> list[Tensor]:
+    _, _, _, dtype, _, statistics, wants, _ = others
     hidden = inputs[0]
     tokens, sums = hidden.shape[0], torch.promote_types(dtype, torch.float32)
     dtypes = [sums, *([sums, torch.bool, sums] if statistics else [])]
@@ -220,39 +202,20 @@ def _fake_token_logps(
     if wants == "head":
         dtypes += [widest(hidden.device), sums, torch.bool]
     found = [hidden.new_empty(tokens, dtype=one) for one in dtypes]
-    if wants == "hidden":
-        found.append(hidden.new_empty(hidden.shape, dtype=dtype))
-    if wants == "head":
-        found.append(hidden.new_empty(0, dtype=dtype))
+    if wants:
+        found.append(hidden.new_empty(hidden.shape if wants == "hidden" else 0, dtype=dtype))
     return found
 
 
-def _fake_hidden_gradient(
-    coefficients: Tensor,
-    places: Tensor,
-    gradient: Tensor,
-    backend: str,
-    dtype: torch.dtype,
-    padded: bool,
-) -> Tensor:
-    del places, backend, padded
-    return gradient.new_empty(coefficients.shape[0], gradient.shape[1], dtype=dtype)
+def _fake_hidden_gradient(coefficients: Tensor, *others: Any) -> Tensor:
+    _, gradient, _, dtype, _ = others
+    found: Tensor = gradient.new_empty(coefficients.shape[0], gradient.shape[1], dtype=dtype)
+    return found
 
 
-def _fake_head_gradients(
-    coefficients: Tensor,
-    inputs: list[Tensor],
-    state: list[Tensor],
-    softcap: float | None,
-    logit_scale: float,
-    backend: str,
-    dtype: torch.dtype,
-    wanted: list[bool],
-    padded: bool,
-) -> list[Tensor]:
-    del coefficients, state, softcap, logit_scale, backend, dtype, padded
-    hidden, weight, _, *bias = inputs
-    pairs = zip((hidden, weight, *bias), wanted, strict=False)
+def _fake_head_gradients(_: Tensor, inputs: list[Tensor], *others: Any) -> list[Tensor]:
+    hidden, weight, _targets, *bias = inputs
+    pairs = zip((hidden, weight, *bias), others[-2], strict=False)
     return [tensor.new_empty(tensor.shape) for tensor, want in pairs if want]
 
 

@@ -48,7 +48,6 @@ class Head:
         return TileHead(self.bias, self.options, self.sum_dtype)
 
     def rows(self, columns: slice) -> Tensor:
-        """Return weight[columns] in the products' dtype."""
         return self.weight[columns].to(self.dtype)
 
 
@@ -100,7 +99,6 @@ class Rows:
     slope: Tensor  # [N]
 
     def part(self, rows: slice | Tensor) -> Rows:
-        """Return some of the rows."""
         return Rows(self.hidden[rows], self.targets[rows], self.logit[rows], self.slope[rows])
 
 
@@ -338,7 +336,6 @@ class WeightPart:
             torch.mm(e.T.to(hidden.dtype), hidden, out=self.room)
 
     def write(self) -> None:
-        """Put the sum where it belongs."""
         if self.room is not None and self.total is not None:
             self.room.copy_(self.total)
 

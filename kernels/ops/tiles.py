@@ -99,7 +99,6 @@ class Sums:
         return cls(a, b, c, torch.full_like(like, -torch.inf))
 
     def put(self, rows: Tensor | slice, other: Sums) -> None:
-        """Overwrite some rows."""
         for field in fields(self):
             own, new = getattr(self, field.name), getattr(other, field.name)
             if own is not None:

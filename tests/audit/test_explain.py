@@ -11,10 +11,9 @@ from outputs import build, prompt, renamed
 from clairkit.audit.explain import explain
 from clairkit.audit.remove import remove
 from clairkit.errors import DataError
-from clairkit.generation.revision.revise import ReviseSettings
-from clairkit.journal.files import rows_of
+from clairkit.generation.revision.settings import ReviseSettings
+from clairkit.journal.files import answer_of, rows_of
 from clairkit.journal.manifest import quarantine_path
-from clairkit.journal.pair_origin import answer_of
 
 
 def better(answer: str) -> str:

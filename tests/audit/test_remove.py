@@ -15,11 +15,11 @@ from clairkit.audit.remains import Texts
 from clairkit.audit.remove import choose_rows, remove
 from clairkit.audit.verify import verify
 from clairkit.errors import DataError, UsageError
+from clairkit.journal.database import reading
 from clairkit.journal.dataset_card import card_path
 from clairkit.journal.files import rows_of
 from clairkit.journal.manifest import quarantine_path, read_manifest
 from clairkit.journal.results import Journal, journal_path
-from clairkit.journal.row_index import reading
 from clairkit.records import PromptRow, write_rows
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clairkit.batching.parts import balance_parts, balance_rows, fill_parts, fill_rows
+from clairkit.batching.collate import balance_parts, balance_rows, fill_parts, fill_rows
 
 Sizes = list[int]
 sizes_of_items = st.lists(st.integers(1, 50), min_size=1, max_size=12)

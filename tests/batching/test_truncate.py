@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from clairkit.batching.truncate import CONTEXT, Cut, edit_window, keep_start
+from clairkit.batching.encode import CONTEXT, Cut, edit_window, keep_start
 from clairkit.scoring import align
 
 END = 99

@@ -7,8 +7,16 @@ from typing import Any
 
 from clairkit.bench.measure.machine import commit, describe_machine
 from clairkit.bench.measure.timing import Peak
-from clairkit.bench.report import COLUMNS, document, markdown, number, rows, speed_ups
-from clairkit.bench.results import CaseResult, VariantResult
+from clairkit.bench.results import (
+    COLUMNS,
+    CaseResult,
+    VariantResult,
+    document,
+    markdown,
+    number,
+    rows,
+    speed_ups,
+)
 from clairkit.bench.step.cases import QUICK
 from clairkit.bench.step.parity import Parity
 

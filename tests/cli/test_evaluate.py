@@ -189,7 +189,7 @@ def test_cut_answers_are_told(prompts: str, model: str, capsys: pytest.CaptureFi
     [
         ("only_second", 0, "That is a gain beyond chance."),
         ("only_first", 7, "worse than the baseline"),
-        ("always", 8, "the interval of the change includes 0"),
+        ("always", 8, "these prompts do not tell the two models apart"),
     ],
 )
 def test_require_gain(

@@ -276,17 +276,33 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandForks]:
         yield started
 
 
+def _told(folder: Path) -> tuple[bytes, list[dict[str, Any]]]:
+    """Return `eval.json`, and the items without what a clock said."""
+    items = [json.loads(line) for line in (folder / "items.jsonl").open()]
+    assert all((each.pop("seconds") is None) != each.get("asked", True) for each in items)
+    return (folder / "eval.json").read_bytes(), items
+
+
 @pytest.mark.parametrize("kills", [6, pytest.param(200, marks=pytest.mark.long)])
 def test_killed_runs_end_as_an_undisturbed_one(
     kills: int, forks: CommandForks, tmp_path: Path
 ) -> None:
+    guards = (
+        '{check: "python:eval_functions:check", prompts: guard.jsonl, margin: 9}',
+        '{name: tone, judge: "python:eval_functions:perfect", prompts: guard.jsonl, margin: 9}',
+    )
     command = [*judged("perfect", "noisy"), "-o", "EVAL/", "--concurrency", "4", "--quiet"]
+    command += [part for guard in guards for part in ("--guards", guard)]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for place in (whole, killed):
         place.mkdir()
         write_prompts(place, 40)
+        rows = (place / "prompts.jsonl").read_text().splitlines(keepends=True)
+        (place / "guard.jsonl").write_text("".join(rows[:10]).replace('"id": "p', '"id": "g'))
     undisturbed = forks.run(whole, command)
     assert undisturbed.code == 0, undisturbed.said
+    kinds = Counter(row["kind"] for row in _told(whole / "EVAL")[1])
+    assert kinds == {"answer": 80, "verdict": 160, "guard_answer": 40, "guard_verdict": 20}
     points = len(undisturbed.seen)
     assert points > 40
     asked_once = Counter((whole / "asked").read_text().splitlines())
@@ -297,12 +313,11 @@ def test_killed_runs_end_as_an_undisturbed_one(
         ended.append(found.is_killed)
         end = forks.run(killed, command)
         assert end.code == 0, end.said
-        for name in ("eval.json", "items.jsonl"):
-            assert (killed / "EVAL" / name).read_bytes() == (whole / "EVAL" / name).read_bytes()
+        assert _told(killed / "EVAL") == _told(whole / "EVAL")
         asked = Counter((killed / "asked").read_text().splitlines())
-        # 4 calls of each of 4 models are in flight, as many wait for the commit that was killed.
+        # 4 calls of each of 5 models are in flight, as many wait for the commit that was killed.
         assert asked.keys() == asked_once.keys()
-        assert (asked - asked_once).total() <= 2 * 4 * 4
+        assert (asked - asked_once).total() <= 2 * 4 * 5
         shutil.rmtree(killed / "EVAL")
         (killed / "asked").unlink()
     assert sum(ended) >= 0.8 * kills

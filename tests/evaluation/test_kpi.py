@@ -168,3 +168,25 @@ def test_other_arms_and_blanks_are_counted(tmp_path: Path) -> None:
         "1 row of other arms left out",
         "rows taken for independent: no cluster column is named",
     )
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_a_european_export_is_the_same_log(tmp_path: Path, mark: str) -> None:
+    paired_log(tmp_path)
+    usual = measure(tmp_path, TIME).signals
+    rows = list(csv.reader((tmp_path / "log.csv").open()))
+    with (tmp_path / "log.csv").open("w", encoding="utf-8", newline="") as file:
+        written = csv.writer(file, delimiter=mark)
+        written.writerows([*row[:2], row[2].replace(".", ",")] for row in rows)
+    assert measure(tmp_path, TIME).signals == usual
+
+
+def test_two_delimiters_are_refused_and_one_named_counts(tmp_path: Path) -> None:
+    paired_log(tmp_path)
+    text = (tmp_path / "log.csv").read_text().replace(",", ";").replace("case;", "case, id;")
+    (tmp_path / "log.csv").write_text(text)
+    named = TIME.replace("cluster: case", 'cluster: "case, id", delimiter: ";"')
+    with pytest.raises(DataError, match="more than one delimiter") as refused:
+        measure(tmp_path, TIME)
+    assert refused.value.line == 1
+    assert measure(tmp_path, named).signals[0].n == 2 * N

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from clairkit.evaluation.guards import GuardRow
 from clairkit.evaluation.signals import Signal, signal_of
 from clairkit.evaluation.verdict import Decision, best, decide
 from clairkit.intervals import Interval
 from clairkit.statistics.change import paired_binary_change
 from clairkit.statistics.estimates import Estimate
-from clairkit.statistics.guards import Guard, GuardResult, check_guards
+from clairkit.statistics.guards import Guard, check_guards
 from clairkit.statistics.sample_size import prompts_for_win_rate
 from clairkit.statistics.win_rate import mean_share
 
@@ -30,20 +31,11 @@ def decided(*signals: Signal, guards: Any = ()) -> Decision:
     return decide(["new"], signals, guards)["new"]
 
 
-class Row:
-    """A guard as `decide` needs it."""
-
-    def __init__(self, result: GuardResult) -> None:
-        self.model, self.result, self.reason = "new", result, f"{result.guard.name} fell"
-
-    def to_json(self) -> dict[str, Any]:
-        return {}
-
-
-def guard(lost: int) -> Row:
+def guard(lost: int) -> GuardRow:
     before = [True] * 200
     after = [False] * lost + [True] * (200 - lost)
-    return Row(check_guards([Guard("math", paired_binary_change(before, after), 0.04)])[0])
+    result = check_guards([Guard("math", paired_binary_change(before, after), 0.04)])[0]
+    return GuardRow("new", "points", result)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +74,10 @@ def test_a_figure_of_one_model_decides_nothing() -> None:
 def test_no_gain_buys_a_guard_off(lost: int, verdict: str) -> None:
     decision = decided(found("judge", 0.7, 0.9), guards=[guard(lost)])
     assert decision.verdict == verdict
-    assert ("math fell" in decision.reason) == (verdict != "SHIP")
+    assert ("math changed by" in decision.reason) == (verdict != "SHIP")
+    if verdict != "SHIP":
+        assert decision.because["code"] == f"guard_{'violated' if lost == 40 else 'undecided'}"
+        assert (decision.because["estimate"], decision.because["margin"]) == (-lost / 200, 0.04)
 
 
 def test_verdicts_that_could_not_be_read_hold_it_up() -> None:
@@ -112,5 +107,13 @@ def test_it_says_how_many_more_prompts() -> None:
 
 def test_one_that_ships_stands_for_all() -> None:
     words: list[Any] = ["HOLD", "NEED MORE", "SHIP"]
-    made = [Decision(f"m{at}", word, "why") for at, word in enumerate(words)]
+    made = [Decision(f"m{at}", word, "why", {}) for at, word in enumerate(words)]
     assert [best(made[: at + 1]).verdict for at in range(3)] == ["HOLD", "NEED MORE", "SHIP"]
+
+
+def test_answers_that_never_changed_are_no_chance() -> None:
+    same = found("check", -0.02, 0.02, details={"gained": 0, "lost": 0})
+    decision = decided(same)
+    assert decision.verdict == "NEED MORE"
+    assert decision.because["code"] == "no_change"
+    assert "no prompt is right with one model and wrong with the other" in decision.reason

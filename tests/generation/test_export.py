@@ -10,13 +10,16 @@ import pytest
 
 from clairkit.errors import ResourceError
 from clairkit.generation import build_pairs
-from clairkit.generation.spool import Spool
+from clairkit.generation.export import Spool
 
 NOTHING = "python:reviser_functions:nothing"
 
 
-def test_rows_that_become_no_pair_are_not_kept_in_memory(tmp_path: Path) -> None:
-    prompts, size, count = tmp_path / "prompts.jsonl", 100_000, 400
+def test_rows_that_become_no_pair_are_not_kept_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clairkit.generation.export._IN_MEMORY", 2**18)
+    prompts, size, count = tmp_path / "prompts.jsonl", 50_000, 160
     with prompts.open("w") as file:
         for number in range(count):
             file.write(json.dumps({"prompt": f"q {number}", "answer": "word " * (size // 5)}))
@@ -38,7 +41,7 @@ def test_rows_that_become_no_pair_are_not_kept_in_memory(tmp_path: Path) -> None
 
 
 def test_a_spool_gives_back_what_it_got(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clairkit.generation.spool._IN_MEMORY", 10)
+    monkeypatch.setattr("clairkit.generation.export._IN_MEMORY", 10)
     rows = [{"id": f"{n}", "text": "\ud800\u2028\r\n\u3042"} for n in range(9)]
     with Spool(tmp_path) as spool:
         assert not spool

@@ -23,8 +23,7 @@ from trl.trainer import dpo_trainer
 
 from clairkit.integrations.trl import TRL_VERSION, ClairDPOTrainer, installed
 from clairkit.integrations.trl.head import add_clair_head
-from clairkit.integrations.trl.refusals import refuse_arguments, refuse_set_up
-from clairkit.integrations.trl.seam import head_set_up_by
+from clairkit.integrations.trl.trainer import head_set_up_by, refuse_arguments, refuse_set_up
 
 Make = Callable[..., Any]
 LORA = peft.LoraConfig(target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")

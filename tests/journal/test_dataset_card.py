@@ -8,7 +8,7 @@ import pytest
 import yaml
 from outputs import build, prompt
 
-from clairkit.generation.revision.revise import ReviseSettings
+from clairkit.generation.revision.settings import ReviseSettings
 from clairkit.journal.dataset_card import card_path, card_text
 from clairkit.journal.manifest import read_manifest
 

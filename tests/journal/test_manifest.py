@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outputs import build, prompt, unasked
+from outputs import build, journal_digest, prompt, unasked
 
 from clairkit.audit.explain import explain
 from clairkit.audit.merge import merge
@@ -26,7 +26,6 @@ from clairkit.journal.manifest import (
     seal,
 )
 from clairkit.journal.results import journal_path
-from clairkit.journal.results_digest import journal_digest
 from clairkit.records import digest, write_rows
 
 
@@ -150,8 +149,8 @@ def test_replies_of_a_killed_run_are_no_fault(output: Path) -> None:
     with sqlite3.connect(journal_path(output)) as database:
         database.execute(
             "INSERT INTO results SELECT 'k', step, attempt, reason, detail, text, rationale, "
-            "finish_reason, prompt_tokens, completion_tokens, tries, model, created, thoughts "
-            "FROM results WHERE rowid = 1"
+            "finish_reason, prompt_tokens, completion_tokens, tries, model, created, thoughts, "
+            "seconds FROM results WHERE rowid = 1"
         )
     found = verify(output)
     assert found.problems == []

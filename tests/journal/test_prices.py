@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clairkit.errors import DataError, UsageError
-from clairkit.journal.prices import LIST, Price, Prices, dollars
+from clairkit.journal.prices import Price, Prices, dollars, list_prices
 from clairkit.journal.results import Usage
 
 
@@ -30,7 +30,7 @@ def test_a_gpu_that_is_paid_for_may_be_priced() -> None:
 
 def test_a_dated_snapshot_costs_what_its_model_does_unless_it_is_listed() -> None:
     prices = Prices.load()
-    assert prices.price("openai:gpt-4o-2024-08-06") == LIST["gpt-4o"]
+    assert prices.price("openai:gpt-4o-2024-08-06") == list_prices()["gpt-4o"]
     assert prices.price("openai:gpt-4o-2024-05-13") == Price(5.0, 15.0)
     assert prices.price("openai:gpt-4o-ours") is None
     own = Prices.load(None, ["gpt-4o=1,2"])
@@ -98,7 +98,7 @@ def test_a_name_may_hold_an_equals_sign() -> None:
         ("a: {input: -1, output: 2}\n", "not a pair of numbers"),
         ("a: {input: .nan, output: 2}\n", "not a pair of numbers"),
         ("a: {inputs: 1, output: 2}\n", "unknown field"),
-        ("a: {input: 1, output: 2}\n#" + "x" * 2**20, "holds more than 1,048,576 bytes"),
+        ("a: {input: 1, output: 2}\n#" + "x" * 2**20, "more than 1,048,576 bytes"),
         ("a: !!python/object/apply:os.getcwd []\n", "can't be read"),
     ],
     ids=lambda value: value[:30],

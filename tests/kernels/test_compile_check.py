@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
+import compile_check
 import pytest
-
-from clairkit.kernels.tiles import MAX_EXPONENT
-from clairkit.kernels.triton import configs
-from clairkit.kernels.triton.compile_check import (
+from compile_check import (
     SHARED_LIMIT,
     Compiled,
     head_cases,
     row_cases,
     table,
 )
+
+from clairkit.kernels.tiles import MAX_EXPONENT
+from clairkit.kernels.triton import configs
 
 SOUND = Compiled("head", "128 x 256 x 64", 8, 4, 90, 224, 196608, 0, 0)
 
@@ -72,8 +74,7 @@ def test_the_largest_kernels_neither_spill_nor_take_too_much_shared_memory() -> 
     done = subprocess.run(
         [
             sys.executable,
-            "-m",
-            "clairkit.kernels.triton.compile_check",
+            str(Path(compile_check.__file__)),
             "--markdown",
             *(part for word in words for part in ("--only", word)),
         ],

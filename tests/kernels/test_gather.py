@@ -19,7 +19,7 @@ DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 # of gradients, whose last step is a rounding (the interpreter cuts bfloat16 off)
 TOLERANCE = {torch.float32: 2e-6, torch.bfloat16: 2**-7, torch.float16: 2**-10}
 BACKENDS = ("triton", "torch")
-SHAPES = ((1, 1), (1, 7), (17, 1021), (37, 129))
+SHAPES = ((1, 1), (1, 7), (7, 1021), (6, 129))
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +112,7 @@ def test_the_gradient_reaches_what_made_the_logits(backend: str) -> None:
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_no_log_prob_is_above_zero(backend: str, dtype: torch.dtype) -> None:
-    logits, _, _ = problem(40, 301, dtype=dtype, peak=60.0)
+    logits, _, _ = problem(12, 301, dtype=dtype, peak=60.0)
     for targets in (logits.argmax(-1), logits.argmin(-1)):
         logps = gather_logps(logits, targets, backend=backend).detach()
         assert (logps <= 0).all()

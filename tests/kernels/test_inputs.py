@@ -142,8 +142,16 @@ def forms(tensor: Tensor) -> dict[str, Tensor]:
     return found
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    ("backend", "dtype"),
+    [
+        (backend, dtype)
+        for backend in BACKENDS
+        for dtype in (torch.float32, torch.bfloat16)
+        if (backend, dtype) != ("triton", torch.float32)  # whose products torch makes
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("name", ["hidden", "weight", "targets", "bias"])
 def test_values_count_wherever_they_stand(backend: str, dtype: torch.dtype, name: str) -> None:
     plain = {k: t.to(dtype) if t.is_floating_point() else t for k, t in inputs().items()}

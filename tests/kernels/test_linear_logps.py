@@ -112,7 +112,7 @@ def test_summed_logp_of_512_tokens_is_within_a_fiftieth_of_a_nat(
 ) -> None:
     torch.manual_seed(512)
     for spread in (0.15, 0.25):  # of the weights: logits of 2.4 and of 4 nats' standard deviation
-        vocabulary = 4096 if backend == "triton" else 32768
+        vocabulary = 4096 if backend == "triton" else 9000  # several tiles
         hidden, weight = torch.randn(512, 256), torch.randn(vocabulary, 256) * spread
         hidden, weight = hidden.to(dtype), weight.to(dtype)
         targets = sampled(hidden, weight)
@@ -123,8 +123,7 @@ def test_summed_logp_of_512_tokens_is_within_a_fiftieth_of_a_nat(
         assert abs(float(ours.double().sum() - exact.sum())) <= 0.02
 
 
-@pytest.mark.parametrize("backend", ["torch", "native"])
-def test_summed_logp_of_8192_bfloat16_tokens_is_within_a_tenth_of_a_nat(backend: str) -> None:
+def test_summed_logp_of_8192_bfloat16_tokens_is_within_a_tenth_of_a_nat() -> None:
     torch.manual_seed(8192)
     hidden = torch.randn(8192, 128).bfloat16()
     weight = (torch.randn(4096, 128) * 0.3).bfloat16()
@@ -133,9 +132,10 @@ def test_summed_logp_of_8192_bfloat16_tokens_is_within_a_tenth_of_a_nat(backend:
         linear_logps(hidden[rows].double(), weight.double(), targets[rows], backend="eager").sum()
         for rows in torch.arange(8192).split(1024)
     )
-    with torch.no_grad():
-        ours = linear_logps(hidden, weight, targets, backend=backend)
-    assert abs(float(ours.double().sum() - exact)) <= 0.1
+    for backend in ("torch", "native"):
+        with torch.no_grad():
+            ours = linear_logps(hidden, weight, targets, backend=backend)
+        assert abs(float(ours.double().sum() - exact)) <= 0.1, backend
 
 
 @pytest.mark.parametrize("backend", TILED)

@@ -202,7 +202,7 @@ def test_products_of_targets_and_combined_rows_equal_those_of_torch(dtype: torch
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_a_tile_that_is_not_written_leaves_the_same_sums(dtype: torch.dtype) -> None:
     """A program then goes through several blocks of columns in turn."""
-    case = given(SHAPES[3], dtype, bias=True)
+    case = given((33, 333, 33), dtype, bias=True)
     for statistics in (False, True):
         exact = run(TorchTiles(), case.exact(), statistics=statistics, write=False)
         assert_near(run(small(), case, statistics=statistics, write=False), exact)
@@ -232,7 +232,7 @@ def test_a_tile_is_written_where_it_is_wanted(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_the_shipped_launches_compute_the_same(dtype: torch.dtype) -> None:
-    case = given((150, 600, 80), dtype)
+    case = given((130, 300, 72), dtype)
     for write in (False, True):
         exact = run(TorchTiles(), case.exact(), statistics=True, write=write)
         assert_near(run(TritonTiles(), case, statistics=True, write=write), exact)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from clairkit.logprobs.branch_attention import branch_attention
+from clairkit.logprobs.packed_attention import branch_attention
 
 Pieces = tuple[Tensor, Tensor]
 

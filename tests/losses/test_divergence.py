@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from clairkit.losses import LOSSES, preference_loss
-from clairkit.losses.divergence import DIVERGENCES
+from clairkit.losses.pairwise import DIVERGENCES
 
 ALPHA = 0.3
 LENGTHS = {"chosen_lengths": torch.tensor([5, 9, 2]), "rejected_lengths": torch.tensor([7, 3, 4])}

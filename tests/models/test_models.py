@@ -18,8 +18,7 @@ from clairkit.generation.engine import make_models
 from clairkit.models.hf import HfModel
 from clairkit.models.requests import Budget
 from clairkit.models.server.endpoint import find_endpoint
-from clairkit.models.server.rate_limit import Allowance, RateLimit
-from clairkit.models.server.retry import RetryPolicy, next_wait, retry_after
+from clairkit.models.server.retry import Allowance, RateLimit, RetryPolicy, next_wait, retry_after
 from clairkit.models.specs import make_model
 from clairkit.records import PromptRow, read_pairs
 from clairkit.user_code import UserCodeEnded

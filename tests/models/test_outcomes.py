@@ -15,6 +15,7 @@ from batch_replies import said, write
 from chat_families import make_family
 from driving import Named, drive
 from fake_server import Request, Response, answer_in, completion, revise, serving
+from outputs import journal_digest
 from tiny import CHATML, make_llama
 
 from clairkit.audit.fork import fork_journal
@@ -25,7 +26,6 @@ from clairkit.evaluation import evaluate
 from clairkit.generation import BuildSettings, ModelOptions, build_pairs
 from clairkit.generation.batch.file import read_results
 from clairkit.journal.results import Journal, JournalEntry, journal_path
-from clairkit.journal.results_digest import journal_digest
 from clairkit.judging.judge import Judge
 from clairkit.models.function import PythonModel
 from clairkit.models.local import LocalModel

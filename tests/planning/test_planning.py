@@ -112,7 +112,7 @@ def test_remedies_help_and_together_they_suffice(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # measured anew by each plan; in a process of many tests it goes up and down
-    monkeypatch.setattr("clairkit.planning.resident.ready_bytes", lambda: 500_000_000)
+    monkeypatch.setattr("clairkit.planning.estimate.ready_bytes", lambda: 500_000_000)
     large = "tokens_per_step=8192"
     memory = planned(model, large).plan.memory
     total, runtime = memory.total, memory.parts["runtime"]

@@ -13,7 +13,7 @@ import pytest
 from clairkit.errors import UsageError
 from clairkit.probe import ProbeSettings, make_cases
 from clairkit.probe.cases import ProbeCase, built_in, is_good, slice_of
-from clairkit.probe.words import TEXTS
+from clairkit.probe.fault_injection import TEXTS
 from clairkit.records import Message, PromptRow, digest
 from clairkit.texts import languages
 

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clairkit.probe.cases import built_in
-from clairkit.probe.fault_injection import PLANTERS, plant
+from clairkit.probe.fault_injection import PLANTERS, TEXTS, plant
 from clairkit.probe.fault_repair import collateral, repair
-from clairkit.probe.words import TEXTS
 from clairkit.texts import languages
 
 GOOD = [row for language in languages(TEXTS) for row in built_in(language)]

@@ -14,7 +14,7 @@ from fake_server import Request, Response, answer_in, error, revise, serving
 from clairkit.errors import DataError, RemoteError, UsageError
 from clairkit.generation import BuildSettings, Sampling
 from clairkit.generation.methods.clair import make_clair
-from clairkit.generation.revision.revise import ReviseSettings
+from clairkit.generation.revision.settings import ReviseSettings
 from clairkit.journal.results import Recorded
 from clairkit.judging.judge import Judge
 from clairkit.models.budget import Budget

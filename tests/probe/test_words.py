@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clairkit.probe.words import contains, content_words, numbers_in, window, words
+from clairkit.probe.fault_injection import contains, content_words, numbers_in, window, words
 
 
 @pytest.mark.parametrize(

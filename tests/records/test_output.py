@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 
 from clairkit.errors import DataError, ResourceError, UsageError
 from clairkit.records import atomic_write, check_output, output, safe_child
-from clairkit.records.exchange import exchange
 from clairkit.records.output import atomic_folder
-from clairkit.records.temporary import restore
+from clairkit.records.temporary import exchange, restore
 
 
 @pytest.fixture(autouse=True)

@@ -72,6 +72,27 @@ def test_all_sections(make: Make) -> None:
     assert page == make(items(80))
 
 
+def test_the_reason_is_told_in_the_language_of_the_page(make: Make) -> None:
+    because = {"code": "undecided", "signal": "judge", "name": "j", "model": NEW, "against": OLD}
+    because |= {"estimate": 0.52, "low": 0.47, "high": 0.57, "unit": "share"}
+    guard = {"code": "guard_violated", "name": "math", "estimate": -0.05, "lower": -0.1}
+    guard |= {"margin": 0.04, "unit": "points"}
+
+    def told(code: str, found: dict[str, Any] | None) -> str:
+        verdict = {"verdict": "NEED MORE", "reason": "in English", "because": found}
+        return make(None, code, verdicts={NEW: verdict})
+
+    page = told("ja", because)
+    assert "52.0 %、区間 47.0 % \N{FULLWIDTH TILDE} 57.0 %" in page
+    assert "in English" not in page
+    assert "ガード「math」の違反: 変化 \N{MINUS SIGN}5.0、下限 \N{MINUS SIGN}10.0" in told(
+        "ja", guard
+    )
+    for found in ({"code": "of a later version"}, None):
+        assert "in English" in told("ja", found)
+    assert "in English" in told("en", because)
+
+
 def test_what_is_missing_leaves_its_section_out(make: Make) -> None:
     page = make(None, signals=[], guards=[], verdicts=None, verdict=None)
     assert heads(page) == []

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from pair_rows import row, write
 
+from clairkit.charts.model import Histogram
 from clairkit.errors import UsageError
 from clairkit.models.reasons import REASONS
 from clairkit.report import gather, language, make_page
 from clairkit.report.entries import make_entries
-from clairkit.report.histogram import Histogram, histogram
+from clairkit.report.histogram import histogram
 from clairkit.scoring import METRICS
 from clairkit.texts import languages, texts
 

@@ -12,9 +12,8 @@ import pytest
 from clairkit.errors import DataError
 from clairkit.records import Pair
 from clairkit.scoring import Checks, score_pairs
-from clairkit.scoring.duplicates import NEAR, Shingles, near_duplicates
-from clairkit.scoring.outliers import FAR, log_ratio, outliers
-from clairkit.scoring.reading import read_evaluation
+from clairkit.scoring.checks import FAR, log_ratio, outliers, read_evaluation
+from clairkit.scoring.copies import NEAR, Shingles, near_duplicates
 
 WORDS = [f"word{at}" for at in range(400)]
 

@@ -10,8 +10,8 @@ import pytest
 from clairkit.errors import DataError
 from clairkit.records import Pair
 from clairkit.scoring import BenchmarkIndex, Checks, score_pairs
-from clairkit.scoring.reading import read_benchmark
-from clairkit.scoring.words import is_spaceless, letters_of, ngrams, words_of
+from clairkit.scoring.checks import read_benchmark
+from clairkit.scoring.copies import is_spaceless, letters_of, ngrams, words_of
 
 QUESTION = (
     "A train leaves Lyon at seven and travels at ninety kilometres an hour; "

@@ -12,7 +12,8 @@ import pytest
 
 from clairkit.errors import DataError, ResourceError
 from clairkit.records import Pair, write_pairs
-from clairkit.scoring import BenchmarkIndex, Checks, parallel, score_pair, score_pairs
+from clairkit.scoring import BenchmarkIndex, Checks, score_pair, score_pairs
+from clairkit.scoring import many as scoring
 
 WORDS = ["the", "cat", "sat", "on", "東京", "mat", "ไทย", "👩\u200d👧", "and", "then", "more"]
 
@@ -41,7 +42,7 @@ def tokenizer() -> Any:
 def test_two_workers_and_a_shuffled_input_give_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parallel, "_FEW", 10)
+    monkeypatch.setattr(scoring, "_FEW", 10)
     rows = pairs(300)
     checks = Checks(benchmark=BenchmarkIndex.of(["the cat sat"]))
     expected = score_pairs(rows, checks=checks, by="at")
@@ -55,12 +56,12 @@ def test_two_workers_and_a_shuffled_input_give_the_same_bytes(
 
 
 def test_results_come_in_the_order_of_the_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "_FEW", 10)
-    monkeypatch.setattr(parallel, "_PAIRS", 5)
+    monkeypatch.setattr(scoring, "_FEW", 10)
+    monkeypatch.setattr(scoring, "_PAIRS", 5)
     rows = pairs(100)
-    found = list(parallel.scored(iter(rows), None, Checks(), workers=2))
+    found = list(scoring.scored(iter(rows), None, Checks(), workers=2))
     assert [pair for pair, _, _ in found] == rows
-    expected = parallel.score_batch(rows, None, Checks())
+    expected = scoring.score_batch(rows, None, Checks())
     assert [(scores, findings) for _, scores, findings in found] == expected
 
 
@@ -68,7 +69,7 @@ def test_few_pairs_start_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a process was started")
 
-    monkeypatch.setattr(parallel, "ProcessPoolExecutor", refuse)
+    monkeypatch.setattr(scoring, "ProcessPoolExecutor", refuse)
     assert len(score_pairs(pairs(999), workers=4).scores) == 999
     with pytest.raises(AssertionError):
         score_pairs(pairs(1001), workers=4)
@@ -84,7 +85,7 @@ def test_a_batch_of_texts_has_the_tokens_of_each(tokenizer: Any) -> None:
 
 
 def test_a_worker_that_refuses_a_pair_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "_FEW", 1)
+    monkeypatch.setattr(scoring, "_FEW", 1)
     rows = pairs(3)
     marks = [chr(at) for at in range(0xE0100, 0xE01F0)]  # each makes another cluster of a letter
     many = "".join(chr(0x4E00 + at) + mark for at in range(4_700) for mark in marks)
@@ -106,7 +107,7 @@ class OnlyHere:
 
 
 def test_a_worker_that_ends_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "_FEW", 1)
+    monkeypatch.setattr(scoring, "_FEW", 1)
     assert len(score_pairs(pairs(3), OnlyHere()).scores) == 3
     with pytest.raises(ResourceError, match="a worker process ended"):
         score_pairs(pairs(3), OnlyHere(), workers=2)
@@ -114,6 +115,6 @@ def test_a_worker_that_ends_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_batches_are_small_by_count_and_by_size() -> None:
     many = pairs(130)
-    assert [len(batch) for batch in parallel._batches(many)] == [64, 64, 2]
+    assert [len(batch) for batch in scoring._batches(many)] == [64, 64, 2]
     long = Pair(many[0].prompt, many[0].chosen, ({"role": "user", "content": "x" * 2_000_000},))
-    assert [len(batch) for batch in parallel._batches([many[0], long, many[1]])] == [2, 1]
+    assert [len(batch) for batch in scoring._batches([many[0], long, many[1]])] == [2, 1]

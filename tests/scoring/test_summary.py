@@ -121,6 +121,6 @@ def test_a_pair_that_cannot_be_scored_is_named(monkeypatch: pytest.MonkeyPatch) 
     def refuse(*_: object, **__: object) -> PairScores:
         raise DataError("too many different units")
 
-    monkeypatch.setattr("clairkit.scoring.parallel.score_units", refuse)
+    monkeypatch.setattr("clairkit.scoring.many.score_units", refuse)
     with pytest.raises(DataError, match="pair abc: too many"):
         score_pairs([pair("a", "b", "abc")])

@@ -19,6 +19,52 @@ from clairkit.statistics.number_cells import (
     read_numbers,
 )
 
+
+def column(*texts: str) -> list[tuple[Cell, object]]:
+    return [(Cell("log.csv", line, "minutes"), text) for line, text in enumerate(texts, 2)]
+
+
+@pytest.mark.parametrize(
+    ("texts", "numbers"),
+    [
+        (("1,5", "1.234,5", "(2,25)", "1 234,5 min", "0,125"), (1.5, 1234.5, -2.25, 1234.5, 0.125)),
+        (("1.5", "1,234.5", "2"), (1.5, 1234.5, 2)),
+        (("1,234,567", "1,234"), (1234567, 1234)),  # two commas are of thousands, so is the other
+        (("1.234.567", "1.234", "7"), (1234567, 1234, 7)),
+        (("12", "7 min", ""), (12, 7, None)),
+    ],
+)
+def test_a_column_shows_its_decimal_mark(
+    texts: tuple[str, ...], numbers: tuple[float | None, ...]
+) -> None:
+    assert read_numbers(column(*texts), "min", "") == list(numbers)
+
+
+@pytest.mark.parametrize(
+    ("texts", "line", "received"),
+    [
+        (("12", "1,234", "5,678"), 3, "1,234"),
+        (("1.234", "5"), 2, "1.234"),
+        (("1,5", "2,25", "3.5"), 4, "3.5"),
+    ],
+)
+def test_a_column_that_does_not_is_refused(
+    texts: tuple[str, ...], line: int, received: str
+) -> None:
+    with pytest.raises(DataError) as refused:
+        read_numbers(column(*texts), "min", "")
+    assert (refused.value.line, refused.value.received) == (line, received)
+    assert "decimal:" in str(refused.value)
+
+
+def test_a_named_decimal_mark_counts() -> None:
+    assert read_numbers(column("1,234"), "min", ",") == [1.234]
+    assert read_numbers(column("1,234"), "min", ".") == [1234]
+    with pytest.raises(DataError) as refused:
+        read_numbers(column("1,2,3"), "min", ",")
+    assert refused.value.received == "1,2,3"
+
+
 CELL = Cell("kpi.csv", 12, "minutes")
 
 

@@ -55,8 +55,15 @@ def fast_server(latency: float, faults: float = 0.0) -> Iterator[FastServer]:
         server.close()
 
 
-async def drive(port: int, requests: int, concurrency: int) -> None:
-    """Post so many requests, doing nothing else with what comes back than counting its bytes."""
+async def drive(port: int, requests: int, concurrency: int, *, keep: bool = True) -> None:
+    """Post so many requests, doing nothing else with what comes back than counting its bytes.
+
+    Args:
+        port: of the server.
+        requests: in all.
+        concurrency: at once.
+        keep: use connections again; else each serves one request, as those of clairkit do.
+    """
     text = f"[[answer:01234567]]\\n{'word ' * 60}\\n[[answer-end:01234567]]{'x' * 2000}"
     body = f'{{"messages": [{{"role": "user", "content": "{text}"}}]}}'.encode()
     request = b"POST /v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
@@ -67,6 +74,9 @@ async def drive(port: int, requests: int, concurrency: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         while left > 0:
             left -= 1
+            if not keep:
+                writer.close()
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(request)
             head = await reader.readuntil(b"\r\n\r\n")
             await reader.readexactly(int(head.rpartition(b": ")[2]))

@@ -2,10 +2,10 @@
 
     python fast_server.py LATENCY FAULTS
 
-It prints its port, revises every answer to capitals after LATENCY seconds, and lets a share FAULTS
-of the requests fail: 429, 500, a cut body, a reset, each as likely. `GET /count` tells how many
-requests there were, `GET /stats` how often each answer was asked for. Which request fails is
-drawn from a fixed seed.
+It prints its port. After LATENCY seconds it revises an answer to capitals, judges two answers, or
+answers, as the request asks; a share FAULTS of the requests fails: 429, 500, a cut body, a reset,
+each as likely. `GET /count` tells how many requests there were, `GET /stats` how often each answer
+was asked to be revised. Which request fails is drawn from a fixed seed.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ import json
 import random
 import re
 import sys
+import zlib
 from collections import Counter
 
 _MARK = re.compile(r"\[\[answer:([0-9a-f]{8})\]\]\\n(.*?)\\n\[\[answer-end:\1\]\]")
+_JUDGED = re.compile(rb"\[\[answer-a:([0-9a-f]{8})\]\]")
 
 
 class _State:
@@ -70,12 +72,17 @@ class _Connection(asyncio.Protocol):
         state = self._state
         state.running -= 1
         found = _MARK.search(body.decode())
-        assert found is not None
-        state.asked[found[2]] += 1
+        if found:
+            state.asked[found[2]] += 1
         if state.chance.random() < state.faults:
             self._fail(state.chance.randrange(4))
-        else:
+        elif found:
             self._send(_revision(found[1], found[2]))
+        elif judged := _JUDGED.search(body):
+            grade = ("A", "B", "A-much", "tie")[zlib.crc32(body) % 4]
+            self._send(_reply(f"So:\\n[[{grade}:{judged[1].decode()}]]"))
+        else:
+            self._send(_reply(f"answer {zlib.crc32(body):x}. {'word ' * (body[-9] % 60)}"))
 
     def _fail(self, kind: int) -> None:
         if kind == 0:
@@ -93,7 +100,10 @@ class _Connection(asyncio.Protocol):
 
 def _revision(nonce: str, answer: str) -> bytes:
     revised = f"[[revision:{nonce}]]\\n{answer.upper()}\\n[[end:{nonce}]]"
-    text = f"[[reasoning:{nonce}]]\\nlouder\\n{revised}"
+    return _reply(f"[[reasoning:{nonce}]]\\nlouder\\n{revised}")
+
+
+def _reply(text: str) -> bytes:
     return _response(
         b'{"object": "chat.completion", "choices": [{"index": 0, "message": {"role": "assistant", '
         b'"content": "%s"}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 7, '

@@ -6,8 +6,9 @@ The layout test and the picture of the architecture are made from it.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +58,15 @@ def _room(does: str, imports: str = "") -> Room:
 ROOMS: Mapping[str, Room] = {
     "quickstart": _room(
         "the whole road on a model that ships inside",
-        "evaluation generation models records scoring training",
+        "engine evaluation generation journal models pilot records scoring training",
+    ),
+    "pilot": _room(
+        "seven gates from prompts to a decision, and the memo",
+        "evaluation intervals journal records runs statistics",
+    ),
+    "sweep": _room(
+        "which data, which loss, which strength: trials and a choice",
+        "evaluation journal planning records scoring statistics training",
     ),
     "evaluation": _room(
         "is the new model better: answers, checks, agreement",
@@ -81,7 +90,8 @@ ROOMS: Mapping[str, Room] = {
     ),
     "judging": _room("a judge and its verdicts", "engine journal models records"),
     "training": _room(
-        "pairs to a trained model", "batching kernels logprobs losses records runs scoring"
+        "pairs to a trained model",
+        "batching kernels logprobs losses records runs scoring statistics",
     ),
     "engine": _room("run programs of model calls", "journal models records"),
     "journal": _room("keep every result, and what was made of it", "models records"),
@@ -109,15 +119,21 @@ ROOMS: Mapping[str, Room] = {
 }
 
 
-def sources() -> Iterator[tuple[Path, str]]:
-    """Yield every source file with its import name."""
+@cache
+def sources() -> Sequence[tuple[Path, str]]:
+    """Return every source file with its import name."""
+    return list(_sources())
+
+
+def _sources() -> Iterator[tuple[Path, str]]:
     for folder, package in HOMES.items():
         for path in sorted((ROOT / folder).rglob("*.py")):
             parts = path.relative_to(ROOT / folder).with_suffix("").parts
             yield path, ".".join((package, *parts)).removesuffix(".__init__")
 
 
-def imported(path: Path) -> set[str]:
+@cache
+def imported(path: Path) -> frozenset[str]:
     """Return every clairkit module that a file names in an import, at any depth.
 
     `from clairkit import records` names a package by its alias.
@@ -130,7 +146,7 @@ def imported(path: Path) -> set[str]:
             assert node.level == 0, f"{path}: relative import"
             assert node.module is not None
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name for name in names if name.split(".")[0] == "clairkit"}
+    return frozenset(name for name in names if name.split(".")[0] == "clairkit")
 
 
 def room_of(name: str) -> str:
@@ -139,7 +155,7 @@ def room_of(name: str) -> str:
     return room if room in ROOMS or room in ("cli", "bench") else ""
 
 
-def upward_imports(graph: Mapping[str, set[str]]) -> list[str]:
+def upward_imports(graph: Mapping[str, Set[str]]) -> list[str]:
     """Return the imports that no room's key allows, as `module imports name`.
 
     Args:
@@ -162,7 +178,7 @@ def upward_imports(graph: Mapping[str, set[str]]) -> list[str]:
     return wrong
 
 
-def circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
+def circles(graph: Mapping[str, Set[str]]) -> list[list[str]]:
     """Return the circles of modules that import each other, each as the way round.
 
     Args:
@@ -193,7 +209,7 @@ def circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
     return found
 
 
-def _module(name: str, graph: Mapping[str, set[str]]) -> str:
+def _module(name: str, graph: Mapping[str, Set[str]]) -> str:
     """Return the module that an imported name is or stands in, "" for what is not Python."""
     if name in graph:
         return name

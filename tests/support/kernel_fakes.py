@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from clairkit.bench import peers
-from clairkit.bench.kernels.variant import Variant, from_logps, plain_logps
+from clairkit.bench.kernels.problem import Variant, from_logps, plain_logps
 from clairkit.bench.measure.worker_process import ProcessOutcome, attempt
 
 

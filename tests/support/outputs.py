@@ -10,12 +10,15 @@ from typing import Any
 
 from clairkit.generation import BuildSettings, build_pairs
 from clairkit.generation.gates import GATES, GatePolicy
-from clairkit.generation.revision.revise import ReviseSettings
-from clairkit.journal.shards import Shard
+from clairkit.generation.revision.settings import ReviseSettings
+from clairkit.journal.database import reading
+from clairkit.journal.row_index import Shard
+from clairkit.journal.sealed_results import results_digest
 from clairkit.models.budget import Budget
 from clairkit.models.requests import Task
 from clairkit.models.sampling import Failure, Outcome, Reply
 from clairkit.records import Message, PromptRow
+from clairkit.records.json_types import JsonObject
 
 _ANSWER = re.compile(r"\[\[answer:([0-9a-f]{8})\]\]\n(.*)\n\[\[answer-end:\1\]\]", re.DOTALL)
 _GATES = GatePolicy.parse(
@@ -110,3 +113,9 @@ def build(
 def unasked(text: str) -> str:
     """A reviser that must not be asked."""
     raise AssertionError(text)
+
+
+def journal_digest(journal: Path, first: int | None = None) -> JsonObject:
+    """Return how many results a journal file has, and the digest over them."""
+    with reading(journal) as database:
+        return results_digest(database, first)

@@ -21,7 +21,6 @@ from clairkit.training.models import (
     is_quantised,
     load_model,
     load_tokenizer,
-    trainable_counts,
 )
 
 with_bitsandbytes = pytest.mark.skipif(
@@ -81,17 +80,6 @@ def test_4_bits_without_an_adapter_or_bitsandbytes_are_refused(
         load_model(config(model_folder, load_in_4bit=True, use_peft=True))
 
 
-def test_counts_are_of_elements_shared_ones_once() -> None:
-    model = make_llama(tie_word_embeddings=True)
-    whole = sum(p.numel() for p in {id(p): p for p in model.parameters()}.values())
-    assert trainable_counts(model) == (whole, 0)
-    adapted = add_adapter(model, config("m", use_peft=True, lora_r=4))
-    trainable, frozen = trainable_counts(adapted)
-    sizes = (32, 32), (32, 16), (32, 16), (32, 32), (32, 64), (32, 64), (64, 32)
-    assert trainable == 2 * sum(4 * (a + b) for a, b in sizes)
-    assert frozen == whole
-
-
 def wide_folder(tmp_path: Path) -> Path:
     """A Llama whose rows are of whole blocks of 64 weights, as real ones are."""
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -135,8 +123,6 @@ def test_4_bit_weights_mean_what_they_dequantise_to_and_gradients_pass_them(
     assert isinstance(model.lm_head, nn.Linear)
     assert not is_4bit(model.lm_head)
     assert sum(map(is_4bit, model.modules())) == 14
-    whole = trainable_counts(load_model(config(folder)))[0]
-    assert sum(trainable_counts(model)) == whole
     plain = dequantised(folder, model)
     ids = torch.arange(24).view(2, 12) * 17 % 512
     adapted = add_adapter(model, config(folder, load_in_4bit=True, use_peft=True))

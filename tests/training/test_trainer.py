@@ -89,9 +89,19 @@ def plain_losses(model: Any, loss: str, steps: int) -> list[float]:
     return result
 
 
-@pytest.mark.parametrize("loss", ["apo_zero", "apo_down", "sigmoid", "ipo", "sft", "exo_pair"])
-@pytest.mark.parametrize("kernel", ["torch", "triton", "eager"])
-def test_losses_equal_those_of_a_plain_loop(tmp_path: Path, loss: str, kernel: str) -> None:
+@pytest.mark.parametrize(
+    ("kernel", "loss"),
+    [
+        *(
+            ("torch", loss)
+            for loss in ("apo_zero", "apo_down", "sigmoid", "ipo", "sft", "exo_pair")
+        ),
+        # a loss sees log-probs alone, whichever kernel they are from
+        ("triton", "apo_zero"),
+        ("eager", "apo_zero"),
+    ],
+)
+def test_losses_equal_those_of_a_plain_loop(tmp_path: Path, kernel: str, loss: str) -> None:
     run = trainer(
         tmp_path,
         make_llama(),

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clairkit.batching import ChatEncoder
-from clairkit.batching.encode import encode_pair
 from clairkit.errors import DataError
 from clairkit.records import Pair
 from clairkit.training.config import TrainConfig
+from clairkit.training.encoding import encode_pair_for_training
 from clairkit.training.masks import edited_tokens, weights_of
 from clairkit.training.reading import described
 
@@ -79,15 +79,7 @@ def preview_mask(
     """
     counts: Counter[str] = Counter(rows=1)
     encoder = ChatEncoder.of(tokenizer, config.chat)
-    encoded = encode_pair(
-        pair,
-        encoder,
-        counts,
-        max_length=config.max_length,
-        truncation=config.truncation,
-        thoughts=config.thoughts,
-        assistant_only=config.assistant_only_loss,
-    )
+    encoded = encode_pair_for_training(pair, encoder, counts, config)
     if encoded is None:
         raise DataError(
             f"training would not see the pair: {described(0, counts)}",

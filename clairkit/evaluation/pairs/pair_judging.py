@@ -7,7 +7,7 @@ the losses `apo_zero` and `apo_down`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +19,6 @@ from clairkit.engine.progress import ProgressHook
 from clairkit.engine.replay import Open, replay
 from clairkit.generation.engine import make_budget
 from clairkit.generation.settings import BuildSettings
-from clairkit.journal.pair_origin import is_worsened
 from clairkit.journal.prices import Prices
 from clairkit.journal.results import Journal, Recorded
 from clairkit.judging.judge import Judge
@@ -29,6 +28,7 @@ from clairkit.models.sampling import Failure
 from clairkit.records import Pair, PromptRow
 from clairkit.records.json_types import JsonObject
 from clairkit.records.leakage import prompt_digest
+from clairkit.scoring.own_answer import own_side
 from clairkit.scoring.units import answers_of, text_of
 from clairkit.statistics.estimates import Estimate, Resampling
 from clairkit.statistics.sample_size import Needed, needed
@@ -36,8 +36,6 @@ from clairkit.statistics.win_rate import Verdict, WinRate, prompt_scores, win_ra
 
 _SETTINGS = {"command": "score"}
 _SCORES = {"first": 1.0, "tie": 0.5, "second": 0.0}
-# Methods whose rejected side is the target's own answer; with `worsen` the chosen side is.
-_OWN_REJECTED = frozenset({"clair", "stronger_preferred"})
 
 Judging = Generator[Sequence[Call], Sequence[Recorded], tuple[Verdict, ...]]
 
@@ -137,10 +135,6 @@ def judge_pairs(
     )
 
 
-def _counts(sources: Iterable[str]) -> dict[str, int]:
-    return dict(sorted(Counter(sources).items()))
-
-
 def _program(pair: Pair, judge: Judge) -> Judging:
     """Return the verdicts on chosen in both orders; equal sides tie, and nothing is asked."""
     chosen, rejected = (text_of(answers_of(side)) for side in (pair.chosen, pair.rejected))
@@ -163,14 +157,11 @@ def _program(pair: Pair, judge: Judge) -> Judging:
 
 
 def _against_own(pair: Pair, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
-    """Return the verdicts on chosen against the target's own answer; none where it is unknown.
-
-    Of pairs that a judge chose, the rejected side is the worse one of several answers, or another
-    model's: neither is what the target would have said.
-    """
-    if is_worsened({"provenance": pair.provenance}):
+    """Return the verdicts on chosen against the target's own answer; none where it is unknown."""
+    side = own_side(pair)
+    if side == "chosen":
         return tuple(Verdict(pair.id, each.judge, each.candidate_first, 0.5) for each in verdicts)
-    return verdicts if pair.source in _OWN_REJECTED else ()
+    return verdicts if side == "rejected" else ()
 
 
 def _columns(
@@ -210,13 +201,12 @@ def _figures(found: WinRate) -> JsonObject:
 
 
 def _estimate(found: Estimate | None) -> JsonObject:
-    interval = None if found is None else found.interval
     return {
         "n": 0 if found is None else found.n,
         "clusters": 0 if found is None else found.clusters,
-        "estimate": None if found is None else found.estimate,
-        "low": None if interval is None else interval.low,
-        "high": None if interval is None else interval.high,
-        "level": None if found is None else found.level,
+        "estimate": found and found.estimate,
+        "low": found and found.low,
+        "high": found and found.high,
+        "level": found and found.level,
         "notes": [] if found is None else [str(note) for note in found.notes],
     }

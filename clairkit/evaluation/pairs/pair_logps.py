@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from clairkit.batching import ChatEncoder, EncodedPair
 from clairkit.batching.collate import PairCollator
-from clairkit.batching.encode import Unrenderable, encode_pair
+from clairkit.batching.encode import Unrenderable
 from clairkit.display import excerpt
 from clairkit.errors import ResourceError, UsageError
 from clairkit.logprobs.head import attach_logps
@@ -21,7 +21,8 @@ from clairkit.records import Pair
 from clairkit.records.json_types import JsonObject
 from clairkit.training.config import TrainConfig
 from clairkit.training.data import TrainingPairs
-from clairkit.training.masks import edited_tokens
+from clairkit.training.encoding import encode_pair_for_training
+from clairkit.training.masks import edited_tokens, weights_of
 from clairkit.training.models import adapter_base, load_model, load_tokenizer
 from clairkit.training.preflight import step_tokens
 from clairkit.training.preparation import check_vocabulary, pad_id
@@ -135,7 +136,7 @@ def columns_of(
     `logp_per_token_*`, a mean; `logp_margin` = chosen - rejected. With a reference also
     `reference_logp_*`; `gain_*` = target - reference, and its two parts `gain_edits_*` over edited
     tokens and `gain_shared_*` over the others; `gain_margin`. Times beta, a gain is the reward of
-    the preference losses.
+    the preference losses. Tokens of others' turns that the pair marks as foreign count nowhere.
 
     Args:
         pair: the pair as token ids.
@@ -143,19 +144,22 @@ def columns_of(
         reference: the same under the reference.
     """
     found: JsonObject = {}
-    for place, (side, marks) in enumerate(zip(SIDES, edited_tokens(pair), strict=True)):
-        ours = target[place].double()
+    edited = edited_tokens(pair)
+    kept = [weights > 0 for weights in weights_of("all", 1.0, edited, pair.foreign)]
+    for place, (side, own) in enumerate(zip(SIDES, kept, strict=True)):
+        ours, marks = target[place].double()[own], edited[place][own]
         found |= {
             f"tokens_{side}": len(marks),
             f"edited_{side}": int(marks.sum()),
             f"logp_{side}": _sum(ours),
             f"logp_edits_{side}": _sum(ours[marks]),
-            f"logp_per_token_{side}": round(float(ours.mean()), _DIGITS),
+            f"logp_per_token_{side}": round(float(ours.sum()) / max(1, len(ours)), _DIGITS),
         }
         if reference is not None:
-            gain = ours - reference[place].double()
+            theirs = reference[place].double()[own]
+            gain = ours - theirs
             found |= {
-                f"reference_logp_{side}": _sum(reference[place].double()),
+                f"reference_logp_{side}": _sum(theirs),
                 f"gain_{side}": _sum(gain),
                 f"gain_edits_{side}": _sum(gain[marks]),
                 f"gain_shared_{side}": _sum(gain[~marks]),
@@ -179,14 +183,7 @@ def encode_by_place(
     found = {}
     for place, pair in enumerate(pairs):
         try:
-            encoded = encode_pair(
-                pair,
-                encoder,
-                counts,
-                max_length=config.max_length,
-                truncation=config.truncation,
-                thoughts=config.thoughts,
-            )
+            encoded = encode_pair_for_training(pair, encoder, counts, config)
         except Unrenderable:
             counts["refused"] += 1
             continue

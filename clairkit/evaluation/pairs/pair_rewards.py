@@ -35,7 +35,7 @@ def reward_columns(
         DataError: a pair can't be rendered.
         ResourceError: a reward is not finite.
     """
-    config = replace(config, max_length=None)
+    config = replace(config, max_length=None, assistant_only_loss=False)  # it reads all turns
     model = _load(config)
     encoded, left_out = encode_by_place(pairs, load_tokenizer(config), config)
     columns = {}

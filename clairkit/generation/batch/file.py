@@ -17,9 +17,8 @@ from clairkit.engine.program import Call
 from clairkit.errors import DataError
 from clairkit.models.requests import Model
 from clairkit.models.sampling import Failure, Outcome
-from clairkit.models.server.error_objects import error_text
 from clairkit.models.server.model import OpenAIModel
-from clairkit.models.server.response import read_completion
+from clairkit.models.server.response import error_text, read_completion
 from clairkit.records import atomic_write, check_output
 from clairkit.records.faults import RowFault
 from clairkit.records.formats.json_file import json_lines
@@ -68,7 +67,10 @@ def write_batches(
             line = dump_line(_request(call))
             part = current.get(call.model.name)
             if part is None or not part.has_room(line):
-                place = check_output(_numbered(Path(path), len(parts) + 1), force=force)
+                place, number = Path(path), len(parts) + 1
+                if number > 1:
+                    place = place.with_name(f"{place.stem}-{number}{place.suffix}")
+                place = check_output(place, force=force)
                 file = stack.enter_context(atomic_write(place))
                 part = current[call.model.name] = _Part(file, place, call.model.name)
                 parts.append(part)
@@ -115,10 +117,6 @@ class _Part:
         self._file.write(line)
         self.requests += 1
         self.size += len(line)
-
-
-def _numbered(path: Path, number: int) -> Path:
-    return path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
 def _request(call: Call) -> JsonObject:

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from clairkit.display import excerpt
 from clairkit.engine.program import Call
-from clairkit.engine.replay import Work, known
+from clairkit.engine.replay import Work, known, rounds
 from clairkit.errors import DataError
 from clairkit.generation.batch.file import can_batch, read_results
-from clairkit.generation.batch.round_state import rounds
 from clairkit.journal.prices import BATCH
 from clairkit.journal.results import Journal, JournalEntry, Recorded
 from clairkit.models.outcomes import storable, thoughts_apart

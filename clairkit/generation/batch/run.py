@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 
 from clairkit.engine.driver import run_works
-from clairkit.engine.output_path import output_path
 from clairkit.engine.program import Call, Method, Quarantined
 from clairkit.engine.progress import ProgressHook
 from clairkit.engine.replay import Work
@@ -25,6 +24,7 @@ from clairkit.generation.batch.rounds import Imported, import_batches, local_par
 from clairkit.generation.engine import Prompts, Say, load_rows, make_budget
 from clairkit.generation.export import BuildResult, export
 from clairkit.generation.settings import BuildSettings
+from clairkit.journal.files import output_path
 from clairkit.journal.manifest import check_sealed
 from clairkit.journal.prices import Prices
 from clairkit.journal.results import Journal

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from clairkit.engine.driver import run_works
-from clairkit.engine.output_path import output_path
 from clairkit.engine.program import Method
 from clairkit.engine.progress import ProgressHook
 from clairkit.errors import UsageError
 from clairkit.generation.cost.estimate import Estimate, choose_probes, estimate
 from clairkit.generation.engine import Prompts, Say, load_rows, make_budget
 from clairkit.generation.settings import BuildSettings
+from clairkit.journal.files import output_path
 from clairkit.journal.prices import Prices
 from clairkit.journal.results import Journal, journal_path
 from clairkit.journal.row_index import kept_rows

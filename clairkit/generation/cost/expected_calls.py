@@ -6,8 +6,7 @@ import re
 from dataclasses import dataclass
 
 from clairkit.engine.program import Call
-from clairkit.engine.replay import Work
-from clairkit.generation.batch.round_state import Find, rounds
+from clairkit.engine.replay import Find, Work, rounds
 from clairkit.journal.results import Recorded
 from clairkit.models.requests import AnswerRequest, JudgeRequest, ReviseRequest
 from clairkit.models.sampling import Reply
@@ -41,10 +40,6 @@ def expected_calls(work: Work[object], find: Find) -> list[ExpectedCall]:
 
     Answers and verdicts that are not there yet are stood in for, the verdicts by ties, so that
     what is asked next is seen. Nothing stands in for a revision: no call after one is expected.
-
-    Args:
-        work: makes the program.
-        find: the result that a call has already; None for none.
     """
     calls: list[ExpectedCall] = []
 

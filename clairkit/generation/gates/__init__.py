@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from clairkit.generation.gates import claims, damage, injection, leaks, refusals
+from clairkit.generation.gates import claims, damage, wording
 from clairkit.generation.gates.case import Check, GateCase
 from clairkit.generation.gates.policy import DEFAULTS, Action, GatePolicy
-from clairkit.generation.gates.refusals import is_refusal
+from clairkit.generation.gates.wording import is_refusal
 from clairkit.generation.revision.parser import Revision
 from clairkit.models.sampling import Failure
 from clairkit.records import Message
@@ -20,20 +20,20 @@ __all__ = ["DEFAULTS", "GATES", "Action", "Flag", "GatePolicy", "Verdict", "chec
 
 GATES: dict[str, Check] = {
     "no_op": damage.no_op,
-    "refusal": refusals.refusal,
-    "refusal_flipped": refusals.refusal_flipped,
-    "marker_leak": leaks.marker_leak,
-    "meta_leak": leaks.meta_leak,
-    "elided": leaks.elided,
+    "refusal": wording.refusal,
+    "refusal_flipped": wording.refusal_flipped,
+    "marker_leak": wording.marker_leak,
+    "meta_leak": wording.meta_leak,
+    "elided": wording.elided,
     "language_change": damage.language_change,
     "fence_broken": damage.fence_broken,
     "truncated": damage.truncated,
-    "revision_mentioned": leaks.revision_mentioned,
+    "revision_mentioned": wording.revision_mentioned,
     "length_inflation": damage.length_inflation,
     "numbers_changed": claims.numbers_changed,
     "urls_changed": claims.urls_changed,
     "new_claims": claims.new_claims,
-    "injection_suspect": injection.injection_suspect,
+    "injection_suspect": wording.injection_suspect,
 }
 """By reason code, in the order in which they are asked."""
 
@@ -78,7 +78,7 @@ def check(
     case = GateCase(tuple(prompt), answer, revision.text, revision.rationale, language)
     flags: list[Flag] = []
     for reason, gate in GATES.items():
-        action = policy.action(reason)
+        action = policy.actions[reason]
         detail = None if action == "keep" else gate(case)
         if detail is None:
             continue

@@ -1,13 +1,47 @@
-"""Hold what the gates look at: one revision beside its answer and its prompt."""
+"""Hold what the gates look at: a revision beside its answer and prompt, code and prose apart."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from clairkit.generation.gates.markdown import without_code
 from clairkit.records import Message
+from clairkit.records.fences import read_lines
+
+_FENCE = re.compile(
+    r"^[ \t>]*(?:[-*+][ \t]+|\d+[.)][ \t]+)?(?P<run>`{3,}|~{3,4}(?!~))(?P<info>[^`\n\r]*)\r?$"
+)
+_CODE_SPAN = re.compile(r"(?<!`)(`{1,2})(?!`)[^\n`]+\1(?!`)")
+
+
+@dataclass(frozen=True)
+class Fences:
+    """The fenced blocks of a text. `prose` is what stands outside of them."""
+
+    blocks: tuple[str, ...]
+    prose: str
+    is_open: bool
+
+
+def read_fences(text: str) -> Fences:
+    """Return the fenced blocks of `text`, as CommonMark reads them, lists and quotes included."""
+    blocks: list[str] = []
+    outside: list[str] = []
+    inside: list[str] = []
+    for line in read_lines(text, _FENCE):
+        if line.kind == "close":
+            blocks.append("\n".join(inside))
+            inside = []
+        elif line.kind != "open":
+            (inside if line.kind == "code" else outside).append(line.text)
+    return Fences(tuple(blocks), "\n".join(outside), line.kind in ("open", "code"))
+
+
+def without_code(text: str) -> str:
+    """Return `text` without fenced blocks and code spans."""
+    return _CODE_SPAN.sub(" ", read_fences(text).prose)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from functools import cache
 from clairkit.display import excerpt
 from clairkit.generation.gates.case import GateCase
 from clairkit.generation.gates.phrases import first_match, phrases
-from clairkit.scoring.spans import EditSpan, align
+from clairkit.scoring.spans import align
 
 _URL = re.compile(
     r"(?:https?://|www\.)[^\s<>\"'`\u3000-\u30ff\u4e00-\u9fff\uff08\uff09]+", re.IGNORECASE
@@ -121,33 +121,24 @@ def _replaced(old: str, new: str) -> list[tuple[str, str]]:
     before, after = _WORD.findall(old), _WORD.findall(new)
     pairs: list[tuple[str, str]] = []
     for span in align(before, after).spans:
-        one, other = _span_numbers(before, after, span)
+        one, other = (
+            [_spelling(word) for word in side if word[0].isdigit()]
+            for side in span.cut(before, after)
+        )
         if len(one) == len(other):
             pairs += zip(one, other, strict=True)
     return pairs
 
 
-def _span_numbers(
-    before: list[str], after: list[str], span: EditSpan
-) -> tuple[list[str], list[str]]:
-    sides = (
-        before[span.rejected_start : span.rejected_end],
-        after[span.chosen_start : span.chosen_end],
-    )
-    one, other = ([_spelling(word) for word in side if word[0].isdigit()] for side in sides)
-    return one, other
-
-
 def _urls(text: str) -> list[str]:
-    found = (match[0].rstrip(".,;:!?*_") for match in _URL.finditer(text))
-    return list(dict.fromkeys(_closed(url) for url in found))
-
-
-def _closed(url: str) -> str:
-    """Cut what a Markdown link or a sentence put behind the link."""
-    while url and url[-1] in ")]}" and url.count(url[-1]) > url.count(_OPENING[url[-1]]):
-        url = url[:-1].rstrip(".,;:!?*_")
-    return url
+    found = []
+    for match in _URL.finditer(text):
+        url = match[0].rstrip(".,;:!?*_")
+        # What a Markdown link or a sentence put behind the link is none of it.
+        while url and url[-1] in ")]}" and url.count(url[-1]) > url.count(_OPENING[url[-1]]):
+            url = url[:-1].rstrip(".,;:!?*_")
+        found.append(url)
+    return list(dict.fromkeys(found))
 
 
 _OPENING = {")": "(", "]": "[", "}": "{"}

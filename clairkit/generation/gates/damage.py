@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 
 from clairkit.display import excerpt
-from clairkit.generation.gates.case import GateCase
+from clairkit.generation.gates.case import GateCase, read_fences, without_code
 from clairkit.generation.gates.language import (
     LATIN,
     find_language,
     latin_languages,
     named_languages,
 )
-from clairkit.generation.gates.markdown import read_fences, without_code
 from clairkit.generation.gates.phrases import first_match
-from clairkit.generation.revision.parser import same_text
+from clairkit.scoring.units import same_text
 
 _MOST_RATIO = 1.5
 _LEAST_ADDED = 200  # characters; a short answer may well double

@@ -45,7 +45,7 @@ class GatePolicy:
     """
 
     actions: Mapping[str, Action] = field(default_factory=dict)
-    """What differs from `DEFAULTS`."""
+    """By reason code: given is what differs from `DEFAULTS`."""
 
     def __post_init__(self) -> None:
         for reason, action in self.actions.items():
@@ -68,10 +68,6 @@ class GatePolicy:
             reason = reason.replace("-", "_")
             actions[reason] = _check(reason, action)
         return cls(actions)
-
-    def action(self, reason: str) -> Action:
-        """Return what is done when the gate of `reason` stops a revision."""
-        return self.actions[reason]
 
     def settings(self) -> dict[str, str]:
         """Return the actions as the journal compares them, flat."""

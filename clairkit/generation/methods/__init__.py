@@ -29,11 +29,6 @@ _ON_OWN_ANSWER = frozenset(("clair", "stronger-preferred"))
 def make_method(name: str, settings: BuildSettings, models: Mapping[str, Model]) -> Method:
     """Return the method of that name.
 
-    Args:
-        name: a key of `METHODS`.
-        settings: how pairs are built.
-        models: by role: `target`, `reviser`, `judge`, `candidate.1`, …
-
     Raises:
         UsageError: there is no such method, or it lacks a model.
     """

@@ -13,11 +13,13 @@ from clairkit.generation.methods.parts import (
     make_pair,
     needed_model,
     own_answer,
+    role_provenance,
+    role_settings,
     thoughts_of,
     tokens_of,
 )
-from clairkit.generation.methods.roles import role_provenance, role_settings
-from clairkit.generation.revision.revise import Revised, ReviseSettings, revise
+from clairkit.generation.revision.revise import Revised, revise
+from clairkit.generation.revision.settings import ReviseSettings
 from clairkit.generation.settings import BuildSettings
 from clairkit.models.outcomes import marks_identity
 from clairkit.models.requests import Model
@@ -47,12 +49,10 @@ class Clair:
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
-        """Return the models by role."""
         target = {} if self.target is None else {"target": self.target}
         return {**target, "reviser": self.reviser}
 
     def settings(self) -> Mapping[str, object]:
-        """Return what may not change from one run to the next on the same output."""
         revise = self.revise.settings(for_function=self.reviser.is_function)
         flat: dict[str, object] = {
             "method": NAME,

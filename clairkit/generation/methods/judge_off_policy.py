@@ -10,8 +10,13 @@ from clairkit.display import excerpt
 from clairkit.engine.program import Method, Program
 from clairkit.errors import DataError, UsageError, suggest
 from clairkit.generation.methods.judged import ANSWER, Candidate, judge_settings, judged_pair
-from clairkit.generation.methods.parts import answer_call, tokens_of
-from clairkit.generation.methods.roles import make_judge, role_provenance, role_settings
+from clairkit.generation.methods.parts import (
+    answer_call,
+    make_judge,
+    role_provenance,
+    role_settings,
+    tokens_of,
+)
 from clairkit.generation.settings import BuildSettings
 from clairkit.judging.judge import Judge
 from clairkit.models.outcomes import marks_identity, usable
@@ -46,11 +51,9 @@ class JudgeOffPolicy:
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
-        """Return the models by role."""
         return {**self.answering, "judge": self.judge.model}
 
     def settings(self) -> Mapping[str, object]:
-        """Return what may not change from one run to the next on the same output."""
         flat: dict[str, object] = {
             "method": NAME,
             "columns": list(self.columns),

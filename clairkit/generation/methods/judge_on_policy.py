@@ -9,8 +9,14 @@ from functools import cached_property
 from clairkit.engine.program import Call, Method, Program
 from clairkit.errors import UsageError
 from clairkit.generation.methods.judged import ANSWER, Candidate, judge_settings, judged_pair
-from clairkit.generation.methods.parts import answer_call, needed_model, tokens_of
-from clairkit.generation.methods.roles import make_judge, role_provenance, role_settings
+from clairkit.generation.methods.parts import (
+    answer_call,
+    make_judge,
+    needed_model,
+    role_provenance,
+    role_settings,
+    tokens_of,
+)
 from clairkit.generation.settings import BuildSettings
 from clairkit.judging.judge import Judge
 from clairkit.models.outcomes import marks_identity, usable
@@ -47,11 +53,9 @@ class JudgeOnPolicy:
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
-        """Return the models by role."""
         return {"target": self.target, "judge": self.judge.model}
 
     def settings(self) -> Mapping[str, object]:
-        """Return what may not change from one run to the next on the same output."""
         return {
             "method": NAME,
             "samples": self.samples,

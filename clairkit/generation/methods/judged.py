@@ -6,8 +6,13 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from clairkit.engine.program import Call, Program, Quarantined
-from clairkit.generation.methods.parts import make_pair, thoughts_of, tokens_of
-from clairkit.generation.methods.roles import role_provenance, role_settings
+from clairkit.generation.methods.parts import (
+    make_pair,
+    role_provenance,
+    role_settings,
+    thoughts_of,
+    tokens_of,
+)
 from clairkit.journal.results import Recorded
 from clairkit.judging.judge import JUDGE, Judge, Judgement
 from clairkit.judging.verdicts import UNCLEAR

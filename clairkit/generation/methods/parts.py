@@ -6,10 +6,12 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 from clairkit import __version__
-from clairkit.engine.keys import request_key, row_columns
-from clairkit.engine.program import Call
+from clairkit.engine.program import Call, request_key, row_columns
 from clairkit.errors import UsageError
+from clairkit.generation.settings import BuildSettings
 from clairkit.journal.results import Recorded
+from clairkit.judging.judge import Judge
+from clairkit.judging.rubrics import load_rubric
 from clairkit.models.outcomes import usable
 from clairkit.models.requests import AnswerRequest, Model, Task
 from clairkit.models.sampling import Failure, Reply, Sampling
@@ -61,10 +63,7 @@ def answer_call(
 
 
 def own_answer(
-    row: PromptRow,
-    target: Model | None,
-    sampling: Sampling,
-    marks: Marks = THOUGHT_MARKS,
+    row: PromptRow, target: Model | None, sampling: Sampling, marks: Marks = THOUGHT_MARKS
 ) -> Asking:
     """Return the row's answer: its own, or what the target says, or why it says nothing.
 
@@ -134,3 +133,32 @@ def tokens_of(*results: Recorded) -> dict[str, int]:
         "prompt": sum(result.outcome.prompt_tokens for result in results),
         "completion": sum(result.outcome.completion_tokens for result in results),
     }
+
+
+def role_settings(role: str, model: Model, sampling: Sampling) -> dict[str, object]:
+    """Return what may not change of a model from one run to the next; flat."""
+    values = dict(model.identity)
+    if not model.is_function:
+        values |= sampling.to_json()
+    return {f"{role}.{name}": value for name, value in values.items()}
+
+
+def role_provenance(role: str, model: Model, sampling: Sampling) -> dict[str, object]:
+    """Return what a pair says of a model that answered."""
+    if model.is_function:
+        return {role: dict(model.identity)}
+    return {role: dict(model.identity), f"{role}_sampling": sampling.to_json()}
+
+
+def make_judge(settings: BuildSettings, models: Mapping[str, Model], method: str) -> Judge:
+    """Return the judge of these settings; what counts is the rubric that a reviser is given, too.
+
+    Raises:
+        UsageError: no judge is given, or it has no request in the settings' language.
+        DataError: a rubric's file can't be read.
+    """
+    given = settings.revise
+    language = settings.language if given is None else given.language
+    rubric = load_rubric(None if given is None else given.rubric, language)
+    model = needed_model(models, "judge", method)
+    return Judge(model, settings.judge_sampling, rubric.text, language)

@@ -14,10 +14,11 @@ from clairkit.generation.methods.parts import (
     make_pair,
     needed_model,
     own_answer,
+    role_provenance,
+    role_settings,
     thoughts_of,
     tokens_of,
 )
-from clairkit.generation.methods.roles import role_provenance, role_settings
 from clairkit.generation.revision.parser import Revision
 from clairkit.generation.settings import BuildSettings
 from clairkit.models.outcomes import marks_identity, usable
@@ -55,17 +56,11 @@ class StrongerPreferred:
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
-        """Return the models by role."""
         return {**({"target": self.target} if self.target else {}), "reviser": self.stronger}
 
     def settings(self) -> Mapping[str, object]:
-        """Return what may not change from one run to the next on the same output."""
-        actions = {f"gate.{reason}": self.gates.action(reason) for reason in sorted(_FITTING)}
-        flat: dict[str, object] = {
-            "method": NAME,
-            **actions,
-            **marks_identity(self.thought_marks),
-        }
+        actions = {f"gate.{reason}": self.gates.actions[reason] for reason in sorted(_FITTING)}
+        flat: dict[str, object] = {"method": NAME, **actions, **marks_identity(self.thought_marks)}
         if self.target is not None:
             flat |= role_settings("target", self.target, self.target_sampling)
         return flat | role_settings("reviser", self.stronger, self.stronger_sampling)
@@ -111,18 +106,16 @@ def make_stronger_preferred(settings: BuildSettings, models: Mapping[str, Model]
     Raises:
         UsageError: the reviser, here the stronger model, is missing.
     """
+    policy = settings.gates or GatePolicy()
+    # Without the gates that compare a revision with what it revises.
+    fitting = {
+        reason: policy.actions[reason] if reason in _FITTING else "keep" for reason in DEFAULTS
+    }
     return StrongerPreferred(
         target=models.get("target"),
         stronger=needed_model(models, "reviser", NAME),
         target_sampling=settings.answer_sampling,
         stronger_sampling=settings.revise_sampling,
-        gates=_fitting(settings.gates or GatePolicy()),
+        gates=GatePolicy(fitting),
         thought_marks=settings.models.thought_marks,
-    )
-
-
-def _fitting(policy: GatePolicy) -> GatePolicy:
-    """Return the policy without the gates that compare a revision with what it revises."""
-    return GatePolicy(
-        {reason: policy.action(reason) if reason in _FITTING else "keep" for reason in DEFAULTS}
     )

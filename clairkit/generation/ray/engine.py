@@ -12,7 +12,9 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,15 +23,20 @@ from pathlib import Path
 from typing import Any
 
 from clairkit.display import excerpt
+from clairkit.engine.driver import quiet
 from clairkit.engine.local_batches import waits_for_batch
 from clairkit.engine.program import Method
 from clairkit.engine.progress import Progress, ProgressHook
 from clairkit.errors import ResourceError, UsageError
 from clairkit.extras import install_command
-from clairkit.generation.ray.blocks import Block, BlockResult, blocks_of
-from clairkit.generation.ray.shared_budget import SharedBudget
-from clairkit.generation.ray.stopping import stopping
-from clairkit.generation.ray.worker import BlockRunner, Job
+from clairkit.generation.ray.worker import (
+    Block,
+    BlockResult,
+    BlockRunner,
+    Job,
+    SharedBudget,
+    blocks_of,
+)
 from clairkit.generation.settings import BuildSettings
 from clairkit.journal.results import Journal
 from clairkit.models.budget import Budget
@@ -87,12 +94,12 @@ class RayEngine:
         """Make all calls that the rows ask and the journal has no result of."""
         ray = _import_ray()
         state = Progress(total)
-        tell = progress or _quiet
+        tell = progress or quiet
         with _cluster(ray):
             workers = self.workers or _workers(ray, method)
             job = Job(self.settings, dict(self.specs), workers, dict(method.settings()))
             shared = ray.remote(num_cpus=0)(SharedBudget).remote(budget)
-            with stopping(budget, shared.halt.remote, say or _quiet):
+            with stopping(budget, shared.halt.remote, say or quiet):
                 blocks = self._open_blocks(rows, method, journal, state)
                 while not budget.halted and (window := list(islice(blocks, _WINDOW))):
                     for result in _map(ray, window, job, shared, _gpus(ray, method)):
@@ -231,5 +238,29 @@ def _workers(ray: Any, method: Method) -> int:
     return min(cores, -(-at_once // _CALLS_A_WORKER))
 
 
-def _quiet(_: object) -> None:
-    """Say nothing."""
+@contextmanager
+def stopping(
+    budget: Budget, halt: Callable[[], object], say: Callable[[str], None]
+) -> Iterator[None]:
+    """Drain at the first Ctrl-C or SIGTERM, leave at once at the second; in the main thread only.
+
+    Raises:
+        KeyboardInterrupt: a second signal came.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, _: object) -> None:
+        if budget.halted:
+            raise KeyboardInterrupt
+        budget.halt(signal=number)
+        halt()
+        say("Stopping: what is under way is waited for and kept. Once more to leave at once.")
+
+    earlier = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)

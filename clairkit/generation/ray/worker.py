@@ -1,32 +1,142 @@
-"""Process a block on a worker: the same engine, over a journal of the block's own."""
+"""Process a block on a worker: the same engine and journal, caps shared by all workers."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from clairkit.engine.driver import run_works
 from clairkit.engine.local_batches import waits_for_batch
 from clairkit.engine.program import Method
-from clairkit.engine.replay import Open, replay
+from clairkit.engine.replay import Open, replay, trace
 from clairkit.errors import ClairError, UsageError
 from clairkit.generation.engine import make_models
 from clairkit.generation.methods import make_method
-from clairkit.generation.ray.blocks import Block, BlockResult, results_after
-from clairkit.generation.ray.shared_budget import Ask, WorkerBudget
 from clairkit.generation.settings import BuildSettings
-from clairkit.journal.results import Journal, differences
-from clairkit.models.budget import Budget
+from clairkit.journal.results import Journal, JournalEntry, differences
+from clairkit.models.budget import Budget, ReachedCap
 from clairkit.models.requests import Model, Task
 from clairkit.models.sampling import Outcome
 from clairkit.models.specs import ModelOptions
+from clairkit.records import PromptRow
 from clairkit.records.json_types import JsonMapping
+
+Ask = Callable[..., Any]
+"""Calls a method of the shared budget by its name, wherever it runs; returns its result."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows that stand one after the other, with the results that the journal has of them."""
+
+    rows: tuple[PromptRow, ...]
+    known: tuple[JournalEntry, ...]
+    done: int
+    """Rows that ask nothing more."""
+
+
+@dataclass(frozen=True)
+class BlockResult:
+    """What a worker made of a block: new results, rows newly done, the error that stopped it."""
+
+    entries: tuple[JournalEntry, ...] = ()
+    done: int = 0
+    error: ClairError | None = None
+
+
+def blocks_of(
+    rows: Iterable[PromptRow], method: Method, journal: Journal, size: int
+) -> Iterator[Block]:
+    """Yield the rows in blocks of `size`, in their order.
+
+    The blocks are the same in a resumed run, and so are the batches that are formed in them.
+
+    Args:
+        rows: of the run.
+        method: how a row becomes a pair.
+        journal: what is known already; it goes with the rows.
+        size: rows in a block.
+    """
+    source = iter(rows)
+    while some := tuple(islice(source, size)):
+        known: dict[tuple[str, str], JournalEntry] = {}
+        done = 0
+        for row in some:
+            traced = trace(partial(method.program, row), journal, ask_again=True)
+            done += not isinstance(traced.result, Open)
+            for call, recorded in traced.steps:
+                key, step = call.task.key, call.step
+                known[key, step] = JournalEntry(key, step, call.model.name, recorded.outcome)
+        yield Block(some, tuple(known.values()), done)
+
+
+class SharedBudget:
+    """Holds the run's budget; workers ask it before every call."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+
+    def take(self, count: int) -> bool:
+        """Claim `count` calls."""
+        return self._budget.take(count)
+
+    def must_wait(self, model: str) -> bool:
+        """Whether a call has to show first what it costs."""
+        return self._budget.must_wait(model)
+
+    def reserve(self, model: str, count: int) -> float | None:
+        """Set aside what calls may cost; None when the run stops or would go over its cap."""
+        return None if self._budget.halted else self._budget.reserve(model, count)
+
+    def settle(self, model: str, outcomes: Sequence[Outcome], reserved: float) -> None:
+        """Count what results took."""
+        self._budget.settle(model, outcomes, reserved)
+
+    def halt(self) -> None:
+        """Let what is in flight end, and start nothing more."""
+        self._budget.halt()
+
+    def verdict(self) -> tuple[ReachedCap | None, ClairError | None]:
+        """Return the cap that was reached and the error that stopped the run, if one was."""
+        return self._budget.reached, self._budget.error
+
+
+class WorkerBudget(Budget):
+    """The budget of one worker. It asks the shared one for what concerns all."""
+
+    def __init__(self, ask: Ask, *, max_calls: int | None, max_cost: float | None) -> None:
+        super().__init__(max_calls, max_cost=max_cost)
+        self._ask = ask
+
+    def take(self, count: int = 1) -> bool:
+        if self.halted:
+            return False
+        if self._max_calls is not None and not self._ask("take", count):
+            self.halt()
+            return False
+        self.calls += count
+        return True
+
+    def must_wait(self, model: str) -> bool:
+        return self.max_cost is not None and bool(self._ask("must_wait", model))
+
+    def reserve(self, model: str, count: int) -> float | None:
+        amount: float | None = self._ask("reserve", model, count)  # a stop is seen here, too
+        if amount is None:
+            self.halt()
+        return amount
+
+    def settle(self, model: str, outcomes: Sequence[Outcome], reserved: float) -> None:
+        if self.max_cost is not None:
+            self._ask("settle", model, [replace(each, text="") for each in outcomes], reserved)
 
 
 @dataclass(frozen=True)
@@ -74,7 +184,7 @@ class BlockRunner:
         ):
             journal.write(block.known)
             pool.submit(run_works, works, journal, budget).result()
-            entries = results_after(journal.path, len(block.known))
+            entries = journal.entries_after(len(block.known))
             done = sum(not isinstance(replay(work, journal), Open) for work in works)
         return BlockResult(entries, done - block.done, budget.error)
 

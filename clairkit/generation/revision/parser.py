@@ -6,12 +6,13 @@ The parser never guesses: where two readings are possible it gives `parse_error`
 from __future__ import annotations
 
 import re
-import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clairkit.models.markers import DRESS, Mark, ReplyMarks
 from clairkit.models.outcomes import ONLY_THOUGHTS
 from clairkit.models.sampling import Failure, Reply
+from clairkit.records.fences import FENCE, Line, closes, read_lines
 from clairkit.records.thoughts import split_thoughts
 
 # The detail codes of `parse_error`.
@@ -26,7 +27,6 @@ EMPTY = "revision_empty"
 LEAK = "marker_leak"
 FENCED = "revision_fenced"
 
-_FENCE = re.compile(r"^ {0,3}(?P<run>`{3,}|~{3,})(?P<info>[^`\n\r]*)\r?$")
 # The dress of an end mark belongs to the mark: what begins its line, or stands on both its sides.
 _OPENING_DRESS = re.compile(rf"(?m)^[ \t]{{0,3}}(?:#{{1,6}}[ \t]+)?(?:{DRESS})?\Z")
 _CLOSING_DRESS = re.compile(DRESS)
@@ -48,16 +48,6 @@ class Parts:
 
     body: str
     rationale: str | None
-
-
-@dataclass(frozen=True)
-class _Line:
-    """A line of a reply: its text, where it starts and ends, and whether it is in a code fence."""
-
-    text: str
-    start: int
-    end: int
-    fenced: bool
 
 
 def parse_reply(reply: Reply, marks: ReplyMarks, answer: str) -> Revision | Failure:
@@ -94,20 +84,12 @@ def split_reply(text: str, marks: ReplyMarks) -> Parts | str:
     return _split(without_thought(text, marks), marks)
 
 
-def same_text(one: str, other: str) -> bool:
-    """Return whether two texts differ in nothing but white space and Unicode composition."""
-    return _bare(one) == _bare(other)
-
-
-def _bare(text: str) -> str:
-    return "".join(unicodedata.normalize("NFC", text).split())
-
-
 def _split(text: str, marks: ReplyMarks) -> Parts | str:
-    lines = _lines(text)
+    lines = list(read_lines(text))
     at = _marked(lines, marks, marks.revision)
-    if not at and (inner := _unwrapped(text)) is not None:
-        return _split(inner, marks)
+    inner = text.strip().split("\n")
+    if not at and len(inner) > 2 and _lone_fence(inner):  # the reply as a whole is in a fence
+        return _split("\n".join(inner[1:-1]), marks)
     if not at:
         return _why_missing(text, lines, marks)
     if len(at) > 1:
@@ -133,30 +115,37 @@ def _checked(parts: Parts, marks: ReplyMarks, answer: str) -> Revision | str:
     nonce = marks.nonce
     if any(leak.find(revision, nonce) and not leak.find(answer, nonce) for leak in marks.leaks):
         return LEAK
-    if _is_lone_fence(revision) and not _FENCE.match(answer.strip().partition("\n")[0]):
+    fence = _lone_fence(revision.split("\n"))
+    if (
+        fence
+        and fence["info"].strip().lower() in _PROSE_FENCES
+        and not FENCE.match(answer.strip().partition("\n")[0])
+    ):
         return FENCED
     return Revision(revision, parts.rationale)
 
 
-def _marked(lines: list[_Line], marks: ReplyMarks, mark: Mark) -> list[int]:
+def _marked(lines: list[Line], marks: ReplyMarks, mark: Mark) -> list[int]:
     """Return the places of the lines that are this mark, code fences aside."""
     return [
         place
         for place, line in enumerate(lines)
-        if not line.fenced and mark.line(line.text, marks.nonce)
+        if not line.is_inside and mark.line(line.text, marks.nonce)
     ]
 
 
-def _why_missing(text: str, lines: list[_Line], marks: ReplyMarks) -> str:
+def _why_missing(text: str, lines: list[Line], marks: ReplyMarks) -> str:
     mark, nonce = marks.revision, marks.nonce
     if not mark.find(text, nonce):
         return MISSING
     return (
-        IN_FENCE if any(line.fenced and mark.line(line.text, nonce) for line in lines) else INLINE
+        IN_FENCE
+        if any(line.is_inside and mark.line(line.text, nonce) for line in lines)
+        else INLINE
     )
 
 
-def _after_mark(text: str, line: _Line, mark: Mark, nonce: str) -> str:
+def _after_mark(text: str, line: Line, mark: Mark, nonce: str) -> str:
     """Return what follows a mark: the rest of its line behind a colon, and all lines below."""
     match = mark.line(line.text, nonce)
     if match is None or match["text"] is None:
@@ -181,7 +170,7 @@ def _until_end(body: str, end: Mark, nonce: str) -> tuple[str, str | None]:
 
 
 def _rationale(
-    text: str, lines: list[_Line], reasoning: list[int], place: int, marks: ReplyMarks
+    text: str, lines: list[Line], reasoning: list[int], place: int, marks: ReplyMarks
 ) -> str | None:
     start = 0
     if reasoning:
@@ -190,43 +179,10 @@ def _rationale(
     return text[start : lines[place].start].strip() or None
 
 
-def _lines(text: str) -> list[_Line]:
-    lines: list[_Line] = []
-    start = 0
-    fence = ""  # the run that opened the fence we are in
-    for piece in text.split("\n"):
-        match = _FENCE.match(piece)
-        inside = bool(fence)
-        if match and not fence:
-            fence = match["run"]
-        elif match and _closes(match, fence):
-            fence = ""
-        lines.append(_Line(piece, start, start + len(piece), inside))
-        start += len(piece) + 1
-    return lines
-
-
-def _closes(match: re.Match[str], fence: str) -> bool:
-    run = match["run"]
-    return run[0] == fence[0] and len(run) >= len(fence) and not match["info"].strip()
-
-
-def _unwrapped(text: str) -> str | None:
-    """Return the inside of a reply that is one code fence as a whole; None when it is not."""
-    lines = text.strip().split("\n")
-    first, last = _FENCE.match(lines[0]), _FENCE.match(lines[-1])
-    if len(lines) < 3 or not first or not last or not _closes(last, first["run"]):
-        return None
-    return "\n".join(lines[1:-1])
-
-
-def _is_lone_fence(revision: str) -> bool:
-    """Return whether the revision is nothing but one fence of prose."""
-    lines = revision.split("\n")
-    first, last = _FENCE.match(lines[0]), _FENCE.match(lines[-1])
-    if len(lines) < 2 or not first or not last:
-        return False
-    return _closes(last, first["run"]) and first["info"].strip().lower() in _PROSE_FENCES
+def _lone_fence(lines: Sequence[str]) -> re.Match[str] | None:
+    """Return the first line as a fence when the last one closes it."""
+    first, last = FENCE.match(lines[0]), FENCE.match(lines[-1])
+    return first if first and last and len(lines) > 1 and closes(last, first) else None
 
 
 def without_thought(text: str, marks: ReplyMarks) -> str:

@@ -6,20 +6,16 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from clairkit.engine.keys import request_key, row_columns
-from clairkit.engine.program import Call
+from clairkit.engine.program import Call, request_key, row_columns
 from clairkit.generation.revision.edits import Edit, EditFault
-from clairkit.generation.revision.limits import over_limits
 from clairkit.generation.revision.parser import Revision, cut, without_thought
-from clairkit.generation.revision.reply_forms import FORMS, Draft, Unusable, ask_again
+from clairkit.generation.revision.reply_forms import FORMS, Draft, Unusable, ask_again, over_limits
 from clairkit.generation.revision.settings import ReviseSettings
 from clairkit.generation.revision.templates import Rendered
 from clairkit.journal.results import Recorded
 from clairkit.models.requests import Model, ReviseRequest, Task
 from clairkit.models.sampling import Failure, Reply, Sampling
 from clairkit.records import Message, PromptRow
-
-__all__ = ["ReviseSettings", "Revised", "revise"]
 
 
 @dataclass(frozen=True)
@@ -28,17 +24,13 @@ class Revised:
 
     Attributes:
         revision: the revision, or why there is none.
-        key: of the last request.
         recorded: the results of all requests, in order.
         edits: that were applied, in order of place; empty in the form `rewrite`.
-        rounds: how often the reviser was asked.
     """
 
     revision: Revision | Failure
-    key: str
     recorded: tuple[Recorded, ...]
     edits: tuple[Edit, ...] = ()
-    rounds: int = 1
 
 
 def revise(
@@ -77,9 +69,9 @@ def revise(
         recorded.append(result)
         found = asking.read(result)
         if isinstance(found, Draft):
-            return Revised(found.revision, task.key, tuple(recorded), found.edits, number)
+            return Revised(found.revision, tuple(recorded), found.edits)
         if not found.faults or number >= settings.asks or not isinstance(result.outcome, Reply):
-            return Revised(found.failure, task.key, tuple(recorded), rounds=number)
+            return Revised(found.failure, tuple(recorded))
         task = asking.again(task, result.outcome, found.faults)
 
 
@@ -101,10 +93,7 @@ class _Asking:
         marks = self._rendered.marks
         told = ask_again(faults, self.settings.request.language, marks.nonce)
         said = without_thought(reply.text, marks).strip() or reply.text
-        turns = (
-            Message(role="assistant", content=said),
-            Message(role="user", content=told),
-        )
+        turns = (Message(role="assistant", content=said), Message(role="user", content=told))
         return self._task({"after": before.key, "turns": turns}, (*before.messages, *turns))
 
     def read(self, result: Recorded) -> Draft | Unusable:

@@ -10,7 +10,6 @@ from clairkit.generation.revision.reply_forms import FORMS
 from clairkit.generation.revision.templates import EDITS, Goal, Template, load_template
 from clairkit.judging.rubrics import load_rubric
 from clairkit.models.requests import Model
-from clairkit.records import digest
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class ReviseSettings:
     language: str = "en"
     """Of the request: `en` or `ja`. The answers may be in any language."""
     length_neutral: bool = False
-    """Revisions are to be as long as their answers, within `limits.LENGTH_TOLERANCE`."""
+    """Revisions are to be as long as their answers, within `reply_forms.LENGTH_TOLERANCE`."""
     worsen: bool = False
     """Answers are made worse: the answer is then the chosen side, the revision the rejected."""
     max_edit_share: float | None = None
@@ -103,11 +102,6 @@ class ReviseSettings:
                 received=reviser.name,
                 remedy="leave that out",
             )
-
-    @cached_property
-    def hash(self) -> str:
-        """Return what determines requests and what becomes of replies."""
-        return digest([self.request.hash, self.asks, self._limits()])[:16]
 
     def settings(self, *, for_function: bool = False) -> dict[str, object]:
         """Return what may not change from one run to the next on the same output; flat.

@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 
 from clairkit.errors import UsageError, suggest
-from clairkit.generation.revision.wording import request_text, wording
 from clairkit.judging.rubrics import load_rubric
 from clairkit.models.markers import (
     ReplyMarks,
@@ -24,12 +23,13 @@ from clairkit.models.markers import (
     paper_marks,
 )
 from clairkit.records import Message, digest
-from clairkit.records.formats.text_files import read_text_file
+from clairkit.records.formats.encodings import read_text_file
+from clairkit.records.json_types import JsonMapping
+from clairkit.texts import texts
 
 REWRITE, EDITS = "rewrite", "edits"
 FORMS = (REWRITE, EDITS)
 """The forms of a reply: the whole revision, or edits of the answer."""
-
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_]*)\s*\}\}")
 _PAPER = "{corrected_student_solution}"
 _EDIT_MARKS = {f"{name}_mark": name for name in ("find", "to", "replace")}
@@ -42,9 +42,26 @@ _NEEDED = {
     EDITS: ("edits_mark", "find_mark", "replace_mark", "end_mark"),
 }
 _GRAMMAR = 2  # raised when marks or parser change what the same text asks for
-
 BUILT_IN = {"clair": REWRITE, "clair-paper": REWRITE, "edits": EDITS}
 """The built-in templates, and the form of each."""
+
+
+def wording(language: str) -> JsonMapping:
+    """Return the texts of a language, see `texts/en.yaml`.
+
+    Raises:
+        UsageError: there is no such language.
+    """
+    return texts("generation/revision/texts", language)
+
+
+def request_text(language: str, form: str, *, worsen: bool) -> str:
+    """Return the request of a form (`rewrite`, `edits`) as a template's text."""
+    words = wording(language)
+    goal, asked = words["worsen" if worsen else "improve"], words[form]
+    rules = [asked["rules"], words["rules"], *([] if worsen else [asked["no_change"]])]
+    parts = [goal["task"], words["measure"], goal["think"], "\n".join(rules)]
+    return "\n\n".join([*parts, words["material"], asked["form"]])
 
 
 @dataclass(frozen=True)
@@ -161,12 +178,11 @@ class Template:
 
         # One pass: a placeholder in a row's own text stays text.
         text = _PLACEHOLDER.sub(value, self.text)
-        return Rendered((Message(role="user", content=text),), self._marks(nonce, tag))
-
-    def _marks(self, nonce: str, tag: str) -> ReplyMarks:
         if self.has_paper_form:
-            return paper_marks(nonce)
-        return edits_marks(nonce, tag) if self.form == EDITS else nonce_marks(nonce)
+            marks = paper_marks(nonce)
+        else:
+            marks = edits_marks(nonce, tag) if self.form == EDITS else nonce_marks(nonce)
+        return Rendered((Message(role="user", content=text),), marks)
 
 
 def load_template(name_or_file: str, language: str = "en", *, goal: Goal | None = None) -> Template:
@@ -193,7 +209,8 @@ def load_template(name_or_file: str, language: str = "en", *, goal: Goal | None 
         return Template(name_or_file, _built_in(name_or_file, goal), goal.language, **values)
     path = Path(name_or_file)
     if not path.is_file():
-        raise _no_such(name_or_file)
+        remedy = f"{suggest(name_or_file, BUILT_IN)}Use {', '.join(BUILT_IN)}, or a file"
+        raise UsageError("no such template", received=name_or_file, remedy=remedy)
     template = Template(
         os.fspath(path.name), read_text_file(path, "template"), goal.language, **values
     )
@@ -229,8 +246,3 @@ def _unknown(template: str, name: str) -> UsageError:
         received=f"{{{{{name}}}}}",
         remedy=f"{hint}Known are {known}",
     )
-
-
-def _no_such(name: str) -> UsageError:
-    remedy = f"{suggest(name, BUILT_IN)}Use {', '.join(BUILT_IN)}, or a file"
-    return UsageError("no such template", received=name, remedy=remedy)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
     from transformers.utils import ModelOutput
 
-
 # TRL's names -> ours
 _FIELDS = {
     "log_probs": "logps",

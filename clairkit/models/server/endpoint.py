@@ -11,11 +11,7 @@ from urllib.parse import urlsplit
 from clairkit.errors import RemoteError, UsageError
 
 KEY_VARIABLE = "OPENAI_API_KEY"
-KEY_VARIABLES = {
-    "target": "TARGET_API_KEY",
-    "reviser": "REVISER_API_KEY",
-    "judge": "JUDGE_API_KEY",
-}
+KEY_VARIABLES = {"target": "TARGET_API_KEY", "reviser": "REVISER_API_KEY", "judge": "JUDGE_API_KEY"}
 URL_VARIABLE = "OPENAI_BASE_URL"
 DEFAULT_URL = "https://api.openai.com/v1"
 _QUERY = re.compile(r"api-version=[\w.-]+")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from clairkit.batching.chat_settings import ChatSettings
 from clairkit.display import excerpt
 from clairkit.errors import UsageError
-from clairkit.models.server.error_objects import ServerError
+from clairkit.models.server.response import ServerError
 from clairkit.records.json_types import JsonMapping, JsonObject
 
 _OURS = ("model", "messages", "stream", "n")
@@ -29,6 +29,9 @@ _GIVEN_UP = {
     "temperature": "replies are sampled at its own temperature, not at {value}",
 }
 
+_ROLE = re.compile(r"([a-z]+(?:\.[0-9]+)?)=")
+_EXAMPLE = "write {enable_thinking: false}, or target={enable_thinking: false} for one role"
+
 
 def parse_body(fields: Iterable[str]) -> JsonObject:
     """Return the fields of `FIELD=JSON` texts; what is not JSON is text.
@@ -45,7 +48,10 @@ def parse_body(fields: Iterable[str]) -> JsonObject:
                 received=excerpt(field),
                 remedy='write FIELD=JSON, such as reasoning_effort="low"',
             )
-        found[name.strip()] = _value(value)
+        try:
+            found[name.strip()] = json.loads(value)
+        except (ValueError, RecursionError):
+            found[name.strip()] = value
     check_body(found)
     return found
 
@@ -119,7 +125,8 @@ class Adaptation:
         if not _REFUSED.search(" ".join((error.text, *error.codes))):
             return None
         for name in (*_GIVEN_UP, *LIMITS):
-            if name in self._fixed or name not in sent or not _names(error, name):
+            is_meant = error.param == name or re.search(rf"(?<!\w){name}(?!\w)", error.text)
+            if name in self._fixed or name not in sent or not is_meant:
                 continue
             if name in self._renamed:
                 return ""
@@ -138,12 +145,47 @@ class Adaptation:
         return f"takes `{other}` in place of `{name}`: it is renamed from now on"
 
 
-def _names(error: ServerError, name: str) -> bool:
-    return error.param == name or bool(re.search(rf"(?<!\w){name}(?!\w)", error.text))
+def parse_chat(
+    given: Sequence[str], roles: Collection[str], *, fold_system: bool = False
+) -> dict[str, ChatSettings]:
+    """Return chat settings by role, "" for all roles.
+
+    Args:
+        given: texts `[ROLE=]MAPPING` in YAML, as `{enable_thinking: false}`.
+        roles: that there are.
+        fold_system: whether system turns become a part of the first user turn, for all roles.
+
+    Raises:
+        UsageError: a text is not a mapping, or names no role, or one twice.
+    """
+    found: dict[str, ChatSettings] = {}
+    if fold_system:
+        found[""] = ChatSettings(fold_system=True)
+    seen: set[str] = set()
+    for text in given:
+        match = _ROLE.match(text)
+        role = match[1] if match else ""
+        if role and role not in roles:
+            raise UsageError("no such role", received=role, remedy=f"use {', '.join(roles)}")
+        if role in seen:
+            raise UsageError(
+                "chat template arguments are given twice for one role",
+                received=role or "all roles",
+                remedy="give one mapping",
+            )
+        seen.add(role)
+        settings = ChatSettings(_mapping(text[match.end() :] if match else text))
+        found[role] = settings.over(found.get(role, ChatSettings()))
+    return found
 
 
-def _value(text: str) -> Any:
+def _mapping(text: str) -> JsonMapping:
+    from clairkit.records.formats.yaml_file import YamlProblem, json_values, load_yaml
+
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
+        value = json_values(load_yaml(text))
+    except YamlProblem:
+        value = None
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise UsageError("not a mapping of chat template arguments", received=text, remedy=_EXAMPLE)
+    return value

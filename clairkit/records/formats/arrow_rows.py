@@ -1,4 +1,4 @@
-"""Read rows of Arrow tables, Parquet files and `datasets` folders, a small batch at a time."""
+"""Read rows of Arrow tables: Parquet files, `datasets` folders, data sets of the Hub."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from clairkit.display import excerpt
-from clairkit.errors import DataError
+from clairkit.errors import DataError, RemoteError
+from clairkit.hub_access import check_hub_answers
 from clairkit.records.faults import ROW_CAP, Located, RowFault
 from clairkit.records.formats.lines import too_large
 from clairkit.records.formats.strict_json import check_depth
@@ -90,12 +91,7 @@ def _has_no_files(folder: Path) -> bool:
 
 
 def batch_rows(batches: Iterable[Any], ignore: Sequence[str] = ()) -> Iterator[Located]:
-    """Yield the rows of Arrow record batches as JSON values, with their numbers from 1.
-
-    Args:
-        batches: the batches.
-        ignore: columns that are left out.
-    """
+    """Yield the rows of Arrow record batches as JSON values, with their numbers from 1."""
     number = 0
     for whole in batches:
         batch = whole.drop_columns([name for name in ignore if name in whole.schema.names])
@@ -144,7 +140,10 @@ def _plain(value: object, column: str) -> Any:
     if value is None or isinstance(value, str | int):
         return value
     if isinstance(value, float):
-        return _plain_float(value, column)
+        if math.isinf(value):
+            problem = f"column `{column}` holds an infinity"
+            raise RowFault("bad_number", problem, remedy="write null")
+        return None if math.isnan(value) else value
     if isinstance(value, dict):
         return {name: _plain(member, column) for name, member in value.items()}
     if isinstance(value, list):
@@ -161,12 +160,6 @@ def _plain(value: object, column: str) -> Any:
     )
 
 
-def _plain_float(value: float, column: str) -> float | None:
-    if math.isinf(value):
-        raise RowFault("bad_number", f"column `{column}` holds an infinity", remedy="write null")
-    return None if math.isnan(value) else value
-
-
 def _without_nulls(value: object) -> Any:
     if not isinstance(value, dict):
         return value
@@ -176,3 +169,44 @@ def _without_nulls(value: object) -> Any:
 def _damaged(path: str, error: Exception) -> DataError:
     remedy = "write it again or copy it anew"
     return DataError(f"cannot be read ({excerpt(str(error), 120)})", path=path, remedy=remedy)
+
+
+def hub_rows(source: Source) -> Iterator[Located]:
+    """Yield the rows of a Hub data set with their numbers from 1; no code of its is run.
+
+    Raises:
+        DataError: there is no such data set or split, or it has several splits and none is named.
+        RemoteError: the Hub did not answer.
+    """
+    name = f"hf://{source.path}"
+    check_hub_answers(f"the data set {name}", cached=True)
+    import datasets
+    from datasets.exceptions import DatasetNotFoundError
+
+    try:
+        data = datasets.load_dataset(source.path, streaming=True)
+        rows = iter(_split(data, source, name))
+        for number, row in enumerate(rows, 1):
+            known = {key: value for key, value in row.items() if key not in source.ignore}
+            yield number, plain_row(known)
+    except DatasetNotFoundError as error:
+        remedy = "check the name; for a gated data set set HF_TOKEN; for a file check its path"
+        raise DataError(_short(error), path=name, remedy=remedy) from None
+    except (OSError, RuntimeError, ValueError) as error:
+        remedy = "check the network, or download it and give the file"
+        raise RemoteError(f"{name} cannot be read: {_short(error)}", remedy=remedy) from None
+
+
+def _split(data: Any, source: Source, name: str) -> Any:
+    splits = [str(split) for split in data]
+    if source.split is None:
+        return data[only_split(splits, name, f"name one, as {name}:SPLIT")]
+    if source.split not in splits:
+        remedy = f"use one of {', '.join(splits)}"
+        raise DataError("no such split", path=name, received=source.split, remedy=remedy)
+    return data[source.split]
+
+
+def _short(error: Exception) -> str:
+    lines = str(error).splitlines() or [type(error).__name__]
+    return excerpt(lines[0], 160)

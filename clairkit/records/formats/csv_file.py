@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 
 from clairkit.errors import DataError
@@ -13,14 +14,16 @@ from clairkit.records.json_types import JsonObject
 from clairkit.records.source import Source
 
 _OBJECTS = ("scores", "provenance")
+DELIMITERS = ",;\t"
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _OPTIONAL = ("id", "answer", "rationale", "rational", "source", *_OBJECTS)
 
 
 def csv_rows(source: Source) -> Iterator[Located]:
     """Yield the rows of a CSV file with the line that each begins on.
 
-    Separator comma, quote `"`, doubled inside a quoted cell. An empty cell of an optional column
-    is an absent one.
+    Separator comma; semicolon or tab where the first line has no comma. Quote `"`, doubled inside
+    a quoted cell. An empty cell of an optional column is an absent one.
 
     Raises:
         DataError: the first record is not a list of distinct column names.
@@ -28,7 +31,8 @@ def csv_rows(source: Source) -> Iterator[Located]:
     # The limit is one of the whole process: it is only ever raised.
     csv.field_size_limit(max(csv.field_size_limit(), ROW_CAP))
     lines = _Lines(source)
-    records = csv.reader(lines, strict=True)
+    delimiter = source.delimiter or found_delimiters(source)[:1] or ","
+    records = csv.reader(lines, strict=True, delimiter=delimiter)
     names: list[str] | None = None
     while True:
         line = lines.number + 1
@@ -49,6 +53,13 @@ def csv_rows(source: Source) -> Iterator[Located]:
             names = _names(record, source.path, line)
         else:
             yield line, _row(names, record)
+
+
+def found_delimiters(source: Source) -> str:
+    """Return which of comma, semicolon and tab stand in the first line, outside of quotes."""
+    first = next((line for _, line in read_lines(source)), "")
+    bare = "" if isinstance(first, RowFault) else _QUOTED.sub("", first)
+    return "".join(mark for mark in DELIMITERS if mark in bare)
 
 
 class _Lines:

@@ -11,8 +11,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-
-from clairkit.records.formats.encoding_letters import JAPANESE, KOREAN, SIMPLIFIED, TRADITIONAL
+from functools import cache
 
 _SAMPLE = 600  # characters that are judged
 _LEAST = 0.0  # points under which a candidate is none
@@ -106,8 +105,16 @@ def _is_japanese_locale() -> bool:
     return next((os.environ[name] for name in names if os.environ.get(name)), "").startswith("ja")
 
 
+@cache
+def _letters(language: str) -> frozenset[str]:
+    """Return the characters that texts of a language mostly consist of."""
+    from clairkit.records.formats.yaml_file import packaged  # only a file of another encoding
+
+    return frozenset("".join(packaged("records/formats/assets/letters.yaml")[language].split()))
+
+
 def _japanese(before: str, character: str, after: str) -> float:
-    if _KANA.match(character) or character in JAPANESE:
+    if _KANA.match(character) or character in _letters("ja"):
         return 1.0
     if _CJK_MARKS.match(character) or character in _NEC:
         return 0.9
@@ -130,9 +137,9 @@ def _half_width(before: str, character: str, after: str) -> float:
     return 0.2 if alone else 0.65
 
 
-def _chinese(letters: frozenset[str], codec: str, last: int) -> Callable[[str, str, str], float]:
+def _chinese(letters: str, codec: str, last: int) -> Callable[[str, str, str], float]:
     def points(_before: str, character: str, _after: str) -> float:
-        if character in letters:
+        if character in _letters(letters):
             return 1.0
         if _KANA.match(character):
             return -0.5
@@ -144,7 +151,7 @@ def _chinese(letters: frozenset[str], codec: str, last: int) -> Callable[[str, s
 
 
 def _korean(_before: str, character: str, _after: str) -> float:
-    if character in KOREAN:
+    if character in _letters("ko"):
         return 1.0
     if "\uac00" <= character <= "\ud7a3":
         return 0.3
@@ -208,8 +215,8 @@ _ENCODINGS = (
     _Encoding("CP932", _by("cp932"), _japanese, japanese=True),
     _Encoding("EUC-JP", _by("euc_jp"), _japanese, japanese=True),
     _Encoding("EUC-JP-MS", _euc_jp_ms, _japanese, japanese=True),
-    _Encoding("GB18030", _by("gb18030"), _chinese(SIMPLIFIED, "gb2312", 0xD7)),
-    _Encoding("CP950", _by("cp950"), _chinese(TRADITIONAL, "big5", 0xC6)),
+    _Encoding("GB18030", _by("gb18030"), _chinese("zh-hans", "gb2312", 0xD7)),
+    _Encoding("CP950", _by("cp950"), _chinese("zh-hant", "big5", 0xC6)),
     _Encoding("CP949", _by("cp949"), _korean),
     _Encoding("CP1252", _by("cp1252"), _western),
 )

@@ -31,6 +31,9 @@ _LEAD = 12  # characters shown before the first one in question
 _SHOWN = 40  # characters of a preview
 _SAVE = "save it as UTF-8 in the program that wrote it"
 
+SIZE_CAP = 2**20
+"""The most bytes of such a file."""
+
 
 def check_wide(path: str, head: bytes) -> None:
     """Refuse a file that begins with `head` when it is UTF-16 or UTF-32.
@@ -169,3 +172,24 @@ def _command(path: str, name: str) -> str:
 
 def _word(path: str) -> str:
     return shlex.quote(f"./{path}" if path.startswith("-") else path)
+
+
+def read_text_file(path: Path, what: str) -> str:
+    """Return the text of a user's file, without a byte order mark.
+
+    Raises:
+        DataError: it can't be read, is larger than 1 MiB, or is not UTF-8 text.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(SIZE_CAP + 1)
+        text = decoded(path, content)
+    except OSError as error:
+        raise DataError(
+            f"the {what} can't be read ({error.strerror or error})",
+            path=path,
+            remedy="give a file of UTF-8 text",
+        ) from None
+    if len(content) > SIZE_CAP:
+        raise DataError(f"the {what} is larger than 1 MiB", path=path)
+    return text.replace("\r\n", "\n")

@@ -189,7 +189,10 @@ class _Window:
             else:
                 # A number at the very end may go on in the next chunk.
                 if end < len(self._text) or self._ended:
-                    return self._taken(value, end) if row else self._moved(value, end)
+                    if row:
+                        return self._taken(value, end)
+                    self._move(end)
+                    return value
             if len(self._text) - self._at > ROW_CAP:
                 raise too_large()
             self._fill(size)
@@ -211,10 +214,6 @@ class _Window:
         except RowFault as fault:
             return fault
         return value if isinstance(value, dict | RowFault) else not_an_object(value)
-
-    def _moved(self, value: object, end: int) -> Any:
-        self._move(end)
-        return value
 
     def _move(self, end: int) -> None:
         self.line += self._text.count("\n", self._at, end)

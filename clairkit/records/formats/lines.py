@@ -89,8 +89,9 @@ def read_lines(source: Source) -> Iterator[tuple[int, str | RowFault]]:
             number += 1
             try:
                 line = file.readline(ROW_CAP + 1)
-                if len(line) > ROW_CAP:
-                    _skip_line(file, line)
+                rest = line if len(line) > ROW_CAP else b""
+                while rest and not rest.endswith(b"\n"):
+                    rest = file.readline(2**18)
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
                 yield number, torn_gzip(error)
                 return
@@ -105,11 +106,6 @@ def torn_gzip(error: Exception) -> RowFault:
     """Return the fault of a gzip stream that ends too early or is damaged."""
     problem = f"the gzip stream ends too early or is damaged ({error})"
     return RowFault("torn_gzip", problem, remedy=f"copy the file again, or {SKIP}")
-
-
-def _skip_line(file: BinaryIO, line: bytes) -> None:
-    while line and not line.endswith(b"\n"):
-        line = file.readline(2**18)
 
 
 def too_large() -> RowFault:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,11 @@ def read_yaml(path: Path) -> Any:
         line = raw[: error.start].count(b"\n") + 1
         raise YamlProblem(f"line {line}: it is not UTF-8; save it as UTF-8") from None
     return load_yaml(text)
+
+
+def packaged(path: str) -> Any:
+    """Return what a YAML file holds that ships with the package, by its path below `clairkit`."""
+    return load_yaml(resources.files("clairkit").joinpath(path).read_text("utf-8"))
 
 
 def _check(node: yaml.Node, sizes: dict[int, int], above: tuple[int, ...]) -> int:

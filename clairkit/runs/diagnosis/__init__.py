@@ -8,10 +8,17 @@ from typing import Any
 
 from clairkit.runs.diagnosis import inputs, moved, symptoms
 from clairkit.runs.diagnosis.direction import direction
-from clairkit.runs.diagnosis.facts import Finding, RunFacts, Severity, variant_alarm
-from clairkit.runs.diagnosis.movement import Movement
+from clairkit.runs.diagnosis.facts import (
+    Finding,
+    Movement,
+    RunFacts,
+    Severity,
+    from_json,
+    headline,
+    tell,
+    variant_alarm,
+)
 from clairkit.runs.diagnosis.trajectory import Row, Trajectory, read_rows
-from clairkit.runs.diagnosis.wording import from_json, headline, tell
 
 __all__ = ["Diagnosis", "Finding", "Movement", "RunFacts", "diagnose", "retold", "variant_alarm"]
 
@@ -60,7 +67,6 @@ class Diagnosis:
         return [self.headline, *(f"  {marks[item.level]} {item.text}" for item in self.findings)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what run.json keeps."""
         return {"headline": self.headline, "findings": [asdict(item) for item in self.findings]}
 
 

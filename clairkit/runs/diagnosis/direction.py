@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from clairkit.runs.diagnosis.facts import DIFFERENCE_LOSSES, Finding, RunFacts, finding
+from clairkit.runs.diagnosis.facts import (
+    DIFFERENCE_LOSSES,
+    METRICS,
+    Finding,
+    RunFacts,
+    Said,
+    distance,
+    finding,
+    part,
+)
 from clairkit.runs.diagnosis.moved import exploded, hardly_moved
-from clairkit.runs.diagnosis.movement import METRICS, distance
 from clairkit.runs.diagnosis.trajectory import Trajectory, product
-from clairkit.runs.diagnosis.wording import Said, part
 
 
 def direction(view: Trajectory, facts: RunFacts) -> Finding | None:
@@ -35,18 +42,15 @@ def direction(view: Trajectory, facts: RunFacts) -> Finding | None:
     if chosen.up and rejected.down and "apo_down" in facts.terms:
         return finding("chosen_up", evidence, "note", figures=figures)
     if chosen.up and rejected.down:
-        return finding("as_wanted", evidence, "good", figures=figures, pairs=_quadrant(view))
+        share = view.end("quadrants/chosen_up_rejected_down")
+        pairs = "" if share is None else part("so_did", share=f"{share.value:.0%}")
+        return finding("as_wanted", evidence, "good", figures=figures, pairs=pairs)
     if chosen.up and rejected.up:
         is_sft = set(facts.terms) == {"sft"}
         reason = part("rose_sft" if is_sft else "rose_shared")
         return finding("both_rose", evidence, "note", figures=figures, reason=reason)
     told = {"margin": f"{margin.value:+.3g}", "rows": str(margin.rows)}
     return finding("no_direction", evidence, "note", figures=figures, **told)
-
-
-def _quadrant(view: Trajectory) -> Said | str:
-    share = view.end("quadrants/chosen_up_rejected_down")
-    return "" if share is None else part("so_did", share=f"{share.value:.0%}")
 
 
 def is_still(view: Trajectory) -> bool:

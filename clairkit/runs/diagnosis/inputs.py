@@ -10,10 +10,10 @@ from clairkit.runs.diagnosis.facts import (
     RunFacts,
     Severity,
     finding,
+    part,
     variant_said,
 )
 from clairkit.runs.diagnosis.trajectory import ENOUGH_ROWS, Trajectory, level
-from clairkit.runs.diagnosis.wording import part
 
 # One side is half as long again as the other.
 LONGER = 1.5

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from clairkit.runs.diagnosis.facts import Finding, RunFacts, Severity, finding
-from clairkit.runs.diagnosis.movement import (
+from clairkit.runs.diagnosis.facts import (
     FURTHEST,
     STILL_REWARD,
+    Finding,
     Movement,
+    RunFacts,
+    Said,
+    Severity,
     distance,
+    finding,
+    part,
     suggested_rate,
 )
 from clairkit.runs.diagnosis.trajectory import Trajectory, series
-from clairkit.runs.diagnosis.wording import Said, part
 
 # Beyond this reward a side has less than a tenth of its gradient at step 0: it is out of reach.
 FAR_BELOW = -3.637
@@ -55,12 +59,7 @@ def _course(movement: Movement, facts: RunFacts) -> tuple[Said, Severity]:
 
 
 def hardly_moved(changes: Mapping[str, float], facts: RunFacts) -> Finding:
-    """Find that the model is as good as where it was, and suggest a learning rate.
-
-    Args:
-        changes: of rewards and log-ratios, by their metrics' names.
-        facts: what the run was.
-    """
+    """Find that the model is as good as where it was, and suggest a learning rate."""
     figures, remedy = _figures(changes), _remedy(changes, facts)
     return finding("hardly_moved", changes, figures=figures, remedy=remedy)
 

@@ -10,14 +10,8 @@ import math
 import statistics
 
 from clairkit.runs.diagnosis.direction import is_still, side_nats
-from clairkit.runs.diagnosis.facts import (
-    Finding,
-    RunFacts,
-    finding,
-)
-from clairkit.runs.diagnosis.movement import STILL_REWARD
+from clairkit.runs.diagnosis.facts import STILL_REWARD, Finding, RunFacts, finding, part
 from clairkit.runs.diagnosis.trajectory import CLEAR, Trajectory, level, series
-from clairkit.runs.diagnosis.wording import part
 
 # The model orders hardly more pairs rightly than a coin does.
 COIN = 0.55

@@ -33,12 +33,10 @@ class Level:
 
     @property
     def up(self) -> bool:
-        """Clearly above 0."""
         return self.clear and self.value > 0
 
     @property
     def down(self) -> bool:
-        """Clearly below 0."""
         return self.clear and self.value < 0
 
 

@@ -21,10 +21,6 @@ def checked_arguments(
 ) -> TrainingArguments:
     """Return the arguments when optimizer, schedule and trackers can be made with them.
 
-    Args:
-        build: makes the arguments out of values.
-        given: the values that were set.
-
     Raises:
         UsageError: with the setting at fault, its value and transformers' reason.
     """

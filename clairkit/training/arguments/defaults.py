@@ -24,10 +24,6 @@ _EVAL_STEPS = 0.1
 def derived_defaults(given: JsonMapping, *, adapter: bool) -> dict[str, tuple[Any, str]]:
     """Return the defaults of a run, those too that follow from other keys.
 
-    Args:
-        given: the keys that were set.
-        adapter: whether an adapter is trained.
-
     Returns:
         Each value with its origin in words.
     """

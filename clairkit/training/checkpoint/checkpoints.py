@@ -26,7 +26,6 @@ _NEEDED = (
     ("trainer_state.json",),
 )
 
-
 # As the Trainer writes it: other digits (checkpoint-²) and leading zeros are not its names.
 _NAME = re.compile(r"checkpoint-(0|[1-9][0-9]{0,17})")
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from peft import PeftConfig
     from transformers import PreTrainedModel
 
-
 # What a run started from, with the configuration key under which it may change by name.
 _INPUTS = {
     "data_sha256": ("the training pairs", "pairs"),
@@ -284,8 +283,8 @@ def _settings(config: PeftConfig) -> str:
         if key not in _SILENT_KEYS and "dropout" not in key and value != usual.get(key)
     }
     named = {"kind": type(config).__name__, **kept}
-    return json.dumps(named, sort_keys=True, default=_as_list)
-
-
-def _as_list(value: object) -> object:
-    return sorted(value) if isinstance(value, set) else str(value)
+    return json.dumps(
+        named,
+        sort_keys=True,
+        default=lambda value: sorted(value) if isinstance(value, set) else str(value),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +15,34 @@ from torch import distributed
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopAtStep(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
+    """Ends the training after a step, with a checkpoint; the schedule stays that of all steps.
+
+    Args:
+        at: the step, or below 1 a share of all steps, rounded up.
+    """
+
+    def __init__(self, at: float) -> None:
+        self._at = at
+
+    def is_reached(self, state: TrainerState) -> bool:
+        """Return whether the step is done, and the run is not."""
+        step = math.ceil(state.max_steps * self._at) if self._at < 1 else self._at
+        return bool(step <= state.global_step < state.max_steps)
+
+    def on_step_end(
+        self,
+        _args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        *_: object,
+        **__: object,
+    ) -> None:
+        """Called by the Trainer after each step."""
+        if self.is_reached(state):
+            control.should_save = control.should_training_stop = True
 
 
 class EvaluationStopped(Exception):
@@ -37,15 +66,7 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]  # transformers is un
         self._stepping = True
         self._alone = args.world_size == 1
 
-    def on_step_end(
-        self,
-        args: TrainingArguments,
-        _state: TrainerState,
-        control: TrainerControl,
-        *_: object,
-        **__: object,
-    ) -> None:
-        """Called by the Trainer after each step."""
+    def on_step_end(self, args: Any, _state: Any, control: Any, *_: Any, **__: Any) -> None:
         if not self._alone:
             self.signal = _largest(self.signal, args.device)
         if self.signal is not None:

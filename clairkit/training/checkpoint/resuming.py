@@ -12,6 +12,7 @@ from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
 from clairkit.errors import UsageError
+from clairkit.training.checkpoint.interrupt import StopAtStep
 from clairkit.training.movement import StartOfMovement
 
 # Settings of a parameter group that its optimizer's saved state would bring back.
@@ -59,7 +60,11 @@ class ExactResume(Trainer):  # type: ignore[misc]  # transformers is untyped
             self._restore_best(Path(checkpoint).parent)
             self._restore_callbacks()
         # transformers would train one more step within an epoch that was begun
-        return (epochs, 0) if self.state.global_step >= max_steps else skipped
+        is_done = self.state.global_step >= max_steps or any(
+            isinstance(each, StopAtStep) and each.is_reached(self.state)
+            for each in self.callback_handler.callbacks
+        )
+        return (epochs, 0) if is_done else skipped
 
     def _restore_best(self, run: Path) -> None:
         """Find the best checkpoint beside the one that is resumed: the run may have been moved."""

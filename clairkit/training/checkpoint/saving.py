@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from safetensors import SafetensorError
 from torch import nn
@@ -27,10 +27,6 @@ from clairkit.training.checkpoint.interrupt import EvaluationStopped, held_back
 from clairkit.training.merge_adapter import remove_stale
 from clairkit.training.models import ADAPTER_CONFIG
 from clairkit.training.run_directory.files import METRICS
-
-if TYPE_CHECKING:
-    pass
-
 
 _WEIGHTS = re.compile(r"(\w+?)(-\d+-of-\d+)?\.(safetensors|bin)(\.index\.json)?")
 # By these a folder is known for a model: they come after the weights.
@@ -177,13 +173,10 @@ def disk_errors(target: Path) -> Iterator[None]:
             reason = "torch.save could not write all of it"
         else:
             raise
-        free = shutil.disk_usage(_existing(target)).free
+        there = next(path for path in (target, *target.absolute().parents) if path.exists())
+        free = shutil.disk_usage(there).free
         raise ResourceError(
             f"{target} can't be written: {reason}; {free:,} bytes are free there",
             remedy="make room, or set save_total_limit, then go on with --resume: what was saved "
             "before is untouched",
         ) from error
-
-
-def _existing(path: Path) -> Path:
-    return next(folder for folder in (path, *path.absolute().parents) if folder.exists())

@@ -28,12 +28,7 @@ _UNREADABLE = (
 
 
 def inner_fault(folder: Path, step: int) -> str | None:
-    """Return what is wrong inside of a checkpoint's files, None when they agree.
-
-    Args:
-        folder: the checkpoint, whole by its manifest.
-        step: the one in its name.
-    """
+    """Return what is wrong inside of a checkpoint's files, None when they agree."""
     try:
         state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
         found = state["global_step"]

@@ -55,14 +55,10 @@ _REMEDY = "delete it: the log-probs will be computed again"
 class Source:
     """Whose log-probs they are: what they depend on beside the tokens."""
 
-    weights: str
-    """Digest of the base weights."""
-    precision: str
-    """Dtype of the weights, and what products run in where that is another."""
-    adapter: str = ""
-    """Digest of the adapter, "" for none."""
-    model: str = field(default="", compare=False)
-    """Its name, for people."""
+    weights: str  # digest of the base weights
+    precision: str  # dtype of the weights, and what products run in where that is another
+    adapter: str = ""  # digest of the adapter, "" for none
+    model: str = field(default="", compare=False)  # its name, for people
 
     @property
     def digest(self) -> str:
@@ -86,9 +82,6 @@ class CachedReference(NamedTuple):
 
 class CacheFile:
     """A file that was read and found whole.
-
-    Args:
-        path: the file.
 
     Raises:
         DataError: there is none, it is none of ours, of another version, cut, or altered.
@@ -238,7 +231,6 @@ class _Content:
         self.sizes |= {"ids": tokens, "logps": responses}
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield the bytes of all tensors."""
         for name, values in self.small.items():
             yield values.astype(_TENSORS[name][1]).tobytes()
         for prompt, response, _ in self.entries:

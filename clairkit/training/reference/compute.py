@@ -20,12 +20,7 @@ from clairkit.batching import EncodedPair
 from clairkit.errors import DataError, ResourceError, UsageError
 from clairkit.training.checkpoint.identity import adapter_digest, weights_digest
 from clairkit.training.processes import is_first
-from clairkit.training.reference.cache import (
-    CacheFile,
-    Source,
-    candidates,
-    write_cache,
-)
+from clairkit.training.reference.cache import CacheFile, Source, candidates, write_cache
 from clairkit.training.reference.models import (
     Collate,
     ReferenceModel,
@@ -48,16 +43,13 @@ class References:
 
     logps: list[tuple[Tensor, Tensor]]
     """(chosen [len(chosen_ids)], rejected [len(rejected_ids)]) of each pair, float32 on the CPU."""
-    description: str
-    """A line for people at this machine."""
+    description: str  # a line for people at this machine
     summary: str
     """The same for people anywhere: what the reference is, not where its log-probs were."""
-    source: Source
-    """Whose log-probs they are; `source.digest` is what a run should resume with."""
+    source: Source  # whose log-probs they are; `source.digest` is what a run should resume with
     is_policy: bool
     """Whether the reference is the policy as it was given, so that its rewards are 0."""
-    file: Path | None
-    """A file that holds all of them; None when none could be written."""
+    file: Path | None  # a file that holds all of them; None when none could be written
 
 
 def cache_folder() -> Path:

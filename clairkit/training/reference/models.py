@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel
 
-
 Collate = Callable[[Sequence[EncodedPair]], Sequence[Part]]
 
 # Ways to begin an adapter that leave the base weights alone; PiSSA and its like move a part of them
@@ -40,8 +39,7 @@ _PLAIN_BEGINNINGS = (True, False, "gaussian", "eva", "orthogonal")
 class ReferenceSettings:
     """How references are computed and where they are kept."""
 
-    batch_size: int
-    """Pairs given to the collator at once."""
+    batch_size: int  # pairs given to the collator at once
     prepare: Callable[[nn.Module], Collate]
     """Attaches log-probs to another model than the policy, as it was done to the policy, and
     returns the collator for it."""
@@ -51,12 +49,9 @@ class ReferenceSettings:
     """Folder of the cache, see `cache_folder`; None: nothing is looked up or kept."""
     first: Path | None = None
     """A file of the folder to look into first: that of the run that is resumed."""
-    name: str = ""
-    """The policy's name, for people."""
-    weights_sha256: str | None = None
-    """`weights_digest` of the policy, when it is known already."""
-    say: Callable[[str], None] = lambda text: None
-    """Gets warnings."""
+    name: str = ""  # the policy's name, for people
+    weights_sha256: str | None = None  # `weights_digest` of the policy, when it is known already
+    say: Callable[[str], None] = lambda text: None  # gets warnings
     progress: Callable[[int, int], None] = lambda done, total: None
     """Called with the pairs computed and all that have to be."""
 
@@ -66,12 +61,10 @@ class ReferenceModel:
     """A reference that is open."""
 
     source: Source
-    words: str
-    """What it is, for people."""
+    words: str  # what it is, for people
     ready: Callable[[], tuple[nn.Module, Collate]]
     """Returns the model with `targets` in its forward, on its device, and its collator."""
-    named: str = ""
-    """The path or id in `words`, if any."""
+    named: str = ""  # the path or id in `words`, if any
 
     @property
     def portable_words(self) -> str:

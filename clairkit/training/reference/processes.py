@@ -31,10 +31,6 @@ def share_out(
 
     Shares are of like size: a process waits for the others no longer than theirs differ in speed.
 
-    Args:
-        pairs: the same in every process.
-        compute: returns the log-probs of some pairs.
-
     Raises:
         ClairError: what `compute` raised, in each process that did; the others raise one for it.
     """
@@ -85,7 +81,6 @@ def _packed(found: Logps) -> tuple[Tensor, list[int]]:
 
 
 def _from_all(mine: Given) -> list[Given]:
-    """Return what each process gave."""
     answers: list[Given] = [mine] * distributed.get_world_size()
     distributed.all_gather_object(answers, mine)
     return answers

@@ -39,17 +39,14 @@ class NeededSequences:
         return len(self.places)
 
     def ids(self, number: int) -> tuple[list[int], list[int]]:
-        """Return a sequence's prompt and response."""
         place, side = self.places[number]
         pair = self.pairs[place]
         return pair.prompt_ids, pair.chosen_ids if side == "chosen" else pair.rejected_ids
 
     def missing(self) -> list[int]:
-        """Return the sequences that have no log-probs yet."""
         return [number for number, logps in enumerate(self.logps) if logps is None]
 
     def forget(self, numbers: Iterable[int]) -> None:
-        """Let these sequences be missing."""
         for number in numbers:
             self.logps[number] = None
 
@@ -86,7 +83,6 @@ class NeededSequences:
                 self.logps[number] = chosen if self.places[number][1] == "chosen" else rejected
 
     def refuse_missing(self, path: Path) -> None:
-        """Refuse a file that does not hold everything."""
         missing = self.missing()
         if missing:
             place, side = self.places[missing[0]]
@@ -99,13 +95,11 @@ class NeededSequences:
             )
 
     def entries(self) -> Iterator[CachedReference]:
-        """Yield all sequences with their log-probs."""
         for number, logps in enumerate(self.logps):
             if logps is not None:
                 yield CachedReference(*self.ids(number), logps)
 
     def by_pair(self) -> list[tuple[Tensor, Tensor]]:
-        """Return the log-probs of each pair's sides."""
         known = [logps for logps in self.logps if logps is not None]
         known.append(torch.zeros(0))  # number -1: an empty side
         return [(known[chosen], known[rejected]) for chosen, rejected in self.numbers]

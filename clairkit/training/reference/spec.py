@@ -15,10 +15,8 @@ _FORMS = "start, base, adapter:PATH, model:ID or cache:FILE"
 class Ref:
     """A parsed `--ref`."""
 
-    kind: str
-    """start, base, adapter, model or cache."""
-    value: str = ""
-    """The path or id."""
+    kind: str  # start, base, adapter, model or cache
+    value: str = ""  # the path or id
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.value}" if self.value else self.kind

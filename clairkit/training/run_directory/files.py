@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerState
 
 import clairkit
 from clairkit.display import redact
@@ -25,11 +25,7 @@ from clairkit.training.arguments.defaults import argument_defaults
 from clairkit.training.config import TrainConfig
 from clairkit.training.config_sources import Resolved
 from clairkit.training.reference.spec import parse_ref
-from clairkit.training.run_directory.portable import (
-    hub_id,
-    portable,
-    portable_command,
-)
+from clairkit.training.run_directory.portable import hub_id, portable, portable_command
 
 CONFIG, METRICS, CARD, RUN = "config.yaml", "metrics.jsonl", "README.md", "run.json"
 PAGE = "training.html"
@@ -43,15 +39,7 @@ class StepLines(TrainerCallback):  # type: ignore[misc]  # transformers is untyp
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
 
-    def on_log(
-        self,
-        _args: TrainingArguments,
-        state: TrainerState,
-        *_: object,
-        logs: dict[str, float] | None = None,
-        **__: object,
-    ) -> None:
-        """Called by the Trainer after each log."""
+    def on_log(self, _args: Any, state: TrainerState, *_: Any, logs: Any = None, **__: Any) -> None:
         for prefix in ("", "eval_"):
             if logs and f"{prefix}loss" in logs:
                 parts = [
@@ -77,15 +65,7 @@ class MetricsFile(TrainerCallback):  # type: ignore[misc]  # transformers is unt
     def __init__(self, run: Path) -> None:
         self.path = run / METRICS
 
-    def on_log(
-        self,
-        _args: TrainingArguments,
-        state: TrainerState,
-        *_: object,
-        logs: dict[str, float] | None = None,
-        **__: object,
-    ) -> None:
-        """Called by the Trainer after each log."""
+    def on_log(self, _args: Any, state: TrainerState, *_: Any, logs: Any = None, **__: Any) -> None:
         if state.is_world_process_zero and logs:
             row = {"step": state.global_step, **{k: _finite(v) for k, v in logs.items()}}
             with self.path.open("a", encoding="utf-8") as file:
@@ -147,11 +127,6 @@ def check_same_run(config: TrainConfig, run: Path, allowed: Sequence[str] = ()) 
     A key that the saved configuration lacks had its default. Where the run directory lies is no
     part of what the run is.
 
-    Args:
-        config: today's.
-        run: the run directory.
-        allowed: keys that may differ.
-
     Returns:
         A line for each allowed difference, with what follows from it.
 
@@ -191,7 +166,7 @@ def with_defaults_of_then(resolved: Resolved, run: Path) -> Resolved:
     """
     config, origins = resolved.config, dict(resolved.origins)
     before, now = saved_values(run), _values(config.to_dict())
-    written = _origins(run)
+    written = saved_origins(run)
     own = {f.name for f in dataclasses.fields(TrainConfig)} - {"arguments", "model", "pairs"}
     changed: JsonObject = {}
     for key, origin in resolved.origins.items():
@@ -206,10 +181,10 @@ def with_defaults_of_then(resolved: Resolved, run: Path) -> Resolved:
         arguments={**config.arguments, **arguments},
         **{key: changed[key] for key in changed.keys() & own},
     )
-    return Resolved(kept, origins)
+    return dataclasses.replace(resolved, config=kept, origins=origins)
 
 
-def _origins(run: Path) -> dict[str, str]:
+def saved_origins(run: Path) -> dict[str, str]:
     """Return what config.yaml says of where its values came from: behind them, or a line above."""
     origins: dict[str, str] = {}
     above = ""
@@ -281,9 +256,14 @@ def note_changes(run: Path, resolved: Resolved, step: int, changes: Sequence[str
 
 def changes_of(run: Path) -> list[Any]:
     """Return the allowed changes of a run so far, as run.json holds them."""
-    facts = json.loads((run / RUN).read_text(encoding="utf-8"))
-    changes: list[Any] = facts.get("changes", [])
+    changes: list[Any] = kept_facts(run).get("changes", [])
     return changes
+
+
+def kept_facts(run: Path) -> JsonObject:
+    """Return what run.json tells of a run's beginning and resumes, for its end to tell too."""
+    facts = json.loads((run / RUN).read_text(encoding="utf-8"))
+    return {key: facts[key] for key in ("changes", "loss_choice") if facts.get(key)}
 
 
 def reference_file(run: Path) -> Path | None:

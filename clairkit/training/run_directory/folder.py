@@ -1,4 +1,4 @@
-"""Write what a run directory tells of its run, from a command as from Python."""
+"""Write what a run directory tells of its run, the model card too; from command or Python."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import clairkit
 from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.records.leakage import forget_trained_prompts, write_trained_prompts
 from clairkit.records.output import atomic_write
@@ -20,10 +21,12 @@ from clairkit.training.checkpoint.checkpoints import PARTIAL, checkpoints
 from clairkit.training.checkpoint.identity import data_digest
 from clairkit.training.config import TrainConfig
 from clairkit.training.config_sources import Resolved
+from clairkit.training.loss_choice import LossChoice
 from clairkit.training.memory import peak_memory_mb
 from clairkit.training.merge_adapter import remove_stale
 from clairkit.training.run_directory import files
-from clairkit.training.run_directory.card import model_card
+from clairkit.training.run_directory.files import CONFIG, METRICS, PAGE
+from clairkit.training.run_directory.portable import hub_id, portable
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -46,14 +49,14 @@ class TrainResult:
     form: str
     reference: str
     seconds: float
-    peak_memory_mb: float
-    """Of tensors on a GPU; without one, of the whole process."""
+    peak_memory_mb: float  # of tensors on a GPU; without one, of the whole process
     diagnosis: Diagnosis
-    movement: Movement | None = None
-    """How far the model moved; None of a run that a signal ended."""
+    movement: Movement | None = None  # how far the model moved; None of a run that a signal ended
     best: Mapping[str, object] | None = None
     """The metric for the best model, its value, and the step of the checkpoint that has it."""
     signal: int | None = None
+    is_paused: bool = False
+    """Whether it ended where it was to stop, with a checkpoint and no final model."""
 
 
 @dataclass
@@ -61,30 +64,40 @@ class RunFolder:
     """Writes what a run starts from, and at its end what came of it."""
 
     resolved: Resolved
-    sources: Mapping[str, int] = field(default_factory=dict)
-    """Training pairs by their `source`."""
-    counts: Mapping[str, int] = field(default_factory=dict)
-    """Of `encode_pairs`."""
-    prompts: Collection[int] = ()
-    """Digests of the training prompts, none where they are not known."""
+    sources: Mapping[str, int] = field(default_factory=dict)  # training pairs by their `source`
+    counts: Mapping[str, int] = field(default_factory=dict)  # of `encode_pairs`
+    prompts: Collection[int] = ()  # digests of the training prompts, none where they are not known
     started: float = field(default_factory=time.monotonic)
     signal: Callable[[], int | None] = lambda: None
     """The number of the signal that ended the run early."""
+    is_paused: bool = False
+    """Whether the run ended at a step where it was to stop."""
 
     @classmethod
     def from_python(
-        cls, config: TrainConfig, sources: Mapping[str, int], prompts: Collection[int]
+        cls,
+        config: TrainConfig,
+        sources: Mapping[str, int],
+        prompts: Collection[int],
+        choice: LossChoice | None = None,
     ) -> RunFolder:
-        """Return that of a trainer which is made in Python."""
+        """Return that of a trainer which is made in Python.
+
+        Args:
+            config: its configuration.
+            sources: training pairs by their `source`.
+            prompts: digests of the training prompts.
+            choice: what loss auto came to.
+        """
         own = {f.name: f.default for f in fields(TrainConfig)}
         set_there = [name for name, value in own.items() if getattr(config, name) != value]
         origins = dict.fromkeys((*set_there, *config.arguments), "Python")
         derived = {key: origin for key, (_, origin) in config.derived.items()}
-        return cls(Resolved(config, {**derived, **origins}), sources, prompts=prompts)
+        resolved = Resolved(config, {**derived, **origins})
+        return cls(choice.put_into(resolved) if choice else resolved, sources, prompts=prompts)
 
     @property
     def path(self) -> Path:
-        """The run directory."""
         return Path(self.resolved.config.output)
 
     def begin(self, trainer: Trainer) -> None:
@@ -97,7 +110,8 @@ class RunFolder:
             write_trained_prompts(self.path, self.prompts)
         else:
             forget_trained_prompts(self.path)
-        self._write_facts(inputs_of(trainer))
+        choice = self.resolved.loss_choice
+        self._write_facts({**inputs_of(trainer), **({"loss_choice": choice} if choice else {})})
         _write(self.path / files.CONFIG, files.portable_config(self.resolved))
 
     def clear(self, say: Callable[[str], None]) -> None:
@@ -124,7 +138,7 @@ class RunFolder:
             loss=config.loss,
             beta=config.beta,
             learning_rate=trainer.args.learning_rate,
-            sources=self.sources,
+            sources={} if self.resolved.loss_choice else self.sources,  # verdicts know better
             counts=self.counts,
             reference=config.reference.portable,
             loss_mask=config.loss_mask,
@@ -148,6 +162,7 @@ class RunFolder:
             movement=trainer.movement,
             best=best_model(trainer),
             signal=self.signal(),
+            is_paused=self.is_paused,
         )
 
     def finish(self, trainer: Trainer) -> None:
@@ -160,8 +175,7 @@ class RunFolder:
         }
         del facts["output"]  # a run directory may be moved
         facts["diagnosis"] = result.diagnosis.to_dict()
-        if changes := files.changes_of(self.path):
-            facts["changes"] = changes
+        facts |= files.kept_facts(self.path)
         rows, name = files.read_metrics(self.path), self.path.absolute().name
         page = training_page(rows, result.diagnosis, name, self.facts(trainer))
         _write(self.path / files.PAGE, page)
@@ -196,3 +210,56 @@ def _last_metrics(history: list[JsonObject]) -> dict[str, object]:
 def _write(path: Path, text: str) -> None:
     with atomic_write(path) as file:
         file.write(text.encode("utf-8"))
+
+
+def model_card(config: TrainConfig, facts: JsonMapping) -> str:
+    """Return the model card: what was trained on what, how, and what it did."""
+    rows = "\n".join(
+        f"| {name} | {value:.4g} |"
+        for name, value in facts["metrics"].items()
+        if isinstance(value, float)
+    )
+    base = hub_id(config.model)
+    name = base or portable(config.model)
+    adapter = portable(config.adapter) if config.adapter else ""
+    goes_on = f", going on with the adapter `{adapter}`," if adapter else ""
+    choice = f"\n- {facts['loss_choice']['reason']}" if "loss_choice" in facts else ""
+    findings = "\n".join(f"- {item['text']}" for item in facts["diagnosis"]["findings"])
+    return f"""---
+{_metadata(config, base)}---
+
+# {Path(config.output).absolute().name}
+
+`{name}`{goes_on} trained with clairkit {clairkit.__version__} on {facts["pairs"]}
+preference pairs of `{Path(config.pairs).name}`.
+
+- loss `{config.loss}`, beta {config.beta}, {facts["steps"]} steps,
+  learning rate {facts["learning_rate"]:g}{choice}
+- {facts["reference"]}
+- kernel `{facts["kernel"]}`, sequences {facts["form"]}
+- all settings, with their origin: `{CONFIG}`; a row for each logged step: `{METRICS}`, as
+  curves: `{PAGE}`
+
+{facts["diagnosis"]["headline"]}
+
+{findings}
+
+The last logged step (rewards are beta times the log-ratio to the reference, in nats):
+
+| metric | value |
+|---|---|
+{rows}
+"""
+
+
+def _metadata(config: TrainConfig, base: str | None) -> str:
+    """The YAML that the Hub reads; it refuses a base model that is no id."""
+    import yaml
+
+    adapter = config.trains_adapter and not config.merge_adapter
+    known = {
+        **({"base_model": base} if base else {}),
+        "library_name": "peft" if adapter else "transformers",
+        "tags": ["clairkit", "preference-optimization", *(name for _, name in config.mix.terms)],
+    }
+    return yaml.safe_dump(known, sort_keys=False, allow_unicode=True)

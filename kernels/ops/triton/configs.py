@@ -1,31 +1,15 @@
-"""Launch configurations of the Triton kernels, and what is compiled to check them.
+"""Launch configurations of the Triton kernels.
 
 One table, no tuning at run time: the same input gives the same bits on every start, and a start
-takes no longer. `python -m clairkit.kernels.triton.compile_check` compiles all of it.
+takes no longer. `tests/support/compile_check.py` compiles all of it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 # Of FMA contraction, whose default differs between versions of Triton.
 FUSE_MULTIPLY_ADD = True
-
-
-@dataclass(frozen=True)
-class CompileCase:
-    """A kernel as it is launched, for ahead-of-time compilation without a GPU."""
-
-    name: str
-    fn: Any  # the jit function
-    signature: dict[str, str]  # parameter -> "*fp32", "i32", ..., "constexpr"
-    constexprs: dict[str, object]  # parameter -> value
-    num_warps: int
-    num_stages: int
-    # integers that a launch finds to be multiples of 16, so that rows are read 16 bytes at a time
-    aligned: tuple[str, ...] = ()
-    capabilities: tuple[int, ...] = (80, 90, 100)
 
 
 @dataclass(frozen=True)

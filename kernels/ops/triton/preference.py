@@ -6,7 +6,6 @@ all, since the mean over the batch and the sorting losses need every pair at onc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,6 @@ import triton
 import triton.language as tl
 
 from clairkit.kernels.triton import losses as of_pairs
-from clairkit.kernels.triton.configs import CompileCase
 from clairkit.kernels.triton.losses import Options, Pairs
 
 # The one program reads P x T = 4096 tokens at a time, so that 16 loads of each thread wait for
@@ -209,39 +207,3 @@ def preference_constexprs(loss: str, pairs: int) -> dict[str, object]:
         "LANES": lanes,
         "TOKENS": TILE // lanes,
     }
-
-
-def compile_cases() -> Iterator[CompileCase]:
-    """Every loss at a common batch size, and the sizes that are smallest, largest, most crowded."""
-    pointers = ("token_logps", "reference", "loss", "losses", "rewards", "sums", "coefficients")
-    signature = dict.fromkeys(pointers, "*fp32") | {"offsets": "*i64", "tokens": "i32"}
-    signature["given_lengths"] = "*i64"
-    signature |= {"pairs": "i32", "beta": "fp32", "label_smoothing": "fp32", "discopop_tau": "fp32"}
-    sizes = [(loss, 16) for loss in LOSS_KERNELS]
-    # 64 pairs need the most registers
-    sizes += [(loss, pairs) for loss in ("discopop", "aot") for pairs in (1, 64, MAX_PAIRS)]
-    for loss, pairs in sizes:
-        constexprs = preference_constexprs(loss, pairs)
-        yield CompileCase(
-            f"preference {loss} B={pairs}",
-            preference_kernel,
-            signature | dict.fromkeys(constexprs, "constexpr"),
-            constexprs,
-            NUM_WARPS,
-            NUM_STAGES,
-        )
-    signature = {
-        "coefficients": "*fp32",
-        "offsets": "*i64",
-        "loss_gradient": "*fp32",
-        "token_gradients": "*fp32",
-        "tokens": "i32",
-    }
-    yield CompileCase(
-        "preference spread",
-        spread_kernel,
-        signature | {"TOKENS": "constexpr"},
-        {"TOKENS": SPREAD_TOKENS},
-        SPREAD_WARPS,
-        NUM_STAGES,
-    )

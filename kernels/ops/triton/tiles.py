@@ -60,7 +60,6 @@ class TritonTiles(TorchTiles):
         totals: Tensor | None = None,
         out: Tensor | None = None,
     ) -> Tensor | None:
-        """As `TorchTiles.exponentials`."""
         hidden, products = tile.hidden, None
         if hidden.dtype not in (torch.bfloat16, torch.float32):
             return super().exponentials(
@@ -87,7 +86,6 @@ class TritonTiles(TorchTiles):
         return False
 
     def target_products(self, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
-        """As `TorchTiles.target_products`."""
         if torch.float64 in (hidden.dtype, weight.dtype):
             return super().target_products(hidden, weight, targets)
         from clairkit.kernels.triton.rows import target_kernel
@@ -119,7 +117,6 @@ class TritonTiles(TorchTiles):
         shares: Tensor | None = None,
         other: Tensor | None = None,
     ) -> None:
-        """As `TorchTiles.combine`."""
         if factors.dtype != torch.float32 or matrix.dtype == torch.float64:
             super().combine(result, factors, matrix, index, shares, other)
             return

@@ -14,7 +14,7 @@ import pytest
 from clairkit.bench.kernels import scheduler
 from clairkit.bench.kernels.cases import QUICK
 from clairkit.bench.kernels.report import problems, text_table
-from clairkit.bench.kernels.results import entry, point_json
+from clairkit.bench.kernels.results import point_json
 from clairkit.bench.kernels.scheduler import PoolPoint, VariantPool, end_all
 from clairkit.bench.kernels.truth import Accuracy
 from clairkit.bench.kernels.worker import BARE, KernelSettings, Measured, Planned, Timed
@@ -138,8 +138,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
         found = Run(world, [], [])
 
         def keep(some: dict[str, Measured], timed: Timed | None) -> None:
-            entries = [entry(one, some[one.name], timed, "") for one in planned]
-            found.points.append(point_json(CASE, "x", entries, timed))
+            found.points.append(point_json(CASE, "x", planned, some, timed))
 
         wanted = KernelSettings("cpu", 1, apart=True, **settings)
         point = PoolPoint(CASE, planned, wanted, Path("nowhere"), deadline)

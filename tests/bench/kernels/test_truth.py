@@ -12,9 +12,8 @@ from torch import Tensor
 
 from clairkit.bench.kernels import truth as kernel_reference
 from clairkit.bench.kernels.cases import KernelCase
-from clairkit.bench.kernels.problem import Problem
+from clairkit.bench.kernels.problem import Problem, plain_logps
 from clairkit.bench.kernels.truth import Accuracy, Reference, compute_reference, judge
-from clairkit.bench.kernels.variant import plain_logps
 from clairkit.losses import preference_loss
 
 CPU = torch.device("cpu")

@@ -12,7 +12,8 @@ from clairkit.bench.step import suite as step
 from clairkit.bench.step.cases import QUICK
 from clairkit.bench.step.parity import Parity
 from clairkit.bench.step.suite import StepSuite, measure_case
-from clairkit.bench.step.worker import Settings, StepReport
+from clairkit.bench.step.trainers import Settings
+from clairkit.bench.step.worker import StepReport
 
 SETTINGS = Settings("cpu", 1, rounds=3)
 VARIANTS = ("trl", "clairkit", "clairkit padded")

@@ -15,18 +15,18 @@ import torch
 from clairkit.bench.measure.timing import Peak
 from clairkit.bench.step import plain_step
 from clairkit.bench.step.cases import PairLengths, StepCase
-from clairkit.bench.step.clairkit_step import FORMS
-from clairkit.bench.step.models import build_model, random_tokens
 from clairkit.bench.step.plain_step import PlainTrainer
 from clairkit.bench.step.suite import checked
-from clairkit.bench.step.worker import (
+from clairkit.bench.step.trainers import (
+    FORMS,
     TRL,
-    Gate,
     Settings,
-    StepReport,
+    build_model,
     make_trainer,
+    random_tokens,
     training_arguments,
 )
+from clairkit.bench.step.worker import Gate, StepReport
 
 CASE = StepCase("t", 97, 64, 1, (PairLengths(5, 7, 4), PairLengths(3, 2, 9)), learning_rate=1e-3)
 SETTINGS = Settings("cpu", 1, rounds=2)

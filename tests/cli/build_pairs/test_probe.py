@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clairkit.cli.build_pairs.probe import exit_code, show_card
+from clairkit.cli.build_pairs.result import exit_code, show_card
 from clairkit.cli.main import run
 from clairkit.cli.shared.console import Console
 from clairkit.probe import Observation, ProbeResult, Thresholds, make_card, plant

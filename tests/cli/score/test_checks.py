@@ -135,7 +135,7 @@ def test_many_slices_are_not_all_shown(tmp_path: Path, capsys: pytest.CaptureFix
 def test_workers_change_no_byte(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("clairkit.scoring.parallel._FEW", 5)
+    monkeypatch.setattr("clairkit.scoring.many._FEW", 5)
     made, seen = rows(), set()
     for workers in ("1", "2"):
         random.Random(workers).shuffle(made)

@@ -87,6 +87,25 @@ def test_gains_fall_apart_into_edits_and_the_rest() -> None:
     assert not any("gain" in name or "reference" in name for name in alone)
 
 
+def test_turns_that_training_gives_no_weight_count_nowhere(folders: dict[str, str]) -> None:
+    def turn(role: str, content: str) -> Any:
+        return {"role": role, "content": content}
+
+    turns = turn("assistant", "look"), turn("tool", "12 C"), turn("assistant", "12.")
+    pair = Pair((turn("user", "p"),), turns, (turn("assistant", "warm"),))
+    whole, own = (
+        model_columns([pair], config_of(folders["target"], assistant_only_loss=only)).columns[0]
+        for only in (False, True)
+    )
+    encoded = encode_pairs([pair], ChatEncoder(make_tokenizer()), assistant_only=True).pairs[0]
+    ((start, end),) = encoded.foreign[0]
+    logps = by_hand(make_llama(seed=0), encoded.prompt_ids, encoded.chosen_ids)
+    assert (whole["tokens_chosen"], own["tokens_chosen"]) == (len(logps), len(logps) - end + start)
+    expected = float(logps[:start].sum() + logps[end:].sum())
+    assert own["logp_chosen"] == pytest.approx(expected, abs=1e-4)
+    assert own["logp_rejected"] == whole["logp_rejected"]
+
+
 def test_a_model_gains_nothing_over_itself(folders: dict[str, str]) -> None:
     found = model_columns(make_pairs(TEXTS), config_of(folders["target"]), folders["target"])
     assert {row["gain_chosen"] for row in found.columns.values()} == {0}

@@ -11,11 +11,9 @@ import pytest
 from driving import Named
 
 from clairkit.engine.program import Call, Method, Program
-from clairkit.engine.replay import known
-from clairkit.generation.batch.round_state import rounds
-from clairkit.generation.cost.estimate import choose_probes, estimate
+from clairkit.engine.replay import known, rounds
+from clairkit.generation.cost.estimate import CostRange, choose_probes, estimate
 from clairkit.generation.cost.expected_calls import BYTES_PER_TOKEN
-from clairkit.generation.cost.prediction import CostRange
 from clairkit.generation.methods import make_method
 from clairkit.generation.methods.parts import answer_call, make_pair
 from clairkit.generation.settings import BuildSettings

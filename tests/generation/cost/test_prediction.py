@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from clairkit.generation.cost.prediction import CostRange, predict_total
+from clairkit.generation.cost.estimate import CostRange, predict_total
 
 
 def test_a_constant_ratio_leaves_no_doubt() -> None:

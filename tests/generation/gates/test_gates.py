@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from clairkit.errors import DataError
 from clairkit.generation.gates import DEFAULTS, GATES, GatePolicy, Verdict, check, is_refusal
-from clairkit.generation.gates.leaks import MARKERS
 from clairkit.generation.gates.phrases import TEXTS, Phrase, phrases, read_phrase
+from clairkit.generation.gates.wording import MARKERS
 from clairkit.generation.revision.parser import Revision
 from clairkit.models.reasons import REASONS
 from clairkit.records import Message

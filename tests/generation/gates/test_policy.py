@@ -12,9 +12,9 @@ from clairkit.generation.gates import DEFAULTS, GatePolicy
 
 def test_options_are_read_and_the_later_one_counts() -> None:
     policy = GatePolicy.parse(["meta-leak=flag", " new_claims = drop ", "meta_leak=keep"])
-    assert policy.action("meta_leak") == "keep"
-    assert policy.action("new_claims") == "drop"
-    assert policy.action("refusal") == DEFAULTS["refusal"]
+    assert policy.actions["meta_leak"] == "keep"
+    assert policy.actions["new_claims"] == "drop"
+    assert policy.actions["refusal"] == DEFAULTS["refusal"]
 
 
 def test_equal_policies_are_equal_however_they_are_written() -> None:

@@ -12,7 +12,7 @@ from clairkit.engine.program import Call, Quarantined
 from clairkit.errors import DataError, UsageError
 from clairkit.generation.gates import GatePolicy
 from clairkit.generation.methods import make_method
-from clairkit.generation.revision.revise import ReviseSettings
+from clairkit.generation.revision.settings import ReviseSettings
 from clairkit.generation.settings import BuildSettings
 from clairkit.judging.rubrics import load_rubric
 from clairkit.models.requests import AnswerRequest, JudgeRequest

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import make_tokenizer
 
-from clairkit.generation.revision import limits
-from clairkit.generation.revision.limits import edit_share, over_limits
+from clairkit.generation.revision import reply_forms
+from clairkit.generation.revision.reply_forms import edit_share, over_limits
 from clairkit.scoring import score_pair, units_of
 
 texts = st.text("ab\u3042 \u0301", max_size=30)
@@ -43,7 +43,9 @@ def test_a_length_may_change_by_a_tenth_and_a_little_in_short_answers() -> None:
 
 
 def test_units_are_the_tokenizers_when_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "load_tokenizer", lambda name: {"tiny": make_tokenizer()}[name])
+    monkeypatch.setattr(
+        reply_forms, "load_tokenizer", lambda name: {"tiny": make_tokenizer()}[name]
+    )
     # One grapheme of three bytes, three tokens of this tokenizer, among 14 others.
     answer, revision = "a b c d e f g ", "a b c d e f g \u3042"
     assert exceeded(answer, revision, max_edit_share=0.1) == []

@@ -11,9 +11,10 @@ from hostile_replies import PAPER as PAPER_REPLIES
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clairkit.generation.revision.parser import Revision, parse_reply, same_text
+from clairkit.generation.revision.parser import Revision, parse_reply
 from clairkit.models.markers import ReplyMarks, nonce_marks, paper_marks
 from clairkit.models.sampling import Failure, Reply
+from clairkit.scoring.units import same_text
 
 OURS, PAPER = nonce_marks(NONCE), paper_marks(NONCE)
 CASES = [

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from clairkit.errors import UsageError
-from clairkit.generation.revision.revise import ReviseSettings
+from clairkit.generation.revision.settings import ReviseSettings
 from clairkit.generation.revision.templates import Template
 from clairkit.models.function import PythonModel
 from clairkit.models.server.model import OpenAIModel

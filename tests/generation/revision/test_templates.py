@@ -18,8 +18,8 @@ from clairkit.generation.revision.templates import (
     Goal,
     Template,
     load_template,
+    wording,
 )
-from clairkit.generation.revision.wording import wording
 from clairkit.models.markers import make_nonce, make_tag
 from clairkit.records import Message
 

@@ -10,8 +10,7 @@ from hostile_replies import EDIT_REPLIES, OURS, PAPER
 
 from clairkit.generation.revision.edits import EditFault
 from clairkit.generation.revision.reply_forms import ask_again
-from clairkit.generation.revision.templates import Goal, load_template
-from clairkit.generation.revision.wording import wording
+from clairkit.generation.revision.templates import Goal, load_template, wording
 from clairkit.judging.rubrics import TEXTS
 from clairkit.records import digest
 from clairkit.texts import languages

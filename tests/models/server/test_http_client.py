@@ -17,8 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from clairkit.errors import UsageError
-from clairkit.models.server.http_client import HttpClient, HttpFault, HttpResponse
-from clairkit.models.server.http_proxy import find_proxy
+from clairkit.models.server.http_client import HttpClient, HttpFault, HttpResponse, find_proxy
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

@@ -18,8 +18,8 @@ from clairkit.models.hf import HfModel
 from clairkit.models.local import LocalModel
 from clairkit.models.requests import AnswerRequest, Budget, Task
 from clairkit.models.sampling import Failure, Reply, Sampling
-from clairkit.models.server.chat_options import parse_chat
 from clairkit.models.server.model import OpenAIModel
+from clairkit.models.server.request_body import parse_chat
 from clairkit.models.specs import ModelOptions, make_model
 from clairkit.records import Message, PromptRow
 from clairkit.training.config_sources import resolve

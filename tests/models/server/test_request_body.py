@@ -14,8 +14,8 @@ from clairkit.cli.main import run
 from clairkit.errors import ClairError, RemoteError, UsageError
 from clairkit.generation import BuildResult
 from clairkit.models.server.endpoint import find_endpoint
-from clairkit.models.server.error_objects import read_error
 from clairkit.models.server.request_body import Adaptation, check_body, parse_body, with_fields
+from clairkit.models.server.response import read_error
 from clairkit.models.specs import ModelOptions, make_model
 
 Build = Callable[..., BuildResult]

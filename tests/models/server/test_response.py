@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 
 from clairkit.models.sampling import Failure, Reply
-from clairkit.models.server.error_objects import find_error, read_error
-from clairkit.models.server.finish_reasons import read_ending
-from clairkit.models.server.response import read_completion
+from clairkit.models.server.response import find_error, read_completion, read_ending, read_error
 
 ENDINGS: dict[str, tuple[Any, ...]] = {
     "stop": (

@@ -20,7 +20,7 @@ from encoding_samples import NAMES, WORDS, Sample, samples
 from clairkit.errors import DataError
 from clairkit.records import read_prompts
 from clairkit.records.formats.encoding_guess import candidates, is_sure
-from clairkit.records.formats.text_files import read_text_file
+from clairkit.records.formats.encodings import read_text_file
 
 COMMAND = re.compile(r"((?:gunzip -c \S+ \| )?iconv -f (\S+) -t UTF-8 .*?utf8\.\w+'?)")
 

@@ -12,7 +12,6 @@ import yaml
 from clairkit.errors import UsageError
 from clairkit.training.config import TrainConfig
 from clairkit.training.config_sources import Resolved, resolve
-from clairkit.training.run_directory.card import model_card
 from clairkit.training.run_directory.files import (
     CONFIG,
     METRICS,
@@ -25,6 +24,7 @@ from clairkit.training.run_directory.files import (
     trim_metrics,
     with_defaults_of_then,
 )
+from clairkit.training.run_directory.folder import model_card
 
 GIVEN = {"model": "m", "pairs": "p", "output": "run"}
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import socket
-import subprocess
-import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from some_pairs import some_pairs
@@ -17,14 +18,12 @@ from clairkit.records import write_pairs
 from clairkit.training import PreferenceTrainer, TrainConfig, resolve, run_training
 from clairkit.training.run_directory.lock import _lock_of, hold_run
 
-HOLD = """
-import sys, time
-from pathlib import Path
-from clairkit.training.run_directory.lock import hold_run
-with hold_run(Path(sys.argv[1])):
-    print("held", flush=True)
-    time.sleep(60)
-"""
+
+def hold(run: Path, held: Any) -> None:
+    """Work on a run until killed; in a process of its own."""
+    with hold_run(run):
+        held.set()
+        time.sleep(600)
 
 
 @pytest.fixture
@@ -44,11 +43,12 @@ def test_the_second_of_two_runs_names_the_first_and_touches_nothing(
     files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "run"
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(run)], stdout=subprocess.PIPE, text=True
-    )
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
+    forks = multiprocessing.get_context("fork")  # which need not import anything
+    held = forks.Event()
+    holder = forks.Process(target=hold, args=(run, held), daemon=True)
+    holder.start()
+    while not held.wait(1):
+        assert holder.is_alive()
     named = f"process {holder.pid} is working on this output, on {socket.gethostname()} since 20"
     (tmp_path / "link").symlink_to(run)
     monkeypatch.chdir(tmp_path)
@@ -58,8 +58,7 @@ def test_the_second_of_two_runs_names_the_first_and_touches_nothing(
                 run_training(resolve({**files, "output": output}, SETTINGS), **how)
     assert not run.exists()
     holder.kill()
-    holder.wait()
-    holder.stdout.close()
+    holder.join()
     assert run_training(resolve(files, SETTINGS)).steps == 1  # a dead holder's lock is free
     assert not list(tmp_path.glob(".run.lock"))
 
