@@ -15,7 +15,7 @@ test: $(READY)
 	$(BIN)/python -m pytest -q -n logical --maxprocesses 4 --dist worksteal -m "not long"
 
 unit: $(READY)
-	$(BIN)/python -m pytest -q -n logical --maxprocesses 4 -m "not slow and not long"
+	$(BIN)/python -m pytest -q -n logical --maxprocesses 4 --dist worksteal -m "not slow and not long"
 
 long: $(READY)
 	$(BIN)/python -m pytest -q -m long -o faulthandler_timeout=3600

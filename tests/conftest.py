@@ -37,6 +37,15 @@ import pytest  # noqa: E402 - after sys.path has been set
 from tiny import make_llama, make_tokenizer  # noqa: E402
 
 
+def pytest_collection() -> None:
+    """Collect no garbage while modules are imported: they leave hardly any, and hold much."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.enable()
+
+
 def pytest_sessionfinish() -> None:
     """Let what was frozen end in order: native modules count what is left of theirs."""
     gc.unfreeze()

@@ -159,7 +159,8 @@ PLAIN = [
     ("name", "env"),
     [("score", env) for env in PLAIN]
     + [(name, env) for name in ("score --json", "score --help") for env in (PLAIN[0], PLAIN[-1])]
-    + [(name, PLAIN[-1]) for name in ("doctor", "build-pairs", "train")],
+    + [("build-pairs", PLAIN[-1])]
+    + [pytest.param(name, PLAIN[-1], marks=pytest.mark.slow) for name in ("doctor", "train")],
     ids=lambda value: value if isinstance(value, str) else ",".join(value),
 )
 def test_plain_output_without_a_terminal(name: str, env: dict[str, str], folder: Path) -> None:

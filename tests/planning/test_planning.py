@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@cache
 def planned(model: Path, *settings: str, lengths: str = "64,32,48", **request: Any) -> MadePlan:
     flags = {"model": str(model), "use_peft": request.pop("use_peft", None)}
     asked = {"lengths": lengths, "rows": 64, **request}
@@ -83,9 +85,9 @@ def test_more_tokens_take_more(model: Path, padding_free: str) -> None:
     setting = f"padding_free={padding_free}"
     peaks = [
         planned(model, setting, "tokens_per_step=8192", lengths=f"64,{n},{n}").plan.memory.total
-        for n in (64, 128, 256)
+        for n in (64, 256)
     ]
-    assert peaks[0] < peaks[1] < peaks[2]
+    assert peaks[0] < peaks[1]
     small, large = (planned(model, setting, f"tokens_per_step={n}").plan for n in (256, 1024))
     assert small.memory.total < large.memory.total
     assert small.work.part_tokens < large.work.part_tokens
