@@ -55,7 +55,14 @@ class SlotLayer(DynamicLayer):  # type: ignore[misc]  # transformers is untyped
         return max(0, self._places.width - 1)
 
     def put(self, slot: int, layer: DynamicLayer, row: int, tokens: int) -> None:
-        """Copy the first tokens of one row of a prompts' cache into a slot."""
+        """Copy the first tokens of one row of a prompts' cache into a slot.
+
+        Args:
+            slot: where to.
+            layer: of the prompts' cache.
+            row: of it.
+            tokens: how many of the row.
+        """
         self.keys[slot, :, :tokens] = layer.keys[row, :, :tokens]
         self.values[slot, :, :tokens] = layer.values[row, :, :tokens]
 

@@ -229,11 +229,7 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         *args: object,
         **kwargs: object,
     ) -> TrainOutput:
-        """Compute the references, train as the Trainer does, measure what it did to the model.
-
-        Raises:
-            UsageError: another process trains in the same run directory.
-        """
+        """Compute the references, train as the Trainer does, measure what it did to the model."""
         with hold_run(self.folder.path) if self._is_alone else nullcontext():
             return self._train(resume_from_checkpoint, *args, **kwargs)
 
@@ -308,8 +304,6 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         num_items_in_batch: Tensor | float | None = None,
     ) -> Any:
         """Return the sum of a part's losses over the number of pairs in its step.
-
-        Under `return_outputs` the losses [b] themselves come with it.
 
         Args:
             model: in training or evaluation.
