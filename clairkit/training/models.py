@@ -12,7 +12,7 @@ from torch import nn
 from clairkit.errors import DataError, UsageError
 from clairkit.extras import install_command
 from clairkit.hub_access import check_model_there
-from clairkit.records.formats.text_files import read_text_file
+from clairkit.records.formats.encodings import read_text_file
 from clairkit.training.config import TrainConfig
 
 if TYPE_CHECKING:
