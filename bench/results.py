@@ -184,7 +184,14 @@ def _range(spread: Spread, form: Callable[[float], str]) -> str:
 def document(
     suite: str, cases: Iterable[CaseResult], machine: Json, settings: Json
 ) -> dict[str, Any]:
-    """Return everything that was measured, as the JSON of `--json` has it."""
+    """Return everything that was measured, as the JSON of `--json` has it.
+
+    Args:
+        suite: its name.
+        cases: their results.
+        machine: what it was measured on.
+        settings: what was asked for.
+    """
     found = list(cases)
     return {
         "schema": SCHEMA,

@@ -1,4 +1,4 @@
-"""`clairkit plan`."""
+"""Define `clairkit plan`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`clairkit report`."""
+"""Define `clairkit report`."""
 
 from __future__ import annotations
 

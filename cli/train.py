@@ -1,4 +1,4 @@
-"""`clairkit train`."""
+"""Define `clairkit train`."""
 
 from __future__ import annotations
 

@@ -81,6 +81,9 @@ class KernelSuite:
             done: points that are there already, by case.
             deadline: of `time.monotonic()`; no point is begun after it, and with variants apart
                 nothing at all.
+
+        Raises:
+            RuntimeError: the variants can't be listed.
         """
         begin = deadline - _LEAST_SECONDS if self.settings.apart else deadline
         over = time.monotonic() > begin

@@ -144,7 +144,15 @@ def _loss_and_factors(case: KernelCase, sums: Tensor, reference: Tensor) -> tupl
 def judge(
     case: KernelCase, problem: Problem, truth: Reference, loss: Tensor, sums: Tensor
 ) -> Accuracy:
-    """Return the errors of the step whose gradients the problem holds."""
+    """Return the errors of the step whose gradients the problem holds.
+
+    Args:
+        case: what was measured.
+        problem: holds the step's gradients.
+        truth: the right values, in float64.
+        loss: of the step.
+        sums: of log-probs.
+    """
     nats = (sums.double().cpu() - truth.sums).abs()
     hidden = _relative(problem.hidden.grad, truth.rows, truth.hidden)
     trained = case.head == "full"

@@ -131,7 +131,14 @@ def plan(
 def measure_variant(
     case: KernelCase, variant: str, settings: KernelSettings, truth: Path
 ) -> Measured:
-    """Return a variant's peak extra memory in one step, and the errors of that very step."""
+    """Return a variant's peak extra memory in one step, and the errors of that very step.
+
+    Args:
+        case: what to measure.
+        variant: its name.
+        settings: of the run.
+        truth: file of the right values.
+    """
     member = Member(settings)
     member.prepare(case, variant, truth)
     return member.check()
@@ -140,7 +147,14 @@ def measure_variant(
 def measure_times(
     case: KernelCase, names: Sequence[str], settings: KernelSettings, truth: Path
 ) -> Timed:
-    """Time the variants and the bare products in turn."""
+    """Time the variants and the bare products in turn.
+
+    Args:
+        case: what to measure.
+        names: of the variants.
+        settings: of the run.
+        truth: file of the right values.
+    """
     device = settings.apply()
     problem = Problem.build(case, device, Reference.load(truth).reference)
     steps, failed = {}, {}
@@ -153,7 +167,14 @@ def measure_times(
 
 
 def measure_once(case: KernelCase, step: Step, problem: Problem, truth: Reference) -> Measured:
-    """Return the peak extra memory of one step, and the errors of that very step."""
+    """Return the peak extra memory of one step, and the errors of that very step.
+
+    Args:
+        case: what to measure.
+        step: the variant's.
+        problem: its tensors.
+        truth: the right values.
+    """
     device = problem.hidden.device
     if device.type == "cuda":
         step(problem)  # launch configurations are tried out at this size

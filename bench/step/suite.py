@@ -148,7 +148,14 @@ class _Case:
 def checked(
     name: str, case: StepCase, reports: Sequence[StepReport], base: Sequence[StepReport] | None
 ) -> VariantResult:
-    """Return the variant's result before any time: whether its first steps are the base's."""
+    """Return the variant's result before any time: whether its first steps are the base's.
+
+    Args:
+        name: of the variant.
+        case: what was trained.
+        reports: of its first steps.
+        base: of the base's; None where there is none.
+    """
     if base is None:
         return VariantResult(name, "unchecked", problem="nothing to compare with")
     parity = parity_of(case, reports, base)

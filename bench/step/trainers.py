@@ -39,7 +39,14 @@ class Settings:
 
 
 def make_trainer(variant: str, case: StepCase, settings: Settings, output: str) -> Any:
-    """Return the variant's trainer, on a model of its own."""
+    """Return the variant's trainer, on a model of its own.
+
+    Args:
+        variant: its name.
+        case: what it trains.
+        settings: of the run.
+        output: a folder.
+    """
     os.environ["TQDM_DISABLE"] = "1"
     datasets.disable_progress_bars()
     transformers.logging.set_verbosity_error()

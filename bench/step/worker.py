@@ -39,7 +39,14 @@ class StepReport:
 
 
 def serve(connection: Connection, case: StepCase, variant: str, settings: Settings) -> None:
-    """Train the variant on the case, a step for each `step(wish)`, until nobody asks any more."""
+    """Train the variant on the case, a step for each `step(wish)`, until nobody asks any more.
+
+    Args:
+        connection: to who asks.
+        case: what to train.
+        variant: its name.
+        settings: of the run.
+    """
     try:
         with tempfile.TemporaryDirectory() as output:
             trainer = make_trainer(variant, case, settings, output)

@@ -1,4 +1,4 @@
-"""Conversations to token ids: the one place where chat templates and tokenizers are met.
+"""Turn conversations into token ids: the one place where templates and tokenizers are met.
 
 Prompt and response are encoded so that the prompt's ids are exactly those the model sees when it
 generates, and the response's ids are what follows them, up to and with the end-of-turn token.

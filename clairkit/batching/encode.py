@@ -224,6 +224,15 @@ def encode_pair(
 ) -> EncodedPair | None:
     """Encode one pair as `encode_pairs` does; None when it is dropped, `counts` then says why.
 
+    Args:
+        pair: the pair.
+        encoder: of the model's tokenizer.
+        counts: gets what happened to it, see `EncodedPairs`.
+        max_length: as of `encode_pairs`, and so the others.
+        truncation: what a longer pair gets.
+        thoughts: what an answer's thoughts get.
+        assistant_only: mark what is not the assistant's within a side as foreign.
+
     Raises:
         DataError: it is too long under "error".
         Unrenderable: the chat template does not take it.

@@ -1,4 +1,4 @@
-"""Turns within a side that the model does not write: a tool's result, or a user's next question."""
+"""Find turns within a side that the model does not write: a tool's result, a user's question."""
 
 from __future__ import annotations
 

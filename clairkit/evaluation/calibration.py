@@ -1,4 +1,4 @@
-"""Which rubric or template agrees with people, from few labels; or that it can't be said."""
+"""Find the rubric or template that agrees with people, from few labels, if one does."""
 
 from __future__ import annotations
 

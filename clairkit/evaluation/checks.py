@@ -1,4 +1,4 @@
-"""Checks: a user's function that says whether an answer is right."""
+"""Call a user's function that says whether an answer is right: a check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a calibration finds: agreements, leads, and perhaps a choice."""
+"""Choose among contenders of a calibration by agreements and leads, where that is possible."""
 
 from __future__ import annotations
 

@@ -38,7 +38,14 @@ class ConfigTable:
     def error(
         self, problem: str, key: str = "", *, received: object = None, remedy: str | None = None
     ) -> DataError:
-        """Return an error that names the place of a key."""
+        """Return an error that names the place of a key.
+
+        Args:
+            problem: what is wrong.
+            key: of the table; "" for all of it.
+            received: the value.
+            remedy: what to do.
+        """
         where = ".".join(part for part in (self._place, key) if part)
         if received is not None and not isinstance(received, int | float):
             received = str(received)

@@ -1,4 +1,4 @@
-"""What is calibrated: rubrics and templates, as programs that score labelled revisions.
+"""Make contenders of rubrics and templates: programs that score labelled revisions.
 
 A rubric is tried by a judge: does it prefer the revision to its answer, or A to B? A template is
 tried by the reviser: a revision that people accept should be left as it is, and of two the better

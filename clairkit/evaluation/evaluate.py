@@ -203,6 +203,12 @@ def counted(
 ) -> Evaluation:
     """Return how often one of the models was right.
 
+    Args:
+        scorer: says whether an answer is right.
+        results: of the prompts, in their order.
+        name: of the model.
+        confidence: of the interval.
+
     Raises:
         UsageError: as of `Scorer.score`.
     """

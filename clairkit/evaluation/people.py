@@ -156,6 +156,9 @@ def placed_votes(votes: Iterable[PersonVote], meeting: Meeting) -> list[_Placed]
     """Return the votes on a meeting with what they say of the candidate.
 
     Texts tell which side is whose, so that no vote on a former answer counts for today's.
+
+    Raises:
+        DataError: a vote is on other answers than those of this evaluation.
     """
     answers = {item.id: (item.a, item.b) for item in meeting.items}
     found = []

@@ -282,6 +282,12 @@ def ask(
 ) -> Answered:
     """Make all calls that the journal has no result of.
 
+    Args:
+        plan: whom to ask what.
+        journal: has the results of earlier runs, and gets the new ones.
+        progress: called after each result.
+        say: told remarks for the user.
+
     Raises:
         UsageError: a model has no price and there is a cap on the cost; or the check fails.
     """

@@ -1,4 +1,4 @@
-"""An evaluation in one or two plain sentences, for someone who has to decide."""
+"""Say an evaluation in one or two plain sentences, for someone who has to decide."""
 
 from __future__ import annotations
 

@@ -148,15 +148,17 @@ def _parse(text: str) -> tuple[str, Price]:
 
 
 def _read(file: str) -> dict[str, Price]:
-    from clairkit.records.formats.yaml_file import YamlProblem, read_yaml
+    from clairkit.records.formats.yaml_file import read_yaml
 
     path = Path(file)
     if not path.is_file():
-        raise UsageError("no such price file", received=file, remedy="give a YAML or JSON file")
+        problem = "the price file is a directory" if path.is_dir() else "no such price file"
+        raise UsageError(problem, received=file, remedy="give a YAML or JSON file")
     try:
         found = read_yaml(path)
-    except (OSError, YamlProblem) as error:
-        raise DataError(f"the prices can't be read ({error})", path=path, remedy=_FORM) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"the prices can't be read ({reason})", path=path, remedy=_FORM) from None
     if not isinstance(found, dict):
         raise DataError("is not a price file", path=path, remedy=_FORM)
     return {_bare(str(name)): _entry(path, str(name), value) for name, value in found.items()}

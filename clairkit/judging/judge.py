@@ -140,7 +140,14 @@ class Judge:
         ]
 
     def ask(self, row: PromptRow, answers: tuple[str, str], stage: int, step: str = JUDGE) -> Asked:
-        """Return the call that asks about two answers in this order; arguments as of `compare`."""
+        """Return the call that asks about two answers in this order; arguments as of `compare`.
+
+        Args:
+            row: with the prompt.
+            answers: the two, in this order.
+            stage: of the row's program, counted from 0.
+            step: the call's name in the journal.
+        """
         decides: dict[str, object] = {"prompt": row.prompt, "answers": answers}
         if not self.model.is_function:
             decides["template"] = self.hash

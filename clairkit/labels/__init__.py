@@ -1,4 +1,4 @@
-"""Labels that people give: the blind page, its key, the votes that come back, what they show."""
+"""Ask people: the blind page, its key, the votes that come back, and what they show."""
 
 from clairkit.labels.collect import Votes, collect
 from clairkit.labels.draw import LabelPlan, draw

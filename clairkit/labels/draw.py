@@ -1,4 +1,4 @@
-"""The draw: which items people see, in which order, on which side, and the checks among them."""
+"""Draw which items people see, in which order, on which side, and the checks among them."""
 
 from __future__ import annotations
 

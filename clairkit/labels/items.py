@@ -1,4 +1,4 @@
-"""What people can be asked about: two answers to a prompt, out of the files of other stations.
+"""Read what people can be asked about: two answers to a prompt, from other stations' files.
 
 A further kind of source is a further function from a file's row to an `Item`.
 """

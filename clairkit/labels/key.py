@@ -1,4 +1,4 @@
-"""The key: what every page shows and which side is which."""
+"""Keep the key: what every page shows and which side is which."""
 
 from __future__ import annotations
 

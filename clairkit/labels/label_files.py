@@ -1,4 +1,4 @@
-"""Labels that people gave to revisions: accepted or rejected, or which of two is better."""
+"""Read labels that people gave to revisions: accepted or rejected, or which of two is better."""
 
 from __future__ import annotations
 

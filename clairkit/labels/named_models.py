@@ -1,4 +1,4 @@
-"""Answers that say which model wrote them: whoever reads one is no longer blind."""
+"""Find answers that say which model wrote them: whoever reads one is no longer blind."""
 
 from __future__ import annotations
 

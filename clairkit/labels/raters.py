@@ -1,4 +1,4 @@
-"""How far a rater can be relied on, by the checks among the screens. Nobody is left out for it."""
+"""Measure how far a rater can be relied on, by the checks among the screens; none is left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the votes go: agreement between raters, and whether they are enough."""
+"""Tell how far the votes go: agreement between raters, and whether they are enough."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Votes as a table for spreadsheets: with a mark of the encoding, and no cell a formula."""
+"""Write votes as a table for spreadsheets: with a mark of the encoding, and no cell a formula."""
 
 from __future__ import annotations
 

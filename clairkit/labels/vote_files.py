@@ -1,4 +1,4 @@
-"""Files of votes as raters send them: as the page saved them, or as a spreadsheet left them."""
+"""Read votes as raters send them: as the page saved them, or as a spreadsheet left them."""
 
 from __future__ import annotations
 

@@ -30,6 +30,13 @@ def flex_packed(
 ) -> Tensor:
     """Return what `packed_attention` returns, [1, T, H, d].
 
+    Args:
+        query: [1, T, H, d].
+        key: [1, T, K, d].
+        value: [1, T, K, d].
+        layout: which tokens see which.
+        scores: what attention does to its scores: scale, softcap, window.
+
     Raises:
         UsageError: attention has dropout, which FlexAttention does not know.
     """

@@ -1,4 +1,4 @@
-"""The losses by their TRL names, and weighted sums of them: `apo_zero+0.1*sft`."""
+"""Name losses as TRL does, and add them with weights: `apo_zero+0.1*sft`."""
 
 from __future__ import annotations
 

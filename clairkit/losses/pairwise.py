@@ -1,4 +1,4 @@
-"""The losses, each a pure function of a batch of pairs: `(PairLogps, LossOptions) -> losses [B]`.
+"""Compute losses: pure functions of a batch, `(PairLogps, LossOptions) -> losses [B]`.
 
 Notation: with log-ratios `w = log pi(chosen) - log pi_ref(chosen)` and `l` likewise for the
 rejected side, the implicit rewards are `r_w = beta * w` and `r_l = beta * l`. Log-probs are sums
@@ -182,7 +182,11 @@ def robust(pairs: PairLogps, options: LossOptions) -> Tensor:
 
 
 def exo_pair(pairs: PairLogps, options: LossOptions) -> Tensor:
-    """KL(policy's choice || smoothed label) (EXO-pref, arXiv 2402.00856, eq. 16)."""
+    """KL(policy's choice || smoothed label) (EXO-pref, arXiv 2402.00856, eq. 16).
+
+    Raises:
+        UsageError: `label_smoothing` is 0.
+    """
     if options.label_smoothing == 0:
         raise UsageError(
             "exo_pair compares with a smoothed label",

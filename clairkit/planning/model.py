@@ -1,4 +1,4 @@
-"""The model, adapter and optimizer of a run, as tensors without memory."""
+"""Make the model, adapter and optimizer of a run as tensors without memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes a run smaller: each remedy planned anew, the least harmful first."""
+"""Find what makes a run smaller: each remedy planned anew, the least harmful first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training step on tensors without memory: what lives at once in each of its phases."""
+"""Simulate a training step on tensors without memory: what lives at once in each phase."""
 
 from __future__ import annotations
 

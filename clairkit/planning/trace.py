@@ -115,7 +115,14 @@ HEAD = "head"
 def head_logps(
     hidden: Tensor, weight: Tensor, trace: MemoryTrace, memory_budget: int | str | None
 ) -> Tensor:
-    """Return float32 [N] in place of log-probs; forward and backward allocate what they would."""
+    """Return float32 [N] in place of log-probs; forward and backward allocate what they would.
+
+    Args:
+        hidden: [N, D].
+        weight: of the head, [V, D].
+        trace: counts what is allocated.
+        memory_budget: as of `linear_logps`.
+    """
     found: Tensor = _Head.apply(hidden, weight, trace, memory_budget)  # type: ignore[no-untyped-call]
     return found
 

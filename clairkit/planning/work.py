@@ -46,6 +46,12 @@ def work_of(pairs: Sequence[EncodedPair], config: TrainConfig, form: Form, devic
 
     The order of a run depends on its seed. The largest part is the largest of as many batches as
     the run has, drawn at random, and of the batch of the longest pairs.
+
+    Args:
+        pairs: of the run, encoded.
+        config: of the run.
+        form: how sequences are put together.
+        device: its kind, `cpu` or `cuda`.
     """
     tokens = step_tokens(config, device)
     collate = PairCollator(0, form, config.share_prompt, tokens)

@@ -92,7 +92,16 @@ def _row(signal: Row, unit: str, across: Scale, null: float | None, words: Langu
 def forest_line(
     name: str, drawing: str, estimate: str, interval: str = "", n: str = "", models: str = ""
 ) -> JsonObject:
-    """Return what the template takes of a row of a forest plot."""
+    """Return what the template takes of a row of a forest plot.
+
+    Args:
+        name: of the row.
+        drawing: the SVG of its interval.
+        estimate: in words.
+        interval: in words.
+        n: how many it is of.
+        models: whose they are.
+    """
     return {
         "name": name,
         "models": models,

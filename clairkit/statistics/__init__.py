@@ -1,4 +1,4 @@
-"""Statistics of an evaluation: pure functions of scores, without files, models or a command line.
+"""Compute an evaluation's statistics: pure functions of scores, without files or models.
 
 | module | what it answers |
 |---|---|

@@ -1,4 +1,4 @@
-"""Changes from a baseline to a candidate: of means by arm, and of right answers by prompt.
+"""Estimate changes from a baseline to a candidate: of means by arm, of right answers by prompt.
 
 An arm is what one model did. The same clusters (prompts, customers) may be in both arms, and then
 the change is a paired one.

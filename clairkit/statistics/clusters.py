@@ -1,4 +1,4 @@
-"""Rows that belong together: sums, sandwich variance and bootstrap draws by cluster.
+"""Keep rows together that belong together: sums, sandwich variance, bootstrap by cluster.
 
 A cluster is a template, a customer or a document; the prompt itself where none is named. Rows of
 one cluster are never counted as independent of each other.

@@ -1,4 +1,4 @@
-"""Votes that may be looked at after each: the mixture e-process, which allows stopping at any time.
+"""Test votes that may be looked at after each: the mixture e-process, for stopping at any time.
 
 Under the null (a fair coin decides each vote) E has the mean 1 at each time, and by Ville's
 inequality the chance that it ever reaches 1 / alpha is at most alpha (Robbins 1970; Ramdas et al.

@@ -1,4 +1,4 @@
-"""What every statistic returns, and the intervals that need no resampling.
+"""Define what every statistic returns, and the intervals that need no resampling.
 
 Shapes: n prompts (or other rows), G clusters, B bootstrap draws.
 """
@@ -131,7 +131,14 @@ def t_tail(statistic: float, dof: float) -> float:
 
 
 def t_interval(estimate: float, standard_error: float, dof: float, level: float) -> Interval:
-    """Return estimate -+ t * standard error; both in any unit."""
+    """Return estimate -+ t * standard error; both in any unit.
+
+    Args:
+        estimate: the middle.
+        standard_error: of it.
+        dof: degrees of freedom.
+        level: of the interval, as 0.95.
+    """
     half = t_quantile((1 + level) / 2, dof) * standard_error
     return Interval(estimate - half, estimate + half)
 

@@ -1,4 +1,4 @@
-"""Guards: what must not get worse than a margin allows, tested together (non-inferiority, Holm)."""
+"""Test guards together: what must not get worse than a margin allows (non-inferiority, Holm)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The logistic model of wins by length, fitted to many bootstrap draws at once.
+"""Fit the logistic model of wins by length, to many bootstrap draws at once.
 
 Shapes: n prompts, G clusters, b draws of a block.
 """

@@ -1,4 +1,4 @@
-"""Numbers as people write them in a spreadsheet, read by their declared unit or refused.
+"""Read numbers as people write them in a spreadsheet, by their declared unit, or refuse them.
 
 Read: 1,234 and 1 234 and 1'234 (groups of three), full-width digits, signs in front, accounting's
 (1,234) and △1,234, 1.2E+03, the unit itself beside the number; with the decimal comma of a column

@@ -1,4 +1,4 @@
-"""How many prompts or labels would be enough, from the spread that was seen."""
+"""Estimate how many prompts or labels would be enough, from the spread that was seen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""KPIs in units of their minimal important difference, their sum, and when it pays.
+"""Weigh KPIs in units of their minimal important difference: their sum, and when it pays.
 
 Shapes: n rows of a KPI, G clusters over all KPIs, b draws of a block.
 """

@@ -87,7 +87,15 @@ def setting_result(
     prompts: Sequence[str],
     labels: Sequence[Hashable] | None,
 ) -> SettingResult | None:
-    """Return what was measured of a setting at its last rung; None for nothing."""
+    """Return what was measured of a setting at its last rung; None for nothing.
+
+    Args:
+        setting: which one.
+        spec: of the sweep.
+        trials: what was measured, by the trial's name.
+        prompts: ids of the held-out prompts.
+        labels: of their clusters; None: each is its own.
+    """
     mine = [trials[name] for seed in spec.seeds if (name := Trial(setting, seed).name) in trials]
     shares = [float(share) for each in mine for share in each.rungs]
     if not shares:

@@ -47,6 +47,12 @@ def encode_pair_for_training(
 ) -> EncodedPair | None:
     """Encode one pair of two sides; None when training would drop it, `counts` then says why.
 
+    Args:
+        pair: of two sides.
+        encoder: of the model's tokenizer.
+        counts: gets what happened to the pair.
+        config: of the run.
+
     Raises:
         DataError: it is too long under truncation "error".
         Unrenderable: the chat template does not take it.

@@ -1,4 +1,4 @@
-"""Loading what is trained: tokenizer and model, whole or quantised to 4 bits."""
+"""Load what is trained: tokenizer and model, whole or quantised to 4 bits."""
 
 from __future__ import annotations
 

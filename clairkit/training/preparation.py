@@ -28,7 +28,12 @@ def as_training_pairs(
     tokenizer: PreTrainedTokenizerBase,
     config: TrainConfig,
 ) -> TrainingPairs:
-    """Encode pairs as the configuration says; encoded ones are taken as they are."""
+    """Encode pairs as the configuration says; encoded ones are taken as they are.
+
+    Raises:
+        UsageError: they are neither records nor all encoded.
+        DataError: no pair is left.
+    """
     items = list(pairs)
     encoded_already = [item for item in items if isinstance(item, EncodedPair)]
     if items and len(encoded_already) == len(items):
@@ -55,7 +60,11 @@ HeldOut = (
 def held_out_sets(
     pairs: HeldOut | None, tokenizer: PreTrainedTokenizerBase, config: TrainConfig
 ) -> dict[str, TrainingPairs]:
-    """Return the encoded sets of held-out pairs by name: "" where there is one without a name."""
+    """Return the encoded sets of held-out pairs by name: "" where there is one without a name.
+
+    Raises:
+        UsageError: there are several sets, without names.
+    """
     if pairs is None:
         return {}
     if not isinstance(pairs, Mapping):
@@ -104,7 +113,12 @@ def _by_names_of_today(values: JsonMapping) -> JsonObject:
 
 
 def prepare_model(model: nn.Module, config: TrainConfig) -> None:
-    """Switch dropout off and freeze what the configuration names."""
+    """Switch dropout off and freeze what the configuration names.
+
+    Raises:
+        UsageError: a pattern of `freeze` matches no parameter.
+        DataError: nothing is left to train.
+    """
     if config.disable_dropout:
         for module, name in _dropout_rates(model):
             setattr(module, name, 0.0)
@@ -168,7 +182,11 @@ def pad_id(tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 def check_vocabulary(model: PreTrainedModel, data: TrainingPairs) -> None:
-    """Refuse token ids for which the model has no embedding."""
+    """Refuse token ids for which the model has no embedding.
+
+    Raises:
+        DataError: there is one.
+    """
     size = len(model.get_input_embeddings().weight)
     for pair in data.pairs:
         largest = max(pair.prompt_ids + pair.chosen_ids + pair.rejected_ids)

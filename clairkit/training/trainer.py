@@ -176,7 +176,11 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         return [data for data in (self.train_dataset, *several) if data is not None]
 
     def compute_references(self) -> None:
-        """Fill in the reference log-probs of all pairs."""
+        """Fill in the reference log-probs of all pairs.
+
+        Raises:
+            UsageError: the model has been trained already.
+        """
         datasets = [data for data in self._datasets() if data.reference is None]
         if not datasets:
             return
@@ -225,11 +229,7 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         *args: object,
         **kwargs: object,
     ) -> TrainOutput:
-        """Compute the references, train as the Trainer does, measure what it did to the model.
-
-        Raises:
-            UsageError: another process trains in the same run directory.
-        """
+        """Compute the references, train as the Trainer does, measure what it did to the model."""
         with hold_run(self.folder.path) if self._is_alone else nullcontext():
             return self._train(resume_from_checkpoint, *args, **kwargs)
 
@@ -305,7 +305,14 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
     ) -> Any:
         """Return the sum of a part's losses over the number of pairs in its step.
 
-        Under `return_outputs` the losses [b] themselves come with it.
+        Args:
+            model: in training or evaluation.
+            inputs: a part of a batch.
+            return_outputs: return the losses [b] of the pairs, too.
+            num_items_in_batch: the pairs of the step.
+
+        Raises:
+            ResourceError: the loss is not finite; names the rows.
         """
         tokens = self.token_logps(model, inputs)
         pairs, result = self.pair_losses(tokens, inputs)

@@ -1,1 +1,1 @@
-"""The command `bench`."""
+"""Define `clairkit bench`."""

@@ -46,6 +46,9 @@ def measure_kernels(
         markdown: Markdown in place of tables.
         plot: file of the SVG.
         **choices: the options of the command.
+
+    Raises:
+        UsageError: the options name no case that can be measured.
     """
     from clairkit.bench.kernels.run import Choices, measure
     from clairkit.errors import UsageError

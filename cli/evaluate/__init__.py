@@ -1,1 +1,1 @@
-"""`clairkit evaluate`."""
+"""Define `clairkit evaluate`."""

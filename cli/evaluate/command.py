@@ -1,4 +1,4 @@
-"""`clairkit evaluate`."""
+"""Define `clairkit evaluate`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options of `clairkit evaluate` that bring votes, KPIs and guards."""
+"""Read the options of `clairkit evaluate` that bring votes, KPIs and guards."""
 
 from __future__ import annotations
 

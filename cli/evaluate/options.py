@@ -1,4 +1,4 @@
-"""The options of `clairkit evaluate`, and the plan that they make."""
+"""Define the options of `clairkit evaluate`, and make a plan of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an evaluation found, as people and `--json` see it."""
+"""Show what an evaluation found, to people and as `--json`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`linear_logps`: per-token log-probs from hidden states and head, without full logits.
+"""Compute per-token log-probs from hidden states and head, without full logits: `linear_logps`.
 
 Nothing here imports clairkit outside of this package, so that it runs on a bare GPU box.
 """
@@ -98,6 +98,16 @@ def linear_token_stats(
     """Return log-probs as `linear_logps` does, with statistics from the same pass.
 
     No product is made for them, and no logits. Arguments and errors are those of `linear_logps`.
+
+    Args:
+        hidden: [N, D], as of `linear_logps`, and so all others.
+        weight: [V, D].
+        targets: [N], int64.
+        bias: [V].
+        softcap: of the logits.
+        logit_scale: of the logits.
+        backend: which implementation.
+        memory_budget: bytes that may be kept for the backward pass.
     """
     tensors = hidden, weight, targets, bias
     return TokenStats(*_run(tensors, softcap, logit_scale, backend, memory_budget, statistics=True))

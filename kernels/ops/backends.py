@@ -1,4 +1,4 @@
-"""The backends by name, whether each can run here, and which one `auto` takes."""
+"""Name the backends, tell whether each can run here, and which one `auto` takes."""
 
 from __future__ import annotations
 

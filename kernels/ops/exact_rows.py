@@ -1,4 +1,4 @@
-"""Rows that rounding could spoil, computed in float64.
+"""Compute rows that rounding could spoil in float64.
 
 Such rows are rare: their target lies more than 46 nats below the maximum, a product is infinite or
 NaN, or their logits are so large that a rounded product, or the difference of two sums of float32,

@@ -1,4 +1,4 @@
-"""The autograd function over the operators."""
+"""Define the autograd function over the operators."""
 
 from __future__ import annotations
 
@@ -45,7 +45,15 @@ class Call:
 def tiled_logps(
     hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None, call: Call
 ) -> tuple[Tensor, ...]:
-    """Return (log-probs [N],) or, with statistics, (log-probs, entropy, hits, mean logits)."""
+    """Return (log-probs [N],) or, with statistics, (log-probs, entropy, hits, mean logits).
+
+    Args:
+        hidden: [N, D].
+        weight: [V, D].
+        targets: [N], all valid or -100.
+        bias: [V], or None.
+        call: the options.
+    """
     if torch.is_grad_enabled():
         trained = weight.requires_grad or (bias is not None and bias.requires_grad)
         if trained or hidden.requires_grad:
@@ -123,7 +131,11 @@ class TransformedTokenLogps(TokenLogps):
 
     @staticmethod
     def vmap(*_: Any) -> Any:
-        """Refuse a batch dimension that is none of hidden's."""
+        """Refuse a batch dimension that is none of hidden's.
+
+        Raises:
+            RuntimeError: always.
+        """
         raise RuntimeError(
             f"linear_logps takes no vmap: make the batch rows of hidden and targets, or {_REMEDY}"
         )

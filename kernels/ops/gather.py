@@ -1,4 +1,4 @@
-"""`gather_logps`: log-probs of targets over logits that exist, for heads that can't be reached.
+"""Compute log-probs of targets over logits that exist, for heads that can't be reached.
 
 The gradient is written into the logits' own memory: no second [N, V] buffer.
 """

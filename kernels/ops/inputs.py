@@ -62,7 +62,11 @@ def _is_wrapper(kind: type[Tensor]) -> bool:
 
 
 def check_memory(**tensors: Tensor | None) -> None:
-    """Raise ValueError where a tensor's memory has been freed, as FSDP does outside of forward."""
+    """Check that tensors have their memory, which FSDP frees outside of forward.
+
+    Raises:
+        ValueError: a tensor's memory was freed.
+    """
     for name, tensor in tensors.items():
         if tensor is not None and tensor.numel() and not tensor.data_ptr():
             raise ValueError(
@@ -72,7 +76,17 @@ def check_memory(**tensors: Tensor | None) -> None:
 
 
 def check_head(hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None) -> None:
-    """Raise ValueError unless the shapes and dtypes of a head's inputs fit together."""
+    """Check that the shapes and dtypes of a head's inputs fit together.
+
+    Args:
+        hidden: [N, D].
+        weight: [V, D].
+        targets: [N], int64.
+        bias: [V], or None.
+
+    Raises:
+        ValueError: a shape or dtype does not fit.
+    """
     if hidden.ndim != 2 or weight.ndim != 2 or hidden.shape[1] != weight.shape[1]:
         raise ValueError(
             "hidden must be [N, D] and weight [V, D]: "
@@ -99,7 +113,11 @@ def all_counted(targets: Tensor, vocabulary: int) -> bool:
 
 
 def check_targets(targets: Tensor, vocabulary: int) -> None:
-    """Raise ValueError unless all targets, ignored ones apart, lie in the vocabulary."""
+    """Check that all targets, ignored ones apart, lie in the vocabulary.
+
+    Raises:
+        ValueError: one does not.
+    """
     bad = targets[(targets != IGNORED) & ((targets < 0) | (targets >= vocabulary))]
     if len(bad):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The tile operations with their element-wise part in C, for float32 and bfloat16 on a CPU."""
+"""Run the tile operations with their element-wise part in C, in float32 or bfloat16 on a CPU."""
 
 from __future__ import annotations
 
@@ -100,7 +100,16 @@ class NativeTiles(TorchTiles):
         shares: Tensor | None = None,
         other: Tensor | None = None,
     ) -> None:
-        """Write factors[t] * matrix[index[t]] + shares[t] * other[t] into `result` [T, D]."""
+        """Write factors[t] * matrix[index[t]] + shares[t] * other[t] into `result` [T, D].
+
+        Args:
+            result: [T, D], out.
+            factors: [T].
+            matrix: [R, D].
+            index: [T], rows of `matrix`; None: row t.
+            shares: [T]; None: there is no second term.
+            other: [T, D].
+        """
         if not (_takes(result) and result.dtype == matrix.dtype and _plain(result, matrix)):
             return super().combine(result, factors, matrix, index, shares, other)
         from clairkit.kernels import _native

@@ -1,4 +1,4 @@
-"""The passes over tiles as operators that torch sees as one step each.
+"""Make the passes over tiles operators that torch sees as one step each.
 
 What watches, traces or repeats operations (torch.compile, selective checkpointing, fake tensors)
 sees these, and not the products and C calls within, whose memory is reused from pass to pass.
@@ -98,7 +98,16 @@ def hidden_gradient(
     dtype: torch.dtype,
     padded: bool,
 ) -> Tensor:
-    """Return coefficients[t] * G[t] in hidden's dtype, [N, D], 0 where a token is ignored."""
+    """Return coefficients[t] * G[t] in hidden's dtype, [N, D], 0 where a token is ignored.
+
+    Args:
+        coefficients: [N], dloss/dlogps.
+        places: of the valid tokens.
+        gradient: G of the valid tokens.
+        backend: which implementation.
+        dtype: of hidden.
+        padded: whether shapes may not depend on values.
+    """
     counted = Counted.again(places, len(coefficients), padded=padded)
     gradient = gradient[: len(counted.places)]
     found = torch.empty_like(gradient)
@@ -120,7 +129,9 @@ def head_gradients(
 ) -> list[Tensor]:
     """Return those of the gradients of hidden, weight and bias that are wanted, in their dtypes.
 
-    Args, beside those of `token_logps`:
+    What is not named below is as of `token_logps`.
+
+    Args:
         coefficients: [N], dloss/dlogps.
         state: log-probs, then what `token_logps` returned for wants="head".
         wanted: of hidden, weight, bias.

@@ -1,4 +1,4 @@
-"""The preference reduction as one differentiable call: token log-probs in, loss out.
+"""Reduce token log-probs to a preference loss, as one differentiable call.
 
 On a GPU a batch is one launch forward and one backward; no value is read by the host in between.
 """

@@ -1,4 +1,4 @@
-"""The op in plain torch, with all logits at once: the truth that the other backends meet.
+"""Compute the op in plain torch, with all logits at once: the truth that the others meet.
 
 Shapes: N tokens, D hidden size, V vocabulary.
 """
@@ -14,7 +14,14 @@ from clairkit.kernels.options import IGNORED, HeadOptions
 def head_logits(
     hidden: Tensor, weight: Tensor, bias: Tensor | None, options: HeadOptions
 ) -> Tensor:
-    """Return the logits [N, V], at least float32, of hidden [N, D] and weight [V, D]."""
+    """Return the logits [N, V], at least float32, of hidden [N, D] and weight [V, D].
+
+    Args:
+        hidden: [N, D].
+        weight: [V, D].
+        bias: [V], or None.
+        options: softcap and scale.
+    """
     dtype = torch.promote_types(torch.promote_types(hidden.dtype, weight.dtype), torch.float32)
     # Autocast would round the products; the reference may not be rounded.
     with torch.autocast(hidden.device.type, enabled=False):
@@ -75,6 +82,13 @@ def eager_logps(
 
     With statistics, also the entropy of softmax(logits), whether no other logit is larger than the
     target's, and the mean logit, each [N] and detached.
+
+    Args:
+        hidden: [N, D].
+        weight: [V, D].
+        targets: [N], all valid.
+        bias: [V], or None.
+        options: softcap, scale, and whether statistics are wanted.
     """
     return logps_of(head_logits(hidden, weight, bias, options), targets, options.statistics)
 

@@ -169,6 +169,12 @@ def forward_pass(
 
     Fills `kept`. Doubtful rows are those whose sums may be wrong, and their G and exponentials
     with them: `exact_rows` makes them again.
+
+    Args:
+        rows: hidden states and targets.
+        head: weight, bias and options.
+        want_gradient: compute G.
+        kept: exponentials to fill for the backward pass.
     """
     found = ForwardResult.empty(rows.logit, statistics=head.options.statistics)
     gradient = torch.empty_like(rows.hidden) if want_gradient else None
@@ -207,6 +213,15 @@ def token_block(
     """Return what some tokens have against `anchor` [T]: their target's logit, or the largest one.
 
     Writes G into `gradient` [T, D], and exponentials into the rows `place` of `kept`.
+
+    Args:
+        rows: the tokens.
+        head: weight, bias and options.
+        anchor: [T], what exponents are taken from.
+        width: columns of a tile.
+        gradient: [T, D] out, or None.
+        kept: exponentials out, or None.
+        place: the rows of `kept`.
     """
     element = head.tile_head()
     sums = Sums.zeros(anchor, statistics=head.options.statistics)

@@ -1,4 +1,4 @@
-"""One tile of logits, in torch ops: from hidden states and head to exponentials and their sums.
+"""Make one tile of logits in torch ops: exponentials and their sums from hidden and head.
 
 A tile holds T tokens by C vocabulary columns. `anchor` [T] is what exponents are taken against:
 the target's own logit (so that a token's log-prob is -log1p(sum)), or the row's maximum where the

@@ -90,7 +90,7 @@ def test_a_name_may_hold_an_equals_sign() -> None:
     [
         ("- 1\n", "not a price file"),
         ("", "not a price file"),
-        ("a: [1, 2", "can't be read"),
+        ("a: [1, 2", r"can't be read \(line 1: "),
         ("a: 1\n", "not a pair of numbers"),
         ("a: {input: 1}\n", "not a pair of numbers"),
         ("a: {input: x, output: 2}\n", "not a pair of numbers"),

@@ -1,4 +1,4 @@
-"""What a loss mask trains on: the response tokens of one pair as texts, each with its weight."""
+"""Show what a loss mask trains on: the response tokens of one pair, each with its weight."""
 
 from __future__ import annotations
 

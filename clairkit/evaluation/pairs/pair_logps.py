@@ -1,4 +1,4 @@
-"""What models make of pairs: log-probs of both sides, and the gain over a reference by place."""
+"""Measure what models make of pairs: log-probs of both sides, and gains over a reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reward model makes of pairs: a number for each side, and whether it prefers chosen."""
+"""Ask a reward model about pairs: a number for each side, and whether it prefers chosen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ClairDPOTrainer`: TRL's `DPOTrainer` with log-probs from clairkit's kernels.
+"""Give TRL's `DPOTrainer` log-probs from clairkit's kernels: `ClairDPOTrainer`.
 
 from clairkit.integrations.trl import ClairDPOTrainer as DPOTrainer
 """

@@ -1,4 +1,4 @@
-"""A head with the contract of TRL's own, on clairkit's kernels.
+"""Put a head with the contract of TRL's own on clairkit's kernels.
 
 Shapes: B sequences, L tokens; TRL's per-token fields are [B, L-1], for the tokens from the second.
 """
@@ -43,6 +43,13 @@ def add_clair_head(
     `model(..., labels=labels, fused_lm_head=True)` then returns a `FusedCausalLMOutput` whose
     fields are those in `outputs`, float32 and 0 where the label is -100; log-probs are
     differentiable. Its `loss` stays None.
+
+    Args:
+        model: whose forward is extended, in its place.
+        outputs: names of the fields to compute.
+        kernel: how, as in a training run.
+        memory_budget: as of `linear_logps`.
+        device: where the run is.
 
     Raises:
         ResourceError: the model's head can't be reached, or the kernel can't run there.

@@ -1,4 +1,4 @@
-"""Which TRL is installed, and whether it is one that this package can work with."""
+"""Tell which TRL is installed, and whether this package can work with it."""
 
 from __future__ import annotations
 

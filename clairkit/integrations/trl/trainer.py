@@ -78,14 +78,22 @@ _REASONS = {
 
 
 def refuse_kernel(kernel: str) -> None:
-    """Raise UsageError unless the kernel's name is known."""
+    """Check that the kernel's name is known.
+
+    Raises:
+        UsageError: it is not.
+    """
     known = ("auto", *available_backends())
     if kernel not in known:
         raise UsageError("unknown kernel", received=kernel, remedy=f"known are {', '.join(known)}")
 
 
 def refuse_arguments(arguments: TrainingArguments) -> None:
-    """Raise UsageError if a DPOConfig sets what is not supported; None is TRL's default."""
+    """Check that a DPOConfig sets only what is supported; None is TRL's default.
+
+    Raises:
+        UsageError: it sets something else.
+    """
     for field, reason in _REASONS.items():
         if value := getattr(arguments, field, None):
             raise _refusal(f"{field}: {reason}", value, f"leave {field} out")
@@ -95,7 +103,11 @@ def refuse_arguments(arguments: TrainingArguments) -> None:
 
 
 def refuse_set_up(trainer: Trainer) -> None:
-    """Raise UsageError for what is known once the trainer has its model and accelerator."""
+    """Check what is known once the trainer has its model and accelerator.
+
+    Raises:
+        UsageError: FSDP, another parallelism, or a model that sees pictures.
+    """
     if trainer.is_fsdp_enabled:
         raise _sharded("FSDP")
     if trainer.accelerator.parallelism_config is not None:

@@ -1,4 +1,4 @@
-"""Checkpoints that say whether they are whole: made aside, with a manifest, and put in place."""
+"""Write checkpoints that say whether they are whole: made aside, then put in place."""
 
 from __future__ import annotations
 
@@ -82,6 +82,12 @@ def rotate(run: Path, limit: int | None, newest: Path, best: str | None) -> None
     """Remove checkpoints beyond `limit`: those of an abandoned future, then the oldest.
 
     The newest, which was just written, and the best one always stay.
+
+    Args:
+        run: the run directory.
+        limit: the most to keep; None keeps all.
+        newest: the checkpoint that was just written.
+        best: the best one, if one is known.
     """
     if limit is None or limit <= 0:
         return

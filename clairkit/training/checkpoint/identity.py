@@ -1,4 +1,4 @@
-"""What a run started from, by content: its token ids and its weights, not their paths."""
+"""Identify what a run started from by content: token ids and weights, not their paths."""
 
 from __future__ import annotations
 

@@ -70,6 +70,9 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]  # transformers is un
 
         An evaluation that says which checkpoint is the best is finished: without it the run would
         end with other weights. So is one of several processes, which wait for one another.
+
+        Raises:
+            EvaluationStopped: a signal came, and the evaluation decides nothing.
         """
         if self.signal is not None and self._alone and args.metric_for_best_model is None:
             self._say(

@@ -1,4 +1,4 @@
-"""What is not finite is found before it reaches the weights, and again before they are written."""
+"""Stop training on NaN or Inf gradients, and refuse to write weights that are not finite."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ class FiniteGradients(TrainerCallback):  # type: ignore[misc]  # transformers is
     def on_pre_optimizer_step(
         self, args: TrainingArguments, *_: object, model: nn.Module, **__: object
     ) -> None:
-        """Called by the Trainer before each step. In float16 its scaler skips such a step."""
+        """Called by the Trainer before each step. In float16 its scaler skips such a step.
+
+        Raises:
+            ResourceError: the gradient is not finite; names the rows of the step.
+        """
         gradients = [p.grad for p in model.parameters() if p.grad is not None]
         if not args.fp16:
             finite = math.isfinite(float(nn.utils.get_total_norm(map(local_part, gradients))))

@@ -1,4 +1,4 @@
-"""Going on from a checkpoint with today's arguments, and with no step more than they say."""
+"""Go on from a checkpoint with today's arguments, and with no step more than they say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a checkpoint says inside its files: whether it is the state after the step in its name."""
+"""Check that a checkpoint's files hold the state after the step that its name says."""
 
 from __future__ import annotations
 

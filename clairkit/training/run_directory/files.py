@@ -245,7 +245,14 @@ def _own_defaults() -> JsonObject:
 
 
 def note_changes(run: Path, resolved: Resolved, step: int, changes: Sequence[str]) -> None:
-    """Write the configuration of today, and into run.json what changed after which step."""
+    """Write the configuration of today, and into run.json what changed after which step.
+
+    Args:
+        run: the run directory.
+        resolved: the configuration of today.
+        step: after which it holds.
+        changes: what differs, in words.
+    """
     facts = json.loads((run / RUN).read_text(encoding="utf-8"))
     facts["changes"] = [*changes_of(run), {"after_step": step, "what": list(changes)}]
     with atomic_write(run / RUN) as file:
@@ -267,7 +274,11 @@ def kept_facts(run: Path) -> JsonObject:
 
 
 def reference_file(run: Path) -> Path | None:
-    """Return the name of the reference cache that a run started with, for the same bits again."""
+    """Return the name of the reference cache that a run started with, for the same bits again.
+
+    Raises:
+        UsageError: run.json can't be read.
+    """
     try:
         name = json.loads((run / RUN).read_text(encoding="utf-8")).get("reference_file")
     except (OSError, ValueError, AttributeError) as error:

@@ -1,4 +1,4 @@
-"""The preference losses on the device: each gives a pair's loss and its two slopes.
+"""Compute the preference losses on the device: each a pair's loss and its two slopes.
 
 The same functions as `clairkit.losses`, by the same names, and tested against them: there each
 carries its source. Slopes are d loss / d (first log-ratio) and d loss / d (second log-ratio).

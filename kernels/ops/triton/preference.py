@@ -1,4 +1,4 @@
-"""The preference reduction: sums, loss, rewards and the gradient of every sum, in one launch.
+"""Reduce log-probs in one launch: sums, loss, rewards and the gradient of every sum.
 
 Shapes: B pairs in P = 2^k lanes; N tokens of 2B sequences, read T at a time. One program does it
 all, since the mean over the batch and the sorting losses need every pair at once.

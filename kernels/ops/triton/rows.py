@@ -1,4 +1,4 @@
-"""Products and sums of rows, in one launch where torch takes four or five.
+"""Compute products and sums of rows, in one launch where torch takes four or five.
 
 Shapes: T tokens, D hidden size, V vocabulary; [t], [d] are those of one block. Grid (T / BLOCK_T,).
 """

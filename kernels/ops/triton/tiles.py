@@ -1,4 +1,4 @@
-"""The tile operations with product, exponentials and sums in one Triton launch.
+"""Run the tile operations with product, exponentials and sums in one Triton launch.
 
 bfloat16: `head_kernel`, the products never leave the registers. float32: cuBLAS, then
 `products_kernel` in place, since Triton's exact float32 product runs at a fraction of cuBLAS's
@@ -39,7 +39,14 @@ class TritonTiles(TorchTiles):
     def shape(
         self, tokens: int, dtype: torch.dtype, *, all_tokens: bool = False, write: bool = True
     ) -> tuple[int, int]:
-        """Return (tokens, columns) of a tile; `all_tokens` asks for as many tokens as may be."""
+        """Return (tokens, columns) of a tile; `all_tokens` asks for as many tokens as may be.
+
+        Args:
+            tokens: that there are.
+            dtype: of hidden.
+            all_tokens: as many tokens as may be in one tile.
+            write: whether the tile is written.
+        """
         if not (write or all_tokens) and dtype == torch.bfloat16:
             return max(tokens, 1), configs.WIDE_COLUMNS
         elements = self.tile_bytes // dtype.itemsize
