@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Where torch comes from, if not from the default index: https://download.pytorch.org/whl/cpu has it without CUDA.
 TORCH_INDEX ?=
 
-.PHONY: quickstart test unit long check lint types docs report-example clean
+.PHONY: quickstart test unit long check lint types docs report-example memo-example clean
 
 quickstart: $(READY)
 	$(BIN)/clairkit quickstart
@@ -57,6 +57,13 @@ report-example: $(READY)
 	sed -i.bak "s|$(CURDIR)/||g" build/example/pairs.jsonl build/example/scored.jsonl
 	$(BIN)/clairkit report build/example/pairs.jsonl build/example/scored.jsonl \
 	  build/example/trained -o docs/example_report.html --force
+
+# Real memos, from the quickstart's own run.
+memo-example: $(READY)
+	rm -rf build/memo
+	$(BIN)/clairkit quickstart -o build/memo --quiet
+	$(BIN)/clairkit pilot memo build/memo -o docs/example_memo.html --force
+	$(BIN)/clairkit pilot memo build/memo -o docs/example_memo.ja.html --language ja --force
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

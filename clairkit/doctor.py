@@ -188,7 +188,12 @@ def _devices() -> Iterator[_Found]:
     if torch.cuda.is_available():
         return
     if torch.backends.mps.is_available():
-        yield "mps", "ok", f"Apple GPU, bf16 {'yes' if _mps_bf16(torch) else 'no'}"
+        has_bf16 = "yes"
+        try:
+            torch.zeros(1, dtype=torch.bfloat16, device="mps")
+        except (RuntimeError, TypeError):
+            has_bf16 = "no"
+        yield "mps", "ok", f"Apple GPU, bf16 {has_bf16}"
     elif Path("/proc/driver/nvidia").exists() or shutil.which("nvidia-smi"):
         remedy = "install a CUDA build of torch that the driver supports"
         yield (
@@ -204,14 +209,6 @@ def _devices() -> Iterator[_Found]:
             "none seen: work is done on the CPU",
             "train small models here, larger ones on a machine with a GPU",
         )
-
-
-def _mps_bf16(torch: Any) -> bool:
-    try:
-        torch.zeros(1, dtype=torch.bfloat16, device="mps")
-    except (RuntimeError, TypeError):
-        return False
-    return True
 
 
 def _kernels() -> Iterator[_Found]:

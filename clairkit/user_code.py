@@ -217,7 +217,9 @@ class _Surroundings:
 
     def enter(self) -> None:
         with self._lock:
-            self._keep_descriptors()
+            for number in {1, 2} - self._kept.keys():
+                with suppress(OSError):
+                    self._kept[number] = os.dup(number)
             if not self._running:
                 self._signalled = False
                 with suppress(OSError):  # the folder is gone
@@ -233,20 +235,18 @@ class _Surroundings:
         with self._lock:
             self._running -= 1
             self._mend_streams()
-            self._restore_folder()
+            with suppress(OSError):
+                if self._folder is not None and str(Path.cwd()) != self._folder:
+                    os.chdir(self._folder)
             if _is_main_thread():
                 self._running_on_main -= 1
-                self._restore_handlers()
+                for signal_, earlier in self._handlers.items():
+                    if not self._running_on_main and earlier is not None:  # None: not Python's
+                        signal.signal(signal_, earlier)
             return self._signalled
 
     def _note(self) -> None:
         self._signalled = True
-
-    def _keep_descriptors(self) -> None:
-        for number in (1, 2):
-            if number not in self._kept:
-                with suppress(OSError):
-                    self._kept[number] = os.dup(number)
 
     def _mend_streams(self) -> None:
         """Open what was closed: the next file would else get its number, and our words."""
@@ -258,26 +258,12 @@ class _Surroundings:
                     os.dup2(self._kept[number], number)
             stream = getattr(sys, name)
             if stream is None or getattr(stream, "closed", False):
-                setattr(sys, name, _stream_on(number))
-
-    def _restore_handlers(self) -> None:
-        for number, earlier in self._handlers.items():
-            if not self._running_on_main and earlier is not None:  # None: it was not Python's
-                signal.signal(number, earlier)
-
-    def _restore_folder(self) -> None:
-        with suppress(OSError):
-            if self._folder is not None and str(Path.cwd()) != self._folder:
-                os.chdir(self._folder)
+                # Line by line, and left open when this stream is dropped.
+                made = os.fdopen(number, "w", 1, "utf-8", "backslashreplace", closefd=False)
+                setattr(sys, name, made)
 
 
 _surroundings = _Surroundings()
-
-
-def _stream_on(number: int) -> Any:
-    return open(
-        number, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False
-    )
 
 
 def _is_main_thread() -> bool:

@@ -169,10 +169,21 @@ def _unexpected(error: Exception) -> int:
         return _say("Error: a pipe was closed while the command was at work.", 4)
     if isinstance(error, MemoryError):
         return _say("Error: the memory of this machine is used up.", 5)
+    if (path := _looping(error)) is not None:
+        return _say(f"Error: {path}: the link leads back to itself. Give the file itself", 3)
     if isinstance(error, OSError) and error.errno in _NO_MEANS:
         place = error.filename or "the standard output cannot be written"
         return _say(f"Error: {place} ({error.strerror}).", 5)
     return _say(_bug_report(), 1)
+
+
+def _looping(error: Exception) -> str | None:
+    """Return the path of a symbolic link that leads back to itself, if that is the error."""
+    if isinstance(error, OSError) and error.errno == errno.ELOOP:
+        return str(error.filename)
+    words = str(error)  # of pathlib, before Python 3.13
+    is_loop = isinstance(error, RuntimeError) and words.startswith("Symlink loop from ")
+    return words.removeprefix("Symlink loop from ").strip("'\"") if is_loop else None
 
 
 def _bug_report() -> str:

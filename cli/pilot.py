@@ -114,18 +114,14 @@ def next_command(
         console.result({**found.to_json(), "next": _next_json(found)})
         _stop_at_gate(found)
         return 0 if step is None or dry_run else EvidenceError.exit_code
-    code = _run_all(console, found, step)
-    if code:
+    if code := _run_all(console, found, step):
         return code
     after = survey(pilot)
     console.result({**after.to_json(), "next": _next_json(after)})
-    gate = next(
-        each for each in after.gates if found.current and each.number == found.current.number
-    )
-    _show_gates(console, after, only=gate.number)
+    _show_gates(console, after, only=found.current)
     _show_next(console, after)
     _stop_at_gate(after)
-    return EvidenceError.exit_code if after.is_open(gate) and not _progressed(found, after) else 0
+    return EvidenceError.exit_code if _is_stuck(found, after) else 0
 
 
 @command.command("memo")
@@ -201,10 +197,14 @@ def _run_all(console: Console, found: Survey, step: Step) -> int:
     return 0
 
 
-def _progressed(before: Survey, after: Survey) -> bool:
-    """Return whether the open gate says something else now: the next call has something to do."""
-    old, new = before.current, after.current
-    return old is None or new is None or (old.number, old.reason) != (new.number, new.reason)
+def _is_stuck(before: Survey, after: Survey) -> bool:
+    """Return whether the same gate is open, and no further command would change that."""
+    from clairkit.pilot.steps import next_step
+
+    old, new, step = before.current, after.current, next_step(after)
+    if old is None or new is None or old.number != new.number:
+        return False
+    return old.reason == new.reason or step is None or not step.commands
 
 
 def _stop_at_gate(found: Survey) -> None:
@@ -232,9 +232,11 @@ def _show_gates(console: Console, found: Survey, only: Gate | None = None) -> No
         state = gate.state if gate.state == "passed" or override is None else "overridden"
         console.show(f"{gate.number} {words('en')['states'][state]}: {gate_name(gate.number)}")
         console.show(f"    {reason_text(gate)}")
-        for figure in gate.evidence:
-            console.show(f"    {figure_text(figure)}")
-            console.show(f"      {figure.file} {figure.sha256[:16]}")
+        for file in dict.fromkeys(figure.file for figure in gate.evidence):
+            figures = [figure for figure in gate.evidence if figure.file == file]
+            for figure in figures:
+                console.show(f"    {figure_text(figure)}")
+            console.show(f"      {file} {figures[0].sha256[:16]}")
         if override is not None and gate.state != "passed":
             console.show(f"    by {override.who}, {override.when[:10]}: {override.why}")
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from clairkit.records import ColumnChoice
 
 
-@click.command("report", short_help="One HTML page: pairs and runs, or an evaluation.")
-@click.argument("sources", metavar="PAIRS|RUN|EVAL…", nargs=-1, required=True)
+@click.command("report", short_help="One HTML page: pairs and runs, an evaluation, a sweep.")
+@click.argument("sources", metavar="PAIRS|RUN|EVAL|SWEEP…", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="FILE.html", required=True, help="The page.")
 @click.option(
     "--language",
@@ -58,18 +58,26 @@ def command(
 
     Of an EVAL folder of `evaluate -o`, the page shows the verdict, every signal with its interval,
     guards, wins against length and by group, judge against people, and the answers side by side
-    with verdicts and votes.
+    with verdicts and votes. Of a SWEEP folder it shows the choice, the grid as a heat map with
+    intervals, and halving as lines.
     """
+    from pathlib import Path
+
     from clairkit.records import atomic_write, check_output
     from clairkit.report import gather, gather_evaluation, language, make_evaluation_page, make_page
+    from clairkit.report.sweep_page import is_sweep, make_sweep_page
 
     console = Console(as_json=as_json, quiet=quiet)
     path = check_output(output, force=force)
     words, skipped = language(code), {}
-    if found := gather_evaluation(sources):
+    if len(sources) == 1 and is_sweep(Path(sources[0])):
+        page, runs, noun = make_sweep_page(Path(sources[0]), words), [], "settings"
+    elif found := gather_evaluation(sources):
+        noun = "answers"
         evaluated, runs = found
         page = make_evaluation_page(evaluated, runs, words, max_items=max_pairs)
     else:
+        noun = "pairs"
         gathered = gather(sources, skip_bad=skip_bad, columns=columns)
         page = make_page(gathered, words, max_pairs=max_pairs)
         runs = list(gathered.runs)
@@ -78,10 +86,10 @@ def command(
     with atomic_write(path) as file:
         file.write(content)
     size = f"{len(content) / 1e6:.1f} MB"
-    noun = "answers" if found else "pairs"
     console.show(f"Report: {output} ({page.pairs:,} {noun}, {size}). Open it in a browser.")
     if page.browsed < page.pairs:
-        limit = "--max-pairs; a page of answers stays below 10 MB" if found else "--max-pairs"
+        is_answers = noun == "answers"
+        limit = "--max-pairs; a page of answers stays below 10 MB" if is_answers else "--max-pairs"
         console.note(f"The browser has {page.browsed:,} of them ({limit}).")
     console.result(
         {

@@ -138,11 +138,8 @@ def _forecast(console: Console, spec: SweepSpec, output: object, lanes: int) -> 
 
 
 def _show(console: Console, found: SweepResult) -> None:
-    from clairkit.sweep.table import grid
-
     if found.settings:
-        made = grid(found)
-        console.table(made.title, made.columns, made.rows, note=made.note)
+        _show_grid(console, found)
         if len(found.settings) > 1:
             console.table(
                 "All settings, the simplest first",
@@ -161,12 +158,33 @@ def _show(console: Console, found: SweepResult) -> None:
         console.show(f"No choice: {found.reason}.")
 
 
-def _row(found: SettingResult) -> list[str]:
-    interval = found.estimate.interval
-    ends = (
-        "too few"
-        if interval is None
-        else f"{100 * interval.low:+.1f} to {100 * interval.high:+.1f}"
+def _show_grid(console: Console, found: SweepResult) -> None:
+    grid = found.grid
+    rows = [
+        [name or "pairs", *map(_cell, cells), f"{grid.contrastiveness[name] or 0:.2f}"]
+        for name, cells in grid.rows.items()
+    ]
+    best = f"each cell the best over {', '.join(grid.over)}" if grid.over else "a setting a cell"
+    console.table(
+        f"Change of the {found.metric} against the base, points",
+        ["", *grid.columns, "contrast"],
+        rows,
+        note=f"95 % intervals over {len(found.spec.seeds)} seeds and the prompts; {best}.\n"
+        "Contrast: the mean share of both sides that a pair has in common.",
     )
-    estimate = f"{100 * found.estimate.estimate:+.1f}"
-    return [found.setting.label, str(len(found.changes)), estimate, ends, found.remark]
+
+
+def _cell(found: SettingResult | None) -> str:
+    if found is None:
+        return "-"
+    interval = found.estimate.interval
+    text = f"{100 * found.estimate.estimate:+.1f}"
+    if interval is not None:
+        text += f" [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
+    return f"{text} at {found.share:.0%}" if found.share < 1 else text
+
+
+def _row(found: SettingResult) -> list[str]:
+    estimate, *ends = _cell(found).split(" at ")[0].split(" ", 1)
+    said = ends[0] if ends else "too few"
+    return [found.setting.label, str(len(found.changes)), estimate, said, found.remark]

@@ -42,9 +42,10 @@ def point_json(
         timed: the times of the point, None when they were lost.
         lost: why they were; "" when they are still to come.
     """
-    bare = {
-        str(count): {"seconds": timed.times.seconds.get(bare_name(count), []), "tiling": tiling}
-        for count, tiling in (timed.tilings.items() if timed else ())
+    tilings, products = (timed.tilings, timed.times.seconds) if timed else ({}, {})
+    bare: dict[str, dict[str, Any]] = {
+        str(count): {"seconds": products.get(bare_name(count), []), "tiling": tiling}
+        for count, tiling in tilings.items()
     }
     states = {one.name: _state(one.name, found[one.name], timed, lost) for one in variants}
     peaks = {one.name: _peak(found[one.name], states[one.name]) for one in variants}

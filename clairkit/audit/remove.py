@@ -42,6 +42,15 @@ from clairkit.journal.sealed_results import head_of, note_change
 from clairkit.models.reasons import SAME_AS
 from clairkit.records.lock import lock_output
 
+_DELETE_RESULTS = """
+DELETE FROM results WHERE (key, step) IN (SELECT key, step FROM asked WHERE row = ?)
+AND NOT EXISTS (SELECT 1 FROM asked
+    WHERE asked.key = results.key AND asked.step = results.step AND asked.row != ?)
+"""
+_UNKNOWN = (
+    "NOT EXISTS (SELECT 1 FROM asked WHERE asked.key = results.key AND asked.step = results.step)"
+)
+
 
 def requests_of(*, ids: Iterable[str] = (), where: Iterable[str] = ()) -> list[str]:
     """Return the marks by which the same call is known again; see `choose_rows`."""
@@ -113,13 +122,6 @@ def _value(columns: Row, name: str) -> str | None:
     return found if isinstance(found, str) else json.dumps(found)
 
 
-_DELETE_RESULTS = """
-DELETE FROM results WHERE (key, step) IN (SELECT key, step FROM asked WHERE row = ?)
-AND NOT EXISTS (SELECT 1 FROM asked
-    WHERE asked.key = results.key AND asked.step = results.step AND asked.row != ?)
-"""
-
-
 @dataclass(frozen=True)
 class Removal:
     """What a removal did, in rows. `files` has the dropped rows by file; `entry` is its seal."""
@@ -169,7 +171,13 @@ def remove(
         with RowIndex(journal_path(output)) as index:
             _check_all_known(index.database, output, unknown=unknown)
             for path in also:
-                _check_told(path)
+                for number, row in enumerate(rows_of(path), 1):
+                    if not isinstance(row.get("id"), str):
+                        raise DataError(
+                            f"row {number} has no id, so that nobody can tell whose it is",
+                            path=path,
+                            remedy="make the file anew from the pairs",
+                        )
             check_sealed(output, but=rows)
             _check_pairs(output)
             intent = _record(index, output, rows, requests)
@@ -230,21 +238,6 @@ def _check_pairs(output: Path) -> None:
             path=output,
             remedy="put back the file as it was, or run build-pairs once more",
         )
-
-
-def _check_told(path: Path) -> None:
-    for number, row in enumerate(rows_of(path), 1):
-        if not isinstance(row.get("id"), str):
-            raise DataError(
-                f"row {number} has no id, so that nobody can tell whose it is",
-                path=path,
-                remedy="make the file anew from the pairs",
-            )
-
-
-_UNKNOWN = (
-    "NOT EXISTS (SELECT 1 FROM asked WHERE asked.key = results.key AND asked.step = results.step)"
-)
 
 
 def _check_all_known(database: sqlite3.Connection, output: Path, *, unknown: bool) -> None:

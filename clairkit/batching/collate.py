@@ -17,6 +17,9 @@ from clairkit.batching.encode import EncodedPair
 from clairkit.batching.pack import ModelInputs, Share, pack_pairs, packed_tokens
 from clairkit.records.json_types import JsonObject
 
+IGNORED = -100
+Form = Literal["packed", "padded"]
+
 
 def fill_parts(sizes: Sequence[int], tokens: int | None) -> list[list[int]]:
     """Put items into few parts of at most `tokens` tokens: the largest first, where it fits first.
@@ -94,11 +97,6 @@ def _least(holds: Callable[[int], bool], most: int) -> int:
 
 def _largest_first(sizes: Sequence[int]) -> list[int]:
     return sorted(range(len(sizes)), key=lambda item: (-sizes[item], item))
-
-
-IGNORED = -100
-
-Form = Literal["packed", "padded"]
 
 
 @dataclass(frozen=True)

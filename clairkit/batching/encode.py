@@ -19,6 +19,11 @@ from clairkit.scoring import Alignment, align
 CONTEXT = 16
 """Shared tokens that edit_window keeps after the last edit, where there is room for them."""
 
+BOTH = ("chosen", "rejected")
+AS_TOKEN, AS_TEXT = "as token ", "as text "
+"""How the counts of pairs begin that spell a special token, by how it was encoded."""
+_NOTHING = Encoded([], [])
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -91,12 +96,6 @@ def _symmetric(
 
 class Unrenderable(DataError):
     """The chat template does not take a pair's conversation."""
-
-
-BOTH = ("chosen", "rejected")
-AS_TOKEN, AS_TEXT = "as token ", "as text "
-"""How the counts of pairs begin that spell a special token, by how it was encoded."""
-_NOTHING = Encoded([], [])
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,9 @@ _VARIANTS: tuple[Mapping[str, object], ...] = (
 _MARKS = frozenset(text for mark in THOUGHT_MARKS for text in (mark.opening, mark.closing))
 _DELIMITER = re.compile(r"[^\w\s]")
 
+Match = tuple[int, int, str]
+"""Beginning and end of a text that becomes a token, and the token."""
+
 
 @dataclass(frozen=True)
 class TemplateTokens:
@@ -156,10 +159,6 @@ class Guarded:
     def as_tokens(self) -> frozenset[str]:
         """The tokens that are encoded as such."""
         return frozenset(self.spelt)
-
-
-Match = tuple[int, int, str]
-"""Beginning and end of a text that becomes a token, and the token."""
 
 
 class Guard:

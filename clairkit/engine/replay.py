@@ -16,6 +16,9 @@ Result = TypeVar("Result")
 Work = Callable[[], Generator[Sequence[Call], Sequence[Recorded], Result]]
 """Makes a program anew each time; `functools.partial(method.program, row)` is one."""
 
+Find = Callable[[Call], Recorded | None]
+"""Returns the result of a call; None when there is none."""
+
 
 @dataclass(frozen=True)
 class Open:
@@ -53,10 +56,6 @@ def trace(work: Work[Result], journal: Journal, *, ask_again: bool = False) -> T
             steps += [(call, got) for call, got in next(walk) if got is not None]
         except StopIteration as end:
             return Trace(end.value, tuple(steps))
-
-
-Find = Callable[[Call], Recorded | None]
-"""Returns the result of a call; None when there is none."""
 
 
 def rounds(

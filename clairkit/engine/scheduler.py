@@ -29,6 +29,11 @@ from clairkit.models.sampling import Failure, Outcome
 RAMP_SECONDS = 0.005
 """How far apart a model's calls begin, at least, when none is under way yet."""
 
+BLOCK = 8192
+"""The most rows at once of a run with local models; groups are formed within a block."""
+_ROWS_PER_PLACE = 4  # rows in flight for each call that may run at once
+_BREATH = 64  # rows that are started before results are looked after
+
 
 class ModelQueue:
     """A model's queue, and how many of its calls are under way.
@@ -54,13 +59,6 @@ class ModelQueue:
         self._next_start = start + RAMP_SECONDS
         if start > now:
             await asyncio.sleep(start - now)
-
-
-BLOCK = 8192
-"""The most rows at once of a run with local models; groups are formed within a block."""
-
-_ROWS_PER_PLACE = 4  # rows in flight for each call that may run at once
-_BREATH = 64  # rows that are started before results are looked after
 
 
 class Scheduler:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -35,35 +34,42 @@ def score_answer(check: Check, row: PromptRow, answer: str) -> float:
     Raises:
         UsageError: the check fails, or returns neither a bool nor a number in [0, 1].
     """
-    given = ([dict(message) for message in row.prompt], answer, row.to_json())
     name = f"{getattr(check, '__module__', '')}:{getattr(check, '__qualname__', 'check')}"
+    value = measured(check, name, row, answer, "check")
+    if not isinstance(value, bool | int | float) or not 0 <= value <= 1:
+        raise UsageError(
+            f"the check gave no answer in [0, 1] on row {excerpt(row.id)}",
+            received=excerpt(repr(value)),
+            remedy="return True, False, or a number from 0 to 1",
+        )
+    return float(value)
+
+
+def measured(
+    function: Callable[..., Any], name: str, row: PromptRow, answer: str, what: str
+) -> Any:
+    """Return what a user's function says of an answer, a number of numpy or torch as Python's own.
+
+    Args:
+        function: called with the prompt's messages, the answer, and the row as a mapping.
+        name: of the function, for errors.
+        row: that was answered.
+        answer: without thoughts.
+        what: it is, in errors: "check" or "program".
+
+    Raises:
+        UsageError: it fails.
+    """
+    given = ([dict(message) for message in row.prompt], answer, row.to_json())
     try:
-        number, shown = call(name, _scored, check, given)
+        return call(name, _plain, function, given)
     except UserCodeEnded:
         raise
     except Exception as error:
-        problem = f"the check failed on row {excerpt(row.id)} ({described(error, 160)})"
-        raise UsageError(problem, remedy="correct the check function") from error
-    if number is None:
-        raise UsageError(
-            f"the check gave no answer in [0, 1] on row {excerpt(row.id)}",
-            received=shown,
-            remedy="return True, False, or a number from 0 to 1",
-        )
-    return float(number)
+        problem = f"the {what} failed on row {excerpt(row.id)} ({described(error, 160)})"
+        raise UsageError(problem, received=name, remedy=f"correct the {what}") from error
 
 
-def _scored(check: Check, given: tuple[Any, ...]) -> tuple[float | None, str]:
-    """Return the score that `check` gives and what it returned, as shown in an error."""
-    value = check(*given)
-    number = _number(value)
-    return number, "" if number is not None else excerpt(repr(value))
-
-
-def _number(value: Any) -> float | None:
-    if hasattr(value, "item") and not isinstance(value, Mapping):
-        value = value.item()  # a number of numpy or torch
-    if not isinstance(value, bool | int | float):
-        return None
-    number = float(value)
-    return number if math.isfinite(number) and 0 <= number <= 1 else None
+def _plain(function: Callable[..., Any], given: tuple[Any, ...]) -> Any:
+    value = function(*given)
+    return value.item() if hasattr(value, "item") and not isinstance(value, Mapping) else value

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import combinations, islice
+from itertools import combinations, islice, product
 
 from clairkit.engine.driver import run_works
 from clairkit.engine.program import Call
@@ -126,12 +126,26 @@ class Comparison:
         return named | {f"judge {each.name}": each.judge.model for each in self.judges}
 
     @cached_property
+    def baseline(self) -> str | None:
+        """Return the baseline's name."""
+        return next((each.name for each in self.contestants if each.is_baseline), None)
+
+    @cached_property
+    def candidates(self) -> tuple[str, ...]:
+        """Return the names of all but the baseline."""
+        return tuple(each.name for each in self.contestants if not each.is_baseline)
+
+    @cached_property
+    def specs(self) -> Mapping[str, str]:
+        """Return the models' specs by name."""
+        return {each.name: each.spec for each in self.contestants}
+
+    @cached_property
     def meetings(self) -> tuple[tuple[str, str], ...]:
         """Return whose answers are compared: (model, against)."""
-        bases = [each.name for each in self.contestants if each.is_baseline]
-        others = [each.name for each in self.contestants if not each.is_baseline]
-        among = combinations(others, 2) if self.all_pairs else ()
-        return (*((name, base) for base in bases for name in others), *among)
+        bases = () if self.baseline is None else (self.baseline,)
+        among = combinations(self.candidates, 2) if self.all_pairs else ()
+        return (*product(self.candidates, bases), *among)
 
     def program(self, row: PromptRow) -> Asking:
         """Return the program of a row: all answers in one round, all verdicts in the next."""

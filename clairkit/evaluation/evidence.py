@@ -126,7 +126,7 @@ class Findings:
 
     def meeting(self, model: str, against: str) -> Meeting:
         """Return both models' answers with the judges' score of each prompt."""
-        specs = {each.name: each.spec for each in self.comparison.contestants}
+        specs = self.comparison.specs
         items = [
             Item(
                 result.row.id,
@@ -182,10 +182,9 @@ def further_signals(
     Raises:
         DataError: no vote is on any two of the models, or a KPI can't be read.
     """
-    base = next((each.name for each in found.comparison.contestants if each.is_baseline), None)
+    base, others = found.comparison.baseline, found.comparison.candidates
     if base is None:
         return [], {}
-    others = [each.name for each in found.comparison.contestants if not each.is_baseline]
     signals: list[Signal] = []
     for model in others if evidence.votes else ():
         signals += people_signals(evidence.votes, found.meeting(model, base), found.resampling)
@@ -222,12 +221,11 @@ def tested_guards(
     Raises:
         UsageError: a guard's check fails.
     """
-    base = next((each.name for each in found.comparison.contestants if each.is_baseline), None)
+    base = found.comparison.baseline
     rows: list[GuardRow] = []
-    for contestant in found.comparison.contestants:
-        if contestant.is_baseline or base is None:
-            continue
-        name = contestant.name
+    if base is None:
+        return rows
+    for name in found.comparison.candidates:
         measured = [
             (each.spec, _change(each, results, name, base), "points")
             for each, results in zip(evidence.guards, guarded, strict=True)
@@ -239,18 +237,18 @@ def tested_guards(
 
 def vote_rows(evidence: Evidence, found: Findings) -> Iterator[JsonObject]:
     """Yield a row of `items.jsonl` for each vote on a candidate and the baseline."""
-    base = next((each.name for each in found.comparison.contestants if each.is_baseline), None)
-    for each in found.comparison.contestants:
-        if each.is_baseline or base is None or not evidence.votes:
-            continue
-        for vote, verdict in placed_votes(evidence.votes, found.meeting(each.name, base)):
+    base = found.comparison.baseline
+    if base is None or not evidence.votes:
+        return
+    for name in found.comparison.candidates:
+        for vote, verdict in placed_votes(evidence.votes, found.meeting(name, base)):
             yield {
                 "kind": "vote",
                 "id": vote.id,
                 "rater": vote.rater,
-                "model": each.name,
+                "model": name,
                 "against": base,
-                "first": each.name if verdict.candidate_first else base,
+                "first": name if verdict.candidate_first else base,
                 "label": vote.label,
                 "score": verdict.score,
                 "at": vote.at or None,
@@ -274,8 +272,8 @@ def _change(guard: GuardRun, results: Sequence[RowResult], model: str, base: str
 
 def _seeds(found: Findings, base: str) -> Iterator[Signal]:
     """Yield a signal for each group of candidates that differ in their seeds alone."""
-    specs = {each.name: each.spec for each in found.comparison.contestants if not each.is_baseline}
-    for group in same_configuration(specs):
+    specs = found.comparison.specs
+    for group in same_configuration({name: specs[name] for name in found.comparison.candidates}):
         changes: dict[str, dict[str, dict[str, float]]] = {}
         if found.checked:
             before = {row.prompt.id: float(row.right) for row in found.checked[base].rows}

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from clairkit.errors import ClairError
 from clairkit.evaluation.seed_runs import run_configuration
-from clairkit.records.faults import RowFault
 from clairkit.records.read import located_rows
 
 _FAMILIES: Mapping[str, str] = {
@@ -69,15 +68,15 @@ def reviser_of(spec: str) -> str | None:
     if not Path(pairs).is_file():
         return None
     try:
-        _, row = next(located_rows(pairs))
+        found: object = next(located_rows(pairs))[1]
     except (ClairError, StopIteration):
         return None
-    for name in () if isinstance(row, RowFault) else ("provenance", "reviser"):
-        row = row.get(name)
-        if not isinstance(row, Mapping):
-            return None
-    named = (row[key] for key in ("model", "id", "function") if row.get(key))
-    return next((f"{row.get('kind')}:{name}" for name in named), None)
+    for name in ("provenance", "reviser"):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    if not isinstance(found, Mapping):
+        return None
+    named = (found[key] for key in ("model", "id", "function") if found.get(key))
+    return next((f"{found.get('kind')}:{name}" for name in named), None)
 
 
 def relatives(judge: str, models: Mapping[str, str]) -> list[str]:

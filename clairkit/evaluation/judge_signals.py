@@ -102,16 +102,15 @@ def _win_rate(
     much = [each for _, each in placed if each.is_much]
     read = max(1, len(verdicts) - found.unparsed)
     consistency = positions.consistency
-    interval = None if consistency is None else consistency.interval
     details = {
         "verdicts": len(asked),
         "unparsed": found.unparsed,
         "worst": found.worst,
         "best": found.best,
         "pairs": positions.pairs,
-        "consistency": None if consistency is None else consistency.estimate,
-        "consistency_low": None if interval is None else interval.low,
-        "consistency_high": None if interval is None else interval.high,
+        "consistency": consistency and consistency.estimate,
+        "consistency_low": consistency and consistency.low,
+        "consistency_high": consistency and consistency.high,
         "first_wins": positions.first_wins,
         "much_better": sum(each.score == 1 for each in much) / read,
         "much_worse": sum(each.score == 0 for each in much) / read,
@@ -152,7 +151,6 @@ def _at_equal_length(
     differences = [float(lengths[str(prompt)]) for prompt in scores]
     labels = None if clusters is None else labels_of(scores, clusters)
     found = length_controlled_win_rate(list(scores.values()), differences, labels, resampling)
-    interval = found.length_effect.interval
     yield signal_of(
         "length-controlled judge",
         found.estimate,
@@ -161,8 +159,8 @@ def _at_equal_length(
         name=name,
         details={
             "length_effect": found.length_effect.estimate,
-            "length_effect_low": None if interval is None else interval.low,
-            "length_effect_high": None if interval is None else interval.high,
+            "length_effect_low": found.length_effect.low,
+            "length_effect_high": found.length_effect.high,
             "mean_length_difference": sum(differences) / len(differences),
         },
     )
@@ -183,12 +181,8 @@ def _self_preference(
     labels = None if clusters is None else labels_of(both, clusters)
     halves = [(1 + mine[prompt] - theirs[prompt]) / 2 for prompt in both]
     found = mean_share(halves, labels, resampling)
-    interval = found.interval
-    return {
-        "estimate": 2 * found.estimate - 1,
-        "low": None if interval is None else 2 * interval.low - 1,
-        "high": None if interval is None else 2 * interval.high - 1,
-    }
+    ends = {"estimate": found.estimate, "low": found.low, "high": found.high}
+    return {name: None if end is None else 2 * end - 1 for name, end in ends.items()}
 
 
 def _elo(
@@ -200,7 +194,7 @@ def _elo(
         for each in result.verdicts
         if each.score is not None
     ]
-    base = next((each.name for each in comparison.contestants if each.is_baseline), None)
+    base = comparison.baseline
     if base is None or not verdicts:
         return
     for rating in bradley_terry(verdicts, base, clusters, level):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from clairkit.display import counted, excerpt
 from clairkit.errors import DataError, UsageError
+from clairkit.evaluation.checks import measured
 from clairkit.evaluation.guards import GuardSpec, kpi_guard_change
 from clairkit.evaluation.kpi_file import Column, Costs, KpiFile, KpiSpec, Program
 from clairkit.evaluation.signals import Signal, signal_of
@@ -30,7 +31,7 @@ from clairkit.statistics.utility import (
     break_even,
     utility,
 )
-from clairkit.user_code import UserCodeEnded, call, described, load_function
+from clairkit.user_code import load_function
 
 UTILITY = "utility"
 """The name of the weighted sum among the KPIs' signals."""
@@ -270,14 +271,7 @@ def _number(function: Callable[..., Any], spec: str, row: PromptRow, answer: str
     Raises:
         UsageError: it fails, or returns something else.
     """
-    given = ([dict(message) for message in row.prompt], answer, row.to_json())
-    try:
-        value = call(spec, _plain, function, given)
-    except UserCodeEnded:
-        raise
-    except Exception as error:
-        problem = f"the program failed on row {excerpt(row.id)} ({described(error, 160)})"
-        raise UsageError(problem, received=spec, remedy="correct the function") from error
+    value = measured(function, spec, row, answer, "program")
     if value is None or (isinstance(value, int | float) and math.isfinite(value)):
         return None if value is None else float(value)
     raise UsageError(
@@ -285,12 +279,6 @@ def _number(function: Callable[..., Any], spec: str, row: PromptRow, answer: str
         received=excerpt(repr(value)),
         remedy="return a finite number, or None where nothing can be measured",
     )
-
-
-def _plain(function: Callable[..., Any], given: tuple[Any, ...]) -> Any:
-    """Return what the program says, a number of numpy or torch as Python's own."""
-    value = function(*given)
-    return value.item() if hasattr(value, "item") and not isinstance(value, Mapping) else value
 
 
 def _break_even(costs: Costs, found: Utility) -> BreakEven | None:
@@ -316,8 +304,8 @@ def _kpi_signal(change: KpiChange, model: str, against: str, notes: tuple[str, .
             "mid": kpi.mid,
             "weight": kpi.weight,
             "mids": mids.estimate,
-            "mids_low": mids.interval and mids.interval.low,
-            "mids_high": mids.interval and mids.interval.high,
+            "mids_low": mids.low,
+            "mids_high": mids.high,
         },
     )
 

@@ -288,7 +288,6 @@ def _blended(
         ),
         level,
     )
-    people = found.people.interval
     drawn = int(placed[0][0].sample.get("drawn", len(scores)))
     notes = [str(found)]
     if drawn > len(scores):
@@ -307,8 +306,8 @@ def _blended(
             "labels": found.labels,
             "worth": found.worth,
             "people": found.people.estimate,
-            "people_low": people and people.low,
-            "people_high": people and people.high,
+            "people_low": found.people.low,
+            "people_high": found.people.high,
         },
     )
 

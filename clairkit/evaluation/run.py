@@ -19,6 +19,7 @@ from clairkit.evaluation.evidence import (
     Everything,
     Evidence,
     Findings,
+    clusters_of,
     further_signals,
     tested_guards,
     vote_rows,
@@ -96,12 +97,12 @@ class Plan:
     @property
     def baseline(self) -> str | None:
         """Return the baseline's name."""
-        return next((each.name for each in self.comparison.contestants if each.is_baseline), None)
+        return self.comparison.baseline
 
     @property
-    def candidates(self) -> list[str]:
+    def candidates(self) -> Sequence[str]:
         """Return the names of all but the baseline."""
-        return [each.name for each in self.comparison.contestants if not each.is_baseline]
+        return self.comparison.candidates
 
     @cached_property
     def clusters(self) -> Mapping[str, Hashable] | None:
@@ -111,14 +112,13 @@ class Plan:
         """
         if self.cluster is not None:
             return {row.id: row.extra[self.cluster] for row in self.prompts}
-        found = {row.id: prompt_digest(row) for row in self.prompts}
-        return None if len(set(found.values())) == len(self.prompts) else found
+        return clusters_of(self.prompts)
 
     @cached_property
     def relatives(self) -> dict[str, list[str]]:
         """Return by each judge's name the models that are of its family."""
         found = {
-            each.name: relatives(each.judge.model.name, self._specs)
+            each.name: relatives(each.judge.model.name, self.comparison.specs)
             for each in self.comparison.judges
         }
         return {name: names for name, names in found.items() if names}
@@ -127,21 +127,17 @@ class Plan:
     def warnings(self) -> dict[str, list[str]]:
         """Return what is to be said of each judge, by name."""
         found = {name: [warning(name, names)] for name, names in self.relatives.items()}
-        revisers = {name: reviser_of(spec) for name, spec in self._specs.items()}
+        revisers = {name: reviser_of(spec) for name, spec in self.comparison.specs.items()}
         named = {f"{spec}, reviser of {name}": spec for name, spec in revisers.items() if spec}
         for each in self.comparison.judges:
             if names := relatives(each.judge.model.name, named):
                 found.setdefault(each.name, []).append(warning(each.name, names))
         return found
 
-    @property
-    def _specs(self) -> dict[str, str]:
-        return {each.name: each.spec for each in self.comparison.contestants}
-
     @cached_property
     def trained_on(self) -> dict[str, int | None]:
         """Return how many of the prompts each model was trained on; None when nothing says so."""
-        return {name: self._trained(spec) for name, spec in self._specs.items()}
+        return {name: self._trained(spec) for name, spec in self.comparison.specs.items()}
 
     def _trained(self, spec: str) -> int | None:
         if not spec.startswith("hf:"):

@@ -79,7 +79,6 @@ def signal_of(
         notes: what a reader has to know, beside the estimate's own notes.
         details: figures of this kind alone.
     """
-    interval = found.interval
     return Signal(
         signal=kind,
         model=model,
@@ -87,13 +86,13 @@ def signal_of(
         n=found.n,
         clusters=found.clusters,
         estimate=found.estimate,
-        low=None if interval is None else interval.low,
-        high=None if interval is None else interval.high,
+        low=found.low,
+        high=found.high,
         level=found.level,
         method=found.method,
         unit=unit,
         name=name,
-        is_defined=interval is not None,
+        is_defined=not found.is_too_few,
         notes=(*(str(note) for note in found.notes), *notes),
         details={"standard_error": found.standard_error, **(details or {})},
     )

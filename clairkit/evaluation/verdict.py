@@ -285,7 +285,7 @@ def _how_many(more: int, signal: Signal) -> str:
 
 
 def _compared(signal: Signal, code: str, relation: str, end: str = "") -> Reason:
-    model, against = _called(signal.model), _called(signal.against or "")
+    model, against = called(signal.model), called(signal.against or "")
     text = f"{model} {relation} {against}{end}: {_source(signal)}, {shown(signal)}"
     return Reason(code, text, _figures(signal))
 
@@ -294,5 +294,6 @@ def _source(signal: Signal) -> str:
     return f"{signal.signal} {signal.name}".strip()
 
 
-def _called(name: str) -> str:
+def called(name: str) -> str:
+    """Return a model's name as it stands in a sentence."""
     return f"the {name}" if name in ("model", "baseline") else name

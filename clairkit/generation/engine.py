@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from clairkit.engine.driver import run_works
 from clairkit.engine.program import Method
@@ -37,22 +36,8 @@ Prompts = str | os.PathLike[str] | Iterable[PromptRow]
 Rows = Sequence[PromptRow] | RowStream[PromptRow] | Shard
 Say = Callable[[str], None]
 
-
-class Engine(Protocol):
-    """Makes all calls that rows ask and the journal has no result of, as `run_works` does."""
-
-    def __call__(
-        self,
-        rows: Iterable[PromptRow],
-        method: Method,
-        journal: Journal,
-        budget: Budget,
-        *,
-        progress: ProgressHook | None,
-        say: Say | None,
-        total: int | None,
-    ) -> None: ...
-
+Engine = Callable[..., None]
+"""Called with rows, method, journal and budget: makes all open calls, as `run_works` does."""
 
 _EXAMPLES = 5  # rows that an error names
 

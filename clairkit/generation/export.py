@@ -27,6 +27,9 @@ from clairkit.records.json_types import JsonMapping, JsonObject
 
 _IN_MEMORY = 2**23  # bytes; what is longer goes to the disk
 
+RowResult = Pair | Quarantined | Open
+_KEY_DIGITS = 16  # of a step's key, in a pair's provenance
+
 
 class Spool:
     """Keeps rows as JSON has them, in a file without a name that ends with this object.
@@ -67,10 +70,6 @@ class Spool:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
-
-
-RowResult = Pair | Quarantined | Open
-_KEY_DIGITS = 16  # of a step's key, in a pair's provenance
 
 
 @dataclass(frozen=True)

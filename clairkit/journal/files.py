@@ -26,6 +26,9 @@ _READERS: dict[Kind, Callable[[Source], Iterator[Located]]] = {
     "folder": folder_rows,
 }
 
+ROOM_BESIDE = 32
+"""Bytes that the names of the files beside an output add to its own, `.journal.sqlite-wal` most."""
+
 
 def rows_of(path: Path) -> Iterator[Row]:
     """Yield the rows of a file that clairkit wrote, as they are; none for an empty one.
@@ -145,10 +148,6 @@ def without(path: Path, drop: Callable[[Row], bool]) -> int:
     if dropped:
         write_rows(path, (row for row in rows_of(path) if not drop(row)), force=True)
     return dropped
-
-
-ROOM_BESIDE = 32
-"""Bytes that the names of the files beside an output add to its own, `.journal.sqlite-wal` most."""
 
 
 def output_path(output: str | os.PathLike[str], *, force: bool = False) -> Path:

@@ -20,7 +20,6 @@ from clairkit.display import excerpt
 from clairkit.errors import ResourceError, UsageError
 from clairkit.journal.database import faults, read_meta, write_meta
 from clairkit.journal.group_commit import GroupCommit, OnDisk
-from clairkit.models.reasons import reason
 from clairkit.models.sampling import Failure, FinishReason, Outcome, Reply
 from clairkit.records.json_types import JsonMapping
 from clairkit.records.lock import lock_output
@@ -188,14 +187,6 @@ class Journal:
                 )
         self.set_meta("settings", settings)
 
-    def finished(self, step: str) -> set[str]:
-        """Return the keys of the step that need no further call."""
-        with faults(self.path):
-            rows = self._database.execute(
-                "SELECT key, reason, MAX(attempt) FROM results WHERE step = ? GROUP BY key", (step,)
-            ).fetchall()
-        return {key for key, code, _ in rows if code is None or not reason(code).again}
-
     def latest(self, key: str, step: str) -> Recorded | None:
         """Return the newest result of a row's step."""
         with faults(self.path):
@@ -206,7 +197,9 @@ class Journal:
         """Return the results without the first `count`, in the order in which they came."""
         with faults(self.path):
             rows = self._reader.execute(_AFTER, (count,)).fetchall()
-        return tuple(JournalEntry(row[0], row[1], row[2], _outcome(*row[3:])) for row in rows)
+        return tuple(
+            JournalEntry(key, step, model, _outcome(*said)) for key, step, model, *said in rows
+        )
 
     def usage(self) -> Usage:
         """Return what all results so far took."""

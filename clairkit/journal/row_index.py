@@ -22,6 +22,20 @@ from clairkit.records.json_types import JsonObject
 
 _FORM = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
 
+_TABLES = """
+CREATE TABLE IF NOT EXISTS rows (
+    id TEXT PRIMARY KEY, position INTEGER NOT NULL, columns TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS asked (
+    row TEXT NOT NULL, step TEXT NOT NULL, key TEXT NOT NULL,
+    PRIMARY KEY (row, step, key)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS asked_by_key ON asked (key, step);
+CREATE TABLE IF NOT EXISTS removed (row TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS removing (
+    kind TEXT NOT NULL, mark TEXT NOT NULL, PRIMARY KEY (kind, mark)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sealed (place INTEGER PRIMARY KEY, digest BLOB NOT NULL);
+"""
+_ROWS_A_WRITE = 1000
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -70,21 +84,6 @@ def placed(rows: Iterable[PromptRow]) -> Iterator[tuple[int, PromptRow]]:
         first, step = rows.number - 1, rows.count
         return ((first + step * at, row) for at, row in enumerate(rows))
     return enumerate(rows)
-
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS rows (
-    id TEXT PRIMARY KEY, position INTEGER NOT NULL, columns TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS asked (
-    row TEXT NOT NULL, step TEXT NOT NULL, key TEXT NOT NULL,
-    PRIMARY KEY (row, step, key)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS asked_by_key ON asked (key, step);
-CREATE TABLE IF NOT EXISTS removed (row TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS removing (
-    kind TEXT NOT NULL, mark TEXT NOT NULL, PRIMARY KEY (kind, mark)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS sealed (place INTEGER PRIMARY KEY, digest BLOB NOT NULL);
-"""
-_ROWS_A_WRITE = 1000
 
 
 class RowIndex:

@@ -48,6 +48,12 @@ _ROWS_A_WRITE = 10_000
 Digest = JsonObject
 """How many `results`, and the `sha256` over them."""
 
+Entries = Sequence[JsonMapping]
+START = "0" * 64
+"""Stands for the line before the first one of a manifest."""
+_CHANGE = "a result was changed, added or taken away after it was sealed"
+_CHANGED = "sealed"  # in `meta`: the digest after a change that the manifest does not have yet
+
 
 def results_digest(database: sqlite3.Connection, first: int | None = None) -> Digest:
     """Return the number of results in a journal and a digest over them.
@@ -151,15 +157,6 @@ def _value(value: object) -> bytes:
 
 def _short(packed: bytes) -> bytes:
     return hashlib.sha256(packed).digest()[:_KEPT]
-
-
-Entries = Sequence[JsonMapping]
-
-START = "0" * 64
-"""Stands for the line before the first one of a manifest."""
-
-_CHANGE = "a result was changed, added or taken away after it was sealed"
-_CHANGED = "sealed"  # in `meta`: the digest after a change that the manifest does not have yet
 
 
 def expected_digest(database: sqlite3.Connection, entries: Entries) -> Digest | None:

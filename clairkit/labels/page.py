@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 from clairkit.errors import UsageError
-from clairkit.labels.evidence import least_share
 from clairkit.labels.key import Key, Shown
 from clairkit.markup import asset, clean, data_json, render_page
 from clairkit.records import digest
 from clairkit.records.json_types import JsonObject
+from clairkit.statistics.e_process import least_share
 from clairkit.texts import texts
 
 TEXTS = "labels/texts"

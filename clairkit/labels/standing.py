@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import sys
 from dataclasses import dataclass
 
 from clairkit.intervals import wilson
 from clairkit.labels.collect import Votes, first_decisions
-from clairkit.labels.evidence import (
-    ALPHA,
-    decisions_needed,
-    is_enough,
-    least_share,
-    nominal_alpha,
-)
 from clairkit.labels.items import Question
 from clairkit.records.json_types import JsonObject
-from clairkit.statistics.e_process import log_e_value
+from clairkit.statistics.e_process import Evidence, evidence, least_share
+from clairkit.statistics.reliability import krippendorff_alpha
 
 _SIDES = {"better": ("a", "b"), "accept": ("accept", "reject")}
+_MOST_E = sys.float_info.max  # JSON has no infinity
+_MOST_FURTHER = 4096
+"""More items than this are no plan for people."""
 _FEWEST_LABELS = 20
 """`calibrate` takes no fewer."""
 
@@ -50,21 +46,15 @@ class Standing:
         return self.wins + self.losses
 
     @property
-    def log_e(self) -> float:
-        """The evidence that one side is preferred, as a natural logarithm."""
-        return log_e_value(self.wins, self.losses)
-
-    @property
-    def e(self) -> float:
-        """The evidence itself, as far as a float holds it."""
-        return math.exp(min(self.log_e, 700))
+    def evidence(self) -> Evidence:
+        """The evidence that one side is preferred."""
+        return evidence(self.wins, self.losses, self.undecided)
 
     @property
     def further(self) -> int | None:
         """About how many further items are enough, if all stays as it is; None if very many."""
-        decisions = decisions_needed(self.wins, self.losses)
-        seen = self.decided + self.undecided
-        return None if decisions is None else math.ceil(decisions * seen / max(1, self.decided))
+        more = self.evidence.more
+        return None if more is None or more > _MOST_FURTHER else more
 
     def to_json(self) -> JsonObject:
         """Return it as JSON has it."""
@@ -82,15 +72,15 @@ class Standing:
         }
         if self.question == "accept":
             return {**counts, **share}
-        enough = is_enough(self.wins, self.losses)
+        found = self.evidence
         return {
             "names": list(self.names),
             **counts,
             **share,
-            "alpha": ALPHA,
-            "log_e": self.log_e,
-            "e": self.e,
-            "enough": enough,
+            "alpha": found.alpha,
+            "log_e": found.log_e,
+            "e": min(found.e_value, _MOST_E),
+            "enough": found.is_enough,
             "further_items": self.further,
         }
 
@@ -110,12 +100,13 @@ class Standing:
             f"{self.names[0]} {self.wins}, {self.names[1]} {self.losses}, "
             f"undecided {self.undecided}: {self.names[0]} in {share} of the decisions"
         )
-        return f"{counts}. E = {self.e:.3g}. {self._advice()}"
+        return f"{counts}. E = {self.evidence.e_value:.3g}. {self._advice()}"
 
     def _advice(self) -> str:
-        if is_enough(self.wins, self.losses):
+        found = self.evidence
+        if found.is_enough:
             ahead = self.names[self.losses > self.wins]
-            return f"Enough, you may stop: people prefer {ahead} (E >= {1 / ALPHA:.0f})."
+            return f"Enough, you may stop: people prefer {ahead} (E >= {1 / found.alpha:.0f})."
         further = self.further
         if further is None:
             least = least_share(self.items)
@@ -142,5 +133,5 @@ def agreement(votes: Votes) -> tuple[float | None, int]:
     units: dict[int, list[str]] = {}
     for cast in votes.counting():
         units.setdefault(cast.place, []).append(cast.label)
-    shared: Sequence[list[str]] = [unit for unit in units.values() if len(unit) > 1]
-    return nominal_alpha(shared), len(shared)
+    shared = [unit for unit in units.values() if len(unit) > 1]
+    return (krippendorff_alpha(shared).value if shared else None), len(shared)

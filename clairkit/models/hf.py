@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
     from clairkit.models.local import LocalModel
 
 _CHUNK = 2**22
+_WAVES = 4  # rows of one call for each that runs at once: more are more to lose by a kill
 # What decides a folder's replies: weights, configuration, tokenizer, chat template.
 _SUFFIXES = frozenset((".safetensors", ".bin", ".json", ".jinja", ".model", ".txt"))
 
 
 class HfModel:
-    """Runs batches of fixed membership, one at a time, in a thread.
+    """Runs one call at a time, in a thread: of more rows than run at once, so that slots stay full.
 
     Args:
         id_or_path: a folder or a Hub id; loaded when the first row is asked for.
@@ -53,7 +55,8 @@ class HfModel:
         if not id_or_path:
             raise UsageError("the model has no name", remedy="write hf:FOLDER or hf:ORG/NAME")
         self.name = f"hf:{id_or_path}"
-        self.batch_size = batch_size
+        self.batch_size = batch_size * _WAVES
+        self._rows = batch_size
         self._source = id_or_path
         self._marks = marks
         self._chat = (chat or ChatSettings()).over(run_chat_settings(id_or_path))
@@ -68,13 +71,19 @@ class HfModel:
         return {"kind": "hf", "id": self._source, "revision": _revision(self._source), **more}
 
     async def complete(self, tasks: Sequence[Task], budget: Budget) -> list[Outcome]:
-        if not budget.take(len(tasks)):
-            return [Failure(HALTED)] * len(tasks)
-        return await in_thread(self._run, tasks)
+        parts = (tasks[at : at + self._rows] for at in range(0, len(tasks), self._rows))
+        within = takewhile(lambda part: budget.take(len(part)), parts)
+        taken = [task for part in within for task in part]
+        # a cap that ends the run lets what it allowed be made; a signal, nothing that has not begun
+        is_whole = len(taken) == len(tasks)
+        made = await in_thread(self._run, taken, lambda: is_whole and budget.halted)
+        return [*made, *[Failure(HALTED)] * (len(tasks) - len(taken))]
 
-    def _run(self, tasks: Sequence[Task]) -> list[Outcome]:
+    def _run(self, tasks: Sequence[Task], is_halted: Callable[[], bool]) -> list[Outcome]:
+        if not tasks:
+            return []
         if self._model is None:
-            self._model = _load(self._source, self.batch_size, self._marks, self._chat)
+            self._model = _load(self._source, self._rows, self._marks, self._chat)
         made: dict[str, Outcome] = {}
         fitting = []
         for task in tasks:
@@ -84,12 +93,14 @@ class HfModel:
             except DataError as error:  # the template takes other rows
                 made[task.key] = Failure("template_refused", excerpt(error.problem, 300))
         if fitting:
-            replies = self._model.generate(
+            replies = self._model.stream(
                 [task.messages for task in fitting],
                 [task.seed_key for task in fitting],
                 fitting[0].sampling,
+                is_halted,
             )
-            made |= {task.key: reply for task, reply in zip(fitting, replies, strict=True)}
+            made |= {task.key: Failure(HALTED) for task in fitting}
+            made |= {fitting[place].key: reply for place, reply in replies}
         too_long = Failure("too_long", "the prompt fills the model's context")
         return [made.get(task.key, too_long) for task in tasks]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from clairkit.batching.chat import ChatEncoder
 from clairkit.batching.chat_settings import ChatSettings, run_chat_settings
 from clairkit.display import excerpt
 from clairkit.errors import DataError, ResourceError, UsageError
+from clairkit.models.decoding import SlotDecoder
 from clairkit.models.gumbel import sampling_processors
 from clairkit.models.outcomes import thoughts_apart
 from clairkit.models.sampling import Reply, Sampling
@@ -21,6 +23,10 @@ from clairkit.records import Message
 from clairkit.records.thoughts import THOUGHT_MARKS, Marks
 
 __all__ = ["LocalModel", "Reply", "Sampling"]
+
+
+_TRIED = 16  # tokens of a prompt on which slots are tried
+_REACH = 16  # tokens that are looked through for a stop text, beside as many as it has bytes
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,7 @@ class LocalModel:
         self._opened = self._encoder.opened_thoughts(marks)
         self._unsaid = _unsaid(self._encoder, self._end_ids, marks)
         pad = tokenizer.pad_token_id
+        self._has_slots: bool | None = None
         self._pad_id: int = tokenizer.eos_token_id if pad is None else pad
 
     @classmethod
@@ -93,7 +100,8 @@ class LocalModel:
         Args:
             id_or_path: the folder or Hub id.
             device: `cuda`, `cpu`…; by default the GPU when there is one.
-            dtype: of the weights; by default the checkpoint's, on a CPU float32.
+            dtype: of the weights; by default the checkpoint's, on a CPU float32 where that has no
+                unit for products of the checkpoint's.
             batch_size: how many rows run at once.
             marks: of the thoughts before an answer.
             chat: how conversations are rendered; what it doesn't give, a run directory does.
@@ -102,10 +110,11 @@ class LocalModel:
             UsageError: there is no such model, or it has no chat template.
         """
         place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        kind = dtype or (torch.float32 if place == "cpu" else "auto")
         try:
             tokenizer = AutoTokenizer.from_pretrained(id_or_path)
-            model = AutoModelForCausalLM.from_pretrained(id_or_path, dtype=kind)
+            model = AutoModelForCausalLM.from_pretrained(id_or_path, dtype=dtype or "auto")
+            if place == "cpu" and dtype is None and not _multiplies(model.dtype):
+                model = model.float()
             model = model.to(place).eval()
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise ResourceError(
@@ -135,14 +144,38 @@ class LocalModel:
             DataError: a prompt leaves no room in the model's context.
             ResourceError: the device's memory does not hold a batch.
         """
+        replies = dict(self.stream(prompts, keys, sampling))
+        return [replies[index] for index in range(len(prompts))]
+
+    def stream(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        keys: Sequence[str],
+        sampling: Sampling,
+        is_halted: Callable[[], bool] = lambda: False,
+    ) -> Iterator[tuple[int, Reply]]:
+        """Yield replies as they end, each with its prompt's place.
+
+        Args:
+            prompts: as in `generate`.
+            keys: as in `generate`.
+            sampling: how to sample.
+            is_halted: once true, no further row begins.
+
+        Raises:
+            DataError: a prompt leaves no room in the model's context.
+            ResourceError: the device's memory does not hold the rows.
+        """
         rows = [
             self._row(index, key, prompt, sampling)
             for index, (key, prompt) in enumerate(zip(keys, prompts, strict=True))
         ]
-        replies: dict[int, Reply] = {}
-        for batch in self._batches(rows, sampling):
-            replies.update(self._run(batch, sampling))
-        return [replies[index] for index in range(len(rows))]
+        with torch.inference_mode(), _plain(self.model), self._memory_errors():
+            if rows and self._takes_slots(rows):
+                yield from self._run_slots(rows, sampling, is_halted)
+            else:
+                for batch in takewhile(lambda _: not is_halted(), self._batches(rows, sampling)):
+                    yield from self._run(batch, sampling)
 
     def room(self, prompt: Sequence[Message]) -> int:
         """Return how many tokens may follow `prompt` in the model's context; 0 when none."""
@@ -162,6 +195,30 @@ class LocalModel:
     def _context(self) -> int:
         longest = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         return longest or 2**31
+
+    def _takes_slots(self, rows: Sequence[_Row]) -> bool:
+        """Whether rows may come and go; else batches run until their last row ends."""
+        if self._has_slots is None:
+            longest = max(rows, key=lambda row: len(row.ids))
+            self._has_slots = SlotDecoder.fits(self.model, longest.ids[:_TRIED])
+        return self._has_slots
+
+    def _run_slots(
+        self, rows: Sequence[_Row], sampling: Sampling, is_halted: Callable[[], bool]
+    ) -> Iterator[tuple[int, Reply]]:
+        decoder = SlotDecoder(self.model, self._end_ids, self.batch_size)
+        ordered = sorted(rows, key=lambda row: (-len(row.ids), row.key))
+        reach = _REACH + max((len(text.encode()) for text in sampling.stop), default=0)
+
+        def is_over(made: list[int]) -> bool:
+            # looked for at the end, and made sure of in the whole
+            return any(
+                text in self._text(made[-reach:]) and text in self._text(made)
+                for text in sampling.stop
+            )
+
+        for row, made in decoder.run(ordered, sampling, is_over, is_halted):
+            yield row.index, self._reply(len(row.ids), made, sampling.stop)
 
     def _batches(self, rows: Sequence[_Row], sampling: Sampling) -> Iterator[list[_Row]]:
         """Rows of like length together; those that the context cuts short, each alone."""
@@ -187,20 +244,13 @@ class LocalModel:
             stop_strings=list(sampling.stop) or None,
         )
         processors = sampling_processors(sampling, [row.key for row in batch], device)
-        try:
-            with torch.inference_mode(), _plain(self.model):
-                output = self.model.generate(
-                    input_ids=ids.to(device),
-                    attention_mask=mask.to(device),
-                    generation_config=config,
-                    logits_processor=processors,
-                    tokenizer=self.tokenizer,
-                )
-        except torch.OutOfMemoryError as error:
-            raise ResourceError(
-                f"the device's memory does not hold {len(batch)} rows of {width} tokens",
-                remedy="use a smaller batch size",
-            ) from error
+        output = self.model.generate(
+            input_ids=ids.to(device),
+            attention_mask=mask.to(device),
+            generation_config=config,
+            logits_processor=processors,
+            tokenizer=self.tokenizer,
+        )
         for row, made in zip(batch, output[:, width:].tolist(), strict=True):
             yield row.index, self._reply(len(row.ids), made, sampling.stop)
 
@@ -210,10 +260,7 @@ class LocalModel:
         if end is None and stop:
             content = _without_padding(content, self._pad_id)
         kept = content if end is None else made[: end + 1]
-        text: str = self.tokenizer.decode(
-            [token for token in content if token not in self._unsaid],
-            clean_up_tokenization_spaces=False,
-        )
+        text = self._text(content)
         cuts = [place for place in map(text.find, stop) if place >= 0]
         reply = Reply(
             text=text[: min(cuts)] if cuts else text,
@@ -225,6 +272,33 @@ class LocalModel:
         found = thoughts_apart(reply, self._marks, opened=self._opened)
         assert isinstance(found, Reply)
         return found
+
+    def _text(self, ids: Sequence[int]) -> str:
+        text: str = self.tokenizer.decode(
+            [token for token in ids if token not in self._unsaid],
+            clean_up_tokenization_spaces=False,
+        )
+        return text
+
+    @contextmanager
+    def _memory_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            raise ResourceError(
+                f"the device's memory does not hold {self.batch_size} rows at once",
+                remedy="use a smaller batch size",
+            ) from error
+
+
+def _multiplies(dtype: torch.dtype) -> bool:
+    """Whether this CPU has a unit for products of a kind; not where an older torch does not say.
+
+    AMX adds a row's products in one order however many rows there are, so that in bfloat16, too, a
+    reply is the same in every batch. AVX-512's bfloat16 does not: there it is float32.
+    """
+    found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return dtype == torch.bfloat16 and bool(found.get("amx_bf16", False))
 
 
 def _end_ids(model: Any, tokenizer: Any) -> list[int]:

@@ -20,7 +20,7 @@ _MARK = b'<meta name="generator" content="clairkit pilot memo"/>'
 # texts in letters.
 _ROWS, _GUARDS, _RISKS, _COUNTS = 9, 3, 6, 8
 _LINE, _TEXT, _RISK, _NAME = 62, 150, 190, 40
-_TELLING = ("kpi", "people", "blend", "seeds", "check", "right", "length-controlled judge", "judge")
+_TELLING = ("people", "kpi", "blend", "seeds", "check", "right", "length-controlled judge", "judge")
 _WORST = ("violated", "undecided", "holds")
 _OPEN_EVIDENCE = frozenset({"need_more", "need_more_open", "seeds_undecided", "no_votes"})
 _LEVELS = {"go": "good", "go_conditions": "note", "no": "problem"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -54,8 +54,9 @@ def build_model(settings: PreTrainedConfig, config: TrainConfig) -> PreTrainedMo
 
 def without_adapter(config: TrainConfig) -> TrainConfig:
     """Return the configuration with the keys of adapters at their defaults, and nothing frozen."""
-    own = [f for f in fields(TrainConfig) if f.name in _ADAPTERS or f.name.startswith("lora_")]
-    return replace(config, **{f.name: f.default for f in own})
+    defaults: dict[str, Any] = {f.name: f.default for f in fields(TrainConfig)}
+    own = [name for name in defaults if name in _ADAPTERS or name.startswith("lora_")]
+    return replace(config, **{name: defaults[name] for name in own})
 
 
 def to_fake(model: nn.Module) -> None:

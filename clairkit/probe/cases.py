@@ -14,6 +14,13 @@ from clairkit.probe.fault_injection import PLANTERS, TEXTS, PlantedFault, is_cod
 from clairkit.records import Message, PromptRow, digest
 from clairkit.texts import languages, texts
 
+GOOD, SLICE = "good", "slice"
+"""Columns of a prompt file: the row's answer is known to be good; the group that it counts in."""
+_PLACES = 12  # places for a fault that are tried in one answer, by kind
+_EXAMINED = 400  # characters of a row that tell its language
+_YES = frozenset(("true", "yes", "1"))
+Probe = Literal["untouched", "fault", "repeat"]
+
 
 @dataclass(frozen=True)
 class Thresholds:
@@ -86,16 +93,6 @@ class ProbeSettings:
             if getattr(self, name) < least:
                 problem = f"{name} of a probe must be at least {least}"
                 raise UsageError(problem, received=getattr(self, name))
-
-
-GOOD, SLICE = "good", "slice"
-"""Columns of a prompt file: the row's answer is known to be good; the group that it counts in."""
-
-_PLACES = 12  # places for a fault that are tried in one answer, by kind
-_EXAMINED = 400  # characters of a row that tell its language
-_YES = frozenset(("true", "yes", "1"))
-
-Probe = Literal["untouched", "fault", "repeat"]
 
 
 @dataclass(frozen=True)

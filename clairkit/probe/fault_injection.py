@@ -31,6 +31,25 @@ _WORDS_BESIDE = 1  # words on each side that a window has
 _BESIDE_WIDE = 3  # characters
 _SHORT = 4  # shorter words stand in every text
 
+NUMBER, NEGATION, STEP, CODE, URL = "number", "negation", "step", "code", "url"
+_FENCED = re.compile(r"(?ms)^ {0,3}(`{3,}|~{3,}).*?(?:^ {0,3}\1[ \t]*$|\Z)")
+_URL = re.compile(r"https?://(?:(?![<>()\[\]{}\"'`])[!-~])+")
+_NUMBER = re.compile(r"(?<![\w.,/:#-])\d+(?:[.,]\d+)*(?![A-Za-z0-9_/:-])(?![.,]\d)", re.ASCII)
+_ITEM = re.compile(r"(?m)^[ \t]*(?P<number>\d{1,2})(?:[.)][ \t]+|[\uff0e\u3001][ \t]*)(?=\S)")
+_CODE_BREAKS = (
+    (re.compile(r"<="), "<"),
+    (re.compile(r">="), ">"),
+    (re.compile(r"(?<![=!<>+\-*/])==(?!=)"), "!="),
+    (re.compile(r"(?<=\w) \+ (?=\w)"), " - "),
+    (re.compile(r"\bTrue\b"), "False"),
+    (re.compile(r"\btrue\b"), "false"),
+    (re.compile(r"\bDESC\b"), "ASC"),
+    (re.compile(r"\)(?=:?;?$)", re.MULTILINE), ""),
+    (re.compile(r"\](?=:?;?$)", re.MULTILINE), ""),
+)
+_TRIES = 20  # places, each of which takes a look at the whole text
+_FAR = 3  # a digit nearer to the right one could pass for rounding
+
 
 @cache
 def replacements(section: str) -> tuple[tuple[re.Pattern[str], str], ...]:
@@ -96,9 +115,6 @@ def _count(held: Sequence[str], part: Sequence[str]) -> int:
     return sum(list(held[at : at + size]) == list(part) for at in range(len(held) - size + 1))
 
 
-NUMBER, NEGATION, STEP, CODE, URL = "number", "negation", "step", "code", "url"
-
-
 @dataclass(frozen=True)
 class PlantedFault:
     """One planted fault.
@@ -125,26 +141,6 @@ class _Change:
     start: int
     end: int
     wrong: str
-
-
-_FENCED = re.compile(r"(?ms)^ {0,3}(`{3,}|~{3,}).*?(?:^ {0,3}\1[ \t]*$|\Z)")
-_URL = re.compile(r"https?://(?:(?![<>()\[\]{}\"'`])[!-~])+")
-_NUMBER = re.compile(r"(?<![\w.,/:#-])\d+(?:[.,]\d+)*(?![A-Za-z0-9_/:-])(?![.,]\d)", re.ASCII)
-_ITEM = re.compile(r"(?m)^[ \t]*(?P<number>\d{1,2})(?:[.)][ \t]+|[\uff0e\u3001][ \t]*)(?=\S)")
-
-_CODE_BREAKS = (
-    (re.compile(r"<="), "<"),
-    (re.compile(r">="), ">"),
-    (re.compile(r"(?<![=!<>+\-*/])==(?!=)"), "!="),
-    (re.compile(r"(?<=\w) \+ (?=\w)"), " - "),
-    (re.compile(r"\bTrue\b"), "False"),
-    (re.compile(r"\btrue\b"), "false"),
-    (re.compile(r"\bDESC\b"), "ASC"),
-    (re.compile(r"\)(?=:?;?$)", re.MULTILINE), ""),
-    (re.compile(r"\](?=:?;?$)", re.MULTILINE), ""),
-)
-_TRIES = 20  # places, each of which takes a look at the whole text
-_FAR = 3  # a digit nearer to the right one could pass for rounding
 
 
 def plant(kind: str, answer: str, *, prompt: str = "", seed: int = 0) -> PlantedFault | None:
@@ -269,22 +265,16 @@ def _url(answer: str, prompt: str, choice: random.Random) -> PlantedFault | None
         scheme, _, rest = right.partition("://")
         host, slash, path = rest.partition("/")
         label = max(host.split("."), key=len)
-        twisted = _twisted(label)
         wrongs = [f"{scheme.replace('tt', 't')}://{rest}"]
-        if twisted:
-            wrongs.append(f"{scheme}://{host.replace(label, twisted, 1)}{slash}{path}")
+        for at in range(len(label) // 2, len(label) - 1):  # two neighbours, near the middle
+            if label[at] != label[at + 1]:
+                twisted = label[:at] + label[at + 1] + label[at] + label[at + 2 :]
+                wrongs.append(f"{scheme}://{host.replace(label, twisted, 1)}{slash}{path}")
+                break
         choice.shuffle(wrongs)
         for wrong in wrongs:
             if wrong not in answer and wrong not in prompt:
                 return _made(URL, answer, _Change(match.start(), match.start() + len(right), wrong))
-    return None
-
-
-def _twisted(label: str) -> str | None:
-    """Return the label with two neighbours exchanged, near its middle."""
-    for at in range(len(label) // 2, len(label) - 1):
-        if label[at] != label[at + 1]:
-            return label[:at] + label[at + 1] + label[at] + label[at + 2 :]
     return None
 
 

@@ -24,6 +24,9 @@ Repair = Literal["fixed", "changed", "missed"]
 
 _STEP_SHARE = 0.3  # of the content words of a dropped step; a reviser has words of its own
 
+_Units = Sequence[int | str]
+_Spots = list[tuple[int, int]]
+
 
 def repair(fault: PlantedFault, revision: str) -> Repair:
     """Return what a revision made of a fault. It looks at the text alone and knows no paraphrase.
@@ -51,10 +54,6 @@ def collateral(fault: PlantedFault, revision: str) -> float:
         _outside(original, revised, _whole_words(original, before)),
         _outside(planted, revised, _whole_words(planted, after)),
     )
-
-
-_Units = Sequence[int | str]
-_Spots = list[tuple[int, int]]
 
 
 def _whole_words(units: _Units, spots: _Spots) -> _Spots:

@@ -25,6 +25,12 @@ from clairkit.records.json_types import JsonMapping
 Verdict = Literal["pass", "fail", "undecided", "not probed"]
 State = Literal["healthy", "unhealthy", "undecided"]
 
+CAREFUL = 0.02
+"""The share of the text around a fault that a careful revision may change."""
+STEADY = 0.5
+"""The least agreement of a steady answer's revisions."""
+_SHOWN = 3  # examples of each sort
+
 
 @dataclass(frozen=True)
 class ProbeFinding:
@@ -146,13 +152,6 @@ class HealthCard:
             "judge_consistent": self.judge_consistent.to_json(),
             "spent": dict(self.spent),
         }
-
-
-CAREFUL = 0.02
-"""The share of the text around a fault that a careful revision may change."""
-STEADY = 0.5
-"""The least agreement of a steady answer's revisions."""
-_SHOWN = 3  # examples of each sort
 
 
 def make_card(

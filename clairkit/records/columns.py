@@ -75,8 +75,6 @@ def missing(row: JsonMapping, required: Sequence[str], accepted: str) -> RowFaul
     absent = [name for name in required if name not in row]
     found = [str(name) for name in row]
     hints = [_naming(row, near, name) for name in absent if (near := _near(name, found))]
-    if len(found) == 1 and any(mark in found[0] for mark in ";\t"):
-        hints = ["separate the columns with commas"]
     if "prompt" in row and {"chosen", "rejected"} <= set(absent) and not hints:
         accepted = f"{accepted}; or, if these are prompts, make pairs with `clairkit build-pairs`"
     problem = f"column {', '.join(f'`{name}`' for name in absent)} is missing"

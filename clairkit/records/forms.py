@@ -37,6 +37,17 @@ _SPEAKER = re.compile(r"(?:\A|\n\n)(Human|Assistant):")
 _ENDINGS = frozenset(".:?!>。」』\uff0e\uff1a\uff1f\uff01")  # the last four are full-width .:?!
 _GIVE_PROMPT = "give the prompt a column of its own, named `prompt`"
 
+_DISTILABEL = ("task", "student_solution", "revision")
+_OPENAI = ("input", "preferred_output", "non_preferred_output")
+_SIDES = ("chosen", "rejected")
+_PAIR_KNOWN = frozenset(
+    ("prompt", *_SIDES, "id", "rationale", "rational", "source", "scores", "provenance")
+)
+_LABELLED = ("completion", "label")
+_LABELS = {"true": True, "false": False}
+_UNPAIRED = "train on rows of one side with `--loss apo_zero_unpaired`"
+_PROMPT_KNOWN = frozenset(("prompt", "answer", "id"))
+
 
 def split_messages(chosen: Messages, rejected: Messages) -> tuple[Messages, Messages, Messages]:
     """Return prompt, chosen and rejected: the messages shared at the start are the prompt.
@@ -106,18 +117,6 @@ def _transcript(text: str) -> Messages:
         Message(role=roles[mark[1]], content=text[mark.end() : end].strip())
         for mark, end in zip(marks, ends, strict=True)
     )
-
-
-_DISTILABEL = ("task", "student_solution", "revision")
-_OPENAI = ("input", "preferred_output", "non_preferred_output")
-_SIDES = ("chosen", "rejected")
-_PAIR_KNOWN = frozenset(
-    ("prompt", *_SIDES, "id", "rationale", "rational", "source", "scores", "provenance")
-)
-_LABELLED = ("completion", "label")
-_LABELS = {"true": True, "false": False}
-_UNPAIRED = "train on rows of one side with `--loss apo_zero_unpaired`"
-_PROMPT_KNOWN = frozenset(("prompt", "answer", "id"))
 
 
 def to_prompt(row: JsonMapping) -> PromptRow:

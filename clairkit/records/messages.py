@@ -32,6 +32,17 @@ _REMEDIES = {
 }
 _REMEDIES["reasoning"] = _REMEDIES["thinking"] = _REMEDIES["reasoning_content"]
 
+_FIELDS: Set[str] = frozenset(("role", "content"))
+_ROLE_WORDS = {
+    "human": "user",
+    "gpt": "assistant",
+    "bot": "assistant",
+    "model": "assistant",
+    "ai": "assistant",
+    "function": "tool",
+}
+Messages = tuple[Message, ...]
+
 
 def opened(value: object, column: str) -> Any:
     """Return the messages that a cell holds as JSON text or as one object; else the cell.
@@ -113,19 +124,6 @@ def text_of_parts(content: object, place: str) -> Any:
                 "not_text", problem, received=str(kind), remedy="take rows of text alone"
             )
     return "".join(part["text"] for part in content)
-
-
-_FIELDS: Set[str] = frozenset(("role", "content"))
-_ROLE_WORDS = {
-    "human": "user",
-    "gpt": "assistant",
-    "bot": "assistant",
-    "model": "assistant",
-    "ai": "assistant",
-    "function": "tool",
-}
-
-Messages = tuple[Message, ...]
 
 
 def text_of(value: object, column: str) -> str:

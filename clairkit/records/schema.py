@@ -13,6 +13,10 @@ _ENCODER = json.JSONEncoder(
     sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")
 )
 
+Source = Literal["clair", "judge_on_policy", "judge_off_policy", "stronger_preferred", "imported"]
+SOURCES: tuple[str, ...] = get_args(Source)
+ROLES = ("system", "user", "assistant", "tool", "developer")
+
 
 def _canonical_bytes(value: object) -> bytes:
     return _ENCODER.encode(value).encode("utf-8", "backslashreplace")
@@ -44,11 +48,6 @@ def pair_id(prompt: Any, chosen: Any, rejected: Any, source: str) -> str:
         source: what made the pair.
     """
     return digest({"prompt": prompt, "chosen": chosen, "rejected": rejected, "source": source})[:16]
-
-
-Source = Literal["clair", "judge_on_policy", "judge_off_policy", "stronger_preferred", "imported"]
-SOURCES: tuple[str, ...] = get_args(Source)
-ROLES = ("system", "user", "assistant", "tool", "developer")
 
 
 class Message(TypedDict):

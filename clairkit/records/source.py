@@ -10,7 +10,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -177,16 +177,11 @@ def _folder(path: str) -> Source:
     folder = Path(path)
     if any((folder / name).is_file() for name in ("dataset_info.json", "dataset_dict.json")):
         return Source(path, "folder")
-    found = sorted(_data_files(folder))
+    found: list[str] = []
+    with suppress(OSError):
+        found = sorted(each.name for each in folder.iterdir() if each.suffix.lower() in _SUFFIXES)
     remedy = f"give one of its files, such as {found[0]}" if found else f"give {ACCEPTED}"
     raise DataError("is a directory and no saved `datasets` folder", path=path, remedy=remedy)
-
-
-def _data_files(folder: Path) -> Iterable[str]:
-    try:
-        return [entry.name for entry in folder.iterdir() if entry.suffix.lower() in _SUFFIXES]
-    except OSError:
-        return []
 
 
 def _hub(given: str) -> Source | None:

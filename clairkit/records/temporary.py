@@ -28,6 +28,11 @@ _RENAME_EXCHANGE = 2  # Linux, renameat2
 _RENAME_SWAP = 2  # macOS, renamex_np
 _CANNOT = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 
+_NAME = re.compile(r"\.clairkit-([0-9a-f]{16}-)?[0-9a-f]{16}\.(tmp|old)")
+_EARLIER = re.compile(r"\.clairkit-[0-9a-f]{16}\.(tmp|old)")
+_PATIENCE = 1.0  # seconds for the two renames of a writer that is alive
+_PAUSE = 0.01
+
 
 def exchange(first: Path, second: Path) -> bool:
     """Let two names of one file system change places at once; both exist.
@@ -57,12 +62,6 @@ def exchange(first: Path, second: Path) -> bool:
 @cache
 def _library() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
-
-
-_NAME = re.compile(r"\.clairkit-([0-9a-f]{16}-)?[0-9a-f]{16}\.(tmp|old)")
-_EARLIER = re.compile(r"\.clairkit-[0-9a-f]{16}\.(tmp|old)")
-_PATIENCE = 1.0  # seconds for the two renames of a writer that is alive
-_PAUSE = 0.01
 
 
 def is_temporary(name: str) -> bool:

@@ -81,7 +81,7 @@ def language(code: str) -> Language:
     found = texts(_FOLDER, code, ("metrics", "phrases", "reasons", "because"))
     return Language(
         code=code,
-        words={**found["page"], **found["browser"], **found["evaluation"]},
+        words={**found["page"], **found["browser"], **found["evaluation"], **found["sweep"]},
         browser=found["browser"],
         metrics={**METRICS, **found["metrics"]},
         phrases=found["phrases"],

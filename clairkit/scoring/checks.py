@@ -28,6 +28,9 @@ FEWEST = 20
 _MAD = 1.4826  # median absolute deviation -> standard deviation, of normal values
 _MEAN_AD = 1.2533  # mean absolute deviation -> likewise
 
+QUESTIONS = ("prompt", "question", "problem", "input", "text")
+"""Columns that hold a benchmark's text, the first that a row has."""
+
 
 def outliers(values: Sequence[float | None]) -> Iterator[int]:
     """Return the places of the values that lie far from the others.
@@ -145,10 +148,6 @@ def _nearly_repeated(found: Sequence[Findings]) -> Iterator[int]:
     known = [(place, each) for place, each in shingles if each is not None]
     for at in near_duplicates([each for _, each in known]) if known else ():
         yield known[at][0]
-
-
-QUESTIONS = ("prompt", "question", "problem", "input", "text")
-"""Columns that hold a benchmark's text, the first that a row has."""
 
 
 def read_evaluation(source: str | os.PathLike[str], *, skip_bad: bool = False) -> frozenset[int]:

@@ -23,10 +23,22 @@ _SPACELESS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar
 _UNIT = regex.compile(rf"[{_SPACELESS}]|[\w--[{_SPACELESS}]]+", regex.V1)
 _SPACELESS_CHARACTER = regex.compile(rf"[{_SPACELESS}]", regex.V1)
 
+WORDS = 13
+"""Words in a row that are no accident; what Brown et al. (2020, appendix C) counted by."""
+LETTERS = 50
+"""Letters in a row, for texts in scripts without spaces; as OpenAI (2023, appendix C)."""
+_OWN_WORDING = 10  # rows of a benchmark that share an n-gram: its instructions, not its questions
+NEAR = 0.8
+"""The Jaccard similarity of shingles from which two pairs are near duplicates."""
+_SHINGLE = 5  # words
+_BANDS, _ROWS = 25, 5  # finds all but 1 in 20,000 at NEAR, and half at 0.5: the count decides
+_HASHES = _BANDS * _ROWS
+
 
 def words_of(text: str) -> list[str]:
     """Return the words of `text`, and each character of scripts without spaces as one."""
-    found: list[str] = _UNIT.findall(_plain(text))
+    plain = text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+    found: list[str] = _UNIT.findall(plain)
     return found
 
 
@@ -51,19 +63,6 @@ def ngrams(units: Sequence[str], size: int) -> Iterator[str]:
 def digest64(text: str) -> int:
     """Return 64 bits that stand for `text`, the same in every process."""
     return int.from_bytes(blake2b(text.encode("utf-8", "backslashreplace"), digest_size=8).digest())
-
-
-def _plain(text: str) -> str:
-    return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
-
-
-WORDS = 13
-"""Words in a row that are no accident; what Brown et al. (2020, appendix C) counted by."""
-
-LETTERS = 50
-"""Letters in a row, for texts in scripts without spaces; as OpenAI (2023, appendix C)."""
-
-_OWN_WORDING = 10  # rows of a benchmark that share an n-gram: its instructions, not its questions
 
 
 @dataclass(frozen=True)
@@ -123,14 +122,6 @@ def _whole(units: list[str]) -> int:
 
 def _rare(counts: Counter[int]) -> frozenset[int]:
     return frozenset(gram for gram, count in counts.items() if count < _OWN_WORDING)
-
-
-NEAR = 0.8
-"""The Jaccard similarity of shingles from which two pairs are near duplicates."""
-
-_SHINGLE = 5  # words
-_BANDS, _ROWS = 25, 5  # finds all but 1 in 20,000 at NEAR, and half at 0.5: the count decides
-_HASHES = _BANDS * _ROWS
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,16 @@ _AHEAD = 3  # batches a worker that wait or are done
 _task: tuple[Tokenizer | None, Checks] = (None, Checks())
 """What a worker process was started with: the tokenizer and the checks."""
 
+REASONS: dict[str, frozenset[str]] = {
+    **{flag: frozenset({flag}) for flag in FLAGS},
+    "dead": DEAD,
+    "outlier": frozenset({"length_outlier", "edit_outlier"}),
+    "empty": frozenset({"empty_chosen", "empty_rejected"}),
+}
+"""Reason -> the flags any of which is that reason."""
+NEAR_REASON = "near_duplicate"
+"""The reason that has near duplicates looked for; it takes more time than all others."""
+
 
 def default_workers() -> int:
     """Return how many processors this process may use."""
@@ -159,18 +169,6 @@ def _start(tokenizer: Tokenizer | None, checks: Checks) -> None:
 
 def _work(pairs: list[Pair]) -> list[Scored]:
     return score_batch(pairs, *_task)
-
-
-REASONS: dict[str, frozenset[str]] = {
-    **{flag: frozenset({flag}) for flag in FLAGS},
-    "dead": DEAD,
-    "outlier": frozenset({"length_outlier", "edit_outlier"}),
-    "empty": frozenset({"empty_chosen", "empty_rejected"}),
-}
-"""Reason -> the flags any of which is that reason."""
-
-NEAR_REASON = "near_duplicate"
-"""The reason that has near duplicates looked for; it takes more time than all others."""
 
 
 def parse_reasons(text: str) -> tuple[str, ...]:

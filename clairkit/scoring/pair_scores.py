@@ -20,6 +20,30 @@ from clairkit.scoring.units import (
     unit_name,
 )
 
+FLAGS = {
+    "identical": "both sides have the same units",
+    "whitespace_only": "not identical, but only white space or the Unicode normal form differs",
+    "empty_chosen": "chosen holds nothing but white space",
+    "empty_rejected": "rejected holds nothing but white space",
+    "one_unit": "a side has exactly one unit",
+    "disjoint": "both sides have units and share none in order: similarity 0",
+    "turns_differ": "the sides differ in the number or the roles of their messages",
+    "thoughts": "a side has thoughts before its answer; they are left out of all scores",
+    "approximate": "too long to align exactly: similarity may be too low, edit shares too high",
+    "duplicate": "another pair, first by id, has the same prompt and sides",
+    "near_duplicate": "another pair, first by id, has nearly the same texts",
+    "in_eval": "its prompt is in the evaluation set",
+    "contaminated": "it holds text of a benchmark",
+    "length_outlier": "its length ratio lies far from the others'",
+    "edit_outlier": "its edit share lies far from the others'",
+}
+"""What a flag of `PairScores` says, by its name, in the order in which flags are listed.
+
+Those from `duplicate` on compare a pair with others: `score_pairs` sets them, `score_pair` cannot.
+"""
+DEAD = frozenset({"identical", "whitespace_only"})
+"""Flags of pairs that teach nothing: no unit differs, or white space and normal form alone."""
+
 
 @dataclass(frozen=True)
 class Contrast:
@@ -53,32 +77,6 @@ def contrast_of(shared: int, chosen: int, rejected: int, *, differs: bool) -> Co
     balance = 2 * shorter / both if both else 1.0
     overlap = shared / shorter if shorter else 0.0
     return Contrast(balance, overlap, 2 * shared / both if differs and both else 0.0)
-
-
-FLAGS = {
-    "identical": "both sides have the same units",
-    "whitespace_only": "not identical, but only white space or the Unicode normal form differs",
-    "empty_chosen": "chosen holds nothing but white space",
-    "empty_rejected": "rejected holds nothing but white space",
-    "one_unit": "a side has exactly one unit",
-    "disjoint": "both sides have units and share none in order: similarity 0",
-    "turns_differ": "the sides differ in the number or the roles of their messages",
-    "thoughts": "a side has thoughts before its answer; they are left out of all scores",
-    "approximate": "too long to align exactly: similarity may be too low, edit shares too high",
-    "duplicate": "another pair, first by id, has the same prompt and sides",
-    "near_duplicate": "another pair, first by id, has nearly the same texts",
-    "in_eval": "its prompt is in the evaluation set",
-    "contaminated": "it holds text of a benchmark",
-    "length_outlier": "its length ratio lies far from the others'",
-    "edit_outlier": "its edit share lies far from the others'",
-}
-"""What a flag of `PairScores` says, by its name, in the order in which flags are listed.
-
-Those from `duplicate` on compare a pair with others: `score_pairs` sets them, `score_pair` cannot.
-"""
-
-DEAD = frozenset({"identical", "whitespace_only"})
-"""Flags of pairs that teach nothing: no unit differs, or white space and normal form alone."""
 
 
 @dataclass(frozen=True)
@@ -240,7 +238,7 @@ def _measures(ours: Units, theirs: Units, alignment: Alignment) -> JsonObject:
         "span_length_mean": _share(sum(lengths), len(lengths)),
         "span_length_max": max(lengths, default=0),
         "common_prefix_share": _share(alignment.common_prefix, longer, empty=1.0),
-        "length_ratio": _ratio(len(ours), len(theirs)),
+        "length_ratio": len(ours) / len(theirs) if theirs else None if ours else 1.0,
     }
 
 
@@ -258,12 +256,6 @@ def _cleaned(ours: Units, theirs: Units, alignment: Alignment, *, differs: bool)
 
 def _share(part: int, whole: int, *, empty: float = 0.0) -> float:
     return part / whole if whole else empty
-
-
-def _ratio(chosen: int, rejected: int) -> float | None:
-    if not rejected:
-        return None if chosen else 1.0
-    return chosen / rejected
 
 
 def _jaccards(ours: Units, theirs: Units) -> tuple[float, float]:

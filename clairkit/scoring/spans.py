@@ -13,6 +13,9 @@ from clairkit.scoring.blocks import Block, matching_blocks
 _HIGHEST = 0x10FFFF
 Unit = TypeVar("Unit")
 
+TINY = 8
+"""The most units of an equal stretch that may be chance; longer ones are always kept."""
+
 
 @dataclass(frozen=True)
 class EditSpan:
@@ -106,10 +109,6 @@ def _spans(blocks: list[Block], first: int, second: int, *, swapped: bool) -> It
             ours, theirs = (at_first, block.first), (at_second, block.second)
             yield EditSpan(*theirs, *ours) if swapped else EditSpan(*ours, *theirs)
         at_first, at_second = block.first + block.size, block.second + block.size
-
-
-TINY = 8
-"""The most units of an equal stretch that may be chance; longer ones are always kept."""
 
 
 def clean_up(spans: Iterable[EditSpan]) -> tuple[EditSpan, ...]:

@@ -38,6 +38,18 @@ METRICS = {
 }
 """Field of `PairScores` -> how a table calls it."""
 
+SLICE_METRICS = (
+    "contrastiveness",
+    "length_balance",
+    "overlap",
+    "edit_share_chosen",
+    "edit_share_rejected",
+    "length_ratio",
+)
+"""The fields of `PairScores` that a slice has means of."""
+NO_VALUE = "(none)"
+"""The label of a pair that does not have the column."""
+
 
 @dataclass(frozen=True)
 class SummaryRow:
@@ -114,20 +126,6 @@ def _row(metric: str, unit: str, tokenizer: str | None, values: Sequence[float])
         min=values[0],
         max=values[-1],
     )
-
-
-SLICE_METRICS = (
-    "contrastiveness",
-    "length_balance",
-    "overlap",
-    "edit_share_chosen",
-    "edit_share_rejected",
-    "length_ratio",
-)
-"""The fields of `PairScores` that a slice has means of."""
-
-NO_VALUE = "(none)"
-"""The label of a pair that does not have the column."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ inequality the chance that it ever reaches 1 / alpha is at most alpha (Robbins 1
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
@@ -97,6 +98,14 @@ def first_votes(votes: Iterable[tuple[Hashable, float]]) -> tuple[int, int, int]
         sum(score < 0.5 for score in scores),
         sum(score == 0.5 for score in scores),
     )
+
+
+def least_share(decisions: int, alpha: float = 0.05) -> float | None:
+    """Return the least share of one side that is enough with so many votes, or None."""
+    majorities = range(math.ceil(decisions / 2), decisions + 1)
+    needed = -math.log(alpha)
+    at = bisect_left(majorities, needed, key=lambda wins: log_e_value(wins, decisions - wins))
+    return majorities[at] / decisions if at < len(majorities) else None
 
 
 def _more(wins: int, losses: int, ties: int, alpha: float) -> int | None:

@@ -86,6 +86,16 @@ class Estimate:
         """Whether no interval can be given."""
         return self.interval is None
 
+    @property
+    def low(self) -> float | None:
+        """Return the lower end of the interval."""
+        return None if self.interval is None else self.interval.low
+
+    @property
+    def high(self) -> float | None:
+        """Return the upper end of the interval."""
+        return None if self.interval is None else self.interval.high
+
 
 def check_level(level: float) -> None:
     """Refuse a confidence level outside (0, 1).

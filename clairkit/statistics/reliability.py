@@ -5,26 +5,17 @@ Shapes: U units (answers that were rated), V distinct values, b draws of a block
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 
 from clairkit.errors import UsageError
-from clairkit.intervals import Interval, wilson
+from clairkit.intervals import Interval
 from clairkit.statistics.clusters import draw_counts
 from clairkit.statistics.estimates import FloatArray, Resampling, t_quantile
 
 _FEWEST_UNITS = 5
-
-
-class Scale(StrEnum):
-    """How far two values are apart."""
-
-    NOMINAL = "nominal"
-    ORDINAL = "ordinal"
-    INTERVAL = "interval"
 
 
 @dataclass(frozen=True)
@@ -46,32 +37,13 @@ class Reliability:
     ratings: int
 
 
-@dataclass(frozen=True)
-class SelfConsistency:
-    """How often a rater says the same of the same pair again, its sides swapped.
-
-    Attributes:
-        same: repeated items with the same choice.
-        repeated: all repeated items.
-        interval: Wilson's; None without repeated items.
-    """
-
-    same: int
-    repeated: int
-    interval: Interval | None
-
-
 def krippendorff_alpha(
-    ratings: Sequence[Sequence[Hashable | None]],
-    scale: Scale = Scale.NOMINAL,
-    resampling: Resampling | None = None,
+    ratings: Sequence[Sequence[Hashable | None]], resampling: Resampling | None = None
 ) -> Reliability:
-    """Return Krippendorff's alpha: 1 - observed / expected disagreement (Krippendorff 2011).
+    """Return Krippendorff's alpha of names: 1 - observed / expected disagreement (2011).
 
     Args:
         ratings: [U] the ratings of each unit, by any number of raters; None where one is missing.
-            On the ordinal and the interval scale they are numbers.
-        scale: how far two values are apart.
         resampling: level, draws and seed.
 
     Raises:
@@ -83,14 +55,9 @@ def krippendorff_alpha(
         raise UsageError(
             "agreement needs a unit with two ratings", received=f"{len(ratings)} units"
         )
-    seen = {value for unit in units for value in unit}
-    ordered = sorted(seen, key=str) if scale is Scale.NOMINAL else sorted(seen)  # type: ignore[type-var]  # numbers, says the docstring
+    ordered = sorted({value for unit in units for value in unit}, key=str)
     tables = _coincidences(units, ordered)
-
-    def alpha(table: FloatArray) -> FloatArray:
-        return _alpha(table, scale, ordered)
-
-    return _reliability(tables, alpha, sum(map(len, units)), resampling or Resampling())
+    return _reliability(tables, _alpha, sum(map(len, units)), resampling or Resampling())
 
 
 def cohen_kappa(
@@ -117,22 +84,6 @@ def cohen_kappa(
     return _reliability(tables, _kappa, 2 * len(first), resampling or Resampling())
 
 
-def self_consistency(
-    first: Mapping[Hashable, Hashable], again: Mapping[Hashable, Hashable], level: float = 0.95
-) -> SelfConsistency:
-    """Return how often a rater's second choice on an item is its first.
-
-    Args:
-        first: by item, the choice, in terms of the answers and not of the sides.
-        again: the same for the repeats.
-        level: of the interval, in (0, 1).
-    """
-    both = [item for item in again if item in first]
-    same = sum(first[item] == again[item] for item in both)
-    interval = wilson(same, len(both), level) if both else None
-    return SelfConsistency(same, len(both), interval)
-
-
 def _coincidences(units: Sequence[Sequence[Hashable]], ordered: Sequence[Hashable]) -> FloatArray:
     """Return each unit's pairs of values, weighted by 1 / (ratings - 1), [U, V, V]."""
     numbers = {value: at for at, value in enumerate(ordered)}
@@ -143,28 +94,14 @@ def _coincidences(units: Sequence[Sequence[Hashable]], ordered: Sequence[Hashabl
     return tables
 
 
-def _alpha(tables: FloatArray, scale: Scale, ordered: Sequence[Hashable]) -> FloatArray:
+def _alpha(tables: FloatArray) -> FloatArray:
     """Return alpha of summed coincidences [b, V, V]; NaN where all values are the same."""
     totals = tables.sum(2)  # [b, V]
     n = totals.sum(1)
-    distances = _distances(totals, scale, ordered)
-    observed = (tables * distances).sum((1, 2))
-    products = totals[:, :, None] * totals[:, None, :]
-    expected = (products * distances).sum((1, 2)) / (n - 1)
+    observed = n - np.trace(tables, axis1=1, axis2=2)
+    expected = (n**2 - (totals**2).sum(1)) / (n - 1)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(1 - observed / np.where(expected > 0, expected, np.nan))
-
-
-def _distances(totals: FloatArray, scale: Scale, ordered: Sequence[Hashable]) -> FloatArray:
-    """Return the squared distance of each two values, [b, V, V] or [1, V, V]."""
-    if scale is Scale.NOMINAL:
-        return (1 - np.eye(len(ordered)))[None]
-    if scale is Scale.INTERVAL:
-        values = np.array(ordered, dtype=np.float64)
-        return np.asarray((values[:, None] - values[None, :]) ** 2)[None]
-    # All ratings between two values, half of those at either end.
-    middle = totals.cumsum(1) - totals / 2
-    return np.asarray((middle[:, :, None] - middle[:, None, :]) ** 2)
 
 
 def _kappa(tables: FloatArray) -> FloatArray:

@@ -64,13 +64,17 @@ class Contrasts:
     Args:
         candidates: at least one.
         labels: [n] cluster of each prompt; None when prompts are independent.
+        others: runs of other settings, which say, too, how far runs of one setting differ.
 
     Raises:
         UsageError: there is no candidate, or they were not measured at the same prompts.
     """
 
     def __init__(
-        self, candidates: Sequence[Candidate], labels: Sequence[Hashable] | None = None
+        self,
+        candidates: Sequence[Candidate],
+        labels: Sequence[Hashable] | None = None,
+        others: Sequence[Candidate] = (),
     ) -> None:
         widths = {each.changes.shape[1] for each in candidates}
         if len(widths) != 1:
@@ -80,8 +84,9 @@ class Contrasts:
         self.by_prompt = np.stack([each.changes.mean(0) for each in candidates])  # [K, n]
         self.means = self.by_prompt.mean(1)  # [K]
         self._seeds = np.array([len(each.changes) for each in candidates], dtype=np.float64)
-        self._dof = float((self._seeds - 1).sum())
-        self._runs, self._noise = self._pooled([each.changes for each in candidates])
+        runs = [each.changes for each in (*candidates, *others)]
+        self._dof = float(sum(len(each) - 1 for each in runs))
+        self._runs, self._noise = self._pooled(runs)
 
     @property
     def has_seeds(self) -> bool:
@@ -116,7 +121,11 @@ class Contrasts:
         return max(math.sqrt(variance), 1 / n), dof
 
 
-def choose(candidates: Sequence[Candidate], labels: Sequence[Hashable] | None = None) -> Choice:
+def choose(
+    candidates: Sequence[Candidate],
+    labels: Sequence[Hashable] | None = None,
+    first_rung: Sequence[Candidate] = (),
+) -> Choice:
     """Return the simplest setting within one standard error of the best.
 
     Settings are separable when one of them is better than the mean of all others by more than
@@ -126,20 +135,22 @@ def choose(candidates: Sequence[Candidate], labels: Sequence[Hashable] | None = 
     Args:
         candidates: the simplest first; those whose guards hold.
         labels: [n] cluster of each prompt; None when prompts are independent.
+        first_rung: of halving, all settings where all were measured. Then settings are separable
+            there or among those that were left, each at half the level: of settings that are left
+            all may be equally good.
 
     Raises:
         UsageError: there is no candidate, or they were not measured at the same prompts.
     """
-    contrasts = Contrasts(candidates, labels)
+    contrasts = Contrasts(candidates, labels, first_rung)
     count, means = len(candidates), contrasts.means
     best = int(np.argmax(means))
     near = [
         at for at in range(count) if at == best or _is_near(contrasts, _difference(count, best, at))
     ]
     chosen = near[0]
-    is_separable = count == 1 or (
-        contrasts.has_seeds and any(_stands_out(contrasts, at) for at in range(count))
-    )
+    looks = [Contrasts(first_rung, labels), contrasts] if first_rung else [contrasts]
+    is_separable = len(looks[0].means) == 1 or any(_tells(each, len(looks)) for each in looks)
     alone = np.eye(count)[chosen]
     error, dof = contrasts.error(alone)
     is_above = bool(means[chosen] > t_quantile(1 - ALPHA, dof) * error) if dof > 0 else False
@@ -149,7 +160,7 @@ def choose(candidates: Sequence[Candidate], labels: Sequence[Hashable] | None = 
         name = None
         reason = "with one seed a setting, what a setting is worth is not told from a run's luck"
     elif not is_separable:
-        name, reason = None, f"no setting stands out of the {count} beyond chance"
+        name, reason = None, f"no setting stands out of the {len(looks[0].means)} beyond chance"
     elif means[chosen] <= 0:
         name, reason = None, f"{candidates[chosen].name} is no better than the base"
     elif count == 1:
@@ -188,11 +199,19 @@ def _is_near(contrasts: Contrasts, weights: FloatArray) -> bool:
     return bool(weights @ contrasts.means <= contrasts.error(weights)[0])
 
 
-def _stands_out(contrasts: Contrasts, at: int) -> bool:
+def _tells(contrasts: Contrasts, looks: int) -> bool:
+    """Whether one of the settings stands out, at the level that is left for each look."""
+    count = len(contrasts.means)
+    tail = ALPHA / looks / count
+    places = range(count) if contrasts.has_seeds and count > 1 else ()
+    return any(_stands_out(contrasts, at, tail) for at in places)
+
+
+def _stands_out(contrasts: Contrasts, at: int, tail: float) -> bool:
     """Whether a setting is better than the mean of all others, beyond chance."""
     count = len(contrasts.means)
     weights = np.full(count, -1 / (count - 1))
     weights[at] = 1.0
     error, dof = contrasts.error(weights)
     lead = float(weights @ contrasts.means)
-    return dof > 0 and lead > t_quantile(1 - ALPHA / count, dof) * error
+    return dof > 0 and lead > t_quantile(1 - tail, dof) * error

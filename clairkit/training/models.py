@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from clairkit.errors import UsageError
+from clairkit.errors import DataError, UsageError
 from clairkit.extras import install_command
 from clairkit.hub_access import check_model_there
+from clairkit.records.formats.encodings import read_text_file
 from clairkit.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -42,10 +43,12 @@ def load_tokenizer(config: TrainConfig) -> PreTrainedTokenizerBase:
     except (OSError, ValueError) as error:
         raise UsageError(f"can't load the tokenizer of {config.model!r}: {error}") from error
     if config.chat_template_path is not None:
+        path = Path(config.chat_template_path)
         try:
-            tokenizer.chat_template = Path(config.chat_template_path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"can't read chat_template_path: {error}") from error
+            tokenizer.chat_template = read_text_file(path, "chat template")
+        except DataError as error:
+            problem = f"can't read chat_template_path: {error.problem}"
+            raise UsageError(problem, received=str(path), remedy=error.remedy) from error
     return tokenizer
 
 

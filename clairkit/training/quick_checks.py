@@ -14,38 +14,36 @@ from clairkit.records.formats.yaml_file import load_yaml, read_yaml
 from clairkit.records.json_types import JsonMapping, JsonObject
 from clairkit.records.source import find_source
 
-# A key, and what other trainers call it; those without another name are for the command line.
-_NAMES = """
-learning_rate: lr rate
-num_train_epochs: epochs num_epochs epoch
-max_steps: steps
-per_device_train_batch_size: batch_size train_batch_size micro_batch_size
-gradient_accumulation_steps: grad_accum gradient_accumulation
-warmup_steps: warmup warmup_ratio
-lr_scheduler_type: scheduler lr_scheduler
-optim: optimizer
-max_length: max_seq_length max_seq_len seq_len
-dtype: torch_dtype precision
-lora_r: rank lora_rank
-use_peft: lora peft
-load_in_4bit: qlora
-loss: loss_type
-pairs: dataset dataset_name data train_file train_data train
-eval_pairs: eval_dataset eval_file
-model: model_name_or_path base_model
-output: output_dir out
-ref: ref_model
-adapter: adapter_path
-beta: kl_coef
-"""
+# What other trainers call our keys; those without another name are here for the command line.
+_OTHERS = {
+    "learning_rate": "lr rate",
+    "num_train_epochs": "epochs num_epochs epoch",
+    "max_steps": "steps",
+    "per_device_train_batch_size": "batch_size train_batch_size micro_batch_size",
+    "gradient_accumulation_steps": "grad_accum gradient_accumulation",
+    "warmup_steps": "warmup warmup_ratio",
+    "lr_scheduler_type": "scheduler lr_scheduler",
+    "optim": "optimizer",
+    "max_length": "max_seq_length max_seq_len seq_len",
+    "dtype": "torch_dtype precision",
+    "lora_r": "rank lora_rank",
+    "use_peft": "lora peft",
+    "load_in_4bit": "qlora",
+    "loss": "loss_type",
+    "pairs": "dataset dataset_name data train_file train_data train",
+    "eval_pairs": "eval_dataset eval_file",
+    "model": "model_name_or_path base_model",
+    "output": "output_dir out",
+    "ref": "ref_model",
+    "adapter": "adapter_path",
+    "beta": "kl_coef",
+}
 _ALONE = (
     "gradient_checkpointing weight_decay seed save_steps logging_steps bf16 fp16 lora_alpha freeze "
     "label_smoothing report_to"
 )
-KEYS = {key: key for key in _ALONE.split()}
-for _line in _NAMES.strip().splitlines():
-    _key, _, _others = _line.partition(":")
-    KEYS |= dict.fromkeys((_key, *_others.split()), _key)
+KEYS = {key: key for key in (*_OTHERS, *_ALONE.split())}
+KEYS |= {name: key for key, names in _OTHERS.items() for name in names.split()}
 
 _TOLD_LATER = "output_dir"  # a key of transformers that is reserved, not unknown
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from clairkit.batching import EncodedPairs
 from clairkit.errors import ResourceError, UsageError
-from clairkit.records.lock import FileLock
-from clairkit.records.output import LOCK, check_folder
+from clairkit.records.output import check_folder
 from clairkit.runs.diagnosis import variant_alarm
 from clairkit.training.best_metric import check_measured
 from clairkit.training.checkpoint.checkpoints import resume_point, step_of
@@ -23,10 +21,10 @@ from clairkit.training.loss_choice import with_loss
 from clairkit.training.memory import peak_memory_mb
 from clairkit.training.models import load_model, load_tokenizer
 from clairkit.training.preflight import check_apart, check_early, settled
-from clairkit.training.processes import is_first
 from clairkit.training.reading import read_run_pairs
 from clairkit.training.run_directory import files
 from clairkit.training.run_directory.folder import RunFolder, TrainResult, inputs_of
+from clairkit.training.run_directory.lock import hold_run
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, TrainingArguments
@@ -70,7 +68,7 @@ def run_training(
     resolved = with_loss(resolved, resume=resume)
     if resolved.loss_choice is not None:
         say(f"Loss {resolved.loss_choice['reason']}")
-    with _alone(Path(resolved.config.output), resume=resume):
+    with hold_run(Path(resolved.config.output), resume=resume):
         return _run_alone(resolved, arguments, resume, force, allowed, stop_at, say)
 
 
@@ -151,31 +149,6 @@ def _memory_errors(config: TrainConfig) -> Iterator[None]:
         if "out of memory" in str(error).lower() or "can't allocate memory" in str(error).lower():
             raise _no_memory(config) from error
         raise
-
-
-@contextmanager
-def _alone(run: Path, *, resume: bool) -> Iterator[None]:
-    """Hold the lock of a run directory; of several processes of one run, the first one does."""
-    if not is_first() or (resume and not run.exists()):
-        yield
-        return
-    lock = _lock_of(Path(os.path.realpath(run)))
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ResourceError(f"can't make the run directory {run}: {error.strerror}") from error
-    with FileLock(lock):
-        yield
-
-
-def _lock_of(run: Path) -> Path:
-    """Return the lock's place: beside the run directory, within one whose parent can't be written.
-
-    Such a one may be a volume that is mounted for the run.
-    """
-    if not run.name or (run.is_dir() and not os.access(run.parent, os.W_OK)):
-        return run / LOCK
-    return run.with_name(f".{run.name}{LOCK}")
 
 
 def _make_folder(run: Path) -> None:

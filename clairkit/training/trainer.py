@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,7 @@ from clairkit.training.reference.compute import References, cache_folder, comput
 from clairkit.training.reference.models import ReferenceSettings
 from clairkit.training.run_directory.files import MetricsFile
 from clairkit.training.run_directory.folder import RunFolder
+from clairkit.training.run_directory.lock import hold_run
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, TrainerCallback
@@ -129,6 +131,7 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         self.first_reference_file: Path | None = None  # of the run that is resumed
         self.weights_sha256 = weights_digest(model)
         self.adapter_sha256 = adapter_digest(model)
+        self._is_alone = folder is None  # else the run that made the folder holds its lock
         self.folder = folder or RunFolder.from_python(
             config, train_data.sources, train_data.prompts, choice
         )
@@ -222,9 +225,16 @@ class PreferenceTrainer(SafeSaving, ExactResume, Movements, PairLosses):
         *args: object,
         **kwargs: object,
     ) -> TrainOutput:
-        """Compute the references, train as the Trainer does, measure what it did to the model."""
+        """Compute the references, train as the Trainer does, measure what it did to the model.
+
+        Raises:
+            UsageError: another process trains in the same run directory.
+        """
+        with hold_run(self.folder.path) if self._is_alone else nullcontext():
+            return self._train(resume_from_checkpoint, *args, **kwargs)
+
+    def _train(self, checkpoint: str | Path | bool | None, *args: object, **kwargs: object) -> Any:
         self.compute_references()
-        checkpoint = resume_from_checkpoint
         if checkpoint is True:
             checkpoint, skipped = resume_point(self.folder.path)
             for line in skipped:

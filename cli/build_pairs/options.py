@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
-from click.decorators import FC
 
 from clairkit.cli.shared.config_file import read_config
 from clairkit.cli.shared.options import (
     COLUMN_OPTIONS,
     PACE,
     PACE_OPTIONS,
+    add_options,
     model_settings,
     section_option,
 )
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from clairkit.records.json_types import JsonMapping
 
 _METHODS = ("clair", "judge-on-policy", "judge-off-policy", "stronger-preferred")
-
 
 _MODELS = "Models"
 _REVISIONS = "Revisions"
@@ -166,12 +165,28 @@ _OPTIONS = (
     ),
 )
 
+build_options = add_options(*_OPTIONS)
+"""Adds all options of the command."""
 
-def build_options(function: FC) -> FC:
-    """Add all options of the command."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+_JUDGED = frozenset(("--rubric", "--language"))
+_REVISED = frozenset(
+    (
+        *_JUDGED,
+        "--revision",
+        "--template",
+        "--length-neutral",
+        "--worsen",
+        "--max-edit-share",
+        "--gate",
+    )
+)
+_TAKEN = {
+    "clair": _REVISED,
+    "judge-on-policy": _JUDGED | {"--samples"},
+    "judge-off-policy": _JUDGED,
+    "stronger-preferred": frozenset(("--gate",)),
+}
+_ANY = frozenset().union(*_TAKEN.values())
 
 
 def make_settings(options: JsonMapping) -> BuildSettings:
@@ -221,27 +236,6 @@ def make_settings(options: JsonMapping) -> BuildSettings:
         samples=options["samples"],
         candidates=options["candidates"],
     )
-
-
-_JUDGED = frozenset(("--rubric", "--language"))
-_REVISED = frozenset(
-    (
-        *_JUDGED,
-        "--revision",
-        "--template",
-        "--length-neutral",
-        "--worsen",
-        "--max-edit-share",
-        "--gate",
-    )
-)
-_TAKEN = {
-    "clair": _REVISED,
-    "judge-on-policy": _JUDGED | {"--samples"},
-    "judge-off-policy": _JUDGED,
-    "stronger-preferred": frozenset(("--gate",)),
-}
-_ANY = frozenset().union(*_TAKEN.values())
 
 
 def check_method_options(context: click.Context, method: str) -> None:

@@ -120,7 +120,7 @@ class _Target:
 
             write(found, Path(self.output))
             return
-        from clairkit.cli.evaluate.answer_rows import answer_rows
+        from clairkit.cli.evaluate.show import answer_rows
         from clairkit.records import write_rows
 
         write_rows(self.output, answer_rows(found), force=self.force)

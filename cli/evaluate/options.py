@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +16,7 @@ from clairkit.cli.shared.options import (
     COLUMN_OPTIONS,
     PACE,
     PACE_OPTIONS,
+    add_options,
     chosen_columns,
     model_settings,
     only_once,
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from clairkit.models.sampling import Sampling
     from clairkit.models.specs import ModelOptions
     from clairkit.records.json_types import JsonMapping
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 _MODELS = "Models"
 _SIGNALS = "Signals"
@@ -181,11 +180,8 @@ _OPTIONS = (
 )
 
 
-def evaluate_options(function: Function) -> Function:
-    """Add all options of the command."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+evaluate_options = add_options(*_OPTIONS)
+"""Adds all options of the command."""
 
 
 def make_plan(source: str, options: JsonMapping) -> Plan:

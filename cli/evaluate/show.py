@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 def show_warnings(console: Console, found: Evaluated) -> None:
     """Warn of what makes the figures worth less."""
+    from clairkit.evaluation.verdict import called
+
     plan = found.plan
     refused = found.skipped.get("template_refused")
     if refused:
         console.warn(f"left out, since a chat template refuses them: {refused} prompts")
     for model in found.to_json()["models"]:
-        name = _called(model["name"])
+        name = called(model["name"])
         if model["trained_on"]:
             console.warn(
                 f"{model['spec']} was trained on {model['trained_on']} of these "
@@ -52,6 +54,7 @@ def show_warnings(console: Console, found: Evaluated) -> None:
 
 def show_evaluated(console: Console, found: Evaluated) -> None:
     """Show one table, a row a signal, and one verdict."""
+    from clairkit.evaluation.verdict import called
     from clairkit.evaluation.wording import score_sentence, sentence
 
     plan = found.plan
@@ -72,7 +75,7 @@ def show_evaluated(console: Console, found: Evaluated) -> None:
             note="\n".join(_notes(found)),
         )
     for guard in found.guards:
-        console.show(f"Guard {guard.result.status} for {_called(guard.model)}: {guard.reason}.")
+        console.show(f"Guard {guard.result.status} for {called(guard.model)}: {guard.reason}.")
     for decision in found.decisions.values():
         name = "" if len(found.decisions) == 1 else f"{decision.model}: "
         console.show(f"{name}{decision.verdict}: {decision.reason}.")
@@ -97,6 +100,19 @@ def simple_json(found: Evaluated) -> JsonObject:
         "score_difference": moved,
         "skipped": dict(found.skipped),
     }
+
+
+def answer_rows(found: Evaluated) -> Iterator[JsonObject]:
+    """Yield the rows of a file of answers: the one candidate's, with the prompts' columns."""
+    specs = {each.name: each.spec for each in found.plan.comparison.contestants}
+    (name,) = found.plan.candidates
+    base = found.plan.baseline
+    for place, answer in enumerate(found.checked[name].rows):
+        row = {**answer.to_json(), "model": specs[name]}
+        if base is not None:
+            other = found.checked[base].rows[place]
+            row["baseline"] = {**other.outcome(), "model": specs[base]}
+        yield row
 
 
 def _sides(found: Evaluated) -> tuple[Evaluation | None, Evaluation | None]:
@@ -242,7 +258,3 @@ def _notes(found: Evaluated) -> Iterator[str]:
                 f"{shown} more than judges of other families do."
             )
     yield from found.notes
-
-
-def _called(name: str) -> str:
-    return f"the {name}" if name in ("model", "baseline") else name

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import click
-from click.decorators import FC
+
+from clairkit.cli.shared.options import add_options
 
 if TYPE_CHECKING:
     from clairkit.cli.shared.console import Console
@@ -25,37 +26,33 @@ _HEADS = {
     "length_ratio": "length",
 }
 
-
-def set_options(function: FC) -> FC:
-    """Add the options that look at the pairs together."""
-    for option in (
-        click.option(
-            "--workers",
-            type=click.IntRange(min=1),
-            metavar="N",
-            help="Processes that score; all processors unless given. Changes no byte.",
-        ),
-        click.option(
-            "--by", metavar="COLUMN", help="Means for each value of a column, as source or lang."
-        ),
-        click.option(
-            "--near-duplicates", is_flag=True, help="Look for them; --drop near_duplicate does too."
-        ),
-        click.option(
-            "--benchmark",
-            multiple=True,
-            metavar="FILE",
-            help="Flag pairs that hold 13 words (50 letters in Japanese) of it; repeatable.",
-        ),
-        click.option(
-            "--eval",
-            "evaluation",
-            metavar="FILE",
-            help="Flag pairs whose prompt is also in this file of prompts or pairs.",
-        ),
-    ):
-        function = option(function)
-    return function
+set_options = add_options(
+    click.option(
+        "--eval",
+        "evaluation",
+        metavar="FILE",
+        help="Flag pairs whose prompt is also in this file of prompts or pairs.",
+    ),
+    click.option(
+        "--benchmark",
+        multiple=True,
+        metavar="FILE",
+        help="Flag pairs that hold 13 words (50 letters in Japanese) of it; repeatable.",
+    ),
+    click.option(
+        "--near-duplicates", is_flag=True, help="Look for them; --drop near_duplicate does too."
+    ),
+    click.option(
+        "--by", metavar="COLUMN", help="Means for each value of a column, as source or lang."
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Processes that score; all processors unless given. Changes no byte.",
+    ),
+)
+"""Adds the options that look at the pairs together."""
 
 
 def set_asked(flags: JsonMapping) -> bool:

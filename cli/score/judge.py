@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from clairkit.cli.shared.ending import PARTIAL, leave_early, raised
-from clairkit.cli.shared.options import PACE_OPTIONS, model_settings
+from clairkit.cli.shared.options import PACE_OPTIONS, add_options, model_settings
 from clairkit.cli.shared.progress_line import ProgressLine
 from clairkit.errors import EvidenceError, UsageError
 from clairkit.models.sampling import Sampling
@@ -24,35 +24,29 @@ if TYPE_CHECKING:
     from clairkit.records.json_types import JsonMapping
     from clairkit.statistics.win_rate import WinRate
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
 _MOST_UNPARSED = 0.05
 _OWN = ("rubric", "judge_base_url", "judge_body", "max_calls", "max_cost", "prices", "price")
 
-
-def judge_options(function: Command) -> Command:
-    """Add the options of a judge of the pairs."""
-    for option in (
-        *reversed(PACE_OPTIONS),
-        click.option(
-            "--judge-body", metavar="FIELD=JSON", multiple=True, help="A field of each request."
-        ),
-        click.option("--judge-base-url", metavar="URL", help="The judge's server."),
-        click.option(
-            "--language",
-            type=click.Choice(("en", "ja")),
-            default="en",
-            help="Of the requests to the judge.",
-        ),
-        click.option("--rubric", metavar="NAME|FILE,…", help="What the judge looks at."),
-        click.option(
-            "--judge",
-            metavar="SPEC",
-            help="Says in both orders whether chosen is better; its verdict becomes a score.",
-        ),
-    ):
-        function = option(function)
-    return function
+judge_options = add_options(
+    click.option(
+        "--judge",
+        metavar="SPEC",
+        help="Says in both orders whether chosen is better; its verdict becomes a score.",
+    ),
+    click.option("--rubric", metavar="NAME|FILE,…", help="What the judge looks at."),
+    click.option(
+        "--language",
+        type=click.Choice(("en", "ja")),
+        default="en",
+        help="Of the requests to the judge.",
+    ),
+    click.option("--judge-base-url", metavar="URL", help="The judge's server."),
+    click.option(
+        "--judge-body", metavar="FIELD=JSON", multiple=True, help="A field of each request."
+    ),
+    *PACE_OPTIONS,
+)
+"""Adds the options of a judge of the pairs."""
 
 
 def requested_judge(flags: JsonMapping, output: str | None, *, is_comparison: bool) -> Judge | None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
-from click.decorators import FC
 
+from clairkit.cli.shared.options import add_options
 from clairkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,34 +49,30 @@ _REASONS = {
 }
 _STATISTICS = ("mean", "median", "p10", "p90")
 
-
-def model_options(function: FC) -> FC:
-    """Add the options of models that read the pairs, and of how they do."""
-    for option in (
-        click.option(
-            "--set",
-            "settings",
-            metavar="KEY=VALUE",
-            multiple=True,
-            help="One key of it, for instance max_length=2048; repeatable.",
-        ),
-        click.option(
-            "--config",
-            metavar="FILE",
-            help="Of a training run: read the pairs as it does (--target, --loss-mask).",
-        ),
-        click.option("--reward", metavar="MODEL", help="A reward model: its scores of both sides."),
-        click.option(
-            "--reference", metavar="MODEL", help="With --target: the gain over this model, too."
-        ),
-        click.option(
-            "--target",
-            metavar="MODEL",
-            help="A model or adapter: its log-probs of both sides become scores.",
-        ),
-    ):
-        function = option(function)
-    return function
+model_options = add_options(
+    click.option(
+        "--target",
+        metavar="MODEL",
+        help="A model or adapter: its log-probs of both sides become scores.",
+    ),
+    click.option(
+        "--reference", metavar="MODEL", help="With --target: the gain over this model, too."
+    ),
+    click.option("--reward", metavar="MODEL", help="A reward model: its scores of both sides."),
+    click.option(
+        "--config",
+        metavar="FILE",
+        help="Of a training run: read the pairs as it does (--target, --loss-mask).",
+    ),
+    click.option(
+        "--set",
+        "settings",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="One key of it, for instance max_length=2048; repeatable.",
+    ),
+)
+"""Adds the options of models that read the pairs, and of how they do."""
 
 
 def run_config(

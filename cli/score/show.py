@@ -8,10 +8,10 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.decorators import FC
 
 from clairkit.choices import LOSS_MASKS
 from clairkit.cli.score.checks import set_asked
+from clairkit.cli.shared.options import add_options
 from clairkit.display import redact
 from clairkit.errors import UsageError
 
@@ -29,19 +29,15 @@ _MARKS = {"removed": ("[-", "-]", "red"), "added": ("{+", "+}", "green"), "same"
 _SPACES = str.maketrans({"\n": "\\n\n", "\r": "\\r", "\t": "\\t"})
 _BLANKED = "Secrets are shown as [redacted]; tokens and changes are those of the text shown."
 
-
-def show_options(function: FC) -> FC:
-    """Add the options of the view of one pair."""
-    for option in (
-        click.option(
-            "--loss-mask",
-            type=click.Choice(LOSS_MASKS),
-            help="With --show: the tokens that train --loss-mask would train on.",
-        ),
-        click.option("--show", metavar="ID", help="One pair; the beginning of its id is enough."),
-    ):
-        function = option(function)
-    return function
+show_options = add_options(
+    click.option("--show", metavar="ID", help="One pair; the beginning of its id is enough."),
+    click.option(
+        "--loss-mask",
+        type=click.Choice(LOSS_MASKS),
+        help="With --show: the tokens that train --loss-mask would train on.",
+    ),
+)
+"""Adds the options of the view of one pair."""
 
 
 def view_asked(

@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from clairkit.records.json_types import JsonMapping, JsonObject
 
 
+PACE = "Pace and cost"
+COLUMN_OPTIONS: tuple[tuple[str, JsonObject], ...] = (
+    ("--prompt-column", {"metavar": "NAME", "help": "The prompt's column, if not `prompt`."}),
+    ("--system-column", {"metavar": "NAME", "help": "A column to put in front as system turn."}),
+    (
+        "--ignore-column",
+        {"metavar": "NAME", "multiple": True, "help": "A column to leave out; repeatable."},
+    ),
+)
+
+
 class SectionOption(click.Option):
     """An option with the heading that it stands under."""
 
@@ -30,6 +41,17 @@ def section_option(section: str, *names: str, **attributes: Any) -> Callable[[An
     return click.option(
         *names, cls=SectionOption, section=section, show_default=shown, **attributes
     )
+
+
+def add_options(*options: Callable[[Any], Any]) -> Callable[[FC], FC]:
+    """Return a decorator that adds options to a command, in the order of its help."""
+
+    def add(function: FC) -> FC:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
 
 
 class ResumableCommand(click.Command):
@@ -73,7 +95,6 @@ def _only(context: click.Context, parameter: click.Parameter, values: Sequence[o
     return values[0] if values else None
 
 
-PACE = "Pace and cost"
 _pace = partial(section_option, PACE)
 PACE_OPTIONS = (
     _pace("--concurrency", type=int, default=8, help="Requests at once to a model."),
@@ -91,16 +112,6 @@ PACE_OPTIONS = (
 """Each adds an option to a command."""
 
 
-COLUMN_OPTIONS: tuple[tuple[str, JsonObject], ...] = (
-    ("--prompt-column", {"metavar": "NAME", "help": "The prompt's column, if not `prompt`."}),
-    ("--system-column", {"metavar": "NAME", "help": "A column to put in front as system turn."}),
-    (
-        "--ignore-column",
-        {"metavar": "NAME", "multiple": True, "help": "A column to leave out; repeatable."},
-    ),
-)
-
-
 def column_options(function: FC) -> FC:
     """Add the options, and pass what they say as `columns`."""
 
@@ -110,18 +121,14 @@ def column_options(function: FC) -> FC:
         columns = chosen_columns({name: named.pop(name) for name in names})
         return function(*given, columns=columns, **named)
 
-    decorated: Any = choosing
-    for name, attributes in reversed(COLUMN_OPTIONS):
-        decorated = click.option(name, **attributes)(decorated)
-    return cast(FC, decorated)
+    options = (click.option(name, **of) for name, of in COLUMN_OPTIONS)
+    return cast(FC, add_options(*options)(choosing))
 
 
 def config_column_options(function: FC) -> FC:
     """Add the options as keys of a training run's configuration."""
-    decorated: Any = function
-    for name, attributes in reversed(COLUMN_OPTIONS):
-        decorated = click.option(name, callback=_given, **attributes)(decorated)
-    return cast(FC, decorated)
+    options = (click.option(name, callback=_given, **of) for name, of in COLUMN_OPTIONS)
+    return add_options(*options)(function)
 
 
 def _given(context: click.Context, parameter: click.Parameter, value: object) -> Any:

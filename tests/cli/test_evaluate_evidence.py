@@ -160,6 +160,15 @@ def test_a_guard_is_asked_on_its_own_prompts(capsys: pytest.CaptureFixture[str])
     assert {each["status"] for each in found["guards"]} == {"holds"}
     assert rows["other"]["margin"] == 0.3
     assert found["prompts"]["n"] == N
+    items = [*map(json.loads, Path("EVAL/items.jsonl").read_text().splitlines())]
+    checked = [row for row in items if (row["kind"], row.get("guard")) == ("guard_answer", "other")]
+    right = [
+        sum(row["right"] for row in checked if row["model"] == name) for name in ("new", "old")
+    ]
+    told = next(each for each in found["guards"] if each["name"] == "other")
+    assert len(checked) == 2 * 40
+    assert (right[0] - right[1]) / 40 == pytest.approx(told["estimate"])
+    assert sum(row["kind"] == "guard_verdict" for row in items) == 2 * N
     before = asked()
     assert evaluated(*CHECK, "--guards", guard, "--guards", own) == found
     assert asked() == before
@@ -201,6 +210,39 @@ def test_runs_of_one_configuration_have_a_spread(
     assert seeds["details"]["means"] == pytest.approx(shares)
     assert seeds["notes"][-1] == "smaller than the spread between seeds"
     assert rows["seeds judge"]["estimate"] == pytest.approx(seeds["estimate"] / 2)
+
+
+def test_run_directories_that_differ_in_their_seeds(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+    from tiny import make_llama, make_tokenizer
+
+    models = []
+    for seed, loss in ((0, "apo_zero"), (1, "apo_zero"), (2, "apo_zero"), (0, "sft")):
+        folder = place / f"{loss}-{seed}"
+        network = make_llama()
+        torch.manual_seed(seed)
+        torch.nn.init.normal_(network.lm_head.weight)
+        network.save_pretrained(folder)
+        make_tokenizer().save_pretrained(folder)
+        (folder / "config.yaml").write_text(f"loss: {loss}\npairs: p.jsonl\nseed: {seed}\n")
+        models += ["--model", f"{folder.name}=hf:{folder}"]
+    base = ["--baseline", MODELS[3], "--max-new-tokens", "4", "--limit", "6"]
+    check = ["--check", "python:eval_functions:has_vowel"]
+    assert run(["evaluate", "prompts.jsonl", *models, *base, *check, "-o", "EVAL/", "--quiet"]) == 0
+    found = json.loads(Path("EVAL/eval.json").read_text())
+    (seeds,) = (each for each in found["signals"] if each["signal"] == "seeds")
+    assert seeds["model"] == "apo_zero-0, apo_zero-1, apo_zero-2"
+    changes = {
+        each["model"]: each["estimate"]
+        for each in found["signals"]
+        if each["signal"] == "check" and each["unit"] == "points"
+    }
+    assert seeds["details"]["means"] == {
+        name: pytest.approx(changes[name]) for name in seeds["details"]["means"]
+    }
+    capsys.readouterr()
 
 
 def test_guards_in_a_configuration_and_a_dry_run(capsys: pytest.CaptureFixture[str]) -> None:

@@ -252,3 +252,23 @@ def test_a_disk_that_fills_up_costs_nothing_that_was_done(tmp_path: Path, room: 
     assert run(given) == 0
     assert len(list(read_pairs("out.jsonl"))) == 99
     assert not [each for each in tmp_path.iterdir() if each.suffix == ".tmp"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["verify", "LOOP"],
+        ["explain", "x", "LOOP"],
+        ["remove", "LOOP", "--id", "x"],
+        ["merge", "LOOP", "LOOP", "-o", "out.jsonl"],
+        ["build-pairs", "LOOP", "-o", "out.jsonl", "--reviser", SHOUT],
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_link_to_itself_is_named_by_every_command(
+    tmp_path: Path, capsys: Capture, command: list[str]
+) -> None:
+    place = str(loop(tmp_path))
+    assert run([place if word == "LOOP" else word for word in command]) == 3
+    said = capsys.readouterr().err
+    assert f"{place}: the link leads back to itself. Give the file itself" in said

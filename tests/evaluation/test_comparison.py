@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from contextlib import closing
@@ -10,7 +11,7 @@ from pathlib import Path
 from fake_server import Request, Response, completion, serving
 
 from clairkit.evaluation.comparison import Comparison, Contestant, NamedJudge, ask_all
-from clairkit.evaluation.families import family_of, relatives
+from clairkit.evaluation.families import family_of, relatives, reviser_of
 from clairkit.journal.results import Journal
 from clairkit.judging.judge import Judge
 from clairkit.models.budget import Budget
@@ -68,3 +69,17 @@ def test_families_by_name_and_by_folder(tmp_path: Path) -> None:
     models = {"run": f"hf:{tmp_path}", "other": "hf:mistralai/Mistral-7B", "own": "openai:qwen-max"}
     assert relatives("openai:qwen-max", models) == ["run", "own"]
     assert relatives("openai:house-model", {"a": "openai:house-model"}) == ["a"]
+
+
+def test_the_reviser_of_the_pairs_that_a_run_was_trained_on(tmp_path: Path) -> None:
+    run, pairs = tmp_path / "run", tmp_path / "pairs.jsonl"
+    assert reviser_of(f"hf:{run}") is None
+    run.mkdir()
+    (run / "config.yaml").write_text(f"loss: apo_zero\npairs: {pairs}\n")
+    assert reviser_of(f"hf:{run}") is None
+    row = {"id": "a", "provenance": {"reviser": {"kind": "openai", "model": "gpt-5"}}}
+    pairs.write_text(json.dumps(row) + "\n")
+    assert reviser_of(f"hf:{run}") == "openai:gpt-5"
+    for other in ({"id": "a"}, {"id": "a", "provenance": "unknown"}, "no object"):
+        pairs.write_text(json.dumps(other) + "\n")
+        assert reviser_of(f"hf:{run}") is None

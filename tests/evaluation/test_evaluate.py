@@ -93,7 +93,7 @@ def test_two_models_are_compared_prompt_by_prompt() -> None:
     assert "60 of 100 answers are right: 60.0 %" in text
     assert "20 became right and 0 became wrong: +20.0 points" in text
     assert "gain beyond chance" in text
-    assert "may be chance" in sentence(after, compare(after, after))
+    assert "do not tell the two models apart" in sentence(after, compare(after, after))
     assert "loss beyond chance" in sentence(before, compare(after, before))
     assert "baseline" not in sentence(after)
 

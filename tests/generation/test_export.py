@@ -18,7 +18,7 @@ NOTHING = "python:reviser_functions:nothing"
 def test_rows_that_become_no_pair_are_not_kept_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("clairkit.generation.spool._IN_MEMORY", 2**18)
+    monkeypatch.setattr("clairkit.generation.export._IN_MEMORY", 2**18)
     prompts, size, count = tmp_path / "prompts.jsonl", 50_000, 160
     with prompts.open("w") as file:
         for number in range(count):

@@ -74,8 +74,9 @@ def test_what_may_pass_is_asked_again(journal: Journal) -> None:
             entry("d", REPLY, "answer"),
         ]
     )
-    assert journal.finished("revise") == {"a", "b"}
-    assert journal.finished("answer") == {"d"}
+    for key, step in (("a", "revise"), ("b", "revise"), ("c", "revise"), ("d", "answer")):
+        assert journal.latest(key, step) is not None
+        assert journal.latest(key, "judge") is None
 
 
 def test_a_transaction_is_whole_or_not_at_all(journal: Journal) -> None:
@@ -214,15 +215,15 @@ def test_a_lock_file_that_its_holder_just_removed_is_not_the_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "lock"
-    opened = FileLock._open
+    opened = os.open
     removals = iter([path.unlink])  # once, between opening and locking
 
-    def racing(lock: FileLock) -> int:
-        descriptor = opened(lock)
+    def racing(name: Path, flags: int, mode: int = 0o777) -> int:
+        descriptor = opened(name, flags, mode)
         next(removals, lambda: None)()
         return descriptor
 
-    monkeypatch.setattr(FileLock, "_open", racing)
+    monkeypatch.setattr(os, "open", racing)
     with FileLock(path), pytest.raises(UsageError, match=f"process {os.getpid()} "):
         FileLock(path)
 
@@ -257,7 +258,9 @@ def test_a_full_disk_is_named_and_nothing_is_lost(journal: Journal, output: Path
     journal.write([entry("b", REPLY)])
     journal.close()
     again = Journal(output)
-    assert again.finished("revise") == {"a", "b"}
+    assert again.latest("a", "revise")
+    assert again.latest("b", "revise")
+    assert again.latest("big", "revise") is None
     again.close()
 
 

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from architectures import ARCHITECTURES, make
+from tiny import CHATML, make_llama, make_tokenizer
 from transformers import GenerationConfig
 
 from clairkit.errors import DataError, UsageError
-from clairkit.models.gumbel import GumbelNoise, row_seed, sampling_processors
+from clairkit.models.gumbel import GumbelNoise, gumbel_noise, row_seed, sampling_processors
 from clairkit.models.local import LocalModel
 from clairkit.models.sampling import Sampling
 from clairkit.records import Message
+
+
+def has_amx() -> bool:
+    return bool(getattr(torch.cpu, "get_capabilities", dict)().get("amx_bf16"))
+
 
 KEYS = [f"k{n}" for n in range(6)]
 PROMPTS = [(Message(role="user", content="hello " * size),) for size in (1, 5, 3, 9, 2, 7)]
@@ -34,6 +43,55 @@ def test_a_row_does_not_depend_on_the_others(local: LocalModel) -> None:
     alone = [local.generate([p], [k], SHORT)[0] for p, k in zip(PROMPTS, KEYS, strict=True)]
     assert together == turned == alone
     assert len({reply.text for reply in together}) == len(PROMPTS)
+
+
+def test_rows_come_and_go(local: LocalModel) -> None:
+    """Rows that end at different times, in more rows than there are slots, each as it is alone."""
+    local._end_ids = [2, *range(300, 320)]
+    sampling = Sampling(max_new_tokens=30)
+    count = 14
+    prompts = [PROMPTS[at % len(PROMPTS)] for at in range(count)]
+    keys = [f"row {at}" for at in range(count)]
+    together = local.generate(prompts, keys, sampling)
+    assert len({reply.completion_tokens for reply in together}) > 6
+    assert {reply.finish_reason for reply in together} == {"stop", "length"}
+    for prompt, key, reply in zip(prompts, keys, together, strict=True):
+        assert local.generate([prompt], [key], sampling) == [reply]
+
+
+@pytest.mark.parametrize("sampling", [SHORT, Sampling(temperature=0.7, top_k=9, top_p=0.9)])
+def test_slots_and_plain_batches_give_the_same(local: LocalModel, sampling: Sampling) -> None:
+    sampling = replace(sampling, max_new_tokens=12)
+    slots = local.generate(PROMPTS, KEYS, sampling)
+    assert local._has_slots is True
+    local._has_slots = False
+    assert local.generate(PROMPTS, KEYS, sampling) == slots
+
+
+# A sliding window or a state is no list of tokens: such models run in plain batches.
+FORGETFUL = {"Gemma2Config", "Gemma3TextConfig", "Mamba2Config", "FalconH1Config"}
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_each_architecture_in_slots_or_plain_batches(name: str, tokenizer: Any) -> None:
+    room = "n_positions" if name == "GPT2Config" else "max_position_embeddings"
+    model = make(name, vocab_size=512, **{room: 512})
+    local = LocalModel(model, tokenizer, batch_size=4)
+    sampling = Sampling(max_new_tokens=5)
+    replies = local.generate(PROMPTS, KEYS, sampling)
+    assert local._has_slots is (name not in FORGETFUL)
+    local._has_slots = False
+    assert local.generate(PROMPTS, KEYS, sampling) == replies
+
+
+def test_a_halted_run_begins_no_further_row(local: LocalModel) -> None:
+    begun = list(local.stream(PROMPTS, KEYS, SHORT, lambda: True))
+    assert begun == []
+    halted = iter([False, *[True] * 100])
+    some = dict(local.stream(PROMPTS, KEYS, SHORT, lambda: next(halted)))
+    assert 4 <= len(some) < len(PROMPTS)
+    whole = local.generate(PROMPTS, KEYS, SHORT)
+    assert all(whole[place] == reply for place, reply in some.items())
 
 
 def test_key_and_seed_decide_the_sample(local: LocalModel) -> None:
@@ -75,6 +133,14 @@ def test_the_samples_have_the_distribution_asked_for(
         assert abs(counts[token] / rows - share) <= error
 
 
+def test_the_noise_of_a_cpu_is_that_of_exponential_draws() -> None:
+    likes = torch.zeros(2, 49_152)
+    found = gumbel_noise(likes, [torch.Generator().manual_seed(seed) for seed in (1, 2)])
+    for row, seed in zip(found, (1, 2), strict=True):
+        draws = torch.empty(49_152).exponential_(generator=torch.Generator().manual_seed(seed))
+        assert torch.equal(row, -draws.clamp_min(torch.finfo(torch.float32).tiny).log())
+
+
 def test_each_row_has_its_own_stream() -> None:
     scores = torch.zeros(2, 8)
     together = GumbelNoise([1, 2], torch.device("cpu"))
@@ -85,25 +151,31 @@ def test_each_row_has_its_own_stream() -> None:
     assert 0 <= row_seed(0, "a") < 2**63
 
 
-def end_after(tokens: list[int], end: int) -> Callable[..., Any]:
-    """A `generate` that makes these tokens, then the end, then padding."""
-    made = [*tokens, end, 0, 0]
+def says(model: Any, tokens: list[int]) -> Callable[..., Any]:
+    """A forward pass that makes these tokens after a prompt, one after the other."""
+    plain = model.forward
+    made = iter(tokens)
 
-    def generate(input_ids: torch.Tensor, **_: Any) -> torch.Tensor:
-        new = torch.tensor([made] * len(input_ids))
-        return torch.cat([input_ids, new], dim=1)
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        output = plain(*args, **kwargs)
+        if kwargs["input_ids"].shape[1] == 1:
+            output.logits[:] = torch.nn.functional.one_hot(torch.tensor(next(made)), 512) * 1e4
+        return output
 
-    return generate
+    forward.__signature__ = inspect.signature(plain)  # type: ignore[attr-defined]
+    return forward
 
 
 def test_the_reply_ends_at_the_end_token(
     local: LocalModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    local.generate(PROMPTS[:1], ["a"], Sampling(max_new_tokens=1))
     ids = local.tokenizer("so be it")["input_ids"]
-    monkeypatch.setattr(local.model, "generate", end_after(ids, local.tokenizer.eos_token_id))
+    end = local.tokenizer.eos_token_id
+    monkeypatch.setattr(local.model, "forward", says(local.model, [*ids, end, *ids]))
     (reply,) = local.generate(PROMPTS[:1], ["a"], SHORT)
     assert (reply.text, reply.finish_reason) == ("so be it", "stop")
-    assert reply.token_ids == (*ids, local.tokenizer.eos_token_id)
+    assert reply.token_ids == (*ids, end)
     assert reply.completion_tokens == len(ids) + 1
     assert reply.prompt_tokens == len(local._encoder.prompt(PROMPTS[0]))
 
@@ -158,6 +230,58 @@ def test_loading(model_folder: Any, tmp_path: Any) -> None:
     assert loaded.generate(PROMPTS[:1], ["a"], SHORT)[0].completion_tokens > 0
     with pytest.raises(UsageError, match="can't be loaded"):
         LocalModel.load(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"), [("amx_bf16", torch.bfloat16), ("avx512_bf16", torch.float32)]
+)
+def test_a_checkpoint_in_bfloat16_stays_so_where_batches_change_no_sum(
+    unit: str,
+    expected: torch.dtype,
+    tokenizer: Any,
+    tmp_path: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_llama().to(torch.bfloat16).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {unit: True}, raising=False)
+    assert LocalModel.load(str(tmp_path), device="cpu").model.dtype == expected
+    half = LocalModel.load(str(tmp_path), device="cpu", dtype=torch.float16)
+    assert half.model.dtype == torch.float16
+
+
+@pytest.mark.skipif(not has_amx(), reason="the processor does not multiply bfloat16 by AMX")
+def test_in_bfloat16_too_a_row_is_the_same_alone(tokenizer: Any) -> None:
+    model = make_llama(hidden_size=64, head_dim=16).to(torch.bfloat16)
+    local = LocalModel(model, tokenizer, batch_size=4)
+    sampling = Sampling(max_new_tokens=60)
+    together = local.generate(PROMPTS, KEYS, sampling)
+    assert local._has_slots is True
+    for prompt, key, reply in zip(PROMPTS, KEYS, together, strict=True):
+        assert local.generate([prompt], [key], sampling) == [reply]
+
+
+def test_a_model_like_smollm2(tokenizer: Any) -> None:
+    """Tied head, padding that is the end token, a beginning that opens turns, a system prompt."""
+    plain = LocalModel(make_llama(), tokenizer, batch_size=4)
+    alike = make_tokenizer(
+        "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nthe fox<|im_end|>\n"
+        "{% endif %}" + CHATML
+    )
+    alike.pad_token, alike.bos_token = alike.eos_token, "<|im_start|>"
+    tied = make_llama(tie_word_embeddings=True)
+    assert tied.lm_head.weight is tied.model.embed_tokens.weight
+    local = LocalModel(tied, alike, batch_size=3)
+    assert local._encoder.prompt(PROMPTS[0]) != plain._encoder.prompt(PROMPTS[0])
+    local._end_ids = [2, *range(300, 320)]
+    sampling = Sampling(max_new_tokens=30, stop=("Q",))
+    together = local.generate(PROMPTS, KEYS, sampling)
+    local._has_slots = False
+    assert local.generate(PROMPTS, KEYS, sampling) == together
+    for reply in together:
+        ended = reply.token_ids[-1] in local._end_ids
+        assert ended or reply.finish_reason == "stop" or len(reply.token_ids) == 30
+        assert not set(reply.token_ids[:-1]) & set(local._end_ids)
 
 
 def test_broken_weights_are_named(model_folder: Any, tmp_path: Any) -> None:

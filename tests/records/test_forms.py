@@ -276,7 +276,6 @@ def test_a_bad_pair_is_named(row: dict[str, Any], reason: str, problem: str) -> 
     [
         ({"prompt": "a", "chosn": "b", "rejected": "c"}, "rename `chosn` to `chosen`"),
         ({"prompt": "a", "Chosen": "b", "loser": "c"}, "rename `Chosen` to `chosen` and rename"),
-        ({"prompt;chosen;rejected": "a;b;c"}, "separate the columns with commas"),
         ({"a": 1}, "use the columns prompt, chosen, rejected"),
         ({"prompt": "a", "expected": "b"}, "make pairs with `clairkit build-pairs`"),
     ],

@@ -50,6 +50,10 @@ def longer(request: Any) -> str:
     return f"{number} is " + "word " * max(0, extra)
 
 
+def has_vowel(_prompt: Any, answer: str, _row: Any) -> bool:
+    return any(letter in answer for letter in "aeiou")
+
+
 def check(_prompt: Any, answer: str, _row: Any) -> bool:
     return "right" in answer
 

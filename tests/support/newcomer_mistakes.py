@@ -185,13 +185,6 @@ MISTAKES = {
     "an empty file": Mistake(SCORE, 3, ("0 rows in",), ""),
     "one array in a .jsonl": Mistake(SCORE, 3, ("array", ".json"), json.dumps([PAIR]) + "\n"),
     "single quotes": Mistake(SCORE, 3, ("data.jsonl:1", "not JSON"), "{'prompt': 'a'}\n"),
-    "semicolons": Mistake(
-        SCORE,
-        3,
-        ("separate the columns with commas",),
-        "prompt;chosen;rejected\na;b;c\n",
-        "data.csv",
-    ),
     "a spreadsheet": Mistake(
         SCORE, 3, ("zip archive", "spreadsheet"), b"PK\x03\x04" + bytes(60), "data.csv"
     ),
@@ -255,7 +248,7 @@ MISTAKES = {
     "Japanese headers": Mistake(
         f"{BUILD} --prompt-column 質問",
         3,
-        ("--target", "`answer`", "not guessed"),
+        ("--target", "`answer`", "--answer-column name"),
         "質問,回答\n1+1は？,2です\n",
         "data.csv",
     ),

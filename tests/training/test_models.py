@@ -47,6 +47,9 @@ def test_the_chat_template_of_the_configuration_replaces_the_tokenizers(
     assert load_tokenizer(with_template).chat_template == "{{ messages[0].content }}"
     with pytest.raises(UsageError, match="can't read chat_template_path"):
         load_tokenizer(config(model_folder, chat_template_path=str(tmp_path / "none.jinja")))
+    (tmp_path / "rows.jinja").write_bytes(b"x" * (2**20 + 1))
+    with pytest.raises(UsageError, match="the chat template is larger than 1 MiB"):
+        load_tokenizer(config(model_folder, chat_template_path=str(tmp_path / "rows.jinja")))
 
 
 @pytest.mark.parametrize("load", [load_tokenizer, load_model])

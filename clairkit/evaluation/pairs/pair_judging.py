@@ -201,13 +201,12 @@ def _figures(found: WinRate) -> JsonObject:
 
 
 def _estimate(found: Estimate | None) -> JsonObject:
-    interval = None if found is None else found.interval
     return {
         "n": 0 if found is None else found.n,
         "clusters": 0 if found is None else found.clusters,
-        "estimate": None if found is None else found.estimate,
-        "low": None if interval is None else interval.low,
-        "high": None if interval is None else interval.high,
-        "level": None if found is None else found.level,
+        "estimate": found and found.estimate,
+        "low": found and found.low,
+        "high": found and found.high,
+        "level": found and found.level,
         "notes": [] if found is None else [str(note) for note in found.notes],
     }

@@ -22,6 +22,12 @@ from clairkit.journal.results import Journal, Recorded
 from clairkit.models.requests import Model
 from clairkit.records import PromptRow
 
+_FIELDS = ("calls", "prompt_tokens", "completion_tokens", "cost")
+_LEAST_MEASURED = 2
+Place = tuple[str, str]
+"""A role and what is counted of it."""
+Sizes = dict[Place, float]
+
 
 @dataclass(frozen=True)
 class CostRange:
@@ -70,10 +76,6 @@ def predict_total(
     half = quantile * math.sqrt(residual * (n * (rest / total) ** 2 + units))
     estimate = ratio * rest
     return CostRange(estimate, max(0.0, estimate - half), estimate + half)
-
-
-_FIELDS = ("calls", "prompt_tokens", "completion_tokens", "cost")
-_LEAST_MEASURED = 2
 
 
 class Asking(Protocol):
@@ -180,11 +182,6 @@ def estimate(
 
 def _nothing(_: Call) -> None:
     """A run from the start has no results."""
-
-
-Place = tuple[str, str]
-"""A role and what is counted of it."""
-Sizes = dict[Place, float]
 
 
 @dataclass

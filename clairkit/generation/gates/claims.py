@@ -131,15 +131,14 @@ def _replaced(old: str, new: str) -> list[tuple[str, str]]:
 
 
 def _urls(text: str) -> list[str]:
-    found = (match[0].rstrip(".,;:!?*_") for match in _URL.finditer(text))
-    return list(dict.fromkeys(_closed(url) for url in found))
-
-
-def _closed(url: str) -> str:
-    """Cut what a Markdown link or a sentence put behind the link."""
-    while url and url[-1] in ")]}" and url.count(url[-1]) > url.count(_OPENING[url[-1]]):
-        url = url[:-1].rstrip(".,;:!?*_")
-    return url
+    found = []
+    for match in _URL.finditer(text):
+        url = match[0].rstrip(".,;:!?*_")
+        # What a Markdown link or a sentence put behind the link is none of it.
+        while url and url[-1] in ")]}" and url.count(url[-1]) > url.count(_OPENING[url[-1]]):
+            url = url[:-1].rstrip(".,;:!?*_")
+        found.append(url)
+    return list(dict.fromkeys(found))
 
 
 _OPENING = {")": "(", "]": "[", "}": "{"}

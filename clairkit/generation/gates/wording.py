@@ -22,6 +22,10 @@ MARKERS = tuple(
     )
 )
 
+_HEAD = 400  # a refusal is said at once
+_WORDS = re.compile(r"[^\W_]+")
+_KEPT_LITTLE = 0.3
+
 
 def marker_leak(case: GateCase) -> str | None:
     """Find a mark of the request's form or of a chat template, which nothing before has."""
@@ -60,9 +64,6 @@ def _is_of(phrase: Phrase, text: str) -> bool:
     return phrase.pattern.search(text) is not None
 
 
-_HEAD = 400  # a refusal is said at once
-
-
 def is_refusal(text: str) -> bool:
     """Return whether a text begins as a refusal does."""
     return any(matches_at("refusal", text.lstrip()[:_HEAD]))
@@ -88,10 +89,6 @@ def refusal_flipped(case: GateCase) -> str | None:
     if not _declines(case.answer) or _declines(case.revision):
         return None
     return f"the answer declined: {excerpt(case.answer.strip(), 60)}"
-
-
-_WORDS = re.compile(r"[^\W_]+")
-_KEPT_LITTLE = 0.3
 
 
 def injection_suspect(case: GateCase) -> str | None:

@@ -49,12 +49,10 @@ class Clair:
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
-        """Return the models by role."""
         target = {} if self.target is None else {"target": self.target}
         return {**target, "reviser": self.reviser}
 
     def settings(self) -> Mapping[str, object]:
-        """Return what may not change from one run to the next on the same output."""
         revise = self.revise.settings(for_function=self.reviser.is_function)
         flat: dict[str, object] = {
             "method": NAME,

@@ -51,11 +51,9 @@ class JudgeOffPolicy:
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
-        """Return the models by role."""
         return {**self.answering, "judge": self.judge.model}
 
     def settings(self) -> Mapping[str, object]:
-        """Return what may not change from one run to the next on the same output."""
         flat: dict[str, object] = {
             "method": NAME,
             "columns": list(self.columns),

@@ -53,11 +53,9 @@ class JudgeOnPolicy:
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
-        """Return the models by role."""
         return {"target": self.target, "judge": self.judge.model}
 
     def settings(self) -> Mapping[str, object]:
-        """Return what may not change from one run to the next on the same output."""
         return {
             "method": NAME,
             "samples": self.samples,

@@ -56,11 +56,9 @@ class StrongerPreferred:
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
-        """Return the models by role."""
         return {**({"target": self.target} if self.target else {}), "reviser": self.stronger}
 
     def settings(self) -> Mapping[str, object]:
-        """Return what may not change from one run to the next on the same output."""
         actions = {f"gate.{reason}": self.gates.actions[reason] for reason in sorted(_FITTING)}
         flat: dict[str, object] = {"method": NAME, **actions, **marks_identity(self.thought_marks)}
         if self.target is not None:

@@ -29,6 +29,9 @@ from clairkit.models.specs import ModelOptions
 from clairkit.records import PromptRow
 from clairkit.records.json_types import JsonMapping
 
+Ask = Callable[..., Any]
+"""Calls a method of the shared budget by its name, wherever it runs; returns its result."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -73,10 +76,6 @@ def blocks_of(
                 key, step = call.task.key, call.step
                 known[key, step] = JournalEntry(key, step, call.model.name, recorded.outcome)
         yield Block(some, tuple(known.values()), done)
-
-
-Ask = Callable[..., Any]
-"""Calls a method of the shared budget by its name, wherever it runs; returns its result."""
 
 
 class SharedBudget:

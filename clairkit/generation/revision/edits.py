@@ -129,7 +129,10 @@ def apply_edits(answer: str, asked: Sequence[Asked]) -> Applied | tuple[EditFaul
     line break, and new text gets the answer's own.
     """
     plain = answer.replace("\r\n", "\n")
-    starts = _starts(plain)
+    # Where the characters that a reader sees begin, and the end; None for everywhere.
+    starts = None
+    if not plain.isascii():
+        starts = frozenset((*(found.start() for found in _CHARACTER.finditer(plain)), len(plain)))
     found = [_span(plain, starts, each, number) for number, each in enumerate(asked, 1)]
     faults = [each for each in found if isinstance(each, EditFault)]
     placed = [
@@ -174,13 +177,6 @@ def _places(plain: str, starts: frozenset[int] | None, text: str, start: int) ->
             found.append(at)
         at = plain.find(text, at + 1)
     return found
-
-
-def _starts(text: str) -> frozenset[int] | None:
-    """Return where the characters that a reader sees begin, and the end; None for everywhere."""
-    if text.isascii():
-        return None
-    return frozenset((*(found.start() for found in _CHARACTER.finditer(text)), len(text)))
 
 
 def _applied(answer: str, placed: Sequence[tuple[tuple[int, int], str]]) -> Applied:

@@ -26,6 +26,10 @@ LENGTH_TOLERANCE = 0.1
 LENGTH_SLACK = 10
 """And how many units, whatever the length."""
 
+_QUOTE_CAP = 300  # characters of a text to find that are shown to the reviser again
+_FAULT_CAP = 20
+_OUTER_START = re.compile(r"\A(?:[ \t]*\r?\n)*(?: (?! ))?")  # some models begin with one space
+
 
 def over_limits(
     answer: str,
@@ -76,11 +80,6 @@ def edit_share(before: Sequence[object], after: Sequence[object]) -> float:
 @lru_cache(maxsize=4)
 def _tokenizer(name: str) -> Any:
     return load_tokenizer(name)
-
-
-_QUOTE_CAP = 300  # characters of a text to find that are shown to the reviser again
-_FAULT_CAP = 20
-_OUTER_START = re.compile(r"\A(?:[ \t]*\r?\n)*(?: (?! ))?")  # some models begin with one space
 
 
 @dataclass(frozen=True)

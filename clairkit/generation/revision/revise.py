@@ -24,17 +24,13 @@ class Revised:
 
     Attributes:
         revision: the revision, or why there is none.
-        key: of the last request.
         recorded: the results of all requests, in order.
         edits: that were applied, in order of place; empty in the form `rewrite`.
-        rounds: how often the reviser was asked.
     """
 
     revision: Revision | Failure
-    key: str
     recorded: tuple[Recorded, ...]
     edits: tuple[Edit, ...] = ()
-    rounds: int = 1
 
 
 def revise(
@@ -73,9 +69,9 @@ def revise(
         recorded.append(result)
         found = asking.read(result)
         if isinstance(found, Draft):
-            return Revised(found.revision, task.key, tuple(recorded), found.edits, number)
+            return Revised(found.revision, tuple(recorded), found.edits)
         if not found.faults or number >= settings.asks or not isinstance(result.outcome, Reply):
-            return Revised(found.failure, task.key, tuple(recorded), rounds=number)
+            return Revised(found.failure, tuple(recorded))
         task = asking.again(task, result.outcome, found.faults)
 
 

@@ -10,7 +10,6 @@ from clairkit.generation.revision.reply_forms import FORMS
 from clairkit.generation.revision.templates import EDITS, Goal, Template, load_template
 from clairkit.judging.rubrics import load_rubric
 from clairkit.models.requests import Model
-from clairkit.records import digest
 
 
 @dataclass(frozen=True)
@@ -103,11 +102,6 @@ class ReviseSettings:
                 received=reviser.name,
                 remedy="leave that out",
             )
-
-    @cached_property
-    def hash(self) -> str:
-        """Return what determines requests and what becomes of replies."""
-        return digest([self.request.hash, self.asks, self._limits()])[:16]
 
     def settings(self, *, for_function: bool = False) -> dict[str, object]:
         """Return what may not change from one run to the next on the same output; flat.

@@ -27,6 +27,24 @@ from clairkit.records.formats.encodings import read_text_file
 from clairkit.records.json_types import JsonMapping
 from clairkit.texts import texts
 
+REWRITE, EDITS = "rewrite", "edits"
+FORMS = (REWRITE, EDITS)
+"""The forms of a reply: the whole revision, or edits of the answer."""
+_PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_]*)\s*\}\}")
+_PAPER = "{corrected_student_solution}"
+_EDIT_MARKS = {f"{name}_mark": name for name in ("find", "to", "replace")}
+_REPLY_MARKS = {f"{name}_mark": name for name in ("reasoning", "revision", "edits", "end")}
+_MARKS = {**_REPLY_MARKS, **_EDIT_MARKS}
+_OPTIONS = ("rubric", "length")
+_PLACEHOLDERS = ("conversation", "answer", *_OPTIONS, *_MARKS)
+_NEEDED = {
+    REWRITE: ("revision_mark", "end_mark"),
+    EDITS: ("edits_mark", "find_mark", "replace_mark", "end_mark"),
+}
+_GRAMMAR = 2  # raised when marks or parser change what the same text asks for
+BUILT_IN = {"clair": REWRITE, "clair-paper": REWRITE, "edits": EDITS}
+"""The built-in templates, and the form of each."""
+
 
 def wording(language: str) -> JsonMapping:
     """Return the texts of a language, see `texts/en.yaml`.
@@ -44,27 +62,6 @@ def request_text(language: str, form: str, *, worsen: bool) -> str:
     rules = [asked["rules"], words["rules"], *([] if worsen else [asked["no_change"]])]
     parts = [goal["task"], words["measure"], goal["think"], "\n".join(rules)]
     return "\n\n".join([*parts, words["material"], asked["form"]])
-
-
-REWRITE, EDITS = "rewrite", "edits"
-FORMS = (REWRITE, EDITS)
-"""The forms of a reply: the whole revision, or edits of the answer."""
-
-_PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_]*)\s*\}\}")
-_PAPER = "{corrected_student_solution}"
-_EDIT_MARKS = {f"{name}_mark": name for name in ("find", "to", "replace")}
-_REPLY_MARKS = {f"{name}_mark": name for name in ("reasoning", "revision", "edits", "end")}
-_MARKS = {**_REPLY_MARKS, **_EDIT_MARKS}
-_OPTIONS = ("rubric", "length")
-_PLACEHOLDERS = ("conversation", "answer", *_OPTIONS, *_MARKS)
-_NEEDED = {
-    REWRITE: ("revision_mark", "end_mark"),
-    EDITS: ("edits_mark", "find_mark", "replace_mark", "end_mark"),
-}
-_GRAMMAR = 2  # raised when marks or parser change what the same text asks for
-
-BUILT_IN = {"clair": REWRITE, "clair-paper": REWRITE, "edits": EDITS}
-"""The built-in templates, and the form of each."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -120,8 +120,9 @@ class ChatClient:
             RemoteError: no other row can succeed either.
         """
         wait = self._policy.base
-        size, longest = len(json.dumps(body)), _longest(body)
-        taken = _Taken()
+        given = next((body[name] for name in LIMITS if name in body), 0)
+        size, longest = len(json.dumps(body)), given if isinstance(given, int) else 0
+        taken: list[Outcome] = []
         tries = 0
         while tries < self._policy.tries:
             await self._limiter.enter()
@@ -137,11 +138,10 @@ class ChatClient:
                     self._allowance.settle(
                         claimed, outcome.prompt_tokens, outcome.completion_tokens
                     )
-                taken.add(outcome)
-                return self._settled(taken.of(outcome))
+                return self._settled([*taken, outcome])
             last = outcome.failure
             self._allowance.settle(claimed, last.prompt_tokens, last.completion_tokens)
-            taken.add(last)
+            taken.append(last)
             if outcome.news is not None:  # the request will be another one: no try of this one
                 if outcome.news:
                     budget.say(f"The server at {self._endpoint.host} {outcome.news}.")
@@ -152,7 +152,7 @@ class ChatClient:
             if tries < self._policy.tries and not await budget.sleep(asked):
                 return Failure(HALTED)
         detail = f"{last.detail} ({self._policy.tries} tries)"
-        return self._settled(taken.of(replace(last, detail=detail)))
+        return self._settled([*taken[:-1], replace(last, detail=detail)])
 
     async def _try(self, body: JsonMapping, longest: int) -> Outcome | _Again:
         try:
@@ -164,8 +164,14 @@ class ChatClient:
         self._limiter.succeed()
         return outcome
 
-    def _settled(self, outcome: Outcome) -> Outcome:
-        """Count the row; too many lost ones in a row end the run."""
+    def _settled(self, tries: Sequence[Outcome]) -> Outcome:
+        """Count the row, by its last try with what all took; too many lost in a row end the run."""
+        outcome = replace(
+            tries[-1],
+            tries=len(tries),
+            prompt_tokens=sum(each.prompt_tokens for each in tries),
+            completion_tokens=sum(each.completion_tokens for each in tries),
+        )
         lost = isinstance(outcome, Failure) and outcome.reason in _LOST
         if self._breaker.record(succeeded=not lost) and isinstance(outcome, Failure):
             raise RemoteError(
@@ -291,36 +297,9 @@ def _headers(endpoint: Endpoint) -> dict[str, str]:
     return headers
 
 
-def _longest(body: JsonMapping) -> int:
-    """The most tokens that the reply to a request may have."""
-    given = next((body[name] for name in LIMITS if name in body), 0)
-    return given if isinstance(given, int) else 0
-
-
 def _decoded(content: bytes) -> Any:
     """The JSON in a body; None when there is none."""
     try:
         return json.loads(content)
     except (ValueError, RecursionError):
         return None
-
-
-class _Taken:
-    """What all tries of a row took together."""
-
-    def __init__(self) -> None:
-        self._tries = self._prompt_tokens = self._completion_tokens = 0
-
-    def add(self, outcome: Outcome) -> None:
-        self._tries += 1
-        self._prompt_tokens += outcome.prompt_tokens
-        self._completion_tokens += outcome.completion_tokens
-
-    def of(self, outcome: Outcome) -> Outcome:
-        """Return the last outcome with the sum of all."""
-        return replace(
-            outcome,
-            tries=self._tries,
-            prompt_tokens=self._prompt_tokens,
-            completion_tokens=self._completion_tokens,
-        )

@@ -26,6 +26,8 @@ from clairkit.errors import UsageError
 _PORTS = {"http": 80, "https": 443}
 _HOST_AND_PORT = re.compile(r"(?:\[(?P<address>[^\]]*)\]|(?P<name>[^:]*))(?::(?P<port>\d+))?")
 
+_CONNECT_SECONDS = 10.0
+
 
 @dataclass(frozen=True)
 class Proxy:
@@ -115,9 +117,6 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     return (address.version == 6 and address.ipv4_mapped) or address
-
-
-_CONNECT_SECONDS = 10.0
 
 
 class HttpFault(Exception):

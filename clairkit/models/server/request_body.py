@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
 
 from clairkit.batching.chat_settings import ChatSettings
 from clairkit.display import excerpt
@@ -30,6 +29,9 @@ _GIVEN_UP = {
     "temperature": "replies are sampled at its own temperature, not at {value}",
 }
 
+_ROLE = re.compile(r"([a-z]+(?:\.[0-9]+)?)=")
+_EXAMPLE = "write {enable_thinking: false}, or target={enable_thinking: false} for one role"
+
 
 def parse_body(fields: Iterable[str]) -> JsonObject:
     """Return the fields of `FIELD=JSON` texts; what is not JSON is text.
@@ -46,7 +48,10 @@ def parse_body(fields: Iterable[str]) -> JsonObject:
                 received=excerpt(field),
                 remedy='write FIELD=JSON, such as reasoning_effort="low"',
             )
-        found[name.strip()] = _value(value)
+        try:
+            found[name.strip()] = json.loads(value)
+        except (ValueError, RecursionError):
+            found[name.strip()] = value
     check_body(found)
     return found
 
@@ -120,7 +125,8 @@ class Adaptation:
         if not _REFUSED.search(" ".join((error.text, *error.codes))):
             return None
         for name in (*_GIVEN_UP, *LIMITS):
-            if name in self._fixed or name not in sent or not _names(error, name):
+            is_meant = error.param == name or re.search(rf"(?<!\w){name}(?!\w)", error.text)
+            if name in self._fixed or name not in sent or not is_meant:
                 continue
             if name in self._renamed:
                 return ""
@@ -137,21 +143,6 @@ class Adaptation:
             return None
         self._renamed[name] = other
         return f"takes `{other}` in place of `{name}`: it is renamed from now on"
-
-
-def _names(error: ServerError, name: str) -> bool:
-    return error.param == name or bool(re.search(rf"(?<!\w){name}(?!\w)", error.text))
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-
-
-_ROLE = re.compile(r"([a-z]+(?:\.[0-9]+)?)=")
-_EXAMPLE = "write {enable_thinking: false}, or target={enable_thinking: false} for one role"
 
 
 def parse_chat(

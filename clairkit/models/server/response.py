@@ -25,6 +25,11 @@ _STATUSES = {
     400: ("context_length_exceeded", "invalid_request", "invalid_argument", "bad_request"),
 }
 
+Ending = Literal["stop", "length", "content_filter", "tool_call", "unknown"]
+_NONE = frozenset(("none", "null"))
+_PREFIXES = ("finish_reason_", "reason_")  # Gemini's and xAI's names over gRPC
+_ROW_STATUSES = (400, 413)  # the request's own fault: asking again would not help
+
 
 @dataclass(frozen=True)
 class ServerError:
@@ -84,12 +89,6 @@ def _status_of(codes: frozenset[str]) -> int | None:
     return None
 
 
-Ending = Literal["stop", "length", "content_filter", "tool_call", "unknown"]
-
-_NONE = frozenset(("none", "null"))
-_PREFIXES = ("finish_reason_", "reason_")  # Gemini's and xAI's names over gRPC
-
-
 def read_ending(finish_reason: object) -> Ending:
     """Return what a `finish_reason` means, in whatever case it is written."""
     word = _word(finish_reason)
@@ -116,9 +115,6 @@ def _word(finish_reason: object) -> str:
     return "" if word in _NONE else word
 
 
-_ROW_STATUSES = (400, 413)  # the request's own fault: asking again would not help
-
-
 def read_completion(body: object, tries: int = 1, *, longest: int = 0) -> Outcome:
     """Return the reply in a decoded body, or a failure with its reason code.
 
@@ -138,9 +134,9 @@ def read_completion(body: object, tries: int = 1, *, longest: int = 0) -> Outcom
         completion_tokens=_count(given.get("completion_tokens")),
         tries=tries,
     )
-    is_full = isinstance(outcome, Reply) and 0 < longest <= outcome.completion_tokens
-    if is_full and body["choices"][0].get("finish_reason") is None:
-        return replace(outcome, finish_reason="length")
+    if isinstance(outcome, Reply) and 0 < longest <= outcome.completion_tokens:
+        is_silent = body["choices"][0].get("finish_reason") is None
+        return replace(outcome, finish_reason="length") if is_silent else outcome
     return outcome
 
 

@@ -13,6 +13,9 @@ from email.utils import parsedate_to_datetime
 
 from clairkit.models.budget import Budget
 
+_BYTES_PER_TOKEN = 4  # roughly, for what a request claims before its tokens are counted
+_LOOK_AGAIN = 0.1  # seconds
+
 
 @dataclass(frozen=True)
 class RetryPolicy:
@@ -120,10 +123,6 @@ class Breaker:
         """Count a row; True when it is time to stop."""
         self.failed = 0 if succeeded else self.failed + 1
         return self.failed >= self._limit
-
-
-_BYTES_PER_TOKEN = 4  # roughly, for what a request claims before its tokens are counted
-_LOOK_AGAIN = 0.1  # seconds
 
 
 class RateLimit:

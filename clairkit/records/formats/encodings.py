@@ -31,6 +31,9 @@ _LEAD = 12  # characters shown before the first one in question
 _SHOWN = 40  # characters of a preview
 _SAVE = "save it as UTF-8 in the program that wrote it"
 
+SIZE_CAP = 2**20
+"""The most bytes of such a file."""
+
 
 def check_wide(path: str, head: bytes) -> None:
     """Refuse a file that begins with `head` when it is UTF-16 or UTF-32.
@@ -169,10 +172,6 @@ def _command(path: str, name: str) -> str:
 
 def _word(path: str) -> str:
     return shlex.quote(f"./{path}" if path.startswith("-") else path)
-
-
-SIZE_CAP = 2**20
-"""The most bytes of such a file."""
 
 
 def read_text_file(path: Path, what: str) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_server import Request, Response, completion, serving
 
 from clairkit.cli.main import run
 from clairkit.models.requests import JudgeRequest
@@ -165,3 +167,40 @@ def test_what_does_not_go_together(
     write(sides(2, 0))
     assert run(["score", "pairs.jsonl", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def served(request: Request) -> Response:
+    """Prefer the longer answer; say so as a model does."""
+    text = request.body["messages"][0]["content"]
+    shown = [
+        re.search(rf"\[\[{mark}:(\w+)\]\]\n(.*?)\n\[\[{mark}-end", text, re.DOTALL)
+        for mark in ("answer-a", "answer-b")
+    ]
+    assert shown[0] is not None
+    assert shown[1] is not None
+    side = "A" if len(shown[0][2]) > len(shown[1][2]) else "B"
+    return completion(f"Longer is better.\n[[{side}:{shown[0][1]}]]")
+
+
+def test_a_judge_on_a_server_stays_below_its_cap(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "of-tests")
+    write(sides(8, 2))
+    with serving(served) as server:
+        base = ["score", "pairs.jsonl", "-o", "out.jsonl", "--judge", "openai:m", "--json"]
+        base += ["--judge-base-url", server.url, "--concurrency", "2"]
+        assert run([*base, "--max-cost", "100"]) == 2
+        assert "openai:m" in capsys.readouterr().err  # it has no price
+        priced = [*base, "--price", "openai:m=1000000,1000000"]  # US$ 12 a call
+        assert run([*priced, "--max-cost", "100"]) == 4
+        captured = capsys.readouterr()
+        assert "--max-cost 100" in captured.err
+        assert json.loads(captured.out)["judge"]["unfinished"] >= 6
+        assert 12 * len(server.requests) <= 100
+        assert run(priced) == 0
+        assert len(server.requests) == 20  # nothing is asked twice
+    found = said(capsys)
+    assert (found["chosen_wins"]["estimate"], found["chosen_wins"]["verdicts"]) == (0.8, 20)
+    scores = {pair.id: pair.scores for pair in read_pairs("out.jsonl")}
+    assert [scores[f"p{at:02}"]["judge_win"] for at in (0, 9)] == [1.0, 0.0]

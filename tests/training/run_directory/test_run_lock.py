@@ -11,16 +11,17 @@ from typing import Any
 
 import pytest
 from some_pairs import some_pairs
+from tiny import make_llama, make_tokenizer
 
 from clairkit.errors import UsageError
 from clairkit.records import write_pairs
-from clairkit.training import resolve, run_training
-from clairkit.training.run import _alone, _lock_of
+from clairkit.training import PreferenceTrainer, TrainConfig, resolve, run_training
+from clairkit.training.run_directory.lock import _lock_of, hold_run
 
 
 def hold(run: Path, held: Any) -> None:
     """Work on a run until killed; in a process of its own."""
-    with _alone(run, resume=False):
+    with hold_run(run):
         held.set()
         time.sleep(600)
 
@@ -69,7 +70,7 @@ def test_a_directory_in_one_that_cannot_be_written_is_locked_within(
     run = tmp_path / "run"
     run.mkdir()
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
-    with _alone(run, resume=False):
+    with hold_run(run, resume=False):
         assert [path.name for path in run.iterdir()] == [".lock"]
         with pytest.raises(UsageError, match="is working on this output"):
             run_training(resolve(files, SETTINGS))
@@ -86,3 +87,14 @@ def test_a_run_lets_go_of_its_directory_when_it_fails(
     run_training(resolve(files, SETTINGS))
     assert run_training(resolve(files, SETTINGS), resume=True).steps == 1
     assert str(os.getpid()) not in "".join(path.name for path in tmp_path.iterdir())
+
+
+def test_a_trainer_that_is_made_in_python_holds_the_lock_too(tmp_path: Path) -> None:
+    arguments = {"max_steps": 1, "use_cpu": True, "save_strategy": "no"}
+    config = TrainConfig(model="m", pairs="p", output=str(tmp_path / "run"), arguments=arguments)
+    trainer = PreferenceTrainer(make_llama(), make_tokenizer(), config, some_pairs(4))
+    with hold_run(tmp_path / "run"), pytest.raises(UsageError, match="is working on this output"):
+        trainer.train()
+    assert trainer.state.global_step == 0
+    assert trainer.train().global_step == 1
+    assert not _lock_of(tmp_path / "run").exists()
