@@ -287,6 +287,7 @@ def _told(folder: Path) -> tuple[bytes, list[dict[str, Any]]]:
     return (folder / "eval.json").read_bytes(), items
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kills", [6, pytest.param(200, marks=pytest.mark.long)])
 def test_killed_runs_end_as_an_undisturbed_one(
     kills: int, forks: CommandForks, tmp_path: Path

@@ -62,6 +62,7 @@ def test_it_does_not_write_over_a_folder_unasked(
     assert "--force" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_a_second_time_makes_the_same_anew(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

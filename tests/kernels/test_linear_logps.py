@@ -123,6 +123,7 @@ def test_summed_logp_of_512_tokens_is_within_a_fiftieth_of_a_nat(
         assert abs(float(ours.double().sum() - exact.sum())) <= 0.02
 
 
+@pytest.mark.slow
 def test_summed_logp_of_8192_bfloat16_tokens_is_within_a_tenth_of_a_nat() -> None:
     torch.manual_seed(8192)
     hidden = torch.randn(8192, 128).bfloat16()

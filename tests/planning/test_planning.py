@@ -80,7 +80,7 @@ def test_operations_of_linear_layers_by_hand(model: Path) -> None:
     assert plan.step.flops / plan.work.part_tokens == pytest.approx(6 * linear, rel=0.05)
 
 
-@pytest.mark.parametrize("padding_free", ["true", "false"])
+@pytest.mark.parametrize("padding_free", ["true", pytest.param("false", marks=pytest.mark.slow)])
 def test_more_tokens_take_more(model: Path, padding_free: str) -> None:
     setting = f"padding_free={padding_free}"
     peaks = [
@@ -93,6 +93,7 @@ def test_more_tokens_take_more(model: Path, padding_free: str) -> None:
     assert small.work.part_tokens < large.work.part_tokens
 
 
+@pytest.mark.slow
 def test_activations_are_linear_in_tokens(model: Path) -> None:
     found = [
         planned(model, "tokens_per_step=null", lengths=f"64,{n},{n}").plan for n in (128, 256, 512)

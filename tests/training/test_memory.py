@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 import torch
 
 from clairkit.training.memory import peak_memory_mb, resident_bytes
@@ -21,6 +22,7 @@ def test_the_peak_stays_when_memory_is_given_back() -> None:
     assert peak_memory_mb() > (before + 0.9 * (1 << 28)) / 1e6
 
 
+@pytest.mark.slow
 def test_the_peak_of_the_process_that_starts_another_is_not_the_others() -> None:
     block = torch.ones(1 << 30, dtype=torch.uint8)
     done = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, check=True)
