@@ -12,6 +12,7 @@ from clairkit.texts import languages
 
 if TYPE_CHECKING:
     from clairkit.records import ColumnChoice
+    from clairkit.report.gather import Run
 
 
 @click.command("report", short_help="One HTML page: pairs and runs, an evaluation, a sweep.")
@@ -70,8 +71,9 @@ def command(
     console = Console(as_json=as_json, quiet=quiet)
     path = check_output(output, force=force)
     words, skipped = language(code), {}
+    runs: list[Run] = []
     if len(sources) == 1 and is_sweep(Path(sources[0])):
-        page, runs, noun = make_sweep_page(Path(sources[0]), words), [], "settings"
+        page, noun = make_sweep_page(Path(sources[0]), words), "settings"
     elif found := gather_evaluation(sources):
         noun = "answers"
         evaluated, runs = found

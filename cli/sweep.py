@@ -11,7 +11,8 @@ from clairkit.cli.shared.console import Console, output_options
 from clairkit.cli.shared.options import ResumableCommand
 
 if TYPE_CHECKING:
-    from clairkit.sweep.result import SettingResult, SweepResult
+    from clairkit.sweep.result import SweepResult
+    from clairkit.sweep.setting_result import SettingResult
     from clairkit.sweep.spec import SweepSpec
 
 
