@@ -184,7 +184,7 @@ def _decided(model: str, signals: Sequence[Signal], guards: Sequence[GuardRow]) 
 
 def _decision(model: str, verdict: Word, reason: Reason, main: Signal | None = None) -> Decision:
     because = {"code": reason.code, **reason.figures}
-    return Decision(model, verdict, reason.text, because, main and main.signal)
+    return Decision(model, verdict, reason.text, because, None if main is None else main.signal)
 
 
 def _counts(signal: Signal, signals: Sequence[Signal]) -> bool:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from clairkit.choices import size_in_bytes
 from clairkit.errors import UsageError
 
 
-class _Size(click.ParamType):
+if TYPE_CHECKING:
+    _IntType = click.ParamType[int]
+else:  # older releases have no parameter here
+    _IntType = click.ParamType
+
+
+class _Size(_IntType):
     name = "size"
 
     def convert(
