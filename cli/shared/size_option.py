@@ -9,7 +9,6 @@ import click
 from clairkit.choices import size_in_bytes
 from clairkit.errors import UsageError
 
-
 if TYPE_CHECKING:
     _IntType = click.ParamType[int]
 else:  # older releases have no parameter here
