@@ -26,7 +26,17 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandForks]:
         yield started
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+QUICK = ("build anew", "build to a folder", "remove from o", "merge to o.jsonl", "batch import")
+"""A case of each command; all of them run in `make test`."""
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=() if case.name in QUICK else pytest.mark.slow, id=case.name)
+        for case in CASES
+    ],
+)
 def test_a_fault_costs_nothing(case: FaultCase, forks: CommandForks, tmp_path: Path) -> None:
     """At three points of each command, which lie elsewhere in each of them."""
     trial = Trial(case, forks, tmp_path)

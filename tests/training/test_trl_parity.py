@@ -133,7 +133,14 @@ def plain_apo(folder: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
     return by_trl(folder, tmp_path_factory.mktemp("theirs"), "apo_zero", **ARGUMENTS)
 
 
-@pytest.mark.parametrize("name", list(CASES))
+# Quick ones: of each kind of loss one, and what changes the forward pass. All run in `make test`.
+QUICK = ("apo_zero", "sigmoid", "accumulated", "padded", "not shared")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES],
+)
 def test_every_step_is_trls(folder: str, tmp_path: Path, name: str, plain_apo: Any) -> None:
     case = CASES[name]
     loss, arguments = case.get("loss", "apo_zero"), ARGUMENTS | case.get("arguments", {})
