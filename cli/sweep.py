@@ -1,4 +1,4 @@
-"""`clairkit sweep`."""
+"""Define `clairkit sweep`."""
 
 from __future__ import annotations
 

@@ -195,7 +195,14 @@ def write_result(result: SweepResult, folder: Path) -> None:
 
 
 def train_command(spec: SweepSpec, setting: Setting, files: Mapping[str, str], output: Path) -> str:
-    """Return the one command that trains by a setting, with the first seed."""
+    """Return the one command that trains by a setting, with the first seed.
+
+    Args:
+        spec: of the sweep.
+        setting: which.
+        files: of the sources by name, as they were cut.
+        output: the run directory.
+    """
     values = {**spec.base, **setting.values, "seed": spec.seeds[0]}
     if setting.pairs:
         values["pairs"] = files[setting.pairs]

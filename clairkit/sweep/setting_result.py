@@ -87,7 +87,15 @@ def setting_result(
     prompts: Sequence[str],
     labels: Sequence[Hashable] | None,
 ) -> SettingResult | None:
-    """Return what was measured of a setting at its last rung; None for nothing."""
+    """Return what was measured of a setting at its last rung; None for nothing.
+
+    Args:
+        setting: which.
+        spec: of the sweep.
+        trials: by name.
+        prompts: ids of those that all trials have a change of.
+        labels: cluster of each prompt; None when prompts are independent.
+    """
     mine = [trials[name] for seed in spec.seeds if (name := Trial(setting, seed).name) in trials]
     shares = [float(share) for each in mine for share in each.rungs]
     if not shares:

@@ -121,7 +121,14 @@ class Study:
         return standing.owner == self._owner
 
     def record(self, name: str, share: float, found: JsonMapping, value: float) -> None:
-        """Keep what was measured of a trial; at the share 1 it is complete."""
+        """Keep what was measured of a trial; at the share 1 it is complete.
+
+        Args:
+            name: of the trial.
+            share: of all steps.
+            found: what was measured.
+            value: its mean change.
+        """
         with self._lock:
             trial = self._open(name)
             trial.report(value, round(100 * share))
