@@ -199,8 +199,8 @@ def train_command(spec: SweepSpec, setting: Setting, files: Mapping[str, str], o
 
     Args:
         spec: of the sweep.
-        setting: to train by.
-        files: of the sources, by name, as they were cut.
+        setting: which.
+        files: of the sources by name, as they were cut.
         output: the run directory.
     """
     values = {**spec.base, **setting.values, "seed": spec.seeds[0]}

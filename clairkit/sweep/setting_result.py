@@ -90,11 +90,11 @@ def setting_result(
     """Return what was measured of a setting at its last rung; None for nothing.
 
     Args:
-        setting: which one.
+        setting: which.
         spec: of the sweep.
-        trials: what was measured, by the trial's name.
-        prompts: ids of the held-out prompts.
-        labels: of their clusters; None: each is its own.
+        trials: by name.
+        prompts: ids of those that all trials have a change of.
+        labels: cluster of each prompt; None when prompts are independent.
     """
     mine = [trials[name] for seed in spec.seeds if (name := Trial(setting, seed).name) in trials]
     shares = [float(share) for each in mine for share in each.rungs]

@@ -125,9 +125,9 @@ class Study:
 
         Args:
             name: of the trial.
-            share: of all steps, up to 1.
-            found: all that was measured.
-            value: what is compared.
+            share: of all steps.
+            found: what was measured.
+            value: its mean change.
         """
         with self._lock:
             trial = self._open(name)
