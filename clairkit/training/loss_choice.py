@@ -195,7 +195,7 @@ def _estimated(
         worst = mean_share([said.low for said in verdicts], prompts)
         best = mean_share([said.high for said in verdicts], prompts)
     low, high = worst.interval, best.interval
-    return found, low and low.low, high and high.high
+    return found, None if low is None else low.low, None if high is None else high.high
 
 
 def _interval(low: float | None, high: float | None) -> str:
