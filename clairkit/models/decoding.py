@@ -28,6 +28,10 @@ class Prompt(Protocol):
     """A row to be continued."""
 
     @property
+    def index(self) -> int:
+        """Its place among the rows that were given."""
+
+    @property
     def key(self) -> str:
         """What its random stream is seeded from."""
 
