@@ -181,9 +181,9 @@ def test_a_row_that_is_not_done_loses_its_replies(tmp_path: Path) -> None:
     with sqlite3.connect(journal_path(output)) as database:  # answered, and then the run stopped
         database.execute("INSERT INTO asked VALUES ('row-1', 'answer', 'k')")
         database.execute(
-            "INSERT INTO results (key, step, attempt, text, prompt_tokens, completion_tokens, tries, "
-            "model, created) SELECT 'k', step, 1, 'half done', 1, 1, 1, model, created FROM results "
-            "WHERE step = 'answer'"
+            "INSERT INTO results (key, step, attempt, text, prompt_tokens, completion_tokens, "
+            "tries, model, created) SELECT 'k', step, 1, 'half done', 1, 1, 1, model, created "
+            "FROM results WHERE step = 'answer'"
         )
     assert remove(output, ["row-1"]).results == 1
     assert b"half done" not in content(tmp_path)
