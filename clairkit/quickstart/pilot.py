@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from clairkit.pilot.memo import make_memo
+from clairkit.pilot.overrides import FILE as OVERRIDES
 from clairkit.pilot.overrides import add_override
 from clairkit.pilot.pilot_file import FILE, find_pilot
 from clairkit.pilot.survey import survey
@@ -16,6 +17,8 @@ from clairkit.records import atomic_write
 from clairkit.records.json_types import JsonObject
 
 MEMO = "memo.html"
+FILES = (FILE, OVERRIDES, MEMO)
+"""What a pilot adds to the folder."""
 _RUBRIC = 3
 _WHO = "clairkit quickstart"
 _WHY = "The program is the task's own definition of a right bill; there are no people to ask."

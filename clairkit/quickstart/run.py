@@ -152,8 +152,12 @@ def quiet_libraries() -> None:
 
 def _is_own(folder: Path) -> bool:
     """Whether all that a folder holds is an earlier quickstart's: it can be made again."""
+    from clairkit.quickstart.held_out import EVALUATION
+    from clairkit.quickstart.pilot import FILES
+
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    made = (*_FIRST, stations.PAIRS, stations.SCORED, stations.TRAINED, SUMMARY, ".")
+    stations_own = (stations.PAIRS, stations.SCORED, stations.TRAINED, EVALUATION)
+    made = (*_FIRST, *stations_own, *FILES, SUMMARY, ".")
     return names.issuperset(_FIRST) and all(name.startswith(made) for name in names)
 
 

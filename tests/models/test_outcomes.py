@@ -276,6 +276,8 @@ class Scripted:
 
     def train(self, mode: bool) -> None: ...
 
+    def forward(self) -> None: ...  # takes no positions: its rows are not put into slots
+
     def generate(self, input_ids: Any, **_: Any) -> Any:
         return torch.cat([input_ids, torch.tensor([self.ids] * len(input_ids))], dim=1)
 
