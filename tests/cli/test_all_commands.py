@@ -204,6 +204,7 @@ def on_terminal(arguments: list[str], folder: Path, env: dict[str, str]) -> str:
     return text.decode()
 
 
+@pytest.mark.slow
 def test_a_terminal_may_get_bold_but_not_under_no_color(folder: Path) -> None:
     base = {"TERM": "xterm", "COLUMNS": "80"}
     assert "\x1b[1m" in on_terminal(RUNS["score"], folder, base)

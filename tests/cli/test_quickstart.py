@@ -40,6 +40,7 @@ def test_the_table_and_the_way_on(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert station not in captured.out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_json_is_the_summary_and_nothing_else(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

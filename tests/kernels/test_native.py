@@ -171,6 +171,7 @@ def test_it_shares_the_threads_of_torch() -> None:
     assert _native.shares_threads() == torch.backends.openmp.is_available()
 
 
+@pytest.mark.slow
 def test_a_forked_process_can_use_it() -> None:
     """A pool of threads does not live through a fork; a pass that waits for it would hang."""
     code = """if True:
@@ -236,6 +237,7 @@ def test_an_unknown_variant_is_refused() -> None:
         _native.tile_pass((0,) * 13, (0, 1, 1, 1, 1, 1, 1), 0.0, 1.0, False, 9, 1)
 
 
+@pytest.mark.slow
 def test_importing_it_leaves_denormals_alone() -> None:
     """GCC's -ffast-math links code that flushes them for the whole process."""
     code = "import clairkit.kernels._native; x = 5e-324 * 3; assert x / 3 == 5e-324, x"

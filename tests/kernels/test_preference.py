@@ -381,6 +381,7 @@ def test_refusals(change: dict[str, Any], message: str) -> None:
         fused_preference(**given)
 
 
+@pytest.mark.slow
 def test_a_cpu_needs_the_interpreter() -> None:
     code = """
 import torch

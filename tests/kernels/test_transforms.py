@@ -21,6 +21,7 @@ def problem() -> tuple[Tensor, Tensor, Tensor]:
     return torch.randn(6, 8), torch.randn(30, 8), targets
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("trained", [False, True])
 @pytest.mark.parametrize("counted", [False, True])

@@ -21,6 +21,7 @@ def figures(folder: Path, number: int) -> dict[str, Any]:
     return {each.figure: each for each in look(folder).gates[number - 1].evidence}
 
 
+@pytest.mark.slow
 def test_a_real_run_passes_what_it_has_evidence_for(folder: Path) -> None:
     states = [each.state for each in look(folder).gates]
     assert [states[at] for at in (0, 1, 3, 4)] == ["passed"] * 4

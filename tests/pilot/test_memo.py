@@ -250,6 +250,7 @@ def pages_of(browser: Browser, page: Path) -> int:
     return int(found[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_it_prints_on_one_page_with_long_texts_of_every_kind(
     folder: Path, tmp_path: Path, browser: Browser, code: str
@@ -261,6 +262,7 @@ def test_it_prints_on_one_page_with_long_texts_of_every_kind(
     assert pages_of(browser, page) > 1
 
 
+@pytest.mark.slow
 def test_hostile_texts_are_shown_and_never_act(
     folder: Path, tmp_path: Path, browser: Browser
 ) -> None:

@@ -223,6 +223,7 @@ def wait_for(condition: Any) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_drains_and_tells_how_to_go_on(
     prompts: str, output: str, number: int, code: int
@@ -245,6 +246,7 @@ def test_a_signal_drains_and_tells_how_to_go_on(
         assert (again.returncode, len(server.requests)) == (0, 6)
 
 
+@pytest.mark.slow
 def test_a_second_signal_leaves_at_once(prompts: str, output: str) -> None:
     released = threading.Event()
 
@@ -265,6 +267,7 @@ def test_a_second_signal_leaves_at_once(prompts: str, output: str) -> None:
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_second_process_gives_2_and_names_the_first(prompts: str, output: str) -> None:
     answered = threading.Event()  # nothing is, before the second process has ended
 
