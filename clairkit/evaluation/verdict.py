@@ -13,11 +13,9 @@ from clairkit.records.json_types import JsonObject
 from clairkit.statistics.estimates import Estimate
 from clairkit.statistics.guards import GuardStatus
 from clairkit.statistics.sample_size import needed
+from clairkit.statistics.win_rate import MOST_UNPARSED
 
 Word = Literal["SHIP", "HOLD", "NEED MORE"]
-
-MOST_UNPARSED = 0.05
-"""The share of verdicts that may be unreadable."""
 
 # What a decision rests on: the first that there is. A KPI counts by its weighted sum alone.
 _ORDER: tuple[Kind, ...] = (

@@ -34,6 +34,9 @@ _Cells = dict[tuple[Hashable, Hashable], dict[bool, list[float]]]
 _BOOTSTRAP = "studentized bootstrap over clusters"
 _SCORE = "Wilson's score interval, effective number of clusters"
 
+MOST_UNPARSED = 0.05
+"""The largest share of verdicts that may be unreadable; above it they decide nothing."""
+
 
 @dataclass(frozen=True)
 class Verdict:

@@ -25,7 +25,7 @@ from clairkit.records.read import located_rows
 from clairkit.scoring.own_answer import own_side
 from clairkit.statistics.estimates import Estimate
 from clairkit.statistics.sample_size import needed
-from clairkit.statistics.win_rate import mean_share
+from clairkit.statistics.win_rate import MOST_UNPARSED, mean_share
 from clairkit.training.config import TrainConfig
 from clairkit.training.config_sources import Resolved
 from clairkit.training.reading import columns_of
@@ -33,7 +33,6 @@ from clairkit.training.run_directory import files
 
 RULE = "95 % interval of q above 1/2: apo_zero; below 1/2: apo_down"
 _BY = "auto: "
-_MOST_UNREAD = 0.05
 _VOTES = {"a": 1.0, "b": 0.0, "tie": 0.5, "both_bad": 0.5}
 
 
@@ -147,7 +146,7 @@ def choose_loss(config: TrainConfig, pairs: Iterable[Pair]) -> LossChoice:
 
 def _decided(verdicts: Sequence[Said], prompts: Sequence[int], config: TrainConfig) -> LossChoice:
     unread = sum(said.unread for said in verdicts) / len(verdicts)
-    if unread > _MOST_UNREAD:
+    if unread > MOST_UNPARSED:
         raise EvidenceError(
             f"{unread:.0%} of the verdicts on the pairs can't be read, so that q is not known",
             remedy="ask another judge with `clairkit score --judge`",

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from clairkit.records.json_types import JsonMapping
     from clairkit.statistics.win_rate import WinRate
 
-_MOST_UNPARSED = 0.05
 _OWN = ("rubric", "judge_base_url", "judge_body", "max_calls", "max_cost", "prices", "price")
 
 judge_options = add_options(
@@ -145,7 +144,9 @@ def check_read(found: Judged) -> None:
     Raises:
         EvidenceError: there are more than one in twenty.
     """
-    if found.wins is not None and found.wins.unparsed_share > _MOST_UNPARSED:
+    from clairkit.statistics.win_rate import MOST_UNPARSED
+
+    if found.wins is not None and found.wins.unparsed_share > MOST_UNPARSED:
         raise EvidenceError(
             f"{found.wins.unparsed} of {found.wins.verdicts} verdicts could not be read: W is "
             f"between {_percent(found.wins.worst)} and {_percent(found.wins.best)}",
